@@ -1,0 +1,78 @@
+package addr
+
+import "strings"
+
+// Address is a mailbox. The zero value is the null sender "<>".
+type Address struct {
+	Local  string // unquoted; any byte but NUL, CR, LF
+	Domain string // canonical; "[192.0.2.1]" or "[IPv6:…]" for literals; empty for a bare local part
+}
+
+// Null reports whether a is the null reverse-path.
+func (a Address) Null() bool { return a.Local == "" && a.Domain == "" }
+
+// String returns the address in RFC 5321 Mailbox form without angle brackets,
+// quoting the local part only where it must be.
+func (a Address) String() string {
+	if a.Null() {
+		return ""
+	}
+	l := a.Local
+	if !isDotString(l) {
+		l = quote(l)
+	}
+	if a.Domain == "" {
+		return l
+	}
+	return l + "@" + a.Domain
+}
+
+// Path returns "<address>", "<>" for the null sender.
+func (a Address) Path() string { return "<" + a.String() + ">" }
+
+// Key returns the case-folded form used as a lookup key.
+func (a Address) Key() string { return strings.ToLower(a.String()) }
+
+// Split cuts the local part at the first delimiter (any byte of delims) that
+// is not its first byte: "joe+list" gives "joe", "list". An empty delims, or
+// no delimiter in the local part, gives the whole local part and "".
+func (a Address) Split(delims string) (user, detail string) {
+	if delims == "" || a.Local == "" {
+		return a.Local, ""
+	}
+	if i := strings.IndexAny(a.Local[1:], delims); i >= 0 {
+		return a.Local[:i+1], a.Local[i+2:]
+	}
+	return a.Local, ""
+}
+
+// Base is a without its detail.
+func (a Address) Base(delims string) Address {
+	u, _ := a.Split(delims)
+	return Address{Local: u, Domain: a.Domain}
+}
+
+// NeedsUTF8 reports whether the address can only travel with SMTPUTF8.
+func (a Address) NeedsUTF8() bool { return !ascii(a.Local) || !ascii(a.Domain) }
+
+func ascii(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if s[i] >= 0x80 {
+			return false
+		}
+	}
+	return true
+}
+
+func quote(l string) string {
+	var b strings.Builder
+	b.WriteByte('"')
+	for i := 0; i < len(l); i++ {
+		if l[i] == '"' || l[i] == '\\' {
+			b.WriteByte('\\')
+		}
+		b.WriteByte(l[i])
+	}
+	b.WriteByte('"')
+	return b.String()
+}
