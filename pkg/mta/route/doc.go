@@ -1,0 +1,17 @@
+// Package route decides where a recipient's mail goes next.
+//
+// A recipient address falls into one class (mailbox, relay or default); the
+// class and the transports table give a transport and a next hop. Nothing here
+// touches the network or a file: names are resolved by package remote.
+//
+// Invariants:
+//   - Policy and delivery ask the same Table with the same parsed address, so
+//     a recipient that was admitted as "ours" cannot be sent elsewhere.
+//   - A domain is in one class only; New refuses a table that says otherwise.
+//   - A failed lookup of the domain list is an error, never "not ours".
+//   - Hop.String and ParseHop are inverse: a hop stored with a queued
+//     recipient means the same after a restart.
+//
+// Reading order: hop.go (transport and next hop, their grammar), domains.go
+// (classes), table.go (the decision).
+package route

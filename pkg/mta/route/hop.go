@@ -1,0 +1,177 @@
+package route
+
+import (
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"github.com/postcote/postcote/pkg/platform/addr"
+	"github.com/postcote/postcote/pkg/platform/fail"
+)
+
+// Transport is the way a message leaves the queue.
+type Transport uint8
+
+// The transports.
+const (
+	SMTP    Transport = iota // to a mail exchanger or a named host
+	LMTP                     // to a local delivery agent, one reply per recipient
+	Error                    // fails at once with Text
+	Discard                  // succeeds without doing anything
+)
+
+var transportNames = [...]string{"smtp", "lmtp", "error", "discard"}
+
+// String returns the name used in configuration, logs and metrics.
+func (t Transport) String() string {
+	if int(t) < len(transportNames) {
+		return transportNames[t]
+	}
+	return "unknown"
+}
+
+// Hop is a transport with its next hop. The zero value is "smtp:" without a
+// host, which Table.Route fills with the recipient's domain.
+type Hop struct {
+	Transport Transport
+	Socket    string // Unix socket path; empty for a network hop
+	Host      string // domain name, or address without brackets
+	Port      uint16 // 0 means the transport's default: 25, or 24 for LMTP
+	MX        bool   // resolve Host through its MX records (RFC 5321 section 5.1)
+	Text      string // Error only: "X.Y.Z text"
+}
+
+// String returns the one spelling that ParseHop reads back.
+func (h Hop) String() string {
+	prefix := h.Transport.String() + ":"
+	switch {
+	case h.Transport == Error:
+		return prefix + h.Text
+	case h.Socket != "":
+		return prefix + "unix:" + h.Socket
+	case h.Host == "":
+		return prefix
+	}
+	host := h.Host
+	if !h.MX {
+		host = "[" + host + "]"
+	}
+	if h.Port != 0 {
+		host += ":" + strconv.Itoa(int(h.Port))
+	}
+	return prefix + host
+}
+
+// Address returns "host:port" for dialling a hop without MX lookup.
+func (h Hop) Address() string {
+	return net.JoinHostPort(h.Host, strconv.Itoa(int(h.PortOrDefault())))
+}
+
+// PortOrDefault is the port to connect to.
+func (h Hop) PortOrDefault() uint16 {
+	switch {
+	case h.Port != 0:
+		return h.Port
+	case h.Transport == LMTP:
+		return 24 // RFC 2033 section 5 forbids 25; 24 is what Postfix assumes
+	}
+	return 25
+}
+
+// ParseHop reads one of
+//
+//	smtp:                      the recipient domain's mail exchangers
+//	smtp:host[:port]           the mail exchangers of host
+//	smtp:[host-or-ip][:port]   that host, no MX lookup
+//	lmtp:unix:/path
+//	lmtp:inet:host[:port]      (also lmtp:[host]:port and lmtp:host:port)
+//	error:[X.Y.Z ]text
+//	discard:
+//
+// Errors are of kind fail.Invalid.
+func ParseHop(s string) (Hop, error) {
+	name, rest, ok := strings.Cut(s, ":")
+	if !ok {
+		return Hop{}, fail.New(fail.Invalid, "transport %q: want NAME:NEXTHOP, such as smtp:[mail.example.com]:587", s)
+	}
+	switch name {
+	case "smtp":
+		return parseSMTP(s, rest)
+	case "lmtp":
+		return parseLMTP(s, rest)
+	case "error":
+		if rest == "" || strings.ContainsAny(rest, "\r\n\x00") {
+			return Hop{}, fail.New(fail.Invalid, "transport %q: error needs one line of text", s)
+		}
+		return Hop{Transport: Error, Text: rest}, nil
+	case "discard":
+		return Hop{Transport: Discard}, nil
+	}
+	return Hop{}, fail.New(fail.Invalid, "transport %q: unknown transport %q (smtp, lmtp, error, discard)", s, name)
+}
+
+// ParseRelayHost reads the value of the relayhost key: "[host]:port" or
+// "host:port", the port being optional, brackets meaning "no MX lookup".
+// The empty string means none and gives the zero Hop.
+func ParseRelayHost(s string) (Hop, error) {
+	if s == "" {
+		return Hop{}, nil
+	}
+	return parseSMTP(s, s)
+}
+
+func parseSMTP(whole, rest string) (Hop, error) {
+	if rest == "" {
+		return Hop{Transport: SMTP}, nil
+	}
+	host, port, bracketed, err := hostPort(whole, rest)
+	if err != nil {
+		return Hop{}, err
+	}
+	_, perr := netip.ParseAddr(host)
+	return Hop{Transport: SMTP, Host: host, Port: port, MX: !bracketed && perr != nil}, nil
+}
+
+func parseLMTP(whole, rest string) (Hop, error) {
+	if path, ok := strings.CutPrefix(rest, "unix:"); ok {
+		if path == "" || strings.ContainsAny(path, "\r\n\x00") {
+			return Hop{}, fail.New(fail.Invalid, "transport %q: empty or malformed socket path", whole)
+		}
+		return Hop{Transport: LMTP, Socket: path}, nil
+	}
+	rest = strings.TrimPrefix(rest, "inet:")
+	if rest == "" {
+		return Hop{}, fail.New(fail.Invalid, "transport %q: lmtp needs unix:PATH or inet:HOST:PORT", whole)
+	}
+	host, port, _, err := hostPort(whole, rest)
+	return Hop{Transport: LMTP, Host: host, Port: port}, err
+}
+
+// hostPort reads host[:port], [host][:port]; an IPv6 address needs brackets
+// when a port follows.
+func hostPort(whole, s string) (host string, port uint16, bracketed bool, err error) {
+	host, tail := s, ""
+	switch i := strings.IndexByte(s, ']'); {
+	case s[0] == '[' && i > 0:
+		host, tail, bracketed = s[1:i], s[i+1:], true
+		host = strings.TrimPrefix(host, "IPv6:")
+	case strings.Count(s, ":") == 1:
+		i := strings.IndexByte(s, ':')
+		host, tail = s[:i], s[i:]
+	}
+	if tail != "" {
+		n, perr := strconv.ParseUint(strings.TrimPrefix(tail, ":"), 10, 16)
+		if tail[0] != ':' || perr != nil || n == 0 {
+			return "", 0, false, fail.New(fail.Invalid, "next hop %q: %q is not a port number", whole, tail)
+		}
+		port = uint16(n)
+	}
+	if ip, perr := netip.ParseAddr(host); perr == nil {
+		return ip.String(), port, bracketed, nil
+	}
+	if host, err = addr.Domain(host); err != nil || host[0] == '[' {
+		return "", 0, false, fail.New(fail.Invalid, "next hop %q: not a host name or address", whole)
+	}
+	return host, port, bracketed, nil
+}

@@ -1,0 +1,142 @@
+package route
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/postcote/postcote/pkg/platform/addr"
+	"github.com/postcote/postcote/pkg/platform/fail"
+)
+
+type asked map[string]bool
+
+func (a asked) HasMailboxes(_ context.Context, d string) (bool, error) {
+	if d == "down.example" {
+		return false, fail.New(fail.Unavailable, "authd is down")
+	}
+	return a[d], nil
+}
+
+func testTable(t *testing.T, edit func(*Config)) *Table {
+	t.Helper()
+	cfg := Config{
+		Hostname:  "mx.ours.example",
+		Mailboxes: []string{"Ours.Example", ".wild.example"},
+		RelayTo:   []string{"relayed.example"},
+		Ask:       asked{"asked.example": true},
+		Local:     Hop{Transport: LMTP, Socket: "/run/lmtp"},
+		Delimiter: "+",
+		Transports: map[string]string{
+			"special.example": "smtp:[10.0.0.1]:2525",
+			".sub.example":    "smtp:gateway.example",
+			"gone.example":    "error:5.1.2 domain has moved",
+			"sink.example":    "discard:",
+			"relayed.example": "smtp:[inner.relayed.example]",
+			"direct.example":  "smtp:",
+		},
+	}
+	if edit != nil {
+		edit(&cfg)
+	}
+	table, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return table
+}
+
+func TestRoute(t *testing.T) {
+	plain := testTable(t, nil)
+	smart := testTable(t, func(c *Config) { c.RelayHost = "[smart.example]:587" })
+	boss := testTable(t, func(c *Config) { c.Postmaster = "boss@ours.example" })
+	star := testTable(t, func(c *Config) { c.Transports["*"] = "discard:" })
+	for _, tc := range []struct {
+		name  string
+		table *Table
+		rcpt  string
+		class Class
+		hop   string
+		to    string // "" means unchanged
+	}{
+		{"mailbox", plain, "joe@ours.example", Mailbox, "lmtp:unix:/run/lmtp", ""},
+		{"mailbox, any case, trailing dot", plain, "Joe+x@OURS.example.", Mailbox, "lmtp:unix:/run/lmtp", "Joe+x@ours.example"},
+		{"sub-domain of an exact entry is a stranger", plain, "joe@a.ours.example", Default, "smtp:a.ours.example", ""},
+		{"below a dotted entry", plain, "joe@a.b.wild.example", Mailbox, "lmtp:unix:/run/lmtp", ""},
+		{"dotted entry does not name itself", plain, "joe@wild.example", Default, "smtp:wild.example", ""},
+		{"asked", plain, "joe@asked.example", Mailbox, "lmtp:unix:/run/lmtp", ""},
+		{"relay domain with its transport", plain, "joe@relayed.example", Relay, "smtp:[inner.relayed.example]", ""},
+		{"default by MX", plain, "joe@far.example", Default, "smtp:far.example", ""},
+		{"default by relay host", smart, "joe@far.example", Default, "smtp:[smart.example]:587", ""},
+		{"relay host does not take our mail", smart, "joe@ours.example", Mailbox, "lmtp:unix:/run/lmtp", ""},
+		{"empty next hop goes around the relay host", smart, "joe@direct.example", Default, "smtp:direct.example", ""},
+		{"table entry", plain, "joe@special.example", Default, "smtp:[10.0.0.1]:2525", ""},
+		{"table entry of a parent", plain, "joe@x.sub.example", Default, "smtp:gateway.example", ""},
+		{"error", plain, "joe@gone.example", Default, "error:5.1.2 domain has moved", ""},
+		{"discard", plain, "joe@sink.example", Default, "discard:", ""},
+		{"star takes strangers", star, "joe@far.example", Default, "discard:", ""},
+		{"star leaves our mailboxes", star, "joe@ours.example", Mailbox, "lmtp:unix:/run/lmtp", ""},
+		{"IPv4 literal", plain, "joe@[192.0.2.7]", Default, "smtp:[192.0.2.7]", ""},
+		{"IPv6 literal", plain, "joe@[IPv6:2001:db8::1]", Default, "smtp:[2001:db8::1]", ""},
+		{"bare local part", plain, "joe", Default, "error:5.1.2 bad destination: the address has no domain", ""},
+		{"bare postmaster", plain, "PostMaster", Mailbox, "lmtp:unix:/run/lmtp", "postmaster@ours.example"},
+		{"bare postmaster, configured", boss, "postmaster", Mailbox, "lmtp:unix:/run/lmtp", "boss@ours.example"},
+		{"postmaster of our host name", boss, "postmaster@mx.ours.example", Mailbox, "lmtp:unix:/run/lmtp", "boss@ours.example"},
+		{"postmaster of our domain is itself", boss, "postmaster@ours.example", Mailbox, "lmtp:unix:/run/lmtp", ""},
+		{"internationalised domain", plain, "joe@xn--mnchen-3ya.example", Default, "smtp:münchen.example", "joe@münchen.example"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			rcpt, err := addr.Parse(tc.rcpt)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := tc.table.Route(context.Background(), rcpt)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := tc.to
+			if want == "" {
+				want = tc.rcpt
+			}
+			if got.Class != tc.class || got.Hop.String() != tc.hop || got.Rcpt.String() != want {
+				t.Errorf("got %v %v %v, want %v %v %v", got.Class, got.Hop, got.Rcpt, tc.class, tc.hop, want)
+			}
+		})
+	}
+}
+
+func TestRouteLookupFailureIsAnError(t *testing.T) {
+	_, err := testTable(t, nil).Route(context.Background(), addr.Address{Local: "joe", Domain: "down.example"})
+	if !fail.Is(err, fail.Unavailable) {
+		t.Fatalf("want the lookup's own kind, got %v", err)
+	}
+}
+
+func TestNewRefuses(t *testing.T) {
+	for name, cfg := range map[string]Config{
+		"domain in two classes": {Mailboxes: []string{"a.example"}, RelayTo: []string{"A.example"}},
+		"malformed domain":      {Mailboxes: []string{"a..example"}},
+		"malformed relay":       {RelayTo: []string{"-"}},
+		"unknown transport":     {Transports: map[string]string{"a.example": "uucp:x"}},
+		"transport for nothing": {Transports: map[string]string{"a b": "smtp:"}},
+		"relay host":            {RelayHost: "[a.example]:x"},
+		"hostname":              {Hostname: "a b"},
+		"postmaster":            {Postmaster: "joe"},
+	} {
+		if _, err := New(cfg); !fail.Is(err, fail.Invalid) {
+			t.Errorf("%s: want fail.Invalid, got %v", name, err)
+		}
+	}
+}
+
+func TestAskErrorWraps(t *testing.T) {
+	cause := errors.New("boom")
+	table := testTable(t, func(c *Config) { c.Ask = failing{cause} })
+	if _, err := table.Class(context.Background(), "x.example"); !errors.Is(err, cause) {
+		t.Fatalf("cause lost: %v", err)
+	}
+}
+
+type failing struct{ err error }
+
+func (f failing) HasMailboxes(context.Context, string) (bool, error) { return false, f.err }
