@@ -1,0 +1,63 @@
+package gate
+
+import (
+	"strconv"
+
+	"github.com/emersion/go-smtp"
+)
+
+// Action is what a verdict does.
+type Action uint8
+
+// The actions. Next is only seen inside a stage: no rule had an opinion.
+const (
+	Next   Action = iota
+	Permit        // accept, and skip the stage's remaining rules
+	Reject        // permanent: a 5xx reply
+	Defer         // temporary: a 4xx reply
+)
+
+// Verdict is the answer of a rule or a stage. Code, Enhanced and Text are set
+// for Reject and Defer only.
+type Verdict struct {
+	Action   Action
+	Code     int
+	Enhanced smtp.EnhancedCode
+	Text     string
+	Cause    error // of a Defer: what failed, for the log; never shown to the peer
+}
+
+// Refused reports whether the verdict is a 4xx or 5xx reply.
+func (v Verdict) Refused() bool { return v.Action == Reject || v.Action == Defer }
+
+// String returns "550 5.1.1 text", or "" when nothing is refused.
+func (v Verdict) String() string {
+	if !v.Refused() {
+		return ""
+	}
+	e := v.Enhanced
+	return strconv.Itoa(v.Code) + " " + strconv.Itoa(e[0]) + "." + strconv.Itoa(e[1]) + "." + strconv.Itoa(e[2]) + " " + v.Text
+}
+
+func refuse(code int, class, subject, detail int, text string) Verdict {
+	v := Verdict{Action: Reject, Code: code, Enhanced: smtp.EnhancedCode{class, subject, detail}, Text: text}
+	if code < 500 {
+		v.Action = Defer
+	}
+	return v
+}
+
+func lookupFailed(what string, err error) Verdict {
+	v := refuse(451, 4, 3, 0, what+": Temporary lookup failure")
+	v.Cause = err
+	return v
+}
+
+// HopLimit is the number of Received fields at which a message counts as
+// looping. RFC 5321 section 6.3 suggests 100 and leaves the number open; 50 is
+// the limit of Postfix, and no honest path is that long.
+const HopLimit = 50
+
+// TooManyHops is the reply after end of data to a message with more than
+// HopLimit Received fields.
+func TooManyHops() Verdict { return refuse(554, 5, 4, 6, "Error: too many hops") }
