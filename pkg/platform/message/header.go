@@ -1,0 +1,233 @@
+package message
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+	"iter"
+	"strings"
+)
+
+// Field is one header field, with its continuation lines.
+type Field struct {
+	Name   string // as written, without trailing space
+	Raw    []byte // the whole field with its line ends; not a copy
+	Offset int    // of Raw within the header block
+	value  int    // index into Raw of the first byte after the colon
+}
+
+// Is reports whether the field is called name, whatever the case.
+func (f Field) Is(name string) bool { return strings.EqualFold(f.Name, name) }
+
+// RawValue is everything after the colon, folds and line ends kept.
+func (f Field) RawValue() []byte { return f.Raw[f.value:] }
+
+// Value is the field's value unfolded (RFC 5322 section 2.2.3: line ends are
+// removed, the white space after them stays) and trimmed.
+func (f Field) Value() string {
+	v := f.Raw[f.value:]
+	if i := bytes.IndexAny(v, "\r\n"); i < 0 || i >= len(v)-2 {
+		return string(bytes.Trim(v, " \t\r\n"))
+	}
+	out := make([]byte, 0, len(v))
+	for _, c := range v {
+		if c != '\r' && c != '\n' {
+			out = append(out, c)
+		}
+	}
+	return string(bytes.Trim(out, " \t"))
+}
+
+// Header is one header block. The zero value is an empty one.
+type Header struct {
+	// Truncated says that a cap of Limits cut the block short.
+	Truncated bool
+
+	raw    []byte
+	size   int
+	fields []Field
+}
+
+// ParseHeader reads the header block at the start of b: fields up to and
+// including the first empty line, or the end of b. Lines that are no fields
+// (a "From " line, rubbish) belong to no field and are skipped; a block ends
+// only at an empty line, because mail clients believe the same. The result
+// points into b.
+func ParseHeader(b []byte, lim Limits) Header {
+	h := Header{}
+	pos := 0
+	for pos < len(b) {
+		end := lineEnd(b, pos)
+		if isEmptyLine(b[pos:end]) {
+			pos = end
+			break
+		}
+		for end < len(b) && (b[end] == ' ' || b[end] == '\t') && !isEmptyLine(b[end:lineEnd(b, end)]) {
+			end = lineEnd(b, end)
+		}
+		if len(h.fields) >= lim.HeaderFields {
+			h.Truncated = true
+		} else if f, ok := splitField(b[pos:end], pos); ok {
+			h.fields = append(h.fields, f)
+		}
+		pos = end
+	}
+	h.raw, h.size = b[:pos], pos
+	return h
+}
+
+// ReadHeader reads a header block with its empty line from r and leaves r at
+// the first byte of the body. Beyond lim.HeaderBytes the block is read and
+// dropped. The end of input is no error.
+func ReadHeader(r *bufio.Reader, lim Limits) (Header, error) {
+	var raw []byte
+	var dropped, size int
+	start := true // at the start of a line
+	for {
+		line, err := r.ReadSlice('\n')
+		size += len(line)
+		switch {
+		case len(raw)+len(line) <= lim.HeaderBytes && dropped == 0:
+			raw = append(raw, line...)
+		default:
+			dropped += len(line)
+		}
+		if errors.Is(err, bufio.ErrBufferFull) {
+			start = false
+			continue
+		}
+		if err != nil && !errors.Is(err, io.EOF) {
+			return Header{}, err
+		}
+		if err != nil || (start && isEmptyLine(line)) {
+			break
+		}
+		start = true
+	}
+	h := ParseHeader(raw, lim)
+	h.size = size
+	h.Truncated = h.Truncated || dropped > 0
+	return h, nil
+}
+
+// lineEnd returns the index after the LF that ends the line at pos.
+func lineEnd(b []byte, pos int) int {
+	if i := bytes.IndexByte(b[pos:], '\n'); i >= 0 {
+		return pos + i + 1
+	}
+	return len(b)
+}
+
+func isEmptyLine(l []byte) bool {
+	return len(l) == 1 && l[0] == '\n' || len(l) == 2 && l[0] == '\r' && l[1] == '\n'
+}
+
+// splitField cuts a field at its colon. White space before the colon is
+// obsolete syntax (RFC 5322 section 4.5) and accepted.
+func splitField(raw []byte, off int) (Field, bool) {
+	colon := bytes.IndexByte(raw, ':')
+	if colon <= 0 {
+		return Field{}, false
+	}
+	name := bytes.TrimRight(raw[:colon], " \t")
+	if len(name) == 0 {
+		return Field{}, false
+	}
+	for _, c := range name {
+		if c <= ' ' || c == 0x7f {
+			return Field{}, false
+		}
+	}
+	return Field{Name: string(name), Raw: raw, Offset: off, value: colon + 1}, true
+}
+
+// Len is the number of bytes the block takes in its message, the empty line
+// included.
+func (h Header) Len() int { return h.size }
+
+// Bytes is the block as written, the empty line included; cut when Truncated.
+func (h Header) Bytes() []byte { return h.raw }
+
+// Fields yields all fields in order.
+func (h Header) Fields() iter.Seq[Field] {
+	return func(yield func(Field) bool) {
+		for _, f := range h.fields {
+			if !yield(f) {
+				return
+			}
+		}
+	}
+}
+
+// All yields the fields called name in order.
+func (h Header) All(name string) iter.Seq[Field] {
+	return func(yield func(Field) bool) {
+		for _, f := range h.fields {
+			if f.Is(name) && !yield(f) {
+				return
+			}
+		}
+	}
+}
+
+// First returns the first field called name.
+func (h Header) First(name string) (Field, bool) {
+	for f := range h.All(name) {
+		return f, true
+	}
+	return Field{}, false
+}
+
+// Get returns the unfolded value of the first field called name, or "".
+func (h Header) Get(name string) string {
+	f, ok := h.First(name)
+	if !ok {
+		return ""
+	}
+	return f.Value()
+}
+
+// Count is the number of fields called name.
+func (h Header) Count(name string) int {
+	n := 0
+	for range h.All(name) {
+		n++
+	}
+	return n
+}
+
+// NumFields is the number of fields.
+func (h Header) NumFields() int { return len(h.fields) }
+
+// AppendField appends "name: value" and CRLF. Line ends in value start a
+// continuation line (white space is put after them when it is missing), so no
+// value can begin a new field; NUL becomes a space.
+func AppendField(dst []byte, name, value string) []byte {
+	dst = append(dst, name...)
+	dst = append(dst, ": "...)
+	value = strings.TrimRight(value, "\r\n")
+	for i := 0; i < len(value); i++ {
+		switch c := value[i]; c {
+		case 0:
+			dst = append(dst, ' ')
+		case '\r', '\n':
+			for i+1 < len(value) && (value[i+1] == '\r' || value[i+1] == '\n') {
+				i++
+			}
+			dst = append(dst, "\r\n"...)
+			if i+1 < len(value) && value[i+1] != ' ' && value[i+1] != '\t' {
+				dst = append(dst, '\t')
+			}
+		default:
+			dst = append(dst, c)
+		}
+	}
+	return append(dst, "\r\n"...)
+}
+
+// Prepend returns a reader of fields (complete header lines) followed by body.
+// The message itself is not touched: that is how trace fields are added.
+func Prepend(fields []byte, body io.Reader) io.Reader {
+	return io.MultiReader(bytes.NewReader(fields), body)
+}
