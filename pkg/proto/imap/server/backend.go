@@ -74,6 +74,13 @@ type Appended struct {
 // Mailbox is one open mailbox, shared with every other session that has it
 // open. All methods are safe for concurrent use.
 type Mailbox interface {
+	Viewer
+	Changer
+	io.Closer
+}
+
+// Viewer is the reading half of a Mailbox.
+type Viewer interface {
 	// Snapshot returns the newest known state. It does no I/O.
 	Snapshot() Snapshot
 	// Sync looks for changes made by other programs and returns the state
@@ -87,6 +94,13 @@ type Mailbox interface {
 	// and returns the first of them; a later call by anybody starts at next.
 	// With next 0 nothing is taken over (EXAMINE).
 	Recent(next imap.UID) (first imap.UID)
+	// Open gives access to the content of a message; NotFound when it has
+	// been expunged and its file is gone. The caller closes it.
+	Open(ctx context.Context, uid imap.UID) (Content, error)
+}
+
+// Changer is the writing half of a Mailbox.
+type Changer interface {
 	// Store changes flags. UIDs that are gone are skipped.
 	Store(ctx context.Context, uids imap.UIDSet, op imap.StoreFlagsOp, flags []imap.Flag) error
 	// Copy copies (or moves) messages to the mailbox named dest: all of them
@@ -95,11 +109,6 @@ type Mailbox interface {
 	// Expunge removes the messages among uids that have \Deleted; nil means
 	// every message of the mailbox.
 	Expunge(ctx context.Context, uids imap.UIDSet) error
-	// Open gives access to the content of a message; NotFound when it has
-	// been expunged and its file is gone. The caller closes it.
-	Open(ctx context.Context, uid imap.UID) (Content, error)
-
-	io.Closer
 }
 
 // Copied is the answer to Copy. SourceUIDs and DestUIDs have the same number
