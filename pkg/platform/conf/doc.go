@@ -1,0 +1,30 @@
+// Package conf reads configuration files: strict YAML into plain structs.
+//
+// A daemon's configuration is a struct with tags, preset with its defaults:
+//
+//	Timeout conf.Duration `yaml:"timeout" min:"1s" max:"1h" doc:"How long to wait for the peer."`
+//
+// Tags understood on a field:
+//
+//	yaml     the key; ",inline" on an embedded struct lifts its keys
+//	doc      one or more sentences, printed by WriteDefaults and the manual
+//	oneof    allowed values of a string, separated by |
+//	min,max  bounds of a number, Duration or Size, or of a list's length
+//	example  a value to show where the default is empty
+//	path     how a path is used: read, write, dir, socket or connect
+//	reload   "true" when SIGHUP applies a change of this key (and keys below)
+//
+// A struct may implement Validator for rules between fields. A type may
+// implement encoding.TextUnmarshaler to be written as one string.
+//
+// Invariants: every mistake of a file is reported at once, with its line, its
+// dotted path and a hint; an unknown or repeated key is a mistake; a list or a
+// map in the file replaces the default, it never adds to it; what
+// WriteDefaults prints loads back to the same value; no input can make Load
+// panic or use memory out of proportion to the file, which is capped.
+//
+// Reading order: load.go (Load), decode.go (nodes to values), bounds.go
+// (oneof, min, max), types.go and listen.go (Duration, Size and so on),
+// problem.go (mistakes and hints), schema.go (structs as a list of keys),
+// defaults.go (WriteDefaults), paths.go, changes.go.
+package conf
