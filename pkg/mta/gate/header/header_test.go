@@ -1,0 +1,144 @@
+package header
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/postcote/postcote/pkg/platform/addr"
+)
+
+var noon = time.Date(2026, 3, 5, 12, 0, 0, 0, time.FixedZone("CET", 3600))
+
+func submission() Rules {
+	return Rules{
+		Drop: Submitted(), AddMissing: true,
+		Sender: addr.Address{Local: "joe", Domain: "a.example"}, MessageID: "<1.Q@mx.example>", Date: noon,
+	}
+}
+
+// edit feeds in in pieces of n bytes.
+func edit(t *testing.T, rules Rules, in string, n int) (string, Found) {
+	t.Helper()
+	var out strings.Builder
+	e := NewEditor(&out, rules)
+	for len(in) > 0 {
+		k := min(n, len(in))
+		if m, err := e.Write([]byte(in[:k])); m != k || err != nil {
+			t.Fatalf("write: %d, %v", m, err)
+		}
+		in = in[k:]
+	}
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return out.String(), e.Found()
+}
+
+const added = "Message-Id: <1.Q@mx.example>|Date: Thu, 5 Mar 2026 12:00:00 +0100 (CET)|From: joe@a.example|"
+
+func TestEditor(t *testing.T) {
+	long := strings.Repeat("x", 3*maxPending)
+	for _, tc := range []struct {
+		name, in, want string // "|" stands for CRLF
+		rules          Rules
+		hops           int
+		msgid          string
+	}{
+		{"look only", "Received: a|Received:|\tb|Message-ID: <x@y>|Bcc: c||body|", "", Rules{}, 2, "<x@y>"},
+		{"return path removed", "Return-Path: <a@b>|Subject: x||Return-Path: body|", "Subject: x||Return-Path: body|", Rules{Drop: Relayed()}, 0, ""},
+		{"folded field removed whole", "A: 1|bcc : x,| y,|\tz|B: 2||t|", "A: 1|B: 2||t|", Rules{Drop: Submitted()}, 0, ""},
+		{"submission, nothing there", "Subject: x||t|", "Subject: x|" + added + "|t|", submission(), 0, "<1.Q@mx.example>"},
+		{"submission, all there", "date: x|FROM: y|Message-Id: <z@z>||t|", "", submission(), 0, "<z@z>"},
+		{"submission without header", "|t|", added + "|t|", submission(), 0, "<1.Q@mx.example>"},
+		{"submission without body", "Subject: x|", "Subject: x|" + added, submission(), 0, "<1.Q@mx.example>"},
+		{"empty submission", "", added, submission(), 0, "<1.Q@mx.example>"},
+		{"text where a header should be", "hello there|Bcc: x|", added + "|hello there|Bcc: x|", submission(), 0, "<1.Q@mx.example>"},
+		{"text after a field", "A: 1|hello|", "A: 1||hello|", Rules{}, 0, ""},
+		{"continuation of nothing", " x|A: 1|", "| x|A: 1|", Rules{}, 0, ""},
+		{"unfinished last line", "A: 1", "A: 1", Rules{}, 0, ""},
+		{"unfinished text", "A: 1|b", "A: 1||b", Rules{}, 0, ""},
+		{"folded message id", "Message-ID:|  <a@b>||t|", "", Rules{}, 0, "<a@b>"},
+		{"first message id counts", "Message-ID: <a@b>|Message-ID: <c@d>||t|", "", Rules{}, 0, "<a@b>"},
+		{"control characters kept out of the log", "Message-ID: <a\x01\x7fb>||t|", "", Rules{}, 0, "<a??b>"},
+		{"long line kept", "A: " + long + "|B: 1||t|", "", Rules{}, 0, ""},
+		{"long line removed", "Bcc: " + long + "| " + long + "|B: 1||t|", "B: 1||t|", Rules{Drop: Submitted()}, 0, ""},
+		{"long text is body", long + "|Bcc: 1|", "|" + long + "|Bcc: 1|", Rules{Drop: Submitted()}, 0, ""},
+		{"name with 8-bit is no field", "S\xfcbject: x|", "|S\xfcbject: x|", Rules{}, 0, ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			in := strings.ReplaceAll(tc.in, "|", "\r\n")
+			want := in
+			if tc.want != "" {
+				want = strings.ReplaceAll(tc.want, "|", "\r\n")
+			}
+			for _, n := range []int{1, 2, 3, 7, 100, 1 << 20} {
+				got, found := edit(t, tc.rules, in, n)
+				if got != want {
+					t.Errorf("pieces of %d: got %q, want %q", n, got, want)
+				}
+				if found.Hops != tc.hops || found.MessageID != tc.msgid {
+					t.Errorf("pieces of %d: found %+v", n, found)
+				}
+			}
+		})
+	}
+}
+
+func TestTrace(t *testing.T) {
+	base := Trace{
+		Helo: "client.example", Name: "unknown", Peer: netip.MustParseAddr("192.0.2.1"), By: "mx.example",
+		With: "ESMTPSA", QID: "4abc", For: addr.Address{Local: "joe", Domain: "a.example"}, Date: noon,
+	}
+	for _, tc := range []struct {
+		name string
+		edit func(*Trace)
+		want string
+	}{
+		{"plain", func(*Trace) {}, "Received: from client.example (unknown [192.0.2.1])|\tby mx.example (Postcote) with ESMTPSA id 4abc|\tfor <joe@a.example>; Thu, 5 Mar 2026 12:00:00 +0100 (CET)|"},
+		{"many recipients", func(tr *Trace) { tr.For = addr.Address{} }, "Received: from client.example (unknown [192.0.2.1])|\tby mx.example (Postcote) with ESMTPSA id 4abc; Thu, 5 Mar 2026 12:00:00 +0100 (CET)|"},
+		{"IPv6", func(tr *Trace) { tr.Peer = netip.MustParseAddr("2001:db8::1"); tr.Name = "h.example"; tr.For = addr.Address{} }, "Received: from client.example (h.example [IPv6:2001:db8::1])|\tby mx.example (Postcote) with ESMTPSA id 4abc; Thu, 5 Mar 2026 12:00:00 +0100 (CET)|"},
+		{"hostile names", func(tr *Trace) { tr.Helo = "a\r\nX: y) (b;"; tr.Name = "n m"; tr.For = addr.Address{} }, "Received: from a??X:?y???b? (n?m [192.0.2.1])|\tby mx.example (Postcote) with ESMTPSA id 4abc; Thu, 5 Mar 2026 12:00:00 +0100 (CET)|"},
+		{"submit socket", func(tr *Trace) { tr.Local, tr.UID = true, 33 }, "Received: by mx.example (Postcote, from userid 33)|\tid 4abc|\tfor <joe@a.example>; Thu, 5 Mar 2026 12:00:00 +0100 (CET)|"},
+	} {
+		tr := base
+		tc.edit(&tr)
+		if got, want := tr.String(), strings.ReplaceAll(tc.want, "|", "\r\n"); got != want {
+			t.Errorf("%s:\ngot  %q\nwant %q", tc.name, got, want)
+		}
+	}
+}
+
+func TestWith(t *testing.T) {
+	for want, got := range map[string]string{
+		"SMTP":       With(false, true, true, true),
+		"ESMTP":      With(true, false, false, false),
+		"ESMTPS":     With(true, true, false, false),
+		"ESMTPA":     With(true, false, true, false),
+		"ESMTPSA":    With(true, true, true, false),
+		"UTF8SMTP":   With(true, false, false, true),
+		"UTF8SMTPSA": With(true, true, true, true),
+	} {
+		if got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}
+
+// However the message is cut into pieces, the result is the same.
+func FuzzEditor(f *testing.F) {
+	f.Add("Received: x\r\nBcc: a\r\n b\r\nMessage-ID: <a@b>\r\n\r\nbody\r\n", uint8(3))
+	f.Add("\r\n", uint8(1))
+	f.Add("no colon\r\nA: b", uint8(2))
+	f.Fuzz(func(t *testing.T, in string, n uint8) {
+		if n == 0 {
+			return
+		}
+		one, foundOne := edit(t, submission(), in, max(len(in), 1))
+		many, foundMany := edit(t, submission(), in, int(n))
+		if one != many || foundOne != foundMany {
+			t.Fatalf("%q in pieces of %d: %q %+v, whole: %q %+v", in, n, many, foundMany, one, foundOne)
+		}
+	})
+}
