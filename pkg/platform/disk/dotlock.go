@@ -1,0 +1,258 @@
+package disk
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/postcote/postcote/pkg/platform/fail"
+)
+
+// DotLockOptions tune AcquireDotLock. The zero value is Dovecot's practice for
+// dovecot-uidlist.lock.
+type DotLockOptions struct {
+	Perm    fs.FileMode   // of the lock file; 0 means 0660
+	Timeout time.Duration // how long to wait; 0 means 120 s, negative means try once
+	Stale   time.Duration // a lock untouched for so long is broken; 0 means 120 s
+	Refresh time.Duration // Touch does nothing more often than this; 0 means 10 s
+
+	Now   func() time.Time                           // nil means time.Now
+	Sleep func(context.Context, time.Duration) error // nil means a timer
+}
+
+func (o *DotLockOptions) fill() {
+	if o.Perm == 0 {
+		o.Perm = 0o660
+	}
+	if o.Timeout == 0 {
+		o.Timeout = 120 * time.Second
+	}
+	if o.Stale == 0 {
+		o.Stale = 120 * time.Second
+	}
+	if o.Refresh == 0 {
+		o.Refresh = 10 * time.Second
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Sleep == nil {
+		o.Sleep = sleep
+	}
+}
+
+// DotLock is a held lock file NAME.lock beside the file it protects, the kind
+// of lock that Dovecot, mutt and procmail understand, also over NFS.
+type DotLock struct {
+	fsys FS
+	name string // of the protected file
+	path string // of the lock file
+	opts DotLockOptions
+
+	mu      sync.Mutex
+	file    File // nil after Release or Commit
+	id      ID
+	touched time.Time
+}
+
+// AcquireDotLock makes name+".lock" and waits while another holds it. When
+// the time is over the error is of kind Unavailable with ErrLocked in its
+// chain. The caller calls Touch at least every Stale/2 and ends with Release
+// or Commit.
+func AcquireDotLock(ctx context.Context, fsys FS, name string, opts DotLockOptions) (*DotLock, error) {
+	opts.fill()
+	l := &DotLock{fsys: fsys, name: name, path: name + ".lock", opts: opts}
+	limit := opts.Now().Add(opts.Timeout)
+	var seen rival
+	for pause := time.Millisecond; ; pause = min(2*pause, 100*time.Millisecond) {
+		err := l.try()
+		if err == nil || !errors.Is(err, fs.ErrExist) {
+			return l.orErr(err)
+		}
+		broke, err := l.breakStale(&seen)
+		if err != nil {
+			return nil, fmt.Errorf("breaking stale lock %s: %w", l.path, err)
+		}
+		if broke {
+			continue
+		}
+		if !opts.Now().Add(pause).Before(limit) {
+			return nil, fail.Wrap(fail.Unavailable, ErrLocked, "%s exists for %s", l.path, opts.Now().Sub(seen.since).Round(time.Second))
+		}
+		if err := opts.Sleep(ctx, pause); err != nil {
+			return nil, fail.Wrap(fail.Unavailable, errors.Join(ErrLocked, err), "waiting for %s", l.path)
+		}
+	}
+}
+
+func (l *DotLock) orErr(err error) (*DotLock, error) {
+	if err != nil {
+		return nil, fmt.Errorf("locking %s: %w", l.name, err)
+	}
+	return l, nil
+}
+
+func (l *DotLock) try() error {
+	f, err := l.fsys.OpenFile(l.path, os.O_RDWR|os.O_CREATE|os.O_EXCL, l.opts.Perm)
+	if err != nil {
+		return err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		_ = f.Close()
+		_ = l.fsys.Remove(l.path)
+		return err
+	}
+	l.file, l.id, l.touched = f, IDOf(info), l.opts.Now()
+	return nil
+}
+
+// rival is what a waiter knows of the lock file in its way.
+type rival struct {
+	id    ID
+	mtime time.Time
+	size  int64
+	since time.Time // when it last changed, by our clock
+}
+
+// breakStale removes the lock file in the way if nobody touched it for the
+// stale time. Age counts from its mtime when that lies in our past, else (a
+// clock that runs ahead, a file server's own clock) from when we first saw it.
+func (l *DotLock) breakStale(seen *rival) (broke bool, err error) {
+	info, err := l.fsys.Stat(l.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return true, nil // gone meanwhile
+	}
+	if err != nil {
+		return false, err
+	}
+	now := l.opts.Now()
+	id, mtime := IDOf(info), info.ModTime()
+	if seen.since.IsZero() || id != seen.id || !mtime.Equal(seen.mtime) || info.Size() != seen.size {
+		*seen = rival{id: id, mtime: mtime, size: info.Size(), since: now}
+		if mtime.Before(now) {
+			seen.since = mtime
+		}
+	}
+	if now.Sub(seen.since) < l.opts.Stale {
+		return false, nil
+	}
+	return l.takeAway(id)
+}
+
+// takeAway removes the lock file if it is still the one that was judged. Two
+// waiters may both have judged it; a plain remove by the slower one would hit
+// the faster one's new lock, so it is moved aside and looked at first.
+func (l *DotLock) takeAway(id ID) (bool, error) {
+	var mark [6]byte
+	_, _ = rand.Read(mark[:]) // never fails
+	aside := l.path + "." + hex.EncodeToString(mark[:])
+	if err := l.fsys.Rename(l.path, aside); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return true, nil
+		}
+		return false, err
+	}
+	info, err := l.fsys.Stat(aside)
+	if err == nil && IDOf(info) != id {
+		_ = l.fsys.Link(aside, l.path) // a live lock: give it back
+	}
+	if rerr := l.fsys.Remove(aside); rerr != nil && !errors.Is(rerr, fs.ErrNotExist) {
+		return false, rerr
+	}
+	return true, nil
+}
+
+// File is the open lock file; what is written to it becomes the protected
+// file's content with Commit.
+func (l *DotLock) File() File { return l.file }
+
+// Touch tells waiters that the holder lives. It is cheap to call often. An
+// error of kind Unavailable means that the lock was broken by another process.
+func (l *DotLock) Touch() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.opts.Now()
+	if l.file == nil || now.Sub(l.touched) < l.opts.Refresh {
+		return nil
+	}
+	if err := l.stillOurs(); err != nil {
+		return err
+	}
+	if err := Chtimes(l.fsys, l.path, now); err != nil {
+		return err
+	}
+	l.touched = now
+	return nil
+}
+
+func (l *DotLock) stillOurs() error {
+	info, err := l.fsys.Stat(l.path)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && IDOf(info) != l.id {
+		return fail.Wrap(fail.Unavailable, ErrLocked, "%s was broken by another process", l.path)
+	}
+	return err
+}
+
+// Release gives the lock back by removing the lock file, unless another
+// process broke it and made its own. It may be called again.
+func (l *DotLock) Release() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.file == nil {
+		return nil
+	}
+	cerr := l.file.Close()
+	l.file = nil
+	if err := l.stillOurs(); err != nil {
+		return err
+	}
+	if err := l.fsys.Remove(l.path); err != nil {
+		return err
+	}
+	return cerr
+}
+
+// Commit makes the lock file the protected file: sync, rename over it, sync
+// of the folder. The lock is gone afterwards, whatever happened. Crash points:
+// disk.dotlock.before_sync, disk.dotlock.before_rename,
+// disk.dotlock.before_syncdir.
+func (l *DotLock) Commit() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.file == nil {
+		return fail.New(fail.Invalid, "%s: lock is not held", l.path)
+	}
+	f := l.file
+	l.file = nil
+	err := l.stillOurs()
+	if err != nil {
+		_ = f.Close()
+		return err
+	}
+	Point(l.fsys, "disk.dotlock.before_sync")
+	err = f.Sync()
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		Point(l.fsys, "disk.dotlock.before_rename")
+		err = l.fsys.Rename(l.path, l.name)
+	}
+	if err != nil {
+		_ = l.fsys.Remove(l.path)
+		return fmt.Errorf("replacing %s: %w", l.name, err)
+	}
+	Point(l.fsys, "disk.dotlock.before_syncdir")
+	if err := l.fsys.SyncDir(filepath.Dir(l.name)); err != nil {
+		return fmt.Errorf("replacing %s: %w", l.name, err)
+	}
+	return nil
+}
