@@ -1,0 +1,95 @@
+package authclient
+
+import (
+	"context"
+	"net"
+	"os"
+	"time"
+
+	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/proto/dovecotauth"
+	"github.com/postcote/postcote/pkg/proto/dovecotauth/internal/link"
+)
+
+// Config says where authd is. Zero values take the defaults named here.
+type Config struct {
+	Address          string                                      // Unix socket path, or "inet:host:port"
+	PID              uint32                                      // our CPID; default os.Getpid()
+	Patience         time.Duration                               // how long a request waits for a connection; default 2 s
+	HandshakeTimeout time.Duration                               // default 10 s
+	RequestTimeout   time.Duration                               // for each reply; default 150 s, Dovecot's limit
+	Dial             func(ctx context.Context) (net.Conn, error) // for tests; default dials Address
+}
+
+// Client is safe for concurrent use. It connects at its first request.
+type Client struct {
+	link *link.Link
+	pid  uint32
+}
+
+// New makes a client; it does not connect yet, so the server may come later.
+func New(cfg Config) *Client {
+	if cfg.PID == 0 {
+		cfg.PID = uint32(os.Getpid())
+	}
+	// Minor 2 is the last version without channel bindings. Whoever claims
+	// at least 1 gets temporary failures as such.
+	hello := dovecotauth.AppendLine(nil, "VERSION", "1", "2")
+	hello = dovecotauth.AppendLine(hello, "CPID", dovecotauth.FormatID(cfg.PID))
+	return &Client{
+		pid: cfg.PID,
+		link: link.New(link.Config{
+			Address: cfg.Address, Dial: cfg.Dial, Hello: hello,
+			Greet:    func() link.Handshake { return &handshake{} },
+			Patience: cfg.Patience, HandshakeTimeout: cfg.HandshakeTimeout, RequestTimeout: cfg.RequestTimeout,
+		}),
+	}
+}
+
+// Close drops the connection; logins not yet redeemed are lost with it.
+func (c *Client) Close() { c.link.Close() }
+
+// Mechanisms returns what the server offers, connecting if need be. On
+// fail.Unavailable announce no AUTH, or answer AUTH with a temporary failure.
+func (c *Client) Mechanisms(ctx context.Context) ([]dovecotauth.Mechanism, error) {
+	conn, err := c.link.Get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return greeting(conn).mechs, nil
+}
+
+// Start begins an exchange and waits for the server's first answer. The
+// exchange is nil when err is not. ctx bounds this call only. Errors: as Next.
+func (c *Client) Start(ctx context.Context, r Request) (*Exchange, Step, error) {
+	if !dovecotauth.ValidMechName(r.Mech) || r.Service == "" {
+		return nil, Step{}, fail.New(fail.Invalid, "authentication request without mechanism or service")
+	}
+	if size := r.encodedSize(); size > dovecotauth.MaxLine {
+		return nil, Step{}, fail.New(fail.Invalid, "authentication request of %d bytes is too long", size)
+	}
+	conn, err := c.link.Get(ctx)
+	if err != nil {
+		return nil, Step{}, err
+	}
+	if !greeting(conn).offers(r.Mech) {
+		// A Dovecot before 2.4.3 hangs up on an unknown mechanism, which
+		// would fail everybody's requests.
+		return nil, Step{}, fail.New(fail.Invalid, "authentication mechanism %s is not offered", r.Mech)
+	}
+	call, err := c.link.Begin(ctx, func(_ *link.Conn, id uint32) []byte { return r.appendTo(nil, id) })
+	if err != nil {
+		return nil, Step{}, err
+	}
+	x := &Exchange{call: call, pid: c.pid, cookie: greeting(call.Conn()).cookie}
+	step, err := x.await(ctx)
+	if err != nil {
+		return nil, Step{}, err
+	}
+	return x, step, nil
+}
+
+func greeting(c *link.Conn) *handshake {
+	h, _ := c.Greeting.(*handshake)
+	return h
+}

@@ -1,0 +1,77 @@
+package dovecotauth
+
+// Mechanism is what a MECH line announces. The properties are those Postfix
+// and Dovecot's login processes choose by.
+type Mechanism struct {
+	Name           string
+	Plaintext      bool // the password crosses the wire readable
+	Dictionary     bool // open to a passive dictionary attack
+	Active         bool // open to an active, non-dictionary attack
+	Anonymous      bool
+	ForwardSecrecy bool
+	MutualAuth     bool
+	Private        bool // not to be offered to clients (APOP)
+}
+
+type mechProperty struct {
+	word string
+	flag func(*Mechanism) *bool
+}
+
+// Order of words as Dovecot writes them.
+func mechProperties() []mechProperty {
+	return []mechProperty{
+		{"private", func(m *Mechanism) *bool { return &m.Private }},
+		{"anonymous", func(m *Mechanism) *bool { return &m.Anonymous }},
+		{"plaintext", func(m *Mechanism) *bool { return &m.Plaintext }},
+		{"dictionary", func(m *Mechanism) *bool { return &m.Dictionary }},
+		{"active", func(m *Mechanism) *bool { return &m.Active }},
+		{"forward-secrecy", func(m *Mechanism) *bool { return &m.ForwardSecrecy }},
+		{"mutual-auth", func(m *Mechanism) *bool { return &m.MutualAuth }},
+	}
+}
+
+// ParseMechanism reads the parameters of a MECH line. Unknown properties are
+// ignored; an empty or malformed name is refused.
+func ParseMechanism(l Line) (Mechanism, bool) {
+	m := Mechanism{Name: l.Param(0)}
+	if !ValidMechName(m.Name) {
+		return Mechanism{}, false
+	}
+	props := mechProperties()
+	for _, word := range l.Params[1:] {
+		for _, p := range props {
+			if p.word == word {
+				*p.flag(&m) = true
+			}
+		}
+	}
+	return m, true
+}
+
+// AppendTo appends the MECH line.
+func (m Mechanism) AppendTo(dst []byte) []byte {
+	params := []string{m.Name}
+	for _, p := range mechProperties() {
+		if *p.flag(&m) {
+			params = append(params, p.word)
+		}
+	}
+	return AppendLine(dst, "MECH", params...)
+}
+
+// ValidMechName checks RFC 4422 section 3.1: 1 to 20 upper-case letters,
+// digits, hyphens or underscores. Longer names exist in the wild
+// (SCRAM-SHA-256-PLUS fits, its 512 sibling too), so the cap is 64.
+func ValidMechName(s string) bool {
+	if s == "" || len(s) > 64 {
+		return false
+	}
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		if (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' && c != '_' {
+			return false
+		}
+	}
+	return true
+}
