@@ -1,0 +1,8 @@
+// Package interop runs a private suite against real programs from Debian's
+// packages: Postfix, Dovecot, swaks, msmtp, curl, mbsync, mutt, fetchmail.
+// Everything listens on loopback or below a temporary folder and is started
+// and stopped by the test. Build tag: interop; `make interop` runs it.
+//
+// Reading order: setup_test.go, smtp_test.go (programs that send),
+// read_test.go (programs that read), postfix_test.go, dovecot_test.go.
+package interop

@@ -1,0 +1,148 @@
+//go:build interop
+
+package interop
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/postcote/postcote/test/suite"
+)
+
+// startDovecot serves the suite's mail folders with a private Dovecot.
+func startDovecot(t *testing.T, s *suite.Suite) (imapPort int) {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("a private Dovecot needs root to start")
+	}
+	dir, err := os.MkdirTemp("", "dovecot")
+	if err != nil {
+		t.Fatal(err)
+	}
+	run(t, "", "chmod", "755", dir)
+	imapPort = freePort(t)
+	var users strings.Builder
+	for _, a := range s.Accounts {
+		fmt.Fprintf(&users, "%s:{PLAIN}%s::::::\n", a.Name, a.Password)
+	}
+	write(t, filepath.Join(dir, "users"), users.String(), 0o644)
+	conf := write(t, filepath.Join(dir, "dovecot.conf"), fmt.Sprintf(`base_dir = %[1]s/run
+state_dir = %[1]s/state
+instance_name = postcote-interop
+log_path = %[1]s/log
+protocols = imap
+listen = 127.0.0.1
+ssl = no
+disable_plaintext_auth = no
+first_valid_uid = 0
+first_valid_gid = 0
+passdb {
+  driver = passwd-file
+  args = username_format=%%u %[1]s/users
+}
+userdb {
+  driver = static
+  args = uid=0 gid=0 home=%[2]s/mail/%%d/%%n allow_all_users=yes
+}
+mail_location = maildir:~/Maildir
+service imap-login {
+  inet_listener imap {
+    port = %[3]d
+  }
+  inet_listener imaps {
+    port = 0
+  }
+}
+`, dir, s.Dir, imapPort), 0o644)
+	run(t, "", "dovecot", "-c", conf)
+	t.Cleanup(func() {
+		_, _ = try("", "doveadm", "-c", conf, "stop")
+		if t.Failed() {
+			log, _ := os.ReadFile(filepath.Join(dir, "log"))
+			t.Logf("Dovecot log:\n%s", log)
+		}
+		os.RemoveAll(dir)
+	})
+	waitPort(t, imapPort)
+	return imapPort
+}
+
+var (
+	fetchUID    = regexp.MustCompile(`(?m)^\* \d+ FETCH \((.*)\)\r?$`)
+	uidValidity = regexp.MustCompile(`UIDVALIDITY (\d+)`)
+)
+
+// state asks a server for what must not change: UIDVALIDITY, and UID with
+// flags of every message of a folder.
+func state(t *testing.T, a suite.Account, url, folder string, tls ...string) (validity string, messages []string) {
+	t.Helper()
+	login := append([]string{"-sS", "-u", a.Name + ":" + a.Password}, tls...)
+	v := uidValidity.FindStringSubmatch(run(t, "", "curl", append(login, url, "-X", "STATUS "+folder+" (UIDVALIDITY)")...))
+	if v == nil {
+		t.Fatal("no UIDVALIDITY from " + url)
+	}
+	// curl prints only the first line of FETCH answers as body; its trace has all of them.
+	out := run(t, "", "curl", append(login, "-v", url+"/"+folder, "-X", "UID FETCH 1:* (UID FLAGS RFC822.SIZE)")...)
+	for _, line := range strings.Split(out, "\n") {
+		line = strings.TrimPrefix(strings.TrimSpace(line), "< ")
+		m := fetchUID.FindStringSubmatch(line)
+		if m == nil {
+			continue
+		}
+		messages = append(messages, canonical(m[1]))
+	}
+	return v[1], messages
+}
+
+// canonical sorts the items of one FETCH answer and drops \Recent, which the
+// first server to look takes away.
+func canonical(items string) string {
+	uid := regexp.MustCompile(`UID (\d+)`).FindStringSubmatch(items)
+	size := regexp.MustCompile(`RFC822\.SIZE (\d+)`).FindStringSubmatch(items)
+	flags := regexp.MustCompile(`FLAGS \(([^)]*)\)`).FindStringSubmatch(items)
+	if uid == nil || size == nil || flags == nil {
+		return items
+	}
+	words := strings.Fields(strings.ReplaceAll(flags[1], `\Recent`, ""))
+	return fmt.Sprintf("uid=%s size=%s flags=%s", uid[1], size[1], strings.Join(words, ","))
+}
+
+// Dovecot serves the Maildir that imapd served, with the same UIDVALIDITY,
+// UIDs, sizes and flags, while imapd is stopped; then imapd again.
+func TestDovecotTakesOver(t *testing.T) {
+	need(t, "dovecot", "doveadm", "curl")
+	s := start(t, nil)
+	fill(t, s, 4)
+	a := s.Accounts[0]
+	tls := []string{"--cacert", s.Path("etc/tls/cert.pem")}
+	login := append([]string{"-sS", "-u", a.Name + ":" + a.Password}, tls...)
+	ours := "imaps://" + s.Addr(993)
+	run(t, "", "curl", append(login, ours+"/INBOX", "-X", `UID STORE 2 +FLAGS (\Seen \Flagged)`)...)
+	run(t, "", "curl", append(login, ours+"/INBOX", "-X", `UID STORE 3 +FLAGS ($Forwarded)`)...)
+	v1, m1 := state(t, a, ours, "INBOX", tls...)
+	if len(m1) != 4 {
+		t.Fatalf("imapd shows %q", m1)
+	}
+	s.Procs["imapd"].Stop()
+
+	port := startDovecot(t, s)
+	v2, m2 := state(t, a, fmt.Sprintf("imap://127.0.0.1:%d", port), "INBOX")
+	if v1 != v2 || strings.Join(m1, "\n") != strings.Join(m2, "\n") {
+		t.Fatalf("imapd:   %s %q\nDovecot: %s %q", v1, m1, v2, m2)
+	}
+	// Dovecot changes a flag and takes one more message; imapd sees both.
+	run(t, "", "curl", "-sS", "-u", a.Name+":"+a.Password, fmt.Sprintf("imap://127.0.0.1:%d/INBOX", port), "-X", `UID STORE 1 +FLAGS (\Answered)`)
+	run(t, letter("x@y.test", a.Name, "appended-by-dovecot"), "curl", "-sS", "-u", a.Name+":"+a.Password, "-T", "-", fmt.Sprintf("imap://127.0.0.1:%d/INBOX", port))
+	v3, m3 := state(t, a, fmt.Sprintf("imap://127.0.0.1:%d", port), "INBOX")
+	if err := s.Procs["imapd"].Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	v4, m4 := state(t, a, ours, "INBOX", tls...)
+	if len(m4) != 5 || v3 != v4 || strings.Join(m3, "\n") != strings.Join(m4, "\n") {
+		t.Fatalf("Dovecot: %s %q\nimapd:   %s %q", v3, m3, v4, m4)
+	}
+}
