@@ -18,7 +18,6 @@ type Duration time.Duration
 // Std is the value as the standard library's type.
 func (d Duration) Std() time.Duration { return time.Duration(d) }
 
-
 type unit struct {
 	name  string
 	value int64
