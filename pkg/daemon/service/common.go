@@ -1,0 +1,55 @@
+package service
+
+import (
+	"time"
+
+	"github.com/postcote/postcote/pkg/platform/conf"
+	"github.com/postcote/postcote/pkg/platform/obs"
+)
+
+// Common is embedded, inline, at the end of every daemon's configuration:
+//
+//	type Config struct {
+//		...
+//		service.Common `yaml:",inline"`
+//	}
+type Common struct {
+	Log      obs.Config `yaml:"log" doc:"What is logged, how and where."`
+	Metrics  Metrics    `yaml:"metrics" doc:"Listener for Prometheus metrics (/metrics) and health (/healthz)."`
+	Control  Control    `yaml:"control" doc:"Socket for the operator's commands."`
+	Shutdown Shutdown   `yaml:"shutdown" doc:"How the daemon stops."`
+}
+
+// Metrics is the `metrics` section.
+type Metrics struct {
+	Listen conf.Listen `yaml:"listen" doc:"Address of the metrics and health listener; empty means none. It has no access control beyond the address, so keep it local."`
+}
+
+// Control is the `control` section.
+type Control struct {
+	Listen     conf.Listen `yaml:"listen" doc:"The control socket."`
+	AdminGroup string      `yaml:"admin_group" doc:"Members of this group may use administrative verbs, as root and the daemon's own user may; empty means nobody else."`
+}
+
+// Shutdown is the `shutdown` section.
+type Shutdown struct {
+	Timeout conf.Duration `yaml:"timeout" min:"1s" max:"1h" reload:"true" doc:"How long open sessions may go on after SIGTERM before they are cut off."`
+}
+
+// DefaultCommon is the default of the common sections for the named daemon,
+// whose runtime directory is /run/postcote-<daemon>.
+func DefaultCommon(daemon string) Common {
+	return Common{
+		Log: obs.DefaultConfig(),
+		Control: Control{
+			Listen:     conf.Listen{Address: "unix:/run/postcote-" + daemon + "/control", Mode: 0o660, Group: "postcote-admin"},
+			AdminGroup: "postcote-admin",
+		},
+		Shutdown: Shutdown{Timeout: conf.Duration(30 * time.Second)},
+	}
+}
+
+// common makes the embedded sections reachable from any daemon's Config.
+func (c *Common) common() *Common { return c }
+
+type hasCommon interface{ common() *Common }

@@ -1,0 +1,86 @@
+package service
+
+import (
+	"net"
+	"sync"
+	"time"
+
+	"github.com/postcote/postcote/pkg/platform/conf"
+	"github.com/postcote/postcote/pkg/platform/obs"
+	"github.com/postcote/postcote/pkg/proto/control"
+)
+
+// Runtime is what a daemon's Run stands on. One made as a literal of the
+// exported fields works in tests: listeners are bound, verbs and hooks are
+// kept, Ready only records.
+type Runtime struct {
+	Name       string // "imapd-login"
+	Version    string
+	ConfigFile string // empty when there is none
+	Log        *obs.Logger
+	Metrics    *obs.Metrics
+	Now        func() time.Time
+
+	mu      sync.Mutex
+	drain   time.Duration
+	ready   func()
+	control control.Server
+	status  map[string]func() any
+	reload  []func(cfg any) error
+}
+
+// Listen takes the inherited descriptor or binds the address of spec.
+func (rt *Runtime) Listen(spec conf.Listen) (net.Listener, error) {
+	if path := spec.Unix(); path != "" {
+		return net.Listen("unix", path)
+	}
+	return net.Listen("tcp", spec.TCP())
+}
+
+// Drain is how long Run may go on after its context is done; 30 s in a
+// Runtime made by hand.
+func (rt *Runtime) Drain() time.Duration {
+	rt.mu.Lock()
+	defer rt.mu.Unlock()
+	if rt.drain == 0 {
+		return 30 * time.Second
+	}
+	return rt.drain
+}
+
+// Ready tells the service manager that the daemon serves. Call it once, when
+// all listeners are open.
+func (rt *Runtime) Ready() {
+	rt.mu.Lock()
+	ready := rt.ready
+	rt.mu.Unlock()
+	if ready != nil {
+		ready()
+	}
+}
+
+// Control adds a verb to the control socket.
+func (rt *Runtime) Control(verb control.Verb) { rt.control.Add(verb) }
+
+// Health adds a check to /healthz.
+func (rt *Runtime) Health(name string, check func() error) { rt.Metrics.Health(name, check) }
+
+// Status adds a value to the answer of the verb STATUS under the given name;
+// the value must be one that encoding/json can render, and value must not block.
+func (rt *Runtime) Status(name string, value func() any) {
+	rt.mu.Lock()
+	defer rt.mu.Unlock()
+	if rt.status == nil {
+		rt.status = map[string]func() any{}
+	}
+	rt.status[name] = value
+}
+
+// OnReload adds a hook for SIGHUP. It gets the new configuration, of the type
+// Config made, after it was validated; an error is logged and does not stop
+// other hooks.
+func (rt *Runtime) OnReload(hook func(cfg any) error) {
+	rt.mu.Lock()
+	defer rt.mu.Unlock()
+	rt.reload = append(rt.reload, hook)
+}
