@@ -1,0 +1,97 @@
+package sasl
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	gosasl "github.com/emersion/go-sasl"
+
+	"github.com/postcote/postcote/pkg/platform/fail"
+)
+
+// Caps on what a peer may send. RFC 4616 section 2 wants at least 255 octets
+// for each part; SHA-crypt gets slow with the length of a password.
+const (
+	MaxName     = 512
+	MaxPassword = 1024
+	MaxResponse = 8192 // Dovecot's buffer for one SASL response
+)
+
+// Credentials is what a password mechanism received.
+type Credentials struct {
+	Authzid  string // who to act as; empty: the same as Authcid
+	Authcid  string // whose password it is
+	Password string
+}
+
+// Backend decides whether the peer is who it says. One method per family of
+// mechanisms.
+type Backend interface {
+	// VerifyPassword returns nil when c is right. Its error becomes the
+	// exchange's.
+	VerifyPassword(c Credentials) error
+}
+
+// Mechanism is a row of the table. The properties are those of Dovecot's MECH
+// line.
+type Mechanism struct {
+	Name      string
+	Plaintext bool // the password crosses the wire readable
+	NewServer func(Backend) gosasl.Server
+}
+
+// Mechanisms lists what this package can serve, strongest first.
+func Mechanisms() []Mechanism {
+	return []Mechanism{
+		{Name: "PLAIN", Plaintext: true, NewServer: NewPlainServer},
+		{Name: "LOGIN", Plaintext: true, NewServer: NewLoginServer},
+	}
+}
+
+// Find returns the mechanism called name, in any case.
+func Find(name string) (Mechanism, bool) {
+	for _, m := range Mechanisms() {
+		if strings.EqualFold(m.Name, name) {
+			return m, true
+		}
+	}
+	return Mechanism{}, false
+}
+
+// malformed is the error for responses outside a mechanism's grammar.
+func malformed(mech, what string) error {
+	return fail.New(fail.Invalid, "%s response: %s", mech, what)
+}
+
+// verify applies the checks common to password mechanisms, then asks b.
+func verify(b Backend, mech string, c Credentials) error {
+	if err := checkName(mech, c.Authcid); err != nil {
+		return err
+	}
+	if c.Authzid != "" {
+		if err := checkName(mech, c.Authzid); err != nil {
+			return err
+		}
+	}
+	// The password's bytes are not ours to judge (old clients send Latin-1),
+	// but NUL ends a string in every crypt(3).
+	if len(c.Password) > MaxPassword || strings.IndexByte(c.Password, 0) >= 0 {
+		return malformed(mech, "password is too long or contains NUL")
+	}
+	return b.VerifyPassword(c)
+}
+
+func checkName(mech, name string) error {
+	switch {
+	case name == "":
+		return malformed(mech, "user name is empty")
+	case len(name) > MaxName:
+		return malformed(mech, "user name is too long")
+	case !utf8.ValidString(name):
+		return malformed(mech, "user name is not UTF-8")
+	case strings.ContainsFunc(name, unicode.IsControl):
+		return malformed(mech, "user name contains control characters")
+	}
+	return nil
+}
