@@ -1,0 +1,149 @@
+package mtad
+
+import (
+	"fmt"
+	"log/slog"
+	"math"
+	"strconv"
+	"time"
+
+	"github.com/postcote/postcote/pkg/platform/addr"
+	"github.com/postcote/postcote/pkg/platform/obs"
+)
+
+// The events of a queued message: what Postfix's qmgr, smtp, lmtp, error and
+// bounce write.
+
+// messageActive: deliveries of a message begin.
+type messageActive struct {
+	QID    string
+	Sender addr.Address
+	Size   int64
+	Rcpts  int
+}
+
+func (messageActive) Event() string     { return "message active" }
+func (messageActive) Level() slog.Level { return slog.LevelInfo }
+func (e messageActive) Attrs() []slog.Attr {
+	return []slog.Attr{
+		slog.String(obs.KeyQID, e.QID), slog.String(obs.KeyFrom, e.Sender.Path()),
+		slog.Int64(obs.KeySize, e.Size), slog.Int("rcpts", e.Rcpts),
+	}
+}
+
+func (e messageActive) Classic() (string, string) {
+	return "postfix/qmgr", fmt.Sprintf("%s: from=%s, size=%d, nrcpt=%d (queue active)", e.QID, e.Sender.Path(), e.Size, e.Rcpts)
+}
+
+// delays are the four spans Postfix logs.
+type delays struct {
+	Before, Queue, Connect, Transfer time.Duration
+}
+
+func (d delays) total() time.Duration { return d.Before + d.Queue + d.Connect + d.Transfer }
+
+func (d delays) String() string {
+	return seconds(d.Before) + "/" + seconds(d.Queue) + "/" + seconds(d.Connect) + "/" + seconds(d.Transfer)
+}
+
+// seconds renders a span as Postfix does: two significant digits, at most two
+// decimals, no trailing zeros, whole seconds from ten on.
+func seconds(d time.Duration) string {
+	s := math.Max(d.Seconds(), 0)
+	scale := 100.0
+	switch {
+	case s >= 9.95:
+		scale = 1
+	case s >= 0.995:
+		scale = 10
+	}
+	return strconv.FormatFloat(math.Round(s*scale)/scale, 'f', -1, 64)
+}
+
+// attempted: one delivery attempt of one recipient is over.
+type attempted struct {
+	QID       string
+	Rcpt      addr.Address
+	Orig      string // original recipient when it differs, without brackets
+	Transport string // "smtp", "lmtp", "error", "discard"
+	Relay     string // "host[ip]:25" or "none"
+	ConnUse   int    // shown when above 1
+	Delays    delays
+	DSN       string
+	Status    string // "sent", "deferred", "bounced"
+	Text      string
+	TLS       string
+}
+
+func (attempted) Event() string { return "delivery attempted" }
+
+func (e attempted) Level() slog.Level { return slog.LevelInfo }
+
+func (e attempted) Attrs() []slog.Attr {
+	out := []slog.Attr{
+		slog.String(obs.KeyQID, e.QID), slog.String(obs.KeyRcpt, e.Rcpt.Path()), slog.String("status", e.Status),
+		slog.String("transport", e.Transport), slog.String(obs.KeyRelay, e.Relay), slog.String(obs.KeyDSN, e.DSN),
+		slog.Duration(obs.KeyDelay, e.Delays.total()), slog.String("delays", e.Delays.String()), slog.String("text", e.Text),
+	}
+	if e.Orig != "" {
+		out = append(out, slog.String("orig_rcpt", e.Orig))
+	}
+	if e.TLS != "" {
+		out = append(out, slog.String(obs.KeyTLS, e.TLS))
+	}
+	return out
+}
+
+func (e attempted) Classic() (string, string) {
+	text := e.QID + ": to=" + e.Rcpt.Path()
+	if e.Orig != "" {
+		text += ", orig_to=<" + e.Orig + ">"
+	}
+	text += ", relay=" + e.Relay
+	if e.ConnUse > 1 {
+		text += ", conn_use=" + strconv.Itoa(e.ConnUse)
+	}
+	return "postfix/" + e.Transport, text + ", delay=" + seconds(e.Delays.total()) + ", delays=" + e.Delays.String() +
+		", dsn=" + e.DSN + ", status=" + e.Status + " (" + e.Text + ")"
+}
+
+// messageRemoved: the message has left the queue.
+type messageRemoved struct{ QID string }
+
+func (messageRemoved) Event() string     { return "message removed" }
+func (messageRemoved) Level() slog.Level { return slog.LevelInfo }
+func (e messageRemoved) Attrs() []slog.Attr {
+	return []slog.Attr{slog.String(obs.KeyQID, e.QID)}
+}
+func (e messageRemoved) Classic() (string, string) { return "postfix/qmgr", e.QID + ": removed" }
+
+// messageExpired: the message was retried for as long as it may be.
+type messageExpired struct {
+	QID    string
+	Sender addr.Address
+}
+
+func (messageExpired) Event() string     { return "message expired" }
+func (messageExpired) Level() slog.Level { return slog.LevelInfo }
+func (e messageExpired) Attrs() []slog.Attr {
+	return []slog.Attr{slog.String(obs.KeyQID, e.QID), slog.String(obs.KeyFrom, e.Sender.Path())}
+}
+
+func (e messageExpired) Classic() (string, string) {
+	return "postfix/qmgr", e.QID + ": from=" + e.Sender.Path() + ", status=expired, returned to sender"
+}
+
+// notified: a delivery status notification was queued.
+type notified struct {
+	QID, Kind, NewQID string // kind: "non-delivery", "delay", "delivery status"
+}
+
+func (notified) Event() string     { return "notification queued" }
+func (notified) Level() slog.Level { return slog.LevelInfo }
+func (e notified) Attrs() []slog.Attr {
+	return []slog.Attr{slog.String(obs.KeyQID, e.QID), slog.String("notification", e.Kind), slog.String("new_qid", e.NewQID)}
+}
+
+func (e notified) Classic() (string, string) {
+	return "postfix/bounce", e.QID + ": sender " + e.Kind + " notification: " + e.NewQID
+}

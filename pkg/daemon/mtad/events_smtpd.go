@@ -1,0 +1,300 @@
+package mtad
+
+import (
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/postcote/postcote/pkg/platform/addr"
+	"github.com/postcote/postcote/pkg/platform/obs"
+)
+
+// The events of receiving mail. Their classic form is what Postfix's smtpd,
+// pickup and cleanup write, byte for byte: fail2ban and pflogsumm parse it.
+
+// client is the peer of a session as logs name it.
+type client struct {
+	Service string // "smtpd", "submission/smtpd", "smtps/smtpd", "submit"
+	Conn    string // connection id
+	Name    string // forward-confirmed, or "unknown"
+	IP      netip.Addr
+	Local   bool // by the submit socket
+	UID     int
+}
+
+// String is Postfix's NAME[IP].
+func (c client) String() string {
+	if c.Local {
+		return fmt.Sprintf("localhost[uid=%d]", c.UID)
+	}
+	return c.Name + "[" + c.IP.Unmap().WithZone("").String() + "]"
+}
+
+func (c client) tag() string { return "postfix/" + c.Service }
+
+func (c client) attrs(more ...slog.Attr) []slog.Attr {
+	peer := c.IP.Unmap().String()
+	if c.Local {
+		peer = fmt.Sprintf("uid:%d", c.UID)
+	}
+	out := []slog.Attr{slog.String("listener", c.Service), slog.String(obs.KeyConn, c.Conn), slog.String(obs.KeyPeer, peer)}
+	if !c.Local {
+		out = append(out, slog.String("name", c.Name))
+	}
+	for _, a := range more {
+		if a.Value.Kind() != slog.KindString || a.Value.String() != "" {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+// clientConnected: a session began.
+type clientConnected struct{ client }
+
+func (clientConnected) Event() string        { return "client connected" }
+func (clientConnected) Level() slog.Level    { return slog.LevelInfo }
+func (e clientConnected) Attrs() []slog.Attr { return e.attrs() }
+func (e clientConnected) Classic() (string, string) {
+	return e.tag(), "connect from " + e.String()
+}
+
+// tally counts one verb of a session.
+type tally struct {
+	Verb      string
+	OK, Total int
+}
+
+func (t tally) String() string {
+	if t.OK == t.Total {
+		return fmt.Sprintf("%s=%d", t.Verb, t.OK)
+	}
+	return fmt.Sprintf("%s=%d/%d", t.Verb, t.OK, t.Total)
+}
+
+// clientDisconnected: a session ended; Tallies are in Postfix's order.
+type clientDisconnected struct {
+	client
+	Tallies  []tally
+	Duration time.Duration
+}
+
+func (clientDisconnected) Event() string     { return "client disconnected" }
+func (clientDisconnected) Level() slog.Level { return slog.LevelInfo }
+
+func (e clientDisconnected) summary() string {
+	all := tally{Verb: "commands"}
+	words := make([]string, 0, len(e.Tallies)+1)
+	for _, t := range e.Tallies {
+		all.OK += t.OK
+		all.Total += t.Total
+		words = append(words, t.String())
+	}
+	return strings.Join(append(words, all.String()), " ")
+}
+
+func (e clientDisconnected) Attrs() []slog.Attr {
+	return e.attrs(slog.String("commands", e.summary()), slog.Duration("duration", e.Duration))
+}
+
+func (e clientDisconnected) Classic() (string, string) {
+	return e.tag(), "disconnect from " + e.String() + " " + e.summary()
+}
+
+// connectionRefused: too many connections from one peer or in all.
+type connectionRefused struct {
+	client
+	Why string
+}
+
+func (connectionRefused) Event() string        { return "connection refused" }
+func (connectionRefused) Level() slog.Level    { return slog.LevelWarn }
+func (e connectionRefused) Attrs() []slog.Attr { return e.attrs(slog.String("why", e.Why)) }
+func (e connectionRefused) Classic() (string, string) {
+	return e.tag(), "warning: Connection concurrency limit exceeded: " + e.Why + " from " + e.String() + " for service smtpd"
+}
+
+// tlsEstablished: the handshake with a client is done.
+type tlsEstablished struct {
+	client
+	Version, Cipher string
+	Bits            int
+}
+
+func (tlsEstablished) Event() string     { return "client tls established" }
+func (tlsEstablished) Level() slog.Level { return slog.LevelInfo }
+func (e tlsEstablished) Attrs() []slog.Attr {
+	return e.attrs(slog.String(obs.KeyTLS, e.Version+" "+e.Cipher))
+}
+
+func (e tlsEstablished) Classic() (string, string) {
+	return e.tag(), fmt.Sprintf("Anonymous TLS connection established from %s: %s with cipher %s (%d/%d bits)", e.client, e.Version, e.Cipher, e.Bits, e.Bits)
+}
+
+// nameMismatch: a PTR name did not lead back to the address.
+type nameMismatch struct {
+	client
+	Claimed string
+}
+
+func (nameMismatch) Event() string        { return "client name not confirmed" }
+func (nameMismatch) Level() slog.Level    { return slog.LevelInfo }
+func (e nameMismatch) Attrs() []slog.Attr { return e.attrs(slog.String("claimed", e.Claimed)) }
+func (e nameMismatch) Classic() (string, string) {
+	return e.tag(), "warning: hostname " + e.Claimed + " does not resolve to address " + e.IP.Unmap().String()
+}
+
+// rejected: a stage refused a command.
+type rejected struct {
+	client
+	QID    string // "" before the first accepted recipient
+	Stage  string // "RCPT", "MAIL", "END-OF-MESSAGE", …
+	Reply  string // "554 5.7.1 text"
+	Sender *addr.Address
+	Rcpt   *addr.Address
+	Proto  string
+	Helo   string
+	Cause  error // what lies behind a temporary refusal
+}
+
+func (rejected) Event() string     { return "rejected" }
+func (rejected) Level() slog.Level { return slog.LevelInfo }
+
+func (e rejected) Attrs() []slog.Attr {
+	out := e.attrs(slog.String(obs.KeyQID, e.QID), slog.String("stage", e.Stage), slog.String("reply", e.Reply))
+	if e.Sender != nil {
+		out = append(out, slog.String(obs.KeyFrom, e.Sender.Path()))
+	}
+	if e.Rcpt != nil {
+		out = append(out, slog.String(obs.KeyRcpt, e.Rcpt.Path()))
+	}
+	out = append(out, slog.String("proto", e.Proto), slog.String("helo", e.Helo))
+	if e.Cause != nil {
+		out = append(out, obs.Err(e.Cause))
+	}
+	return out
+}
+
+func (e rejected) Classic() (string, string) {
+	text := noqueue(e.QID) + ": reject: " + e.Stage + " from " + e.client.String() + ": " + e.Reply + ";"
+	if e.Sender != nil {
+		text += " from=" + e.Sender.Path()
+	}
+	if e.Rcpt != nil {
+		text += " to=" + e.Rcpt.Path()
+	}
+	text += " proto=" + e.Proto
+	if e.Helo != "" {
+		text += " helo=<" + e.Helo + ">"
+	}
+	return e.tag(), text
+}
+
+func noqueue(qid string) string {
+	if qid == "" {
+		return "NOQUEUE"
+	}
+	return qid
+}
+
+// messageStarted: a message got its queue id.
+type messageStarted struct {
+	client
+	QID    string
+	Sender addr.Address
+	Method string // SASL mechanism, "" without authentication
+	User   string
+}
+
+func (messageStarted) Event() string     { return "message started" }
+func (messageStarted) Level() slog.Level { return slog.LevelInfo }
+func (e messageStarted) Attrs() []slog.Attr {
+	return e.attrs(slog.String(obs.KeyQID, e.QID), slog.String(obs.KeyFrom, e.Sender.Path()),
+		slog.String("mech", e.Method), slog.String(obs.KeyUser, e.User))
+}
+
+func (e messageStarted) Classic() (string, string) {
+	if e.Local {
+		return "postfix/pickup", fmt.Sprintf("%s: uid=%d from=%s", e.QID, e.UID, e.Sender.Path())
+	}
+	text := e.QID + ": client=" + e.client.String()
+	if e.User != "" {
+		text += ", sasl_method=" + e.Method + ", sasl_username=" + e.User
+	}
+	return e.tag(), text
+}
+
+// messageAccepted: the message is durable and the client knows it. It carries
+// the line of Postfix's cleanup, which is the one that names the Message-ID.
+type messageAccepted struct {
+	client
+	QID, MsgID string
+	Sender     addr.Address
+	User       string
+	Size       int64
+	Rcpts      int
+}
+
+func (messageAccepted) Event() string     { return "message accepted" }
+func (messageAccepted) Level() slog.Level { return slog.LevelInfo }
+func (e messageAccepted) Attrs() []slog.Attr {
+	return e.attrs(slog.String(obs.KeyQID, e.QID), slog.String(obs.KeyMsgID, e.MsgID), slog.String(obs.KeyFrom, e.Sender.Path()),
+		slog.String(obs.KeyUser, e.User), slog.Int64(obs.KeySize, e.Size), slog.Int("rcpts", e.Rcpts))
+}
+
+func (e messageAccepted) Classic() (string, string) {
+	id := e.MsgID
+	if id == "" {
+		id = "<>"
+	}
+	return "postfix/cleanup", e.QID + ": message-id=" + id
+}
+
+// authFailed: a client could not log in.
+type authFailed struct {
+	client
+	Mech, Reason, User string
+	Cause              error // nil for wrong credentials
+}
+
+func (authFailed) Event() string     { return "login failed" }
+func (authFailed) Level() slog.Level { return slog.LevelWarn }
+func (e authFailed) Attrs() []slog.Attr {
+	out := e.attrs(slog.String("mech", e.Mech), slog.String(obs.KeyUser, e.User), slog.String("reason", e.Reason))
+	if e.Cause != nil {
+		out = append(out, obs.Err(e.Cause))
+	}
+	return out
+}
+
+func (e authFailed) Classic() (string, string) {
+	text := "warning: " + e.client.String() + ": SASL " + e.Mech + " authentication failed: " + e.Reason
+	if e.User != "" {
+		text += ", sasl_username=" + e.User
+	}
+	return e.tag(), text
+}
+
+// sessionBroken: the session ended in a way nobody asked for.
+type sessionBroken struct {
+	client
+	What  string // "lost connection", "timeout", "too many errors", "improper command pipelining"
+	After string // "RCPT", "DATA (1234 bytes)", "CONNECT"
+	Tail  string // "" or what was received
+}
+
+func (sessionBroken) Event() string     { return "session broken" }
+func (sessionBroken) Level() slog.Level { return slog.LevelInfo }
+func (e sessionBroken) Attrs() []slog.Attr {
+	return e.attrs(slog.String("what", e.What), slog.String(obs.KeyCmd, e.After), slog.String("got", e.Tail))
+}
+
+func (e sessionBroken) Classic() (string, string) {
+	text := e.What + " after " + e.After + " from " + e.client.String()
+	if e.Tail != "" {
+		text += ": " + e.Tail
+	}
+	return e.tag(), text
+}

@@ -1,0 +1,101 @@
+package mtad
+
+import (
+	"errors"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/postcote/postcote/pkg/platform/addr"
+	"github.com/postcote/postcote/pkg/platform/obs"
+)
+
+// The classic renderings are a contract with fail2ban, pflogsumm and the
+// exporters that parse Postfix's log.
+func TestClassicLines(t *testing.T) {
+	c := client{Service: "smtpd", Conn: "c1", Name: "mail.far.example", IP: netip.MustParseAddr("192.0.2.1")}
+	six := client{Service: "submission/smtpd", Name: "unknown", IP: netip.MustParseAddr("2001:db8::1")}
+	local := client{Service: "submit", Local: true, UID: 33}
+	from := addr.Address{Local: "s", Domain: "far.example"}
+	to := addr.Address{Local: "r", Domain: "ours.example"}
+	d := delays{130 * time.Millisecond, 20 * time.Millisecond, 1100 * time.Millisecond, 12 * time.Second}
+	for _, tc := range []struct {
+		event obs.Event
+		want  string
+	}{
+		{clientConnected{c}, "postfix/smtpd: connect from mail.far.example[192.0.2.1]"},
+		{clientConnected{six}, "postfix/submission/smtpd: connect from unknown[2001:db8::1]"},
+		{
+			clientDisconnected{client: c, Tallies: []tally{{"ehlo", 1, 1}, {"auth", 0, 1}, {"mail", 1, 1}, {"rcpt", 1, 1}, {"data", 1, 1}, {"quit", 1, 1}}},
+			"postfix/smtpd: disconnect from mail.far.example[192.0.2.1] ehlo=1 auth=0/1 mail=1 rcpt=1 data=1 quit=1 commands=5/6",
+		},
+		{clientDisconnected{client: c}, "postfix/smtpd: disconnect from mail.far.example[192.0.2.1] commands=0"},
+		{connectionRefused{c, "51"}, "postfix/smtpd: warning: Connection concurrency limit exceeded: 51 from mail.far.example[192.0.2.1] for service smtpd"},
+		{
+			tlsEstablished{c, "TLSv1.3", "TLS_AES_256_GCM_SHA384", 256},
+			"postfix/smtpd: Anonymous TLS connection established from mail.far.example[192.0.2.1]: TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits)",
+		},
+		{nameMismatch{c, "fake.example"}, "postfix/smtpd: warning: hostname fake.example does not resolve to address 192.0.2.1"},
+		{
+			rejected{client: c, Stage: "RCPT", Reply: "554 5.7.1 <r@ours.example>: Relay access denied", Sender: &from, Rcpt: &to, Proto: "ESMTP", Helo: "far.example"},
+			"postfix/smtpd: NOQUEUE: reject: RCPT from mail.far.example[192.0.2.1]: 554 5.7.1 <r@ours.example>: Relay access denied; from=<s@far.example> to=<r@ours.example> proto=ESMTP helo=<far.example>",
+		},
+		{
+			rejected{client: c, QID: "4A", Stage: "END-OF-MESSAGE", Reply: "554 5.4.6 Error: too many hops", Sender: &addr.Address{}, Proto: "SMTP"},
+			"postfix/smtpd: 4A: reject: END-OF-MESSAGE from mail.far.example[192.0.2.1]: 554 5.4.6 Error: too many hops; from=<> proto=SMTP",
+		},
+		{messageStarted{client: c, QID: "4A"}, "postfix/smtpd: 4A: client=mail.far.example[192.0.2.1]"},
+		{
+			messageStarted{client: six, QID: "4A", Method: "PLAIN", User: "joe"},
+			"postfix/submission/smtpd: 4A: client=unknown[2001:db8::1], sasl_method=PLAIN, sasl_username=joe",
+		},
+		{messageStarted{client: local, QID: "4A", Sender: from}, "postfix/pickup: 4A: uid=33 from=<s@far.example>"},
+		{messageAccepted{client: c, QID: "4A", MsgID: "<x@y>"}, "postfix/cleanup: 4A: message-id=<x@y>"},
+		{messageAccepted{client: c, QID: "4A"}, "postfix/cleanup: 4A: message-id=<>"},
+		{
+			authFailed{client: c, Mech: "LOGIN", Reason: "(reason unavailable)", User: "joe"},
+			"postfix/smtpd: warning: mail.far.example[192.0.2.1]: SASL LOGIN authentication failed: (reason unavailable), sasl_username=joe",
+		},
+		{
+			authFailed{client: c, Mech: "PLAIN", Reason: "Connection lost to authentication server", Cause: errors.New("x")},
+			"postfix/smtpd: warning: mail.far.example[192.0.2.1]: SASL PLAIN authentication failed: Connection lost to authentication server",
+		},
+		{sessionBroken{c, "lost connection", "DATA (1234 bytes)", ""}, "postfix/smtpd: lost connection after DATA (1234 bytes) from mail.far.example[192.0.2.1]"},
+		{sessionBroken{c, "timeout", "CONNECT", ""}, "postfix/smtpd: timeout after CONNECT from mail.far.example[192.0.2.1]"},
+		{sessionBroken{c, "too many errors", "RCPT", ""}, "postfix/smtpd: too many errors after RCPT from mail.far.example[192.0.2.1]"},
+		{sessionBroken{c, "improper command pipelining", "EHLO", "DATA"}, "postfix/smtpd: improper command pipelining after EHLO from mail.far.example[192.0.2.1]: DATA"},
+		{messageActive{"4A", from, 1234, 2}, "postfix/qmgr: 4A: from=<s@far.example>, size=1234, nrcpt=2 (queue active)"},
+		{messageActive{"4A", addr.Address{}, 1, 1}, "postfix/qmgr: 4A: from=<>, size=1, nrcpt=1 (queue active)"},
+		{
+			attempted{QID: "4A", Rcpt: to, Transport: "smtp", Relay: "mx.far.example[192.0.2.9]:25", Delays: d, DSN: "2.0.0", Status: "sent", Text: "250 2.0.0 Ok: queued as X"},
+			"postfix/smtp: 4A: to=<r@ours.example>, relay=mx.far.example[192.0.2.9]:25, delay=13, delays=0.13/0.02/1.1/12, dsn=2.0.0, status=sent (250 2.0.0 Ok: queued as X)",
+		},
+		{
+			attempted{QID: "4A", Rcpt: to, Orig: "postmaster", Transport: "lmtp", Relay: "none", ConnUse: 3, DSN: "4.4.1", Status: "deferred", Text: "connect to h[/run/x]: Connection refused", TLS: "TLSv1.3"},
+			"postfix/lmtp: 4A: to=<r@ours.example>, orig_to=<postmaster>, relay=none, conn_use=3, delay=0, delays=0/0/0/0, dsn=4.4.1, status=deferred (connect to h[/run/x]: Connection refused)",
+		},
+		{messageRemoved{"4A"}, "postfix/qmgr: 4A: removed"},
+		{messageExpired{"4A", from}, "postfix/qmgr: 4A: from=<s@far.example>, status=expired, returned to sender"},
+		{notified{"4A", "non-delivery", "4B"}, "postfix/bounce: 4A: sender non-delivery notification: 4B"},
+	} {
+		tag, text := tc.event.Classic()
+		if got := tag + ": " + text; got != tc.want {
+			t.Errorf("%T:\ngot  %s\nwant %s", tc.event, got, tc.want)
+		}
+		if tc.event.Event() == "" || len(tc.event.Attrs()) == 0 {
+			t.Errorf("%T has no phrase or no facts", tc.event)
+		}
+	}
+}
+
+func TestSeconds(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0: "0", -time.Second: "0", 4 * time.Millisecond: "0", 6 * time.Millisecond: "0.01", 20 * time.Millisecond: "0.02",
+		131 * time.Millisecond: "0.13", 996 * time.Millisecond: "1", 1040 * time.Millisecond: "1", 1060 * time.Millisecond: "1.1",
+		9960 * time.Millisecond: "10", 12400 * time.Millisecond: "12", time.Hour: "3600",
+	} {
+		if got := seconds(d); got != want {
+			t.Errorf("%v: got %s, want %s", d, got, want)
+		}
+	}
+}
