@@ -1,0 +1,118 @@
+package wire
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"testing/iotest"
+)
+
+// pair gives a Conn and the text that its peer receives once it is closed.
+func pair(t *testing.T, input string) (*Conn, func() string) {
+	t.Helper()
+	a, b := net.Pipe()
+	c := NewConn(a, NewPools(), nil)
+	got := make(chan string, 1)
+	go func() { _, _ = io.WriteString(b, input) }()
+	go func() { all, _ := io.ReadAll(b); got <- string(all) }()
+	return c, func() string { c.Release(); a.Close(); return <-got }
+}
+
+func TestReadLine(t *testing.T) {
+	c, end := pair(t, "USER x\r\nPASS y\nNOOP\r\n"+strings.Repeat("a", 3*MaxLine)+"\r\nQUIT\r\n")
+	defer end()
+	for _, want := range []string{"USER x", "PASS y", "NOOP"} {
+		if got, err := c.ReadLine(); err != nil || string(got) != want {
+			t.Fatalf("%q %v, want %q", got, err, want)
+		}
+	}
+	if _, err := c.ReadLine(); !errors.Is(err, ErrTooLong) {
+		t.Fatalf("an overlong line gives %v", err)
+	}
+	if got, err := c.ReadLine(); err != nil || string(got) != "QUIT" {
+		t.Fatalf("after the overlong line: %q %v", got, err)
+	}
+}
+
+func TestEndlessLineIsGivenUp(t *testing.T) {
+	c, end := pair(t, strings.Repeat("a", 2*maxDrain))
+	defer end()
+	if _, err := c.ReadLine(); err == nil || errors.Is(err, ErrTooLong) {
+		t.Fatalf("%v: the peer must be given up", err)
+	}
+}
+
+func TestPrintfForgesNothing(t *testing.T) {
+	c, end := pair(t, "")
+	c.Printf("-ERR %s", "x\r\n+OK forged")
+	if got := end(); got != "-ERR x  +OK forged\r\n" {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestBody(t *testing.T) {
+	const msg = "A: 1\r\n.B: 2\r\n\r\nline 1\r\n.line 2\nline 3"
+	for _, k := range []struct {
+		lines int
+		want  string
+	}{
+		{-1, "A: 1\r\n..B: 2\r\n\r\nline 1\r\n..line 2\r\nline 3\r\n.\r\n"},
+		{0, "A: 1\r\n..B: 2\r\n\r\n.\r\n"},
+		{1, "A: 1\r\n..B: 2\r\n\r\nline 1\r\n.\r\n"},
+		{2, "A: 1\r\n..B: 2\r\n\r\nline 1\r\n..line 2\r\n.\r\n"},
+		{9, "A: 1\r\n..B: 2\r\n\r\nline 1\r\n..line 2\r\nline 3\r\n.\r\n"},
+	} {
+		for name, r := range map[string]io.Reader{
+			"whole": strings.NewReader(msg), "by byte": iotest.OneByteReader(strings.NewReader(msg)),
+		} {
+			t.Run(fmt.Sprint(k.lines, name), func(t *testing.T) {
+				c, end := pair(t, "")
+				if err := c.Body(r, k.lines); err != nil {
+					t.Fatal(err)
+				}
+				if got := end(); got != k.want {
+					t.Errorf("got  %q\nwant %q", got, k.want)
+				}
+			})
+		}
+	}
+}
+
+// However a message is cut into chunks, the client gets the same bytes, and
+// no line of them but the last is a lone dot.
+func FuzzBody(f *testing.F) {
+	f.Add("a\r\n\r\n.\r\nb", 3, 1)
+	f.Fuzz(func(t *testing.T, msg string, chunk, lines int) {
+		chunk = 1 + (chunk&0x7fff)%7
+		lines = -1 + (lines&0x7fff)%5
+		c1, end1 := pair(t, "")
+		_ = c1.Body(strings.NewReader(msg), lines)
+		c2, end2 := pair(t, "")
+		_ = c2.Body(&chunks{msg, chunk}, lines)
+		a, b := end1(), end2()
+		if a != b {
+			t.Fatalf("%q and %q", a, b)
+		}
+		if i := strings.Index("\r\n"+a, "\r\n.\r\n"); i != len(a)-3 {
+			t.Fatalf("the body ends early: %q", a)
+		}
+	})
+}
+
+type chunks struct {
+	rest string
+	n    int
+}
+
+func (c *chunks) Read(p []byte) (int, error) {
+	if c.rest == "" {
+		return 0, io.EOF
+	}
+	n := min(c.n, len(c.rest), len(p))
+	copy(p, c.rest[:n])
+	c.rest = c.rest[n:]
+	return n, nil
+}
