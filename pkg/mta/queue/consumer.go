@@ -1,0 +1,129 @@
+package queue
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"github.com/postcote/postcote/pkg/platform/addr"
+)
+
+// Consumers are what Run works with. All are required; all must be safe for
+// concurrent use.
+type Consumers struct {
+	Router    Router
+	Deliverer Deliverer
+	Bouncer   Bouncer
+}
+
+// Router says where a recipient's mail goes. It is asked each time a message
+// becomes active, so a changed configuration applies to queued mail.
+type Router interface {
+	// Route may block. An error of kind fail.Permanent or fail.NotFound fails
+	// the recipient; any other defers it.
+	Route(ctx context.Context, env *Envelope, rcpt addr.Address) (Route, error)
+}
+
+// Route is a transport and a next hop. Equal Routes share one destination
+// queue and may share one delivery.
+type Route struct {
+	Transport string // from a closed list: it is a metric label and selects Limits
+	NextHop   string // "example.org", "[192.0.2.1]:25", "unix:/run/x"; opaque to the queue
+}
+
+// Deliverer makes one delivery attempt.
+type Deliverer interface {
+	// Deliver tries to hand the message to the next hop for all recipients of
+	// the job. It must return soon after ctx is done. A result that is missing,
+	// and a panic, defer the recipient.
+	Deliver(ctx context.Context, job *Job) Outcome
+}
+
+// Outcome is what an attempt gave.
+type Outcome struct {
+	Results []Result // one for each of Job.Recipients, in that order
+
+	// SiteFailure is true when the destination itself did not work (connect,
+	// TLS, banner, EHLO, 421, lost connection), so that other mail for it
+	// should wait as well.
+	SiteFailure bool
+}
+
+// Result is what became of one recipient in one attempt.
+type Result struct {
+	Status     Status // Delivered, Deferred or Failed
+	Code       Code   // enhanced status code; zero gives 2.0.0, 4.0.0 or 5.0.0
+	Reason     string // one line for people and logs: "250 2.0.0 Ok", "host mx[192.0.2.1] said: 550 ..."
+	Diagnostic string // the next hop's reply as received ("550 5.1.1 no such user"); empty when there was none
+	Remote     string // host name of the next hop, empty when there was none
+	Relayed    bool   // Delivered, to a host that announced DSN and got the NOTIFY parameter
+
+	// For the log line.
+	Relay   string // "mx.example.org[192.0.2.1]:25"; empty is shown as "none"
+	ConnUse int    // how many messages the connection has carried with this one; 0 or 1 is not shown
+	Connect time.Duration
+	Send    time.Duration
+}
+
+// Job is one delivery attempt: some recipients of one message that have the
+// same Route.
+type Job struct {
+	ID         ID
+	Route      Route
+	Envelope   *Envelope   // of the whole message, read only
+	Recipients []Recipient // those of this job
+	States     []State     // their states before this attempt
+	Attempt    int         // 1 for the first try of this message
+
+	open func() (*Content, error)
+}
+
+// Open gives the message's content. The caller closes it. An error of kind
+// fail.Corrupt means that the stored message is damaged; the job's recipients
+// are then to be deferred, the queue looks after the rest.
+func (j *Job) Open() (*Content, error) { return j.open() }
+
+// Notice says what a notification is about.
+type Notice struct {
+	Kind       NoticeKind
+	ID         ID // of the original message
+	Envelope   *Envelope
+	Recipients []NoticeRecipient
+	Expires    time.Time // Delay only: when the queue gives up
+	Now        time.Time
+	Open       func() (*Content, error) // the original message; the caller closes it
+}
+
+// NoticeRecipient is one recipient a notification reports on.
+type NoticeRecipient struct {
+	Recipient
+	State
+}
+
+// NoticeKind is the kind of a notification.
+type NoticeKind uint8
+
+// The kinds.
+const (
+	NoticeFailure NoticeKind = iota // recipients Failed or Expired
+	NoticeDelay                     // still Deferred
+	NoticeSuccess                   // Delivered, and NOTIFY asked for it
+)
+
+var noticeNames = [...]string{"failure", "delay", "success"}
+
+// String returns the name, a metric label.
+func (k NoticeKind) String() string { return noticeNames[min(int(k), len(noticeNames)-1)] }
+
+// Composed are the facts of a notification that its envelope needs.
+type Composed struct {
+	SMTPUTF8 bool
+	EightBit bool
+}
+
+// Bouncer writes notifications. The queue chooses what to notify, takes the
+// message written to w as its own from the null sender to the original
+// sender, and makes it durable.
+type Bouncer interface {
+	Compose(ctx context.Context, w io.Writer, id ID, n *Notice) (Composed, error)
+}

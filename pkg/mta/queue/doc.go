@@ -1,0 +1,35 @@
+// Package queue keeps accepted mail until every recipient has it or the
+// sender has been told why not.
+//
+// It has two parts: the spool (package spool: files, see
+// docs/formats/queue.md) and the scheduler here, which decides in memory what
+// is tried next. Where mail goes, how it is sent and what a notification says
+// is asked of three consumers: Router, Deliverer and Bouncer.
+//
+// Invariants:
+//   - Message.Commit returns nil only when a power failure can no longer lose
+//     the message; after an error the message will not be delivered.
+//   - A recipient is final only after its result is recorded; a message goes
+//     away only after all recipients are final and the notification, if one
+//     is due, is durable in the queue itself.
+//   - A crash can repeat a delivery (results are synced within SyncInterval,
+//     not at once) but never lose one.
+//   - Nothing is ever sent to the null sender.
+//   - A destination that is down delays its own mail only.
+//   - No body is in memory while it waits; a deferred recipient costs at most
+//     400 bytes.
+//
+// Crash points, in the order of a message's life: queue.body.written,
+// queue.body.before_sync, queue.body.after_sync, queue.envelope.before_write,
+// queue.envelope.written, queue.commit.done, queue.recipient.done,
+// queue.bounce.committed, queue.removed; of the files:
+// queue.state.before_sync, queue.state.after_sync,
+// queue.checkpoint.written, queue.checkpoint.renamed, queue.log.removed,
+// queue.segment.sealed, queue.segment.recycled, queue.compact.copied,
+// queue.compact.recorded, queue.abort.recorded.
+//
+// Files in reading order: api.go (values), consumer.go (what the queue asks
+// of others), settings.go, queue.go (open, close), message.go (submission),
+// then the scheduler: intake.go, dest.go, dispatch.go, finish.go, due.go;
+// admin.go and list.go for operators, events.go for the log.
+package queue

@@ -1,0 +1,89 @@
+package queue
+
+import (
+	"time"
+
+	"github.com/postcote/postcote/pkg/platform/conf"
+	"github.com/postcote/postcote/pkg/platform/disk"
+	"github.com/postcote/postcote/pkg/platform/obs"
+)
+
+// Config is what Open needs. FS, Dir and the fields of Settings are required;
+// DefaultSettings has good values for the latter.
+type Config struct {
+	Settings
+	Dir     string // made if missing; one process at a time
+	FS      disk.FS
+	Now     func() time.Time // nil means time.Now
+	Log     *obs.Logger      // nil means none
+	Metrics *obs.Metrics     // nil means none
+}
+
+// Settings is the `queue` section of mtad's configuration.
+type Settings struct {
+	MinBackoff     conf.Duration `yaml:"min_backoff" doc:"The shortest time between two attempts; also how long a destination counts as down."`
+	MaxBackoff     conf.Duration `yaml:"max_backoff" doc:"The longest time between two attempts. In between, a message waits as long as it is old."`
+	Lifetime       conf.Duration `yaml:"lifetime" doc:"How long delivery is tried before the message is returned; 0s tries once."`
+	BounceLifetime conf.Duration `yaml:"bounce_lifetime" doc:"The same for notifications, which are dropped then."`
+	DelayWarning   conf.Duration `yaml:"delay_warning" doc:"Tell the sender once when a message is delayed for so long; 0s never does."`
+
+	ActiveMessages   int `yaml:"active_messages" doc:"Messages being worked on at a time; the others wait on disk."`
+	ActiveRecipients int `yaml:"active_recipients" doc:"The same for recipients. A message with more than that is worked on alone."`
+
+	Default    Limits            `yaml:"default" doc:"Limits of each transport that is not listed under transports."`
+	Transports map[string]Limits `yaml:"transports" doc:"Limits by transport name (smtp, lmtp)."`
+
+	MinFree      conf.Size     `yaml:"min_free" doc:"Free space below which no mail is taken (452 4.3.1)."`
+	SegmentSize  conf.Size     `yaml:"segment_size" doc:"Size of the files that hold small messages."`
+	LargeMessage conf.Size     `yaml:"large_message" doc:"Messages above this size get a file of their own."`
+	BufferBudget conf.Size     `yaml:"buffer_budget" doc:"Memory for messages being received; when it is used up, messages go to files of their own from 64 KiB on."`
+	SyncInterval conf.Duration `yaml:"sync_interval" doc:"How long a delivery result may be known to the kernel only. A power failure repeats the deliveries of this time."`
+}
+
+// Limits of one transport.
+type Limits struct {
+	Concurrency int `yaml:"concurrency" doc:"Deliveries at a time over this transport."`
+	Initial     int `yaml:"initial_destination_concurrency" doc:"Deliveries at a time to a destination that is not known yet."`
+	Destination int `yaml:"destination_concurrency" doc:"The most deliveries at a time to one destination."`
+	Recipients  int `yaml:"recipients" doc:"The most recipients in one delivery."`
+}
+
+// DefaultSettings are Postfix's where Postfix has them.
+func DefaultSettings() Settings {
+	return Settings{
+		MinBackoff:       conf.Duration(300 * time.Second),
+		MaxBackoff:       conf.Duration(4000 * time.Second),
+		Lifetime:         conf.Duration(5 * 24 * time.Hour),
+		BounceLifetime:   conf.Duration(5 * 24 * time.Hour),
+		ActiveMessages:   20000,
+		ActiveRecipients: 20000,
+		Default:          Limits{Concurrency: 100, Initial: 5, Destination: 20, Recipients: 50},
+		MinFree:          100 << 20,
+		SegmentSize:      32 << 20,
+		LargeMessage:     256 << 10,
+		BufferBudget:     64 << 20,
+		SyncInterval:     conf.Duration(time.Second),
+	}
+}
+
+func (s *Settings) limits(transport string) Limits {
+	if l, ok := s.Transports[transport]; ok {
+		return l.or(s.Default)
+	}
+	return s.Default.or(Limits{Concurrency: 100, Initial: 5, Destination: 20, Recipients: 50})
+}
+
+// or fills fields that are not set.
+func (l Limits) or(d Limits) Limits {
+	for _, f := range []struct {
+		v *int
+		d int
+	}{{&l.Concurrency, d.Concurrency}, {&l.Initial, d.Initial}, {&l.Destination, d.Destination}, {&l.Recipients, d.Recipients}} {
+		if *f.v <= 0 {
+			*f.v = f.d
+		}
+	}
+	l.Destination = min(l.Destination, l.Concurrency)
+	l.Initial = min(l.Initial, l.Destination)
+	return l
+}
