@@ -1,0 +1,58 @@
+package client
+
+import (
+	"crypto/tls"
+	"time"
+
+	"github.com/emersion/go-sasl"
+)
+
+// TLSMode says what is done about STARTTLS.
+type TLSMode uint8
+
+// The modes.
+const (
+	NoTLS            TLSMode = iota // stay in the clear
+	OpportunisticTLS                // use it when announced; a failed handshake is a SiteError with TLS set
+	RequiredTLS                     // go no further without it
+	ImplicitTLS                     // the handshake comes before the greeting
+)
+
+// Config is how to talk to a server.
+type Config struct {
+	Name     string // of this host, for EHLO or LHLO
+	LMTP     bool
+	TLSMode  TLSMode
+	TLS      *tls.Config // for the handshake; ServerName and verification are the caller's
+	Auth     sasl.Client // nil: no AUTH
+	Timeouts Timeouts    // zero fields mean the defaults
+	MaxLine  int         // octets of content lines, longer ones are broken by CRLF SP; 0: 998 for SMTP, none for LMTP; -1: none
+
+	// SkipPipelining waits for each reply (for servers that announce
+	// PIPELINING and break under it).
+	SkipPipelining bool
+}
+
+// Timeouts bound the wait for each reply.
+type Timeouts struct {
+	Greeting time.Duration
+	Hello    time.Duration
+	TLS      time.Duration // STARTTLS and the handshake
+	Auth     time.Duration // each step
+	Mail     time.Duration
+	Rcpt     time.Duration // each recipient
+	Data     time.Duration // for 354
+	Transfer time.Duration // for each block of content to be taken
+	Done     time.Duration // for the reply to the final dot; in LMTP for each
+	Reset    time.Duration
+	Quit     time.Duration
+}
+
+// DefaultTimeouts returns Postfix's.
+func DefaultTimeouts() Timeouts {
+	return Timeouts{
+		Greeting: 300 * time.Second, Hello: 300 * time.Second, TLS: 300 * time.Second, Auth: 300 * time.Second,
+		Mail: 300 * time.Second, Rcpt: 300 * time.Second, Data: 120 * time.Second,
+		Transfer: 180 * time.Second, Done: 600 * time.Second, Reset: 20 * time.Second, Quit: 300 * time.Second,
+	}
+}

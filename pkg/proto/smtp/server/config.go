@@ -1,0 +1,140 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"time"
+
+	"github.com/postcote/postcote/pkg/proto/smtp/wire"
+)
+
+// Reply is what is said to a command; the zero value means the default.
+type Reply = wire.Reply
+
+// MakeReply returns a reply with an enhanced status code.
+func MakeReply(code, class, subject, detail int, text string) Reply {
+	return wire.MakeReply(code, class, subject, detail, text)
+}
+
+// Mode is the protocol of a listener.
+type Mode uint8
+
+// The modes.
+const (
+	SMTP Mode = iota // HELO, EHLO; one reply after the message
+	LMTP             // LHLO; one reply for each accepted recipient (RFC 2033)
+)
+
+// Config describes one listener. Start from Default.
+type Config struct {
+	Hostname string // our name in banner, EHLO and 421 replies
+	Greeting string // follows the name in the banner: "ESMTP Postcote"
+	Listener string // a label for hooks and logs
+	Mode     Mode
+
+	TLS         *tls.Config // nil: no STARTTLS
+	ImplicitTLS bool        // the handshake comes before the banner
+
+	Auth Authenticator // nil: no AUTH
+
+	Policy   Policy // of each new connection; Accept may change its copy
+	Timeouts Timeouts
+	Replies  Replies
+
+	// Accept is asked before the banner. A reply that is not zero refuses the
+	// client: it is sent in place of the banner, and after a 421 or 521 the
+	// connection is closed; after others, every command but QUIT gets 503
+	// (RFC 5321 section 3.1). Accept may take its time (see Conn.EarlyTalker).
+	Accept func(ctx context.Context, c *Conn) (Session, Reply)
+
+	Now   func() time.Time // nil: time.Now
+	NewID func() string    // session identifiers; nil: 22 random characters
+}
+
+// Policy is what may differ from one client to the next.
+type Policy struct {
+	Words      Words
+	BareLF     wire.BareLF // bare LF in message content
+	RequireTLS bool        // 530 to all but EHLO, HELO, NOOP, QUIT and STARTTLS in the clear
+	ClearAuth  bool        // AUTH may be used without TLS
+	// StrictSync ends the session when input waits behind a command that
+	// must end a pipelined group (RFC 2920 section 3.1), or when a client that
+	// did not say EHLO pipelines at all.
+	StrictSync bool
+	VRFY       bool // VRFY asks Replies.Vrfy; otherwise it is refused
+	Limits     Limits
+}
+
+// Words selects the EHLO keywords. STARTTLS is announced when there is a TLS
+// configuration and no TLS yet, AUTH when it could succeed, unless hidden. A
+// keyword that is not announced is not served.
+type Words struct {
+	Pipelining     bool
+	Size           bool
+	VRFY           bool
+	HideStartTLS   bool
+	HideAuth       bool
+	EnhancedStatus bool
+	EightBitMIME   bool
+	DSN            bool
+	SMTPUTF8       bool
+	Chunking       bool
+}
+
+// Limits bound what one connection can make us do. Zero is no limit only
+// where it says so.
+type Limits struct {
+	Line         int   // octets of a command line without CRLF
+	MessageSize  int64 // octets of content; 0: no limit
+	Recipients   int   // accepted per message; more get 452 4.5.3
+	SoftErrors   int   // from here on each reply waits Timeouts.ErrorDelay
+	HardErrors   int   // from here on 421
+	Junk         int   // NOOP, RSET, VRFY, HELP, ETRN, EHLO without mail before they count as errors
+	AuthResponse int   // octets of one base64 response
+	Pending      int   // RCPT verdicts outstanding at once
+	Overrun      int64 // octets read and dropped behind MessageSize before we hang up
+}
+
+// Timeouts bound how long we wait. A session that exceeds one gets 421 4.4.2.
+type Timeouts struct {
+	Command    time.Duration // for one complete command line
+	Data       time.Duration // for a block of content
+	MinRate    int64         // octets per second that content must reach on average; 0: none
+	TLS        time.Duration // for a whole handshake
+	Write      time.Duration // for the peer to take our output
+	ErrorDelay time.Duration // slows down clients past SoftErrors
+}
+
+// Default returns Postfix's values for a public listener.
+func Default() Config {
+	return Config{
+		Greeting: "ESMTP Postcote",
+		Policy: Policy{
+			Words: Words{
+				Pipelining: true, Size: true, EnhancedStatus: true,
+				EightBitMIME: true, SMTPUTF8: true, Chunking: true,
+			},
+			StrictSync: true,
+			Limits:     DefaultLimits(),
+		},
+		Timeouts: DefaultTimeouts(),
+		Replies:  DefaultReplies(),
+	}
+}
+
+// DefaultLimits returns Postfix's limits.
+func DefaultLimits() Limits {
+	return Limits{
+		Line: 2048, MessageSize: 50 << 20, Recipients: 1000,
+		SoftErrors: 10, HardErrors: 20, Junk: 100,
+		AuthResponse: 12288, Pending: 64, Overrun: 64 << 20,
+	}
+}
+
+// DefaultTimeouts returns Postfix's time limits.
+func DefaultTimeouts() Timeouts {
+	return Timeouts{
+		Command: 300 * time.Second, Data: 300 * time.Second, MinRate: 500,
+		TLS: 300 * time.Second, Write: 300 * time.Second, ErrorDelay: time.Second,
+	}
+}

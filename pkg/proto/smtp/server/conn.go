@@ -1,0 +1,69 @@
+package server
+
+import (
+	"crypto/tls"
+	"net"
+	"time"
+)
+
+// Conn is what hooks may know about a connection. Fields are written by the
+// engine between hook calls and must only be read; Policy alone may be
+// changed, in Accept.
+type Conn struct {
+	ID       string // session identifier
+	Listener string
+	Mode     Mode
+	Remote   net.Addr
+	Local    net.Addr
+	Net      net.Conn // as handed to Serve, for its peer credentials
+	Start    time.Time
+
+	TLS   *tls.ConnectionState // nil in the clear
+	Verb  string               // HELO, EHLO or LHLO; "" before
+	Helo  string               // the client's name for itself
+	Mech  string               // SASL mechanism; "" when not authenticated
+	User  string               // authenticated identity
+	Early bool                 // the client talked before the banner
+
+	Policy Policy
+
+	talk func(wait time.Duration) bool
+}
+
+// ESMTP reports whether the client said EHLO or LHLO.
+func (c *Conn) ESMTP() bool { return c.Verb == "EHLO" || c.Verb == "LHLO" }
+
+// Protocol returns the keyword of RFC 3848 for a Received field: SMTP, ESMTP,
+// ESMTPS, ESMTPA, ESMTPSA, LMTP, ... (UTF8 forms of RFC 6531 when utf8).
+func (c *Conn) Protocol(utf8 bool) string {
+	p := "SMTP"
+	switch {
+	case c.Mode == LMTP && utf8:
+		p = "UTF8LMTP"
+	case c.Mode == LMTP:
+		p = "LMTP"
+	case utf8:
+		p = "UTF8SMTP"
+	case c.ESMTP():
+		p = "ESMTP"
+	default:
+		return p
+	}
+	if c.TLS != nil {
+		p += "S"
+	}
+	if c.User != "" {
+		p += "A"
+	}
+	return p
+}
+
+// EarlyTalker waits up to wait for the client to break the rule that the
+// server speaks first, and reports (and keeps in c.Early) whether it did. For
+// use in Accept.
+func (c *Conn) EarlyTalker(wait time.Duration) bool {
+	if c.talk != nil && !c.Early {
+		c.Early = c.talk(wait)
+	}
+	return c.Early
+}
