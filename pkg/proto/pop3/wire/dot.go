@@ -39,15 +39,11 @@ type dotter struct {
 	bol    bool
 	inBody bool
 	cr     bool // the last byte was CR
-	empty  bool // the current line has no byte yet, CR aside
-	began  bool
+	length int  // of the current line so far
 }
 
 // add sends a chunk; it reports true when no more is wanted.
 func (d *dotter) add(b []byte) (done bool) {
-	if !d.began {
-		d.began, d.empty = true, true
-	}
 	for len(b) > 0 {
 		if d.bol && d.inBody && d.left == 0 {
 			return true
@@ -74,9 +70,7 @@ func (d *dotter) part(b []byte) {
 	d.c.write(b)
 	d.bol = false
 	d.cr = b[len(b)-1] == '\r'
-	if len(b) > 1 || b[0] != '\r' {
-		d.empty = false
-	}
+	d.length += len(b)
 }
 
 func (d *dotter) endLine() {
@@ -88,8 +82,8 @@ func (d *dotter) endLine() {
 	switch {
 	case d.inBody && d.left > 0:
 		d.left--
-	case !d.inBody && d.empty:
+	case !d.inBody && (d.length == 0 || d.length == 1 && d.cr):
 		d.inBody = true
 	}
-	d.bol, d.cr, d.empty = true, false, true
+	d.bol, d.cr, d.length = true, false, 0
 }

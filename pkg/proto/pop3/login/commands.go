@@ -1,0 +1,199 @@
+package login
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/postcote/postcote/pkg/platform/fail"
+)
+
+// Texts of Dovecot, which clients and fail2ban know.
+const (
+	textFailed      = "Authentication failed."
+	textUnavailable = "Temporary authentication failure."
+	textPlaintext   = "Plaintext authentication disallowed on non-secure (SSL/TLS) connections."
+)
+
+// errCancelled: the client sent "*".
+var errCancelled = errors.New("cancelled")
+
+// errBase64: the client's answer was not base64.
+var errBase64 = errors.New("invalid base64")
+
+func (e *Engine) passwordsAllowed() bool { return e.out.Secured || e.opt.AllowPlaintext }
+
+// CAPA: RFC 2449 section 5, in Dovecot's order.
+func (e *Engine) capa(context.Context, string) step {
+	e.conn.Printf("+OK")
+	for _, c := range []string{"CAPA", "TOP", "UIDL", "RESP-CODES", "PIPELINING", "AUTH-RESP-CODE"} {
+		e.conn.Printf("%s", c)
+	}
+	if e.opt.StartTLS != nil && !e.out.TLS {
+		e.conn.Printf("STLS")
+	}
+	if e.passwordsAllowed() {
+		e.conn.Printf("USER")
+	}
+	e.conn.Printf("SASL%s", strings.Join(append([]string{""}, e.opt.Auth.Mechanisms(e.passwordsAllowed())...), " "))
+	e.conn.Printf(".")
+	return goOn
+}
+
+// STLS: RFC 2595 section 4. What came behind the command is dropped.
+func (e *Engine) stls(ctx context.Context, _ string) step {
+	if e.opt.StartTLS == nil || e.out.TLS {
+		return e.faultStep("TLS is not available or already active.")
+	}
+	e.conn.Printf("+OK Begin TLS negotiation now.")
+	if err := e.conn.Flush(); err != nil {
+		e.out.Reason, e.out.Err = ReasonClosed, err
+		return leave
+	}
+	e.conn.Release()
+	c, err := e.opt.StartTLS(ctx, e.raw)
+	if err != nil {
+		e.out.Reason, e.out.Err = ReasonTLSFailed, err
+		return leave
+	}
+	e.raw, e.user = c, ""
+	e.conn.Swap(c)
+	e.out.TLS, e.out.Secured = true, true
+	return goOn
+}
+
+func (e *Engine) userCmd(_ context.Context, arg string) step {
+	if !e.passwordsAllowed() {
+		e.conn.Printf("-ERR %s", textPlaintext)
+		return goOn
+	}
+	if arg == "" || len(arg) > 320 {
+		return e.faultStep("Invalid user name.")
+	}
+	e.user = arg
+	e.conn.Printf("+OK")
+	return goOn
+}
+
+func (e *Engine) pass(ctx context.Context, arg string) step {
+	if e.user == "" {
+		e.conn.Printf("-ERR No username given.")
+		return goOn
+	}
+	user := e.user
+	e.user = ""
+	e.out.User = user
+	return e.attempt(ctx, Attempt{Mechanism: "PLAIN", Initial: []byte("\x00" + user + "\x00" + arg), HasInitial: true})
+}
+
+// AUTH: RFC 5034; without argument it lists the mechanisms (RFC 1734 clients).
+func (e *Engine) auth(ctx context.Context, arg string) step {
+	mech, initial, has := strings.Cut(arg, " ")
+	mech = strings.ToUpper(mech)
+	offered := e.opt.Auth.Mechanisms(e.passwordsAllowed())
+	if mech == "" {
+		e.conn.Printf("+OK")
+		for _, m := range append(slices.Clone(offered), ".") {
+			e.conn.Printf("%s", m)
+		}
+		return goOn
+	}
+	if !slices.Contains(offered, mech) {
+		if !e.passwordsAllowed() {
+			e.conn.Printf("-ERR %s", textPlaintext)
+			return goOn
+		}
+		return e.faultStep("Unsupported authentication mechanism.")
+	}
+	a := Attempt{Mechanism: mech, HasInitial: has}
+	if has && initial != "=" {
+		var err error
+		if a.Initial, err = base64.StdEncoding.DecodeString(initial); err != nil {
+			return e.faultStep("Invalid base64 data in initial response.")
+		}
+	}
+	return e.attempt(ctx, a)
+}
+
+func (e *Engine) attempt(ctx context.Context, a Attempt) step {
+	e.out.Mechanism, e.out.InAuth = a.Mechanism, true
+	actx, cancel := context.WithTimeout(ctx, e.opt.AuthTimeout)
+	v, err := e.opt.Auth.Authenticate(actx, a, e.ask)
+	cancel()
+	if v.User != "" {
+		e.out.User = v.User
+	}
+	if err == nil {
+		e.out.InAuth = false
+		if ferr := e.conn.Flush(); ferr != nil {
+			e.out.Reason, e.out.Err = ReasonClosed, ferr
+			return leave
+		}
+		e.out.Success = &Success{Buffered: e.conn.Unread(), Mechanism: a.Mechanism, Verdict: v, Conn: e.raw}
+		return loggedIn
+	}
+	return e.failed(ctx, err)
+}
+
+// failed answers an exchange that did not succeed.
+func (e *Engine) failed(ctx context.Context, err error) step {
+	var refused *Refused
+	var gone *lostError
+	switch {
+	case errors.As(err, &gone):
+		e.stop(gone.err, ctx)
+		return leave
+	case ctx.Err() != nil:
+		e.stop(ctx.Err(), ctx)
+		return leave
+	}
+	e.out.InAuth = false
+	switch {
+	case errors.Is(err, errCancelled):
+		e.conn.Printf("-ERR Authentication aborted by client.")
+	case errors.Is(err, errBase64):
+		return e.faultStep("Invalid base64 data in continued response.")
+	case errors.As(err, &refused):
+		e.out.Attempts++
+		e.reply(refused.Code, refused.Text)
+	case fail.Is(err, fail.Denied):
+		e.out.Attempts++
+		e.reply("AUTH", textFailed)
+	case fail.Is(err, fail.Invalid):
+		return e.faultStep("Invalid authentication data.")
+	default:
+		e.reply("SYS/TEMP", textUnavailable)
+	}
+	return goOn
+}
+
+// lostError: the connection broke inside an exchange.
+type lostError struct{ err error }
+
+func (e *lostError) Error() string { return "connection lost: " + e.err.Error() }
+func (e *lostError) Unwrap() error { return e.err }
+
+// ask is one challenge and its answer.
+func (e *Engine) ask(_ context.Context, challenge []byte) ([]byte, error) {
+	e.conn.Printf("+ %s", base64.StdEncoding.EncodeToString(challenge))
+	line, err := e.conn.ReadLine()
+	if err != nil {
+		return nil, &lostError{err}
+	}
+	if string(line) == "*" {
+		return nil, errCancelled
+	}
+	answer, err := base64.StdEncoding.DecodeString(string(line))
+	if err != nil {
+		return nil, errBase64
+	}
+	return answer, nil
+}
+
+func (e *Engine) quit(context.Context, string) step {
+	e.conn.Printf("+OK Logging out")
+	e.out.Reason = ReasonLogout
+	return leave
+}
