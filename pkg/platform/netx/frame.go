@@ -1,0 +1,126 @@
+package netx
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/postcote/postcote/pkg/platform/fail"
+)
+
+// oobFDs is how many descriptors fit into the control buffer. More than one
+// is a violation; the room is there to receive and close them.
+const oobFDs = 16
+
+// SendFrame sends one packet with exactly one descriptor over a unixpacket
+// connection. The descriptor stays open here; *os.File and the connections of
+// package net are fit to be sent.
+func SendFrame(conn net.Conn, frame []byte, what syscall.Conn) error {
+	uc, ok := Base(conn).(*net.UnixConn)
+	if !ok {
+		return fail.New(fail.Invalid, "%T cannot carry a descriptor", conn)
+	}
+	raw, err := what.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var n int
+	var serr error
+	// Control keeps the descriptor from being closed meanwhile, and does not
+	// make it blocking as Fd() would.
+	err = raw.Control(func(fd uintptr) {
+		n, _, serr = uc.WriteMsgUnix(frame, unix.UnixRights(int(fd)), nil)
+	})
+	if err == nil {
+		err = serr
+	}
+	if err == nil && n != len(frame) {
+		err = io.ErrShortWrite
+	}
+	return err
+}
+
+// RecvFrame receives one packet of at most limit bytes with exactly one
+// descriptor, close-on-exec. io.EOF means that the peer is gone. A packet
+// that was cut, or that carries no or several descriptors, is an error of
+// kind Invalid, and what it carried is closed.
+func RecvFrame(conn net.Conn, limit int) ([]byte, *os.File, error) {
+	frame, fds, err := recv(conn, limit)
+	if err == nil && len(fds) != 1 {
+		err = fail.New(fail.Invalid, "packet carries %d descriptors, not one", len(fds))
+	}
+	if err != nil {
+		closeAll(fds)
+		return nil, nil, err
+	}
+	return frame, os.NewFile(uintptr(fds[0]), "received"), nil
+}
+
+// RecvPacket is RecvFrame for packets without a descriptor.
+func RecvPacket(conn net.Conn, limit int) ([]byte, error) {
+	frame, fds, err := recv(conn, limit)
+	if err == nil && len(fds) != 0 {
+		err = fail.New(fail.Invalid, "packet carries %d descriptors, none is expected", len(fds))
+	}
+	if err != nil {
+		closeAll(fds)
+		return nil, err
+	}
+	return frame, nil
+}
+
+func recv(conn net.Conn, limit int) (frame []byte, fds []int, err error) {
+	uc, ok := Base(conn).(*net.UnixConn)
+	if !ok {
+		return nil, nil, fail.New(fail.Invalid, "%T cannot carry a descriptor", conn)
+	}
+	buf := make([]byte, limit)
+	oob := make([]byte, unix.CmsgSpace(oobFDs*4))
+	n, oobn, flags, _, err := uc.ReadMsgUnix(buf, oob) // sets MSG_CMSG_CLOEXEC
+	fds, perr := parseRights(oob[:max(oobn, 0)])
+	switch {
+	case errors.Is(err, io.EOF):
+		return nil, fds, io.EOF
+	case err != nil:
+		return nil, fds, err
+	case perr != nil:
+		return nil, fds, fail.Wrap(fail.Invalid, perr, "control message")
+	case flags&unix.MSG_CTRUNC != 0:
+		return nil, fds, fail.New(fail.Invalid, "control message was cut")
+	case flags&unix.MSG_TRUNC != 0:
+		return nil, fds, fail.New(fail.Invalid, "packet is longer than %d bytes", limit)
+	case n == 0 && len(fds) == 0:
+		return nil, nil, io.EOF // an empty packet says nothing either
+	}
+	return buf[:n], fds, nil
+}
+
+// parseRights returns all descriptors, also when it returns an error.
+func parseRights(oob []byte) (fds []int, err error) {
+	if len(oob) == 0 {
+		return nil, nil
+	}
+	msgs, err := unix.ParseSocketControlMessage(oob)
+	for i := range msgs {
+		if msgs[i].Header.Level != unix.SOL_SOCKET || msgs[i].Header.Type != unix.SCM_RIGHTS {
+			err = fail.New(fail.Invalid, "unexpected type %d", msgs[i].Header.Type)
+			continue
+		}
+		got, perr := unix.ParseUnixRights(&msgs[i])
+		fds = append(fds, got...)
+		if perr != nil {
+			err = perr
+		}
+	}
+	return fds, err
+}
+
+func closeAll(fds []int) {
+	for _, fd := range fds {
+		_ = unix.Close(fd)
+	}
+}

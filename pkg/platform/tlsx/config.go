@@ -1,0 +1,59 @@
+package tlsx
+
+import (
+	"crypto/tls"
+	"time"
+
+	"github.com/postcote/postcote/pkg/platform/conf"
+)
+
+// Config is the `tls` section of a daemon that serves TLS.
+type Config struct {
+	CertFile   string        `yaml:"cert_file" path:"read" example:"/etc/postcote/tls/cert.pem" doc:"PEM file with the certificate and its intermediates; used for clients that name no host or an unknown one. Empty: TLS is not offered."`
+	KeyFile    string        `yaml:"key_file" path:"read" example:"/etc/postcote/tls/key.pem" doc:"PEM file with the private key, readable through its group (postcote-tls)."`
+	MinVersion string        `yaml:"min_version" oneof:"1.2|1.3" doc:"Oldest TLS version that is accepted."`
+	SNI        []Pair        `yaml:"sni" doc:"Further certificates; each is used for the names it holds."`
+	Poll       conf.Duration `yaml:"poll" doc:"How often the files are looked at; changed ones are taken over without a restart."`
+}
+
+// Pair is a certificate and its key.
+type Pair struct {
+	CertFile string `yaml:"cert_file" path:"read" doc:"PEM file with the certificate and its intermediates."`
+	KeyFile  string `yaml:"key_file" path:"read" doc:"PEM file with the private key."`
+}
+
+// DefaultConfig has no certificate.
+func DefaultConfig() Config {
+	return Config{MinVersion: "1.2", Poll: conf.Duration(10 * time.Second)}
+}
+
+// Enabled reports whether a certificate is configured.
+func (c Config) Enabled() bool { return c.CertFile != "" || c.KeyFile != "" }
+
+func (c Config) pairs() []Pair {
+	return append([]Pair{{c.CertFile, c.KeyFile}}, c.SNI...)
+}
+
+// Validate reports halves of pairs.
+func (c Config) Validate(p *conf.Reporter) {
+	if (c.CertFile == "") != (c.KeyFile == "") {
+		p.At("cert_file").Errorf("cert_file and key_file belong together, one is missing")
+	}
+	if len(c.SNI) > 0 && !c.Enabled() {
+		p.At("sni").Errorf("sni needs a default pair, cert_file and key_file")
+	}
+}
+
+// Validate reports halves of pairs.
+func (c Pair) Validate(p *conf.Reporter) {
+	if c.CertFile == "" || c.KeyFile == "" {
+		p.At("cert_file").Errorf("cert_file and key_file belong together, one is missing")
+	}
+}
+
+func minVersion(s string) uint16 {
+	if s == "1.3" {
+		return tls.VersionTLS13
+	}
+	return tls.VersionTLS12
+}

@@ -1,0 +1,17 @@
+// Package tlsx keeps certificates current and says how TLS is spoken.
+//
+// Duty: certificates that replace themselves when their files change, one
+// server configuration per listener, client configurations for mail between
+// servers, and words for logs and trace headers.
+//
+// Invariants:
+//   - TLS 1.2 is the oldest version, on both sides.
+//   - A replacement that cannot be used never displaces a pair that works; it
+//     is reported once.
+//   - Each listener has session ticket keys of its own, rotated by crypto/tls.
+//   - Opportunistic does not verify, and therefore never reports "verified"
+//     unless Look proved it afterwards.
+//
+// Files in reading order: config.go, keeper.go, pair.go, client.go,
+// describe.go, selfsigned.go.
+package tlsx

@@ -1,0 +1,147 @@
+package tlsx
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/platform/obs"
+)
+
+// Keeper holds the certificates of a daemon and replaces them when their
+// files change. It is safe for concurrent use.
+type Keeper struct {
+	cfg Config
+	log *obs.Logger
+
+	mu    sync.Mutex // one check at a time
+	pairs []*pair
+	now   atomic.Pointer[choice]
+}
+
+// choice is what handshakes look at: immutable, replaced as a whole.
+type choice struct {
+	byName   map[string][]*tls.Certificate // exact names and "*.example.org"
+	standard *tls.Certificate
+	expiry   time.Time
+}
+
+// NewKeeper reads all pairs of cfg; each must be usable now.
+func NewKeeper(cfg Config, log *obs.Logger) (*Keeper, error) {
+	if !cfg.Enabled() {
+		return nil, fail.New(fail.Invalid, "tls: no certificate is configured (tls.cert_file, tls.key_file)")
+	}
+	k := &Keeper{cfg: cfg, log: log}
+	var faults []error
+	for _, p := range cfg.pairs() {
+		kept := &pair{Pair: p}
+		if _, err := kept.refresh(); err != nil {
+			faults = append(faults, err)
+		}
+		k.pairs = append(k.pairs, kept)
+	}
+	if len(faults) > 0 {
+		return nil, errors.Join(faults...)
+	}
+	k.now.Store(choose(k.pairs))
+	return k, nil
+}
+
+func choose(pairs []*pair) *choice {
+	c := &choice{byName: map[string][]*tls.Certificate{}, standard: pairs[0].cert}
+	for _, p := range pairs {
+		if leaf := p.cert.Leaf; c.expiry.IsZero() || leaf.NotAfter.Before(c.expiry) {
+			c.expiry = leaf.NotAfter
+		}
+		for _, name := range p.cert.Leaf.DNSNames {
+			name = strings.ToLower(name)
+			c.byName[name] = append(c.byName[name], p.cert)
+		}
+	}
+	return c
+}
+
+// Run looks at the files every Config.Poll until ctx is done.
+func (k *Keeper) Run(ctx context.Context) {
+	every := k.cfg.Poll.Std()
+	if every <= 0 {
+		every = DefaultConfig().Poll.Std()
+	}
+	t := time.NewTicker(every)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+			k.Check()
+		}
+	}
+}
+
+// Check looks at the files once and takes over pairs that changed and are
+// usable. A pair that is not is reported at the second look, because the two
+// files of a pair are not replaced in one instant, and only once.
+func (k *Keeper) Check() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	changed := false
+	for _, p := range k.pairs {
+		fresh, err := p.refresh()
+		switch {
+		case fresh:
+			changed = true
+			k.log.Info("certificate replaced", slog.String("file", p.CertFile),
+				slog.Time("not_after", p.cert.Leaf.NotAfter))
+		case err != nil:
+			k.log.Error("certificate files cannot be used, keeping the old ones", obs.Err(err))
+		}
+	}
+	if changed {
+		k.now.Store(choose(k.pairs))
+	}
+}
+
+// Expiry is the moment at which the first of the certificates ends.
+func (k *Keeper) Expiry() time.Time { return k.now.Load().expiry }
+
+// ExpirySeconds is Expiry as seconds since 1970, for a metric.
+func (k *Keeper) ExpirySeconds() float64 { return float64(k.Expiry().Unix()) }
+
+// Server returns a new server configuration; take one for each listener, so
+// that a session ticket is worth nothing at another one.
+func (k *Keeper) Server() *tls.Config {
+	return &tls.Config{
+		MinVersion:     minVersion(k.cfg.MinVersion),
+		GetCertificate: k.pick,
+	}
+}
+
+// pick chooses by the name that the client asks for; an unknown name gets the
+// default, because mail clients are configured with all sorts of them and
+// show their users what they got.
+func (k *Keeper) pick(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	c := k.now.Load()
+	name := strings.ToLower(strings.TrimSuffix(hello.ServerName, "."))
+	if name == "" {
+		return c.standard, nil
+	}
+	certs := c.byName[name]
+	if len(certs) == 0 {
+		if _, parent, ok := strings.Cut(name, "."); ok {
+			certs = c.byName["*."+parent]
+		}
+	}
+	for _, cert := range certs {
+		if len(certs) == 1 || hello.SupportsCertificate(cert) == nil {
+			return cert, nil
+		}
+	}
+	return c.standard, nil
+}
