@@ -59,6 +59,7 @@ const (
 // again.
 func (e *Engine) Run(ctx context.Context) Outcome {
 	e.out.Success, e.out.Reason, e.out.Err = nil, ReasonNone, nil
+	e.conn.Done = ctx.Done()
 	stop := context.AfterFunc(ctx, func() { _ = e.raw.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
 	if !e.greeted {

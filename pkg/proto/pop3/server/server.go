@@ -67,7 +67,7 @@ func Run(ctx context.Context, c net.Conn, drop Maildrop, o Options) Stats {
 		o.Pools = wire.NewPools()
 	}
 	s := &session{conn: wire.NewConn(c, o.Pools, o.Buffered), drop: drop, deleted: make([]bool, drop.Len())}
-	s.conn.Wait = o.Wait
+	s.conn.Wait, s.conn.Done = o.Wait, ctx.Done()
 	if o.InactiveAfter > 0 {
 		s.conn.ReadTimeout = o.InactiveAfter
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -44,6 +45,9 @@ type Conn struct {
 	// Wait, if set, blocks until the connection is readable; it is called
 	// while no buffer is held. Its error ends the read.
 	Wait func() error
+	// Done, once closed, ends waiting reads: its owner also sets a read
+	// deadline in the past, and this field closes the race between the two.
+	Done <-chan struct{}
 	// ReadTimeout and WriteTimeout bound one wait for the peer.
 	ReadTimeout, WriteTimeout time.Duration
 
@@ -103,6 +107,11 @@ func (c *Conn) await() error {
 	}
 	if err := c.net.SetReadDeadline(time.Now().Add(c.ReadTimeout)); err != nil {
 		return err
+	}
+	select {
+	case <-c.Done:
+		return os.ErrDeadlineExceeded
+	default:
 	}
 	if c.Wait != nil {
 		c.releaseIn()
