@@ -12,9 +12,9 @@ import (
 // address alone, "127.0.0.1:25", or a mapping when mode, group or allow matter.
 type Listen struct {
 	Address string   `yaml:"address" example:"127.0.0.1:25" doc:"host:port, [ipv6]:port, :port (all addresses), unix:/path, or systemd:NAME for a socket that systemd hands over under that FileDescriptorName."`
-	Mode    FileMode `yaml:"mode,omitempty" example:"0660" doc:"File mode of a Unix socket."`
-	Group   string   `yaml:"group,omitempty" example:"postfix" doc:"Group of a Unix socket; empty keeps the daemon's own."`
-	Allow   []string `yaml:"allow,omitempty" example:"mtad" doc:"User names or numeric user ids that may connect to a Unix socket; empty lets the file mode decide."`
+	Mode    FileMode `yaml:"mode" example:"0660" doc:"File mode of a Unix socket."`
+	Group   string   `yaml:"group" example:"postfix" doc:"Group of a Unix socket; empty keeps the daemon's own."`
+	Allow   []string `yaml:"allow" example:"mtad" doc:"User names or numeric user ids that may connect to a Unix socket; empty lets the file mode decide."`
 }
 
 const listenHint = `write "127.0.0.1:25", "[::1]:25", ":25", "unix:/run/x/sock" or "systemd:NAME"`

@@ -70,6 +70,7 @@ type sink struct {
 	file     string
 	lines    map[string]int // line of each key path in the file
 	problems Problems
+	broken   bool // the file is no YAML, values mean nothing
 }
 
 func (s *sink) add(line int, path, hint, format string, args ...any) {

@@ -2,6 +2,7 @@ package conf
 
 import (
 	"fmt"
+	"io"
 	"math"
 	"os"
 	"strconv"
@@ -217,19 +218,14 @@ func (f SecretFile) Read() (string, error) {
 		return "", fail.Wrap(fail.Unavailable, err, "read secret")
 	}
 	defer file.Close()
-	buf := make([]byte, maxSecret+1)
-	n := 0
-	for n < len(buf) {
-		k, err := file.Read(buf[n:])
-		n += k
-		if err != nil || k == 0 {
-			break
-		}
+	buf, err := io.ReadAll(io.LimitReader(file, maxSecret+1))
+	if err != nil {
+		return "", fail.Wrap(fail.Unavailable, err, "read secret")
 	}
-	if n > maxSecret {
+	if len(buf) > maxSecret {
 		return "", fail.New(fail.Invalid, "secret file %s is larger than %d bytes", string(f), maxSecret)
 	}
-	secret := strings.TrimSuffix(strings.TrimSuffix(string(buf[:n]), "\n"), "\r")
+	secret := strings.TrimSuffix(strings.TrimSuffix(string(buf), "\n"), "\r")
 	if secret == "" {
 		return "", fail.New(fail.Invalid, "secret file %s is empty", string(f))
 	}
