@@ -1,0 +1,139 @@
+package remote
+
+import (
+	"context"
+	"regexp"
+	"strconv"
+	"time"
+
+	"github.com/emersion/go-smtp"
+
+	"github.com/postcote/postcote/pkg/mta/route"
+)
+
+// Deliver makes one attempt for recipients that share the next hop. The
+// outcomes match rcpts by index.
+func (c *Client) Deliver(ctx context.Context, hop route.Hop, msg Message, rcpts []Recipient) []Outcome {
+	a := &attempt{c: c, hop: hop, msg: msg, rcpts: rcpts, out: make([]Outcome, len(rcpts)), start: c.cfg.Now()}
+	for i := range rcpts {
+		a.todo = append(a.todo, i)
+	}
+	switch hop.Transport {
+	case route.Error:
+		a.conclude(errorHop(hop.Text).outcome())
+	case route.Discard:
+		a.conclude(Outcome{Status: Delivered, DSN: smtp.EnhancedCode{2, 0, 0}, Text: "discarded", Relay: "none"})
+	default:
+		a.run(ctx)
+	}
+	return a.out
+}
+
+// errorHop splits "X.Y.Z text"; without a code it is 5.0.0.
+func errorHop(text string) trouble {
+	t := failure(0, 0, text)
+	m := regexp.MustCompile(`^([245])\.(\d{1,3})\.(\d{1,3}) +(.+)$`).FindStringSubmatch(text)
+	if m == nil {
+		return t
+	}
+	for i := range t.DSN {
+		t.DSN[i], _ = strconv.Atoi(m[i+1])
+	}
+	t.Text = m[4]
+	if t.DSN[0] == 4 {
+		t.Status = Deferred
+	}
+	return t
+}
+
+// attempt is the state of one Deliver.
+type attempt struct {
+	c     *Client
+	hop   route.Hop
+	msg   Message
+	rcpts []Recipient
+	out   []Outcome
+	todo  []int // recipients that may still be tried at another host
+	start time.Time
+}
+
+// conclude gives o to every recipient that is still to do.
+func (a *attempt) conclude(o Outcome) {
+	for _, i := range a.todo {
+		a.out[i] = o
+	}
+	a.todo = nil
+}
+
+// run tries an idle session, then the hosts, best first. What a host said
+// about a recipient outweighs that later hosts could not be reached.
+func (a *attempt) run(ctx context.Context) {
+	if a.tryIdle(ctx); len(a.todo) == 0 {
+		return
+	}
+	targets, t := a.c.targets(ctx, a.hop)
+	if t != nil {
+		a.note(t.outcome())
+		return
+	}
+	if a.hop.Socket != "" {
+		// The delivery agent was perhaps just restarted: the second try meets
+		// its successor, and spares the message a whole back-off.
+		targets = append(targets, targets[0])
+	}
+	for sessions := 0; len(targets) > 0 && len(a.todo) > 0 && sessions < MaxSessions; targets = targets[1:] {
+		if ctx.Err() != nil {
+			a.note(canceled().outcome())
+			return
+		}
+		if a.tryHost(ctx, targets[0]) {
+			sessions++
+		}
+	}
+}
+
+// canceled is the trouble of a daemon that stops: nobody's fault.
+func canceled() trouble {
+	t := deferral(3, 2, "delivery was interrupted: the mail system is stopping")
+	t.Site = false
+	return t
+}
+
+// note records trouble that concerns no recipient in particular, for those
+// about which nothing better is known.
+func (a *attempt) note(o Outcome) {
+	for _, i := range a.todo {
+		if a.out[i].Reply == "" {
+			a.out[i] = o
+		}
+	}
+}
+
+// tryIdle uses a session that an earlier message left. That such a session
+// turns out to be dead means nothing.
+func (a *attempt) tryIdle(ctx context.Context) {
+	for ctx.Err() == nil {
+		s := a.c.idle.take(a.key())
+		if s == nil {
+			return
+		}
+		if s.transact(ctx, a) {
+			return
+		}
+	}
+}
+
+// key is what an idle session must match to be used again.
+func (a *attempt) key() string { return a.hop.String() }
+
+// tryHost runs a transaction with one host and reports whether there was a
+// session at all.
+func (a *attempt) tryHost(ctx context.Context, t target) bool {
+	s, o, met := a.c.connect(ctx, a.hop, t, a.start)
+	if s == nil {
+		a.note(o)
+		return met
+	}
+	s.transact(ctx, a)
+	return true
+}

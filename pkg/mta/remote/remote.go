@@ -1,0 +1,120 @@
+package remote
+
+import (
+	"context"
+	"crypto/tls"
+	"io"
+	"math/rand/v2"
+	"net"
+	"time"
+
+	"github.com/emersion/go-smtp"
+
+	"github.com/postcote/postcote/pkg/mta/route"
+	"github.com/postcote/postcote/pkg/platform/addr"
+	"github.com/postcote/postcote/pkg/proto/smtp/client"
+)
+
+// MaxSessions is how many hosts are spoken to in one attempt
+// (Postfix: smtp_mx_session_limit).
+const MaxSessions = 2
+
+// TLSLevel is what an attempt demands of TLS.
+type TLSLevel uint8
+
+// The levels.
+const (
+	TLSMay     TLSLevel = iota // encrypt when the peer offers it and it works
+	TLSNone                    // never
+	TLSEncrypt                 // or defer
+)
+
+// ParseTLSLevel reads "none", "may" or "encrypt".
+func ParseTLSLevel(s string) (TLSLevel, bool) {
+	switch s {
+	case "may":
+		return TLSMay, true
+	case "none":
+		return TLSNone, true
+	case "encrypt":
+		return TLSEncrypt, true
+	}
+	return TLSMay, false
+}
+
+// Credentials are our login at a relay host.
+type Credentials struct{ User, Password string }
+
+// Config says how to deliver. Hostname and Resolver are required.
+type Config struct {
+	Hostname string   // our name in EHLO, and of Unix sockets in the log
+	Self     []string // names that mean this host in an MX list
+	Resolver Resolver
+	// Dial connects; nil means a net.Dialer. The context has the time limit.
+	Dial           func(ctx context.Context, network, address string) (net.Conn, error)
+	ConnectTimeout time.Duration // 0: 30 s
+	Timeouts       client.Timeouts
+	Port           uint16 // of mail exchangers; 0: 25
+	TLS            TLSLevel
+	// Login returns our credentials for a hop; nil, or a nil result, means
+	// none. They are sent over TLS only, or to this host.
+	Login   func(route.Hop) *Credentials
+	Idle    time.Duration                    // how long a session waits for the next message; 0: 2 s, negative: not at all
+	Shuffle func(n int, swap func(i, j int)) // order of equal MX records; nil: random
+	Now     func() time.Time                 // nil: time.Now
+}
+
+// Message is what is delivered.
+type Message struct {
+	From       addr.Address
+	Size       int64 // of the content, 0 when unknown
+	EightBit   bool  // needs 8BITMIME
+	UTF8       bool  // needs SMTPUTF8
+	Return     smtp.DSNReturn
+	EnvelopeID string
+	// Open gives the content from its start. It is called for each session
+	// in which a recipient is accepted.
+	Open func() (io.ReadCloser, error)
+}
+
+// Recipient is an address with its DSN parameters.
+type Recipient = client.Recipient
+
+// Client delivers messages. It is safe for concurrent use.
+type Client struct {
+	cfg      Config
+	idle     *cache
+	sessions tls.ClientSessionCache
+}
+
+// tlsSessions is how many peers' session tickets are remembered.
+const tlsSessions = 256
+
+// New makes a client. Close it to end idle sessions.
+func New(cfg Config) *Client {
+	if cfg.ConnectTimeout == 0 {
+		cfg.ConnectTimeout = 30 * time.Second
+	}
+	if cfg.Dial == nil {
+		cfg.Dial = new(net.Dialer).DialContext
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Idle == 0 {
+		cfg.Idle = 2 * time.Second
+	}
+	return &Client{cfg: cfg, idle: newCache(cfg.Idle), sessions: tls.NewLRUClientSessionCache(tlsSessions)}
+}
+
+// Close says goodbye on idle sessions and waits for that, 5 s at most for
+// each. Sessions of running deliveries are not touched and not kept.
+func (c *Client) Close() { c.idle.close() }
+
+func (c *Client) shuffle(n int, swap func(i, j int)) {
+	if c.cfg.Shuffle != nil {
+		c.cfg.Shuffle(n, swap)
+		return
+	}
+	rand.Shuffle(n, swap)
+}

@@ -1,0 +1,254 @@
+package remote
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"time"
+
+	"github.com/emersion/go-smtp"
+
+	"github.com/postcote/postcote/pkg/mta/route"
+	"github.com/postcote/postcote/pkg/platform/tlsx"
+	"github.com/postcote/postcote/pkg/proto/sasl"
+	"github.com/postcote/postcote/pkg/proto/smtp/client"
+)
+
+// maxAge is how long a connection is used (Postfix: smtp_connection_reuse_time_limit).
+const maxAge = 300 * time.Second
+
+// session is an open connection to a target.
+type session struct {
+	c       *Client
+	conn    *client.Conn
+	target  target
+	opened  time.Time
+	connect time.Duration // until the session was ready; 0 when it is used again
+}
+
+// connect opens a session. When that fails, met says that the host was
+// reached, and the outcome says why it is of no use.
+func (c *Client) connect(ctx context.Context, hop route.Hop, t target, start time.Time) (s *session, o Outcome, met bool) {
+	mode, why := c.tlsMode(hop, t)
+	for {
+		raw, err := c.dial(ctx, t)
+		if err != nil {
+			return nil, connectFailed(t, err).outcome(), false
+		}
+		conn, err := client.New(ctx, raw, c.clientConfig(hop, t, mode))
+		if err == nil {
+			return &session{c: c, conn: conn, target: t, opened: c.cfg.Now(), connect: c.cfg.Now().Sub(start)}, Outcome{}, true
+		}
+		var site *client.SiteError
+		if mode == client.OpportunisticTLS && errors.As(err, &site) && site.TLS && ctx.Err() == nil {
+			mode = client.NoTLS // RFC 7435: encryption where possible, delivery anyway
+			continue
+		}
+		o = siteTrouble(t, err, why).outcome()
+		o.Relay, o.Host, o.Connect = t.relay(), t.Host, c.cfg.Now().Sub(start)
+		return nil, o, true
+	}
+}
+
+// tlsMode decides for a target. Credentials demand TLS unless the target is
+// this host; why is the wording for when it is missing.
+func (c *Client) tlsMode(hop route.Hop, t target) (client.TLSMode, string) {
+	ip, _ := netip.ParseAddr(t.IP)
+	here := t.Network == "unix" || ip.IsLoopback()
+	switch login := c.login(hop); {
+	case t.Network == "unix":
+		return client.NoTLS, ""
+	case hop.Transport == route.SMTP && t.Port == 465: // RFC 8314 section 3.3
+		return client.ImplicitTLS, ""
+	case c.cfg.TLS == TLSEncrypt:
+		return client.RequiredTLS, "TLS is required"
+	case login != nil && !here:
+		return client.RequiredTLS, "TLS is required for authentication"
+	case c.cfg.TLS == TLSNone:
+		return client.NoTLS, ""
+	}
+	return client.OpportunisticTLS, ""
+}
+
+func (c *Client) login(hop route.Hop) *Credentials {
+	if c.cfg.Login == nil {
+		return nil
+	}
+	return c.cfg.Login(hop)
+}
+
+func (c *Client) clientConfig(hop route.Hop, t target, mode client.TLSMode) client.Config {
+	cfg := client.Config{Name: c.cfg.Hostname, LMTP: hop.Transport == route.LMTP, TLSMode: mode, Timeouts: c.cfg.Timeouts}
+	if mode != client.NoTLS {
+		name := t.Host
+		if _, err := netip.ParseAddr(name); err == nil {
+			name = ""
+		}
+		cfg.TLS = tlsx.Opportunistic(name)
+		cfg.TLS.ClientSessionCache = c.sessions
+	}
+	if login := c.login(hop); login != nil {
+		cfg.Auth = sasl.NewPlainClient(sasl.Credentials{Authcid: login.User, Password: login.Password})
+	}
+	return cfg
+}
+
+// transact sends the message to the recipients that are to do, and records
+// what became of them. It returns false when a session that was idle turned
+// out to be dead before anything was decided.
+func (s *session) transact(ctx context.Context, a *attempt) bool {
+	again := s.connect == 0
+	begin := s.c.cfg.Now()
+	content := &lazy{open: a.msg.Open}
+	results, err := s.conn.Send(ctx, a.envelope(), content)
+	content.close()
+	if again && lost(err) && !anyKnown(results) && ctx.Err() == nil {
+		_ = s.conn.Close()
+		return false
+	}
+	base := Outcome{
+		Relay: s.target.relay(), Host: s.target.Host, ConnUse: s.conn.Uses(),
+		Connect: s.connect, Transfer: s.c.cfg.Now().Sub(begin), TLS: describe(s.conn.TLS()),
+	}
+	_, base.DSNOffered = s.conn.Extension("DSN")
+	a.record(results, s.failed(ctx, err), base, s.target)
+	s.release(a.key())
+	return true
+}
+
+// record files results; what remains to do may be tried at the next host.
+func (a *attempt) record(results []client.Result, failed *trouble, base Outcome, t target) {
+	var left []int
+	for k, i := range a.todo {
+		o := base
+		switch {
+		case k < len(results) && results[k].Known():
+			o.decide(results[k], t)
+		case failed != nil:
+			o.Status, o.DSN, o.Text, o.Site, o.Reply = failed.Status, failed.DSN, failed.Text, failed.Site, failed.Reply
+		default:
+			o.Status, o.DSN = Deferred, smtp.EnhancedCode{4, 3, 0}
+			o.Text = "host " + t.name() + " gave no answer for this recipient"
+		}
+		a.out[i] = o
+		if o.Status == Deferred {
+			left = append(left, i)
+		}
+	}
+	a.todo = left
+}
+
+// decide fills in what the peer said about a recipient.
+func (o *Outcome) decide(r client.Result, t target) {
+	reply := r.Reply()
+	o.Reply, o.DSN = reply.String(), r.Enhanced
+	switch {
+	case r.Sent():
+		o.Status, o.Text = Delivered, o.Reply
+		return
+	case r.Permanent():
+		o.Status = Bounced
+	default:
+		o.Status, o.Site = Deferred, r.Code == 421
+	}
+	o.Text = said(t, o.Reply, r.Stage)
+}
+
+// release keeps the session for the next message, or ends it.
+func (s *session) release(key string) {
+	if !s.conn.Usable() {
+		_ = s.conn.Close()
+		return
+	}
+	s.connect = 0
+	if s.c.cfg.Now().Sub(s.opened) > maxAge {
+		key = ""
+	}
+	s.c.idle.put(key, s)
+}
+
+// failed turns the error of a transaction into trouble; nil for none.
+func (s *session) failed(ctx context.Context, err error) *trouble {
+	if err == nil {
+		return nil
+	}
+	var capability *client.CapabilityError
+	var content *client.ContentError
+	var t trouble
+	switch {
+	case errors.As(err, &capability):
+		t = trouble{
+			Status: Bounced, DSN: capability.Enhanced,
+			Text: fmt.Sprintf("%s is required, but was not offered by host %s", capability.Keyword, s.target.name()),
+		}
+	case errors.As(err, &content):
+		t = deferral(3, 0, "the queued message cannot be read")
+		t.Site = false
+	case ctx.Err() != nil:
+		t = canceled()
+	default:
+		t = siteTrouble(s.target, err, "")
+	}
+	return &t
+}
+
+func lost(err error) bool {
+	var site *client.SiteError
+	return errors.As(err, &site) || errors.Is(err, client.ErrClosed)
+}
+
+func anyKnown(results []client.Result) bool {
+	for _, r := range results {
+		if r.Known() {
+			return true
+		}
+	}
+	return false
+}
+
+func (a *attempt) envelope() client.Envelope {
+	env := client.Envelope{
+		From: a.msg.From, Size: a.msg.Size, UTF8: a.msg.UTF8, Return: a.msg.Return, EnvelopeID: a.msg.EnvelopeID,
+		To: make([]client.Recipient, len(a.todo)),
+	}
+	if a.msg.EightBit {
+		env.Body = smtp.Body8BitMIME
+	}
+	for k, i := range a.todo {
+		env.To[k] = a.rcpts[i]
+	}
+	return env
+}
+
+func describe(state *tls.ConnectionState) string {
+	if state == nil {
+		return ""
+	}
+	return tlsx.Version(state.Version) + " " + tlsx.Cipher(state.CipherSuite)
+}
+
+// lazy opens the content when it is first read: most refusals come before.
+type lazy struct {
+	open func() (io.ReadCloser, error)
+	r    io.ReadCloser
+	err  error
+}
+
+func (l *lazy) Read(p []byte) (int, error) {
+	if l.r == nil && l.err == nil {
+		l.r, l.err = l.open()
+	}
+	if l.err != nil {
+		return 0, l.err
+	}
+	return l.r.Read(p)
+}
+
+func (l *lazy) close() {
+	if l.r != nil {
+		_ = l.r.Close()
+	}
+}

@@ -1,0 +1,124 @@
+package remote
+
+import (
+	"context"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/postcote/postcote/pkg/mta/route"
+	"github.com/postcote/postcote/pkg/platform/dnsx"
+)
+
+func ips(list ...string) []netip.Addr {
+	out := make([]netip.Addr, len(list))
+	for i, s := range list {
+		out[i] = netip.MustParseAddr(s)
+	}
+	return out
+}
+
+// zone is the DNS of these tests; names ending in ".down" fail to resolve.
+func zone() *dnsx.Static {
+	z := &dnsx.Static{
+		MXs: map[string][]dnsx.MX{
+			"one.example":       {{Host: "mx.one.example", Pref: 10}},
+			"two.example":       {{Host: "b.two.example", Pref: 20}, {Host: "a.two.example", Pref: 10}},
+			"equal.example":     {{Host: "a.two.example", Pref: 5}, {Host: "b.two.example", Pref: 5}, {Host: "mx.one.example", Pref: 5}},
+			"null.example":      {{Host: ".", Pref: 0}},
+			"self.example":      {{Host: "ME.example.", Pref: 10}, {Host: "b.two.example", Pref: 20}},
+			"backup.example":    {{Host: "a.two.example", Pref: 5}, {Host: "me.example", Pref: 10}, {Host: "b.two.example", Pref: 10}},
+			"dangling.example":  {{Host: "gone.example", Pref: 10}},
+			"halfdown.example":  {{Host: "gone.example", Pref: 10}, {Host: "mx.down", Pref: 20}},
+			"rescued.example":   {{Host: "mx.down", Pref: 10}, {Host: "mx.one.example", Pref: 20}},
+			"loopback.example":  {{Host: "localhost.example", Pref: 10}},
+			"many.example":      {{Host: "many-hosts.example", Pref: 1}},
+			"xn--mnchen-3ya.de": {{Host: "mx.one.example", Pref: 1}},
+		},
+		Hosts: map[string][]netip.Addr{
+			"mx.one.example":     ips("192.0.2.1"),
+			"a.two.example":      ips("192.0.2.10", "2001:db8::10"),
+			"b.two.example":      ips("192.0.2.20"),
+			"plain.example":      ips("192.0.2.30"),
+			"localhost.example":  ips("127.0.0.1", "::1"),
+			"many-hosts.example": ips("192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4", "192.0.2.5", "192.0.2.6"),
+		},
+	}
+	for _, name := range []string{"mx.down", "dns.down"} {
+		z.Fail(name, dnsx.TemporaryFailure(name))
+	}
+	return z
+}
+
+func TestTargets(t *testing.T) {
+	for _, tc := range []struct {
+		hop  string
+		want string // relays in order, or "X.Y.Z text"
+	}{
+		{"smtp:one.example", "mx.one.example[192.0.2.1]:25"},
+		{"smtp:two.example", "a.two.example[192.0.2.10]:25 a.two.example[2001:db8::10]:25 b.two.example[192.0.2.20]:25"},
+		{"smtp:two.example:2525", "a.two.example[192.0.2.10]:2525 a.two.example[2001:db8::10]:2525 b.two.example[192.0.2.20]:2525"},
+		{"smtp:plain.example", "plain.example[192.0.2.30]:25"},
+		{"smtp:münchen.de", "mx.one.example[192.0.2.1]:25"},
+		{"smtp:many.example", "many-hosts.example[192.0.2.1]:25 many-hosts.example[192.0.2.2]:25 many-hosts.example[192.0.2.3]:25 many-hosts.example[192.0.2.4]:25 many-hosts.example[192.0.2.5]:25"},
+		{"smtp:rescued.example", "mx.one.example[192.0.2.1]:25"},
+		{"smtp:backup.example", "a.two.example[192.0.2.10]:25 a.two.example[2001:db8::10]:25"},
+		{"smtp:[one.example]", "5.4.4 Host or domain name not found. Name service error for name=one.example type=A: Host found but no data record of requested type"},
+		{"smtp:[mx.one.example]:587", "mx.one.example[192.0.2.1]:587"},
+		{"smtp:[localhost.example]", "localhost.example[127.0.0.1]:25 localhost.example[::1]:25"},
+		{"smtp:[192.0.2.99]", "192.0.2.99[192.0.2.99]:25"},
+		{"smtp:[2001:db8::99]:26", "2001:db8::99[2001:db8::99]:26"},
+		{"lmtp:unix:/run/x", "me.example[/run/x]"},
+		{"lmtp:[mx.one.example]", "mx.one.example[192.0.2.1]:24"},
+		{"smtp:null.example", "5.1.0 Domain null.example does not accept mail (nullMX)"},
+		{"smtp:self.example", "5.4.6 mail for self.example loops back to myself"},
+		{"smtp:loopback.example", "5.4.6 mail for localhost.example loops back to myself"},
+		{"smtp:nowhere.example", "5.4.4 Host or domain name not found. Name service error for name=nowhere.example type=A: Host not found"},
+		{"smtp:dangling.example", "5.4.4 Host or domain name not found. Name service error for name=gone.example type=A: Host not found"},
+		{"smtp:halfdown.example", "4.4.3 Host or domain name not found. Name service error for name=mx.down type=A: Host not found, try again"},
+		{"smtp:dns.down", "4.4.3 Host or domain name not found. Name service error for name=dns.down type=MX: Host not found, try again"},
+	} {
+		c := New(Config{Hostname: "me.example", Self: []string{"me.example"}, Resolver: zone()})
+		hop, err := route.ParseHop(tc.hop)
+		if err != nil {
+			t.Fatal(err)
+		}
+		list, why := c.targets(context.Background(), hop)
+		var words []string
+		for _, t := range list {
+			words = append(words, t.relay())
+		}
+		got := strings.Join(words, " ")
+		if why != nil {
+			o := why.outcome()
+			got = o.Code() + " " + o.Text
+			if (o.Status == Deferred) != (o.DSN[0] == 4) {
+				t.Errorf("%s: status %v with code %s", tc.hop, o.Status, o.Code())
+			}
+		}
+		if got != tc.want {
+			t.Errorf("%s:\ngot  %s\nwant %s", tc.hop, got, tc.want)
+		}
+	}
+}
+
+// Equal preferences are shuffled (RFC 5321 section 5.1), different ones never.
+func TestEqualPreferencesAreShuffled(t *testing.T) {
+	reverse := func(n int, swap func(i, j int)) {
+		for i := 0; i < n/2; i++ {
+			swap(i, n-1-i)
+		}
+	}
+	keep := func(int, func(i, j int)) {}
+	first := func(shuffle func(int, func(i, j int)), domain string) string {
+		c := New(Config{Hostname: "me.example", Resolver: zone(), Shuffle: shuffle})
+		list, _ := c.targets(context.Background(), route.Hop{Host: domain, MX: true})
+		return list[0].Host
+	}
+	if a, b := first(keep, "equal.example"), first(reverse, "equal.example"); a != "a.two.example" || b != "mx.one.example" {
+		t.Errorf("equal preferences: %s, then %s", a, b)
+	}
+	if a, b := first(keep, "two.example"), first(reverse, "two.example"); a != b {
+		t.Errorf("different preferences were shuffled: %s, then %s", a, b)
+	}
+}
