@@ -2,7 +2,6 @@ package header
 
 import (
 	"bytes"
-	"io"
 	"strings"
 	"time"
 
@@ -30,13 +29,26 @@ func Submitted() []string {
 	return []string{"return-path", "bcc", "resent-bcc", "content-length"}
 }
 
-// Found is what the header held.
+// Found is what a message's header held, and what is to be done about it.
 type Found struct {
 	Hops      int    // Received fields
 	MessageID string // value of Message-ID as it stands, printable, at most 250 bytes; "" when missing
-	date      bool
-	from      bool
+
+	// Edited says that Block, with its closing empty line if there was one,
+	// stands for the first Skip bytes of the message.
+	Edited bool
+	Block  []byte
+	Skip   int64
+	// TooLarge says that the header would have to be edited but is longer
+	// than MaxBlock.
+	TooLarge bool
+
+	date, from bool
 }
+
+// MaxBlock caps the header block that is held for editing. Honest headers are
+// a few kilobytes; Postfix cuts single fields at 100 KiB.
+const MaxBlock = 256 << 10
 
 // maxPending caps the unfinished line that is held between two writes.
 const maxPending = 2048
@@ -51,26 +63,39 @@ const (
 	inBody
 )
 
-// Editor writes the edited message to its destination. Close must be called
-// at the end of the message. Not safe for concurrent use.
+// Editor looks at a message that is written to it. Finish must be called at
+// its end. Not safe for concurrent use.
 type Editor struct {
-	dst     io.Writer
 	rules   Rules
 	found   Found
 	state   state
 	drop    bool   // the current field is removed
 	msgid   bool   // the current field is Message-ID
 	seen    bool   // a header field has been seen
+	full    bool   // the block has reached MaxBlock
 	pending []byte // start of a line that has not ended yet
 }
 
-// NewEditor makes an editor in front of dst.
-func NewEditor(dst io.Writer, rules Rules) *Editor { return &Editor{dst: dst, rules: rules} }
+// NewEditor makes an editor.
+func NewEditor(rules Rules) *Editor { return &Editor{rules: rules} }
 
-// Found reports what the header held; complete once the body has begun.
-func (e *Editor) Found() Found { return e.found }
+// Finish ends the message and returns what was found.
+func (e *Editor) Finish() Found {
+	if e.state != inBody && len(e.pending) > 0 {
+		e.line(e.pending)
+	}
+	if e.state != inBody {
+		e.state = inBody
+		e.additions()
+	}
+	e.found.TooLarge = e.full && e.found.Edited
+	if !e.found.Edited || e.full {
+		e.found.Block = nil
+	}
+	return e.found
+}
 
-// Write takes the next piece of the message.
+// Write looks at the next piece of the message. It never fails.
 func (e *Editor) Write(p []byte) (int, error) {
 	n := len(p)
 	for len(p) > 0 && e.state != inBody {
@@ -79,93 +104,71 @@ func (e *Editor) Write(p []byte) (int, error) {
 		if !whole {
 			i = len(p) - 1
 		}
-		if err := e.piece(p[:i+1], whole); err != nil {
-			return 0, err
-		}
+		e.piece(p[:i+1], whole)
 		p = p[i+1:]
-	}
-	if len(p) == 0 {
-		return n, nil
-	}
-	if _, err := e.dst.Write(p); err != nil {
-		return 0, err
 	}
 	return n, nil
 }
 
-// Close ends the message: a message that is all header gets its additions.
-func (e *Editor) Close() error {
-	if e.state == inBody {
-		return nil
-	}
-	if len(e.pending) > 0 {
-		if err := e.line(e.pending); err != nil {
-			return err
-		}
-		e.pending = nil
-	}
-	if e.state == inBody {
-		return nil
-	}
-	e.state = inBody
-	return e.additions()
-}
-
 // piece takes bytes up to a line end, or up to the end of a write.
-func (e *Editor) piece(p []byte, whole bool) error {
+func (e *Editor) piece(p []byte, whole bool) {
 	switch {
 	case e.state == inLine:
 		if whole {
 			e.state = atLine
 		}
-		return e.emit(p)
+		e.keep(p)
+		return
 	case len(e.pending) == 0 && whole:
-		return e.line(p)
+		e.line(p)
+		return
 	}
 	e.pending = append(e.pending, p...)
 	if !whole && len(e.pending) < maxPending {
-		return nil
+		return
 	}
-	line := e.pending
+	e.line(e.pending)
 	e.pending = e.pending[:0]
-	err := e.line(line)
 	if !whole && e.state == atLine {
 		e.state = inLine
 	}
-	return err
 }
 
 // line takes a header line, or the first maxPending bytes of a longer one.
-func (e *Editor) line(p []byte) error {
+func (e *Editor) line(p []byte) {
 	if p[0] == ' ' || p[0] == '\t' {
-		if e.seen {
-			return e.emit(p)
+		if !e.seen {
+			e.endHeader(p)
+			return
 		}
-		return e.endHeader(p)
+		if e.msgid {
+			e.addMessageID(p)
+		}
+		e.keep(p)
+		return
 	}
 	name, value, ok := field(p)
 	if !ok {
-		return e.endHeader(p)
+		e.endHeader(p)
+		return
 	}
 	e.seen = true
 	e.note(name, value)
-	return e.emit(p)
+	e.keep(p)
 }
 
 // endHeader begins the body with line p: the empty line that ends a header,
 // or text that is no header field, before which an empty line is missing.
-func (e *Editor) endHeader(p []byte) error {
+func (e *Editor) endHeader(p []byte) {
 	e.state = inBody
-	if err := e.additions(); err != nil {
-		return err
+	e.drop = false
+	e.additions()
+	if len(bytes.TrimRight(p, "\r\n")) == 0 {
+		e.keep(p)
+		return
 	}
-	if len(bytes.TrimRight(p, "\r\n")) > 0 {
-		if _, err := io.WriteString(e.dst, "\r\n"); err != nil {
-			return err
-		}
-	}
-	_, err := e.dst.Write(p)
-	return err
+	e.found.Edited = true
+	e.block([]byte("\r\n"))
 }
 
 func (e *Editor) note(name string, value []byte) {
@@ -188,15 +191,23 @@ func (e *Editor) note(name string, value []byte) {
 	}
 }
 
-func (e *Editor) emit(p []byte) error {
-	if e.msgid && (p[0] == ' ' || p[0] == '\t') {
-		e.addMessageID(p)
-	}
+// keep accounts for bytes of the header and holds them unless they go.
+func (e *Editor) keep(p []byte) {
+	e.found.Skip += int64(len(p))
 	if e.drop {
-		return nil
+		e.found.Edited = true
+		return
 	}
-	_, err := e.dst.Write(p)
-	return err
+	e.block(p)
+}
+
+// block appends to the edited header while there is room.
+func (e *Editor) block(p []byte) {
+	if e.full || len(e.found.Block)+len(p) > MaxBlock {
+		e.full = true
+		return
+	}
+	e.found.Block = append(e.found.Block, p...)
 }
 
 func (e *Editor) addMessageID(p []byte) {
@@ -204,10 +215,10 @@ func (e *Editor) addMessageID(p []byte) {
 	e.found.MessageID = s[:min(len(s), maxMessageID)]
 }
 
-// additions writes the missing fields of a submission.
-func (e *Editor) additions() error {
+// additions appends the missing fields of a submission.
+func (e *Editor) additions() {
 	if !e.rules.AddMissing {
-		return nil
+		return
 	}
 	var b strings.Builder
 	if e.found.MessageID == "" {
@@ -220,8 +231,10 @@ func (e *Editor) additions() error {
 	if !e.found.from && !e.rules.Sender.Null() {
 		b.WriteString("From: " + e.rules.Sender.String() + "\r\n")
 	}
-	_, err := io.WriteString(e.dst, b.String())
-	return err
+	if b.Len() > 0 {
+		e.found.Edited = true
+		e.block([]byte(b.String()))
+	}
 }
 
 // field splits "Name: value". White space before the colon is obsolete but

@@ -2,6 +2,7 @@ package header
 
 import (
 	"net/netip"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -18,11 +19,12 @@ func submission() Rules {
 	}
 }
 
-// edit feeds in in pieces of n bytes.
+// edit feeds in in pieces of n bytes and returns the message as the queue
+// would send it.
 func edit(t *testing.T, rules Rules, in string, n int) (string, Found) {
 	t.Helper()
-	var out strings.Builder
-	e := NewEditor(&out, rules)
+	whole := in
+	e := NewEditor(rules)
 	for len(in) > 0 {
 		k := min(n, len(in))
 		if m, err := e.Write([]byte(in[:k])); m != k || err != nil {
@@ -30,10 +32,11 @@ func edit(t *testing.T, rules Rules, in string, n int) (string, Found) {
 		}
 		in = in[k:]
 	}
-	if err := e.Close(); err != nil {
-		t.Fatal(err)
+	found := e.Finish()
+	if !found.Edited {
+		return whole, found
 	}
-	return out.String(), e.Found()
+	return string(found.Block) + whole[found.Skip:], found
 }
 
 const added = "Message-Id: <1.Q@mx.example>|Date: Thu, 5 Mar 2026 12:00:00 +0100 (CET)|From: joe@a.example|"
@@ -78,11 +81,36 @@ func TestEditor(t *testing.T) {
 				if got != want {
 					t.Errorf("pieces of %d: got %q, want %q", n, got, want)
 				}
+				if (in != want) != found.Edited {
+					t.Errorf("pieces of %d: edited is %v", n, found.Edited)
+				}
 				if found.Hops != tc.hops || found.MessageID != tc.msgid {
 					t.Errorf("pieces of %d: found %+v", n, found)
 				}
 			}
 		})
+	}
+}
+
+// A header beyond the cap passes when nothing has to change, and is reported
+// when something has to.
+func TestHugeHeader(t *testing.T) {
+	huge := strings.Repeat("X-Pad: "+strings.Repeat("x", 60)+"\r\n", 2*MaxBlock/60)
+	for _, tc := range []struct {
+		name, in string
+		rules    Rules
+		tooLarge bool
+	}{
+		{"untouched", huge + "\r\nbody", Rules{Drop: Relayed()}, false},
+		{"removal in front", "Return-Path: x\r\n" + huge + "\r\nbody", Rules{Drop: Relayed()}, true},
+		{"removal behind", huge + "Return-Path: x\r\n\r\nbody", Rules{Drop: Relayed()}, true},
+		{"addition", huge + "\r\nbody", submission(), true},
+	} {
+		e := NewEditor(tc.rules)
+		_, _ = e.Write([]byte(tc.in))
+		if found := e.Finish(); found.TooLarge != tc.tooLarge || found.Block != nil {
+			t.Errorf("%s: too large %v, block of %d bytes", tc.name, found.TooLarge, len(found.Block))
+		}
 	}
 }
 
@@ -98,7 +126,11 @@ func TestTrace(t *testing.T) {
 	}{
 		{"plain", func(*Trace) {}, "Received: from client.example (unknown [192.0.2.1])|\tby mx.example (Postcote) with ESMTPSA id 4abc|\tfor <joe@a.example>; Thu, 5 Mar 2026 12:00:00 +0100 (CET)|"},
 		{"many recipients", func(tr *Trace) { tr.For = addr.Address{} }, "Received: from client.example (unknown [192.0.2.1])|\tby mx.example (Postcote) with ESMTPSA id 4abc; Thu, 5 Mar 2026 12:00:00 +0100 (CET)|"},
-		{"IPv6", func(tr *Trace) { tr.Peer = netip.MustParseAddr("2001:db8::1"); tr.Name = "h.example"; tr.For = addr.Address{} }, "Received: from client.example (h.example [IPv6:2001:db8::1])|\tby mx.example (Postcote) with ESMTPSA id 4abc; Thu, 5 Mar 2026 12:00:00 +0100 (CET)|"},
+		{"IPv6", func(tr *Trace) {
+			tr.Peer = netip.MustParseAddr("2001:db8::1")
+			tr.Name = "h.example"
+			tr.For = addr.Address{}
+		}, "Received: from client.example (h.example [IPv6:2001:db8::1])|\tby mx.example (Postcote) with ESMTPSA id 4abc; Thu, 5 Mar 2026 12:00:00 +0100 (CET)|"},
 		{"hostile names", func(tr *Trace) { tr.Helo = "a\r\nX: y) (b;"; tr.Name = "n m"; tr.For = addr.Address{} }, "Received: from a??X:?y???b? (n?m [192.0.2.1])|\tby mx.example (Postcote) with ESMTPSA id 4abc; Thu, 5 Mar 2026 12:00:00 +0100 (CET)|"},
 		{"submit socket", func(tr *Trace) { tr.Local, tr.UID = true, 33 }, "Received: by mx.example (Postcote, from userid 33)|\tid 4abc|\tfor <joe@a.example>; Thu, 5 Mar 2026 12:00:00 +0100 (CET)|"},
 	} {
@@ -137,7 +169,7 @@ func FuzzEditor(f *testing.F) {
 		}
 		one, foundOne := edit(t, submission(), in, max(len(in), 1))
 		many, foundMany := edit(t, submission(), in, int(n))
-		if one != many || foundOne != foundMany {
+		if one != many || !reflect.DeepEqual(foundOne, foundMany) {
 			t.Fatalf("%q in pieces of %d: %q %+v, whole: %q %+v", in, n, many, foundMany, one, foundOne)
 		}
 	})

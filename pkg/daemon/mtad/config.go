@@ -1,0 +1,173 @@
+package mtad
+
+import (
+	"time"
+
+	"github.com/postcote/postcote/pkg/daemon/service"
+	"github.com/postcote/postcote/pkg/mta/queue"
+	"github.com/postcote/postcote/pkg/platform/conf"
+	"github.com/postcote/postcote/pkg/platform/dnsx"
+	"github.com/postcote/postcote/pkg/platform/tlsx"
+)
+
+// Config is the file mtad.yaml.
+type Config struct {
+	Hostname  string     `yaml:"hostname" example:"mail.example.org" doc:"This host's full name: in the banner, EHLO, Received fields and queue reports. Empty takes the system's."`
+	Listeners []Listener `yaml:"listeners" doc:"Where mail is taken from the network."`
+	Submit    Submit     `yaml:"submit" doc:"The socket on which local programs hand in mail, by SMTP."`
+
+	TLS tlsx.Config `yaml:"tls" doc:"Certificates for the listeners."`
+
+	AuthSocket   string `yaml:"auth_socket" path:"connect" doc:"authd's client socket (or a Dovecot's), which checks logins. Empty: nobody can log in."`
+	ExistsSocket string `yaml:"exists_socket" path:"connect" doc:"authd's exists socket (or a Dovecot's auth-userdb), which knows the mailboxes. Empty: every address in the mailbox domains is taken."`
+
+	Domains    Domains           `yaml:"domains" reload:"true" doc:"The domains this host takes mail for."`
+	Postmaster string            `yaml:"postmaster" reload:"true" example:"admin@example.org" doc:"Mailbox for mail to postmaster without a domain or at this host's name. Empty: postmaster at the first mailbox domain."`
+	Trusted    []Network         `yaml:"trusted_networks" reload:"true" doc:"Addresses and networks (1.2.3.0/24) whose hosts may send to anywhere through the listeners of role mx."`
+	Delimiter  string            `yaml:"recipient_delimiter" reload:"true" max:"8" doc:"Characters that separate a user name from its detail, as in user+detail; empty for none."`
+	Deliver    Deliver           `yaml:"deliver" reload:"true" doc:"How mail reaches the mailboxes."`
+	RelayHost  string            `yaml:"relayhost" reload:"true" example:"[smtp.example.net]:587" doc:"Host that takes all mail for other domains: [host]:port as it stands, host:port through its MX records. Empty: each domain's own MX."`
+	Transports map[string]string `yaml:"transports" reload:"true" doc:"Exceptions: a domain, .domain (every name below) or * to smtp:[host]:port, smtp:host, smtp:, lmtp:unix:/path, lmtp:host:port, error:text or discard:."`
+	Remote     Remote            `yaml:"remote" reload:"true" doc:"How mail is sent to other hosts."`
+	DNS        dnsx.Config       `yaml:"dns" doc:"Name servers."`
+
+	MessageSize conf.Size `yaml:"message_size_limit" min:"64KiB" max:"1GiB" reload:"true" doc:"The largest message that is taken."`
+	ClientNames bool      `yaml:"client_names" reload:"true" doc:"Look up the name of each client and confirm it; without, all are unknown."`
+	Limits      Limits    `yaml:"limits" reload:"true" doc:"What one client may do."`
+	Timeouts    Timeouts  `yaml:"timeouts" reload:"true" doc:"How long clients are waited for."`
+	Queue       Queue     `yaml:"queue" doc:"Where mail is kept, and when it is tried again."`
+
+	service.Common `yaml:",inline"`
+}
+
+// Roles of a listener.
+const (
+	RoleMX         = "mx"
+	RoleSubmission = "submission"
+)
+
+// TLS modes of a listener.
+const (
+	TLSNone     = "none"
+	TLSStart    = "starttls"
+	TLSImplicit = "implicit"
+)
+
+// Logins on a listener.
+const (
+	AuthNone  = "none"
+	AuthTLS   = "tls"
+	AuthClear = "clear"
+)
+
+// Listener is one entry of `listeners`.
+type Listener struct {
+	Listen conf.Listen `yaml:"listen" doc:"Address, or systemd:NAME."`
+	Name   string      `yaml:"name,omitempty" example:"smtpd" doc:"Name in logs and metrics, as in postfix/NAME[pid]. Empty: smtpd for role mx, submission/smtpd and smtps/smtpd for submission."`
+	Role   string      `yaml:"role" oneof:"mx|submission" doc:"mx takes mail for our domains from anybody; submission takes mail for anywhere from those who log in."`
+	TLS    string      `yaml:"tls" oneof:"none|starttls|implicit" doc:"starttls offers encryption (and demands it for submission), implicit encrypts from the first byte."`
+	Auth   string      `yaml:"auth" oneof:"none|tls|clear" doc:"Whether clients may log in: not at all, over TLS only, or in the clear too."`
+}
+
+// Preset gives an entry its defaults before it is read: a plain MX.
+func (l *Listener) Preset() { *l = Listener{Role: RoleMX, TLS: TLSStart, Auth: AuthTLS} }
+
+// label is Name or its default.
+func (l Listener) label() string {
+	switch {
+	case l.Name != "":
+		return l.Name
+	case l.Role == RoleMX:
+		return "smtpd"
+	case l.TLS == TLSImplicit:
+		return "smtps/smtpd"
+	}
+	return "submission/smtpd"
+}
+
+// Submit is the `submit` section.
+type Submit struct {
+	Listen conf.Listen `yaml:"listen" doc:"The socket; empty for none. Every local user may connect unless allow or mode say otherwise; the kernel tells who it is."`
+}
+
+// Domains is the `domains` section.
+type Domains struct {
+	Mailbox []string `yaml:"mailbox" example:"example.org" doc:"Domains with mailboxes here. .example.org stands for every name below example.org."`
+	Relay   []string `yaml:"relay" doc:"Domains whose mail is taken and passed on: to their MX behind us, or as transports says."`
+}
+
+// Deliver is the `deliver` section.
+type Deliver struct {
+	LMTP string `yaml:"lmtp" doc:"The delivery agent: unix:/path, or host:port."`
+}
+
+// Remote is the `remote` section.
+type Remote struct {
+	TLS              string          `yaml:"tls" oneof:"none|may|encrypt" doc:"Encryption towards other hosts: never, when it works, or else not at all. Certificates are not checked."`
+	Port             int             `yaml:"port" min:"1" max:"65535" doc:"Port of mail exchangers."`
+	RelayCredentials conf.SecretFile `yaml:"relayhost_credentials_file" doc:"File with user:password for relayhost. They are sent over TLS only."`
+	ConnectTimeout   conf.Duration   `yaml:"connect_timeout" min:"1s" max:"10m" doc:"How long to wait for a connection."`
+	Reuse            conf.Duration   `yaml:"reuse" max:"1m" doc:"How long a connection waits for another message to the same host; 0s never does."`
+}
+
+// Limits is the `limits` section.
+type Limits struct {
+	Connections        int `yaml:"connections" min:"1" doc:"Sessions at a time, over all listeners."`
+	ConnectionsPerPeer int `yaml:"connections_per_peer" min:"0" doc:"Sessions at a time from one IPv4 address or IPv6 /64; 0 for no limit. Trusted networks are exempt."`
+	Recipients         int `yaml:"recipients" min:"1" max:"100000" doc:"Recipients of one message."`
+	SoftErrors         int `yaml:"soft_errors" min:"1" doc:"Errors of a session from which on each answer is delayed."`
+	HardErrors         int `yaml:"hard_errors" min:"1" doc:"Errors that end a session."`
+}
+
+// Timeouts is the `timeouts` section.
+type Timeouts struct {
+	Command conf.Duration `yaml:"command" min:"1s" doc:"For a complete command."`
+	Data    conf.Duration `yaml:"data" min:"1s" doc:"For each block of a message."`
+	TLS     conf.Duration `yaml:"tls" min:"1s" doc:"For a TLS handshake."`
+	DNS     conf.Duration `yaml:"dns" min:"100ms" doc:"For finding out a client's name."`
+	Error   conf.Duration `yaml:"error_delay" max:"1m" doc:"How long each answer is delayed from soft_errors on."`
+}
+
+// Queue is the `queue` section.
+type Queue struct {
+	Dir            string `yaml:"dir" path:"dir" doc:"Directory of the queue."`
+	queue.Settings `yaml:",inline"`
+}
+
+// Default is the configuration without a file.
+func Default() Config {
+	return Config{
+		Listeners: []Listener{
+			{Listen: conf.Listen{Address: ":25"}, Role: RoleMX, TLS: TLSStart, Auth: AuthNone},
+			{Listen: conf.Listen{Address: ":587"}, Role: RoleSubmission, TLS: TLSStart, Auth: AuthTLS},
+			{Listen: conf.Listen{Address: ":465"}, Role: RoleSubmission, TLS: TLSImplicit, Auth: AuthTLS},
+		},
+		Submit:       Submit{Listen: conf.Listen{Address: "unix:/run/postcote-mtad/submit", Mode: 0o666}},
+		TLS:          defaultTLS(),
+		AuthSocket:   "/run/postcote-authd/auth-client",
+		ExistsSocket: "/run/postcote-authd/auth-exists",
+		Trusted:      []Network{mustNetwork("127.0.0.1/32"), mustNetwork("::1/128")},
+		Delimiter:    "+",
+		Deliver:      Deliver{LMTP: "unix:/run/postcote-deliverd/lmtp"},
+		Remote: Remote{
+			TLS: "may", Port: 25,
+			ConnectTimeout: conf.Duration(30 * time.Second), Reuse: conf.Duration(2 * time.Second),
+		},
+		DNS:         dnsx.DefaultConfig(),
+		MessageSize: 50 << 20,
+		ClientNames: true,
+		Limits:      Limits{Connections: 10000, ConnectionsPerPeer: 50, Recipients: 1000, SoftErrors: 10, HardErrors: 20},
+		Timeouts: Timeouts{
+			Command: conf.Duration(5 * time.Minute), Data: conf.Duration(5 * time.Minute), TLS: conf.Duration(time.Minute),
+			DNS: conf.Duration(5 * time.Second), Error: conf.Duration(time.Second),
+		},
+		Queue:  Queue{Dir: "/var/lib/postcote/mtad/queue", Settings: queue.DefaultSettings()},
+		Common: service.DefaultCommon("mtad"),
+	}
+}
+
+func defaultTLS() tlsx.Config {
+	c := tlsx.DefaultConfig()
+	c.CertFile, c.KeyFile = "/etc/postcote/tls/cert.pem", "/etc/postcote/tls/key.pem"
+	return c
+}

@@ -1,0 +1,132 @@
+package mtad
+
+import (
+	"net/netip"
+	"os"
+	"strings"
+
+	"github.com/postcote/postcote/pkg/mta/route"
+	"github.com/postcote/postcote/pkg/platform/addr"
+	"github.com/postcote/postcote/pkg/platform/conf"
+	"github.com/postcote/postcote/pkg/platform/fail"
+)
+
+// Network is an address or a network, "192.0.2.1" or "192.0.2.0/24".
+type Network struct{ netip.Prefix }
+
+// UnmarshalText reads either form. Bits set behind the mask are a mistake:
+// 10.1.2.3/8 is a typing error more often than it is meant.
+func (n *Network) UnmarshalText(text []byte) error {
+	s := string(text)
+	if ip, err := netip.ParseAddr(s); err == nil && ip.Zone() == "" {
+		n.Prefix = netip.PrefixFrom(ip, ip.BitLen())
+		return nil
+	}
+	p, err := netip.ParsePrefix(s)
+	switch {
+	case err != nil:
+		return fail.New(fail.Invalid, "%q is neither an address nor a network such as 192.0.2.0/24", s)
+	case p != p.Masked():
+		return fail.New(fail.Invalid, "%q has bits behind its mask; is %s meant?", s, p.Masked())
+	}
+	n.Prefix = p
+	return nil
+}
+
+// MarshalText writes the network with its mask.
+func (n Network) MarshalText() ([]byte, error) { return []byte(n.String()), nil }
+
+func mustNetwork(s string) Network { return Network{netip.MustParsePrefix(s)} }
+
+// Validate reports what is wrong between the keys.
+func (c Config) Validate(p *conf.Reporter) {
+	if c.Hostname != "" {
+		if _, err := addr.Domain(c.Hostname); err != nil || !strings.Contains(c.Hostname, ".") {
+			p.At("hostname").Hint("write a name such as mail.example.org").Errorf("%q is not a full host name", c.Hostname)
+		}
+	}
+	for i, l := range c.Listeners {
+		c.validateListener(p.At("listeners[%d]", i), l)
+	}
+	c.validateRouting(p)
+	for _, s := range []struct{ key, path string }{{"auth_socket", c.AuthSocket}, {"exists_socket", c.ExistsSocket}} {
+		if path := strings.TrimPrefix(s.path, "unix:"); path != "" && !strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "inet:") {
+			p.At(s.key).Hint("write the absolute path of a socket, or inet:host:port").Errorf("%q is not a socket", s.path)
+		}
+	}
+	if c.Queue.Dir == "" {
+		p.At("queue.dir").Errorf("mtad cannot run without a queue directory")
+	}
+	if c.Limits.SoftErrors > c.Limits.HardErrors {
+		p.At("limits.soft_errors").Errorf("%d is above hard_errors, %d", c.Limits.SoftErrors, c.Limits.HardErrors)
+	}
+	if c.Remote.RelayCredentials != "" && c.RelayHost == "" {
+		p.At("remote.relayhost_credentials_file").Errorf("there is no relayhost to log in at")
+	}
+	if c.Remote.RelayCredentials != "" && c.Remote.TLS == "none" {
+		p.At("remote.tls").Hint("write may or encrypt").Errorf("credentials are never sent in the clear")
+	}
+}
+
+func (c Config) validateListener(p *conf.Reporter, l Listener) {
+	switch {
+	case l.Listen.Address == "":
+		p.At("listen").Errorf("the address is missing")
+	case l.Listen.Unix() != "":
+		p.At("listen").Hint("use submit.listen").Errorf("a listener needs a network address")
+	}
+	if l.TLS == TLSImplicit && !c.TLS.Enabled() {
+		p.At("tls").Errorf("implicit needs a certificate, see tls.cert_file")
+	}
+	if l.Role == RoleSubmission && l.Auth == AuthNone {
+		p.At("auth").Hint("write tls").Errorf("nobody could submit anything here")
+	}
+	if l.Auth == AuthTLS && l.TLS == TLSNone {
+		p.At("auth").Hint("write none or clear").Errorf("logins need TLS, which is off here")
+	}
+	if l.Auth != AuthNone && c.AuthSocket == "" {
+		p.At("auth").Errorf("there is no auth_socket to check logins")
+	}
+}
+
+// validateRouting builds the table, which finds every mistake in it, key by
+// key so that each is reported at its place.
+func (c Config) validateRouting(p *conf.Reporter) {
+	for i, d := range c.Domains.Mailbox {
+		reportRoute(p.At("domains.mailbox[%d]", i), route.Config{Mailboxes: []string{d}})
+	}
+	for i, d := range c.Domains.Relay {
+		reportRoute(p.At("domains.relay[%d]", i), route.Config{RelayTo: []string{d}})
+	}
+	for match, hop := range c.Transports {
+		reportRoute(p.At("transports[%s]", match), route.Config{Transports: map[string]string{match: hop}})
+	}
+	reportRoute(p.At("relayhost"), route.Config{RelayHost: c.RelayHost})
+	reportRoute(p.At("postmaster"), route.Config{Postmaster: c.Postmaster})
+	reportRoute(p.At("domains"), route.Config{Mailboxes: c.Domains.Mailbox, RelayTo: c.Domains.Relay})
+	if _, err := route.ParseHop("lmtp:" + c.Deliver.LMTP); err != nil {
+		p.At("deliver.lmtp").Hint("write unix:/path or host:port").Errorf("%q is not a delivery agent", c.Deliver.LMTP)
+	}
+}
+
+func reportRoute(p *conf.Reporter, c route.Config) {
+	if _, err := route.New(c); err != nil {
+		p.Errorf("%v", err)
+	}
+}
+
+// hostname is the configured name, or the system's; a system name without a
+// domain gets one that can be told from a real one, as Postfix does.
+func (c Config) hostname() string {
+	if c.Hostname != "" {
+		return strings.ToLower(c.Hostname)
+	}
+	name, err := os.Hostname()
+	if name, err = addr.Domain(name); err != nil {
+		name = "localhost"
+	}
+	if !strings.Contains(name, ".") {
+		name += ".localdomain"
+	}
+	return name
+}
