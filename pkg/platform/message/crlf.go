@@ -1,11 +1,23 @@
 package message
 
-import "io"
+import (
+	"bytes"
+	"errors"
+	"io"
+)
+
+// blockSize is how much of a stored message is read at a time.
+const blockSize = 32 << 10
 
 // CRLFReader reads a range of a stored message with every line end as CRLF.
+// It allocates its buffer at the first Read.
 type CRLFReader struct {
 	src      io.ReaderAt
 	pos, end int64
+	buf      []byte // stored bytes not yet delivered
+	block    []byte
+	cr       bool // the byte delivered last is a CR
+	owed     bool // the CR of a line end is delivered, its LF is not
 }
 
 // NewCRLFReader reads [start, end) of src.
@@ -13,17 +25,124 @@ func NewCRLFReader(src io.ReaderAt, start, end int64) *CRLFReader {
 	return &CRLFReader{src: src, pos: start, end: end}
 }
 
-// Read fills p with converted bytes.
-func (r *CRLFReader) Read(p []byte) (int, error) { return 0, io.EOF }
+// fill makes buf hold at least one byte or returns an error.
+func (r *CRLFReader) fill() error {
+	if len(r.buf) > 0 {
+		return nil
+	}
+	left := r.end - r.pos
+	if left <= 0 {
+		return io.EOF
+	}
+	if r.block == nil {
+		r.block = make([]byte, min(left, blockSize))
+	}
+	n, err := r.src.ReadAt(r.block[:min(left, int64(len(r.block)))], r.pos)
+	r.pos += int64(n)
+	r.buf = r.block[:n]
+	if n > 0 {
+		return nil
+	}
+	if err == nil || errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF // the file is shorter than it was
+	}
+	return err
+}
 
-// Discard skips n converted bytes, or fewer at the end.
-func (r *CRLFReader) Discard(n int64) (int64, error) { return 0, nil }
+// Read fills p with converted bytes.
+func (r *CRLFReader) Read(p []byte) (int, error) {
+	n := 0
+	for n < len(p) {
+		if r.owed {
+			p[n] = '\n'
+			n++
+			r.owed, r.cr = false, false
+			continue
+		}
+		if err := r.fill(); err != nil {
+			if n > 0 && errors.Is(err, io.EOF) {
+				err = nil
+			}
+			return n, err
+		}
+		n += r.copyLine(p[n:])
+		if len(r.buf) == 0 && n > 0 && n >= len(p)/2 {
+			break // enough; do not start another block for a few bytes
+		}
+	}
+	return n, nil
+}
+
+// copyLine delivers the rest of one line, as far as it fits into p.
+func (r *CRLFReader) copyLine(p []byte) int {
+	text := r.buf
+	if i := bytes.IndexByte(text, '\n'); i >= 0 {
+		text = text[:i]
+	}
+	n := copy(p, text)
+	if n > 0 {
+		r.cr = p[n-1] == '\r'
+		r.buf = r.buf[n:]
+	}
+	if n < len(text) || n == len(p) || len(r.buf) == 0 || r.buf[0] != '\n' {
+		return n
+	}
+	r.buf = r.buf[1:]
+	if r.cr {
+		p[n] = '\n'
+		r.cr = false
+		return n + 1
+	}
+	p[n] = '\r'
+	r.owed = true
+	return n + 1
+}
+
+// Discard skips n converted bytes and returns how many there were.
+func (r *CRLFReader) Discard(n int64) (int64, error) {
+	var done int64
+	for done < n {
+		if r.owed {
+			r.owed, r.cr = false, false
+			done++
+			continue
+		}
+		if err := r.fill(); err != nil {
+			if errors.Is(err, io.EOF) {
+				err = nil
+			}
+			return done, err
+		}
+		if size := int64(len(r.buf)) + bareLF(r.buf, r.cr); size <= n-done {
+			r.cr = r.buf[len(r.buf)-1] == '\r'
+			r.buf = nil
+			done += size
+			continue
+		}
+		var small [512]byte
+		done += int64(r.copyLine(small[:min(n-done, int64(len(small)))]))
+	}
+	return done, nil
+}
+
+// bareLF counts the LFs of b that no CR precedes; cr is about the byte before b.
+func bareLF(b []byte, cr bool) int64 {
+	n := int64(bytes.Count(b, []byte{'\n'}))
+	if n == 0 {
+		return 0
+	}
+	if cr && b[0] == '\n' {
+		n--
+	}
+	return n - int64(bytes.Count(b, []byte("\r\n")))
+}
 
 // LFWriter turns CRLF into LF on the way to w, as Maildir stores lines, and
 // counts. A CR without an LF stays.
 type LFWriter struct {
 	w     io.Writer
-	cr    bool
+	held  bool // a CR that may begin a CRLF
+	cr    bool // the byte written last is a CR
 	size  int64
 	vsize int64
 }
@@ -31,11 +150,60 @@ type LFWriter struct {
 // NewLFWriter writes to w.
 func NewLFWriter(w io.Writer) *LFWriter { return &LFWriter{w: w} }
 
-// Write converts and writes p.
-func (l *LFWriter) Write(p []byte) (int, error) { return len(p), nil }
+// Write converts and writes p. It counts p as written when it holds back a CR.
+func (l *LFWriter) Write(p []byte) (int, error) {
+	written := 0
+	for written < len(p) {
+		rest := p[written:]
+		if l.held {
+			l.held = false
+			if rest[0] != '\n' {
+				if err := l.put([]byte{'\r'}); err != nil {
+					return written, err
+				}
+			}
+		}
+		run := bytes.Index(rest, []byte("\r\n"))
+		switch {
+		case run >= 0:
+		case rest[len(rest)-1] == '\r':
+			run = len(rest) - 1
+		default:
+			run = len(rest)
+		}
+		if err := l.put(rest[:run]); err != nil {
+			return written, err
+		}
+		written += run
+		if run < len(rest) {
+			l.held = true
+			written++
+		}
+	}
+	return written, nil
+}
+
+func (l *LFWriter) put(b []byte) error {
+	if len(b) == 0 {
+		return nil
+	}
+	n, err := l.w.Write(b)
+	l.size += int64(n)
+	l.vsize += int64(n) + bareLF(b[:n], l.cr)
+	if n > 0 {
+		l.cr = b[n-1] == '\r'
+	}
+	return err
+}
 
 // Flush writes a CR that was the last byte so far. Call it once, at the end.
-func (l *LFWriter) Flush() error { return nil }
+func (l *LFWriter) Flush() error {
+	if !l.held {
+		return nil
+	}
+	l.held = false
+	return l.put([]byte{'\r'})
+}
 
 // Size is the number of bytes written, VSize the same with CRLF line ends.
 func (l *LFWriter) Size() int64 { return l.size }
@@ -45,4 +213,23 @@ func (l *LFWriter) VSize() int64 { return l.vsize }
 
 // Count reads r to its end and returns its size, its size with CRLF line ends,
 // and the number of line ends.
-func Count(r io.Reader) (size, vsize, lines int64, err error) { return 0, 0, 0, nil }
+func Count(r io.Reader) (size, vsize, lines int64, err error) {
+	buf := make([]byte, blockSize)
+	cr := false
+	for {
+		n, err := r.Read(buf)
+		if n > 0 {
+			b := buf[:n]
+			size += int64(n)
+			vsize += int64(n) + bareLF(b, cr)
+			lines += int64(bytes.Count(b, []byte{'\n'}))
+			cr = b[n-1] == '\r'
+		}
+		if errors.Is(err, io.EOF) {
+			return size, vsize, lines, nil
+		}
+		if err != nil {
+			return size, vsize, lines, err
+		}
+	}
+}

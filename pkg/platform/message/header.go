@@ -26,9 +26,9 @@ func (f Field) RawValue() []byte { return f.Raw[f.value:] }
 // Value is the field's value unfolded (RFC 5322 section 2.2.3: line ends are
 // removed, the white space after them stays) and trimmed.
 func (f Field) Value() string {
-	v := f.Raw[f.value:]
-	if i := bytes.IndexAny(v, "\r\n"); i < 0 || i >= len(v)-2 {
-		return string(bytes.Trim(v, " \t\r\n"))
+	v := bytes.Trim(f.Raw[f.value:], " \t\r\n")
+	if bytes.IndexByte(v, '\n') < 0 && bytes.IndexByte(v, '\r') < 0 {
+		return string(v)
 	}
 	out := make([]byte, 0, len(v))
 	for _, c := range v {

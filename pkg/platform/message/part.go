@@ -31,7 +31,7 @@ type Part struct {
 
 	Envelope []byte  // of a message (the root, a child of message/rfc822): IMAP wire bytes
 	Children []*Part // of a multipart
-	Message  *Part   // of message/rfc822 and message/global: the embedded message
+	Message  *Part   // of message/rfc822: the embedded message
 }
 
 // ContentType returns type and subtype in lower case with the defaults of

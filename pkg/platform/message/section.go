@@ -1,6 +1,8 @@
 package message
 
 import (
+	"bufio"
+	"bytes"
 	"io"
 
 	"github.com/postcote/postcote/pkg/platform/fail"
@@ -36,19 +38,125 @@ type Body struct {
 // Size is the number of bytes that are still to be read.
 func (b *Body) Size() int64 { return b.size }
 
-// Read reads the section.
-func (b *Body) Read(p []byte) (int, error) { return 0, io.EOF }
+// Read reads the section. It delivers exactly Size bytes or an error.
+func (b *Body) Read(p []byte) (int, error) {
+	if b.size <= 0 {
+		return 0, io.EOF
+	}
+	n, err := b.r.Read(p[:min(int64(len(p)), b.size)])
+	b.size -= int64(n)
+	if err == io.EOF && b.size > 0 { //nolint:errorlint // CRLFReader returns it bare
+		err = io.ErrUnexpectedEOF
+	}
+	return n, err
+}
 
 // Partial skips off bytes and cuts what follows after n bytes (RFC 3501
 // partial fetch): beyond the end nothing is left. It is called before Read.
-func (b *Body) Partial(off, n int64) error { return nil }
+func (b *Body) Partial(off, n int64) error {
+	if off >= b.size || n <= 0 {
+		b.size = 0
+		return nil
+	}
+	done, err := b.r.Discard(off)
+	if err == nil && done < off {
+		err = io.ErrUnexpectedEOF
+	}
+	b.size = min(b.size-off, n)
+	return err
+}
+
+// Find returns the part at path (RFC 3501 part numbers; empty is p itself).
+// Part 1 of a message that is no multipart is its body: then the message's
+// own Part is returned.
+func (p *Part) Find(path []int) (*Part, bool) {
+	cur, asMessage := p, true
+	for _, n := range path {
+		if !asMessage && cur.Message != nil {
+			cur, asMessage = cur.Message, true
+		}
+		switch {
+		case len(cur.Children) > 0:
+			if n < 1 || n > len(cur.Children) {
+				return nil, false
+			}
+			cur = cur.Children[n-1]
+		case !asMessage || n != 1:
+			return nil, false
+		}
+		asMessage = false
+	}
+	return cur, true
+}
 
 // OpenSection finds the section in the message that src holds and root
-// describes. fail.NotFound: no such part, or the part has no such text.
+// describes. fail.NotFound: no such part, or the part has no such text (a
+// HEADER of a part that is no message).
 func OpenSection(src io.ReaderAt, root *Part, s Section, lim Limits) (*Body, error) {
-	return nil, fail.New(fail.NotFound, "message has no such section")
+	p, ok := root.Find(s.Path)
+	if ok && len(s.Path) > 0 && s.Kind != SectionAll && s.Kind != SectionMIME {
+		p, ok = p.Message, p.Message != nil
+	}
+	if !ok || s.Kind == SectionMIME && len(s.Path) == 0 {
+		return nil, fail.New(fail.NotFound, "the message has no part %v with such a text", s.Path)
+	}
+	switch s.Kind {
+	case SectionAll:
+		if len(s.Path) == 0 {
+			return rangeBody(src, p.HeaderStart, p.BodyEnd, p.VSize()), nil
+		}
+		return rangeBody(src, p.BodyStart, p.BodyEnd, p.BodyVSize), nil
+	case SectionText:
+		return rangeBody(src, p.BodyStart, p.BodyEnd, p.BodyVSize), nil
+	case SectionHeader, SectionMIME:
+		return rangeBody(src, p.HeaderStart, p.BodyStart, p.HeaderVSize), nil
+	}
+	return fieldsBody(src, p, s, lim)
+}
+
+func rangeBody(src io.ReaderAt, start, end, vsize int64) *Body {
+	return &Body{size: vsize, r: NewCRLFReader(src, start, end)}
 }
 
 // WholeBody is the message itself, BODY[], for which no structure is needed:
 // size and vsize as the store knows them.
-func WholeBody(src io.ReaderAt, size, vsize int64) *Body { return &Body{size: vsize} }
+func WholeBody(src io.ReaderAt, size, vsize int64) *Body { return rangeBody(src, 0, size, vsize) }
+
+// HeaderAt reads the header block of a part.
+func HeaderAt(src io.ReaderAt, p *Part, lim Limits) (Header, error) {
+	size := p.BodyStart - p.HeaderStart
+	r := io.NewSectionReader(src, p.HeaderStart, size)
+	return ReadHeader(bufio.NewReaderSize(r, int(min(size+16, 16<<10))), lim)
+}
+
+// fieldsBody collects the fields that were asked for. The empty line is always
+// there (RFC 3501: "the blank line is included in all header fetches").
+func fieldsBody(src io.ReaderAt, p *Part, s Section, lim Limits) (*Body, error) {
+	h, err := HeaderAt(src, p, lim)
+	if err != nil {
+		return nil, err
+	}
+	return FieldsBody(h, s.Fields, s.Kind == SectionHeaderFieldsNot), nil
+}
+
+// FieldsBody is HEADER.FIELDS (or HEADER.FIELDS.NOT) of a header that is read
+// already.
+func FieldsBody(h Header, names []string, not bool) *Body {
+	var out []byte
+	for f := range h.Fields() {
+		wanted := false
+		for _, n := range names {
+			wanted = wanted || f.Is(n)
+		}
+		if wanted == not {
+			continue
+		}
+		out = append(out, f.Raw...)
+		if f.Raw[len(f.Raw)-1] != '\n' {
+			out = append(out, '\n')
+		}
+	}
+	out = append(out, '\n')
+	size := int64(len(out)) + bareLF(out, false)
+	return rangeBody(bytes.NewReader(out), 0, int64(len(out)), size)
+}

@@ -1,0 +1,210 @@
+package message
+
+import "strings"
+
+// AddressKind tells mailboxes from the ends of a group.
+type AddressKind uint8
+
+// Kinds of Address.
+const (
+	Mailbox    AddressKind = iota
+	GroupStart             // Mailbox holds the group's name
+	GroupEnd
+)
+
+// Address is one element of an address field. Quoting is undone, encoded words
+// are left as they are.
+type Address struct {
+	Kind    AddressKind
+	Name    string // display name; a trailing comment where there is none
+	Route   string // obsolete source route, "@a,@b"
+	Mailbox string // local part
+	Host    string // domain; "" when it is missing
+}
+
+// ParseAddresses reads an address list (RFC 5322 section 3.4 with the obsolete
+// forms of 4.4), at most max elements. It reads anything: what is no address
+// becomes the local part of one without a host, so that nothing a person may
+// want to see is lost. It is linear in the length of value (CVE-2024-23184 was
+// a quadratic one).
+func ParseAddresses(value string, max int) []Address {
+	p := addrParser{scanner: scanner{s: value}, max: max}
+	for !p.done() && len(p.out) < max {
+		p.skipSpace()
+		switch {
+		case p.done():
+		case p.accept(','):
+		case p.accept(';'):
+			if p.group {
+				p.group = false
+				p.add(Address{Kind: GroupEnd})
+			}
+		default:
+			p.element()
+		}
+	}
+	if p.group {
+		p.out = append(p.out, Address{Kind: GroupEnd})
+	}
+	return p.out
+}
+
+type addrParser struct {
+	scanner
+	out   []Address
+	max   int
+	group bool // inside a group
+}
+
+func (p *addrParser) add(a Address) {
+	if len(p.out) < p.max {
+		p.out = append(p.out, a)
+	}
+}
+
+// element reads a mailbox, or a group's name and colon.
+func (p *addrParser) element() {
+	p.comment = ""
+	words := p.phrase(false)
+	switch {
+	case p.accept(':') && !p.group:
+		p.group = true
+		p.add(Address{Kind: GroupStart, Mailbox: words.text})
+	case p.peek() == '<':
+		a := p.angle()
+		if a.Name = words.text; a.Name == "" {
+			p.skipSpace()
+			a.Name = p.comment
+		}
+		p.skipRest()
+		p.add(a)
+	case p.accept('@'):
+		a := Address{Mailbox: words.joined, Host: p.domain()}
+		p.skipSpace()
+		a.Name = p.comment
+		p.skipRest()
+		p.add(a)
+	default:
+		p.skipRest()
+		if words.text != "" || p.comment != "" {
+			p.add(Address{Mailbox: words.text, Name: p.comment})
+		}
+	}
+}
+
+// skipRest drops rubbish up to the next separator.
+func (p *addrParser) skipRest() {
+	for p.skipSpace(); !p.done(); p.skipSpace() {
+		switch p.s[p.pos] {
+		case ',', ';':
+			return
+		case '"':
+			p.quoted()
+		default:
+			p.pos++
+		}
+	}
+}
+
+// phraseText is a run of words: text with one space between them, joined with
+// none (a local part with obsolete spaces around its dots).
+type phraseText struct{ text, joined string }
+
+// phrase reads words up to a special of the address grammar. A period belongs
+// to a word (RFC 5322 section 4.1, "John Q. Public" unquoted). Inside angle
+// brackets ">" ends it too; outside, one that nothing opened is dropped.
+func (p *addrParser) phrase(inside bool) phraseText {
+	var text, joined strings.Builder
+	for {
+		before := p.pos
+		p.skipSpace()
+		gap := p.pos > before && text.Len() > 0
+		var word string
+		switch {
+		case p.done():
+			return phraseText{text.String(), joined.String()}
+		case p.peek() == '"':
+			word = p.quoted()
+		default:
+			word = p.until("()<>@,;:\" \t\r\n")
+			if word == "" {
+				if p.peek() == ')' || p.peek() == '>' && !inside {
+					p.pos++
+					continue
+				}
+				return phraseText{text.String(), joined.String()}
+			}
+		}
+		if gap {
+			text.WriteByte(' ')
+		}
+		text.WriteString(word)
+		joined.WriteString(word)
+	}
+}
+
+// angle reads "<route:local@domain>".
+func (p *addrParser) angle() Address {
+	p.pos++
+	var a Address
+	p.skipSpace()
+	if p.peek() == '@' {
+		a.Route = p.route()
+	}
+	words := p.phrase(true)
+	a.Mailbox = words.joined
+	if p.accept('@') {
+		a.Host = p.domain()
+	}
+	p.skipSpace()
+	for !p.done() && p.peek() != '>' && p.peek() != ',' {
+		p.pos++
+	}
+	p.accept('>')
+	return a
+}
+
+// route reads "@a,@b:". When no colon follows it was no route but an address
+// without a local part, which is left to be read again.
+func (p *addrParser) route() string {
+	start := p.pos
+	var parts []string
+	for p.accept('@') {
+		parts = append(parts, "@"+p.domain())
+		p.skipSpace()
+		for p.accept(',') {
+			p.skipSpace()
+		}
+	}
+	if p.accept(':') {
+		return strings.Join(parts, ",")
+	}
+	p.pos = start
+	return ""
+}
+
+// domain reads a domain or a domain literal; white space and comments inside
+// are obsolete syntax and dropped.
+func (p *addrParser) domain() string {
+	var out strings.Builder
+	for {
+		before := p.pos
+		p.skipSpace()
+		if p.peek() == '[' {
+			out.WriteString(p.until("]>"))
+			if p.accept(']') {
+				out.WriteByte(']')
+			}
+			continue
+		}
+		// Two words without a dot between them are two things.
+		if d := out.String(); p.pos > before && d != "" && !strings.HasSuffix(d, ".") && p.peek() != '.' {
+			return d
+		}
+		word := p.until("()<>@,;:\"[] \t\r\n")
+		if word == "" {
+			return out.String()
+		}
+		out.WriteString(word)
+	}
+}

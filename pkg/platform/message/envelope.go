@@ -1,0 +1,73 @@
+package message
+
+// AppendEnvelope appends the IMAP ENVELOPE (RFC 3501 section 7.4.2) of a
+// message with header h: (date subject from sender reply-to to cc bcc
+// in-reply-to message-id). Values are as in the message, unfolded only: the
+// date is not normalised and encoded words stay encoded.
+func AppendEnvelope(dst []byte, h Header, lim Limits) []byte {
+	dst = append(dst, '(')
+	dst = AppendNString(dst, h.Get("Date"))
+	dst = append(dst, ' ')
+	dst = AppendNString(dst, h.Get("Subject"))
+	from := appendAddresses(nil, h, "From", lim)
+	dst = append(append(dst, ' '), from...)
+	for _, name := range []string{"Sender", "Reply-To"} {
+		// RFC 3501: absent or empty means the From value.
+		list := appendAddresses(nil, h, name, lim)
+		if string(list) == "NIL" {
+			list = from
+		}
+		dst = append(append(dst, ' '), list...)
+	}
+	for _, name := range []string{"To", "Cc", "Bcc"} {
+		dst = appendAddresses(append(dst, ' '), h, name, lim)
+	}
+	dst = append(dst, ' ')
+	dst = AppendNString(dst, h.Get("In-Reply-To"))
+	dst = append(dst, ' ')
+	dst = AppendNString(dst, h.Get("Message-ID"))
+	return append(dst, ')')
+}
+
+// appendAddresses appends the addresses of all fields called name as one list.
+func appendAddresses(dst []byte, h Header, name string, lim Limits) []byte {
+	open := false
+	left := lim.Addresses
+	for f := range h.All(name) {
+		for _, a := range ParseAddresses(f.Value(), left) {
+			if !open {
+				dst = append(dst, '(')
+				open = true
+			}
+			dst = appendAddress(dst, a)
+			left--
+		}
+	}
+	if !open {
+		return append(dst, "NIL"...)
+	}
+	return append(dst, ')')
+}
+
+// appendAddress writes (name route mailbox host). NIL as host marks the ends
+// of a group, so a mailbox without a host gets an empty string.
+func appendAddress(dst []byte, a Address) []byte {
+	dst = append(dst, '(')
+	switch a.Kind {
+	case GroupStart:
+		dst = append(dst, "NIL NIL "...)
+		dst = AppendString(dst, a.Mailbox)
+		dst = append(dst, " NIL"...)
+	case GroupEnd:
+		dst = append(dst, "NIL NIL NIL NIL"...)
+	default:
+		dst = AppendNString(dst, a.Name)
+		dst = append(dst, ' ')
+		dst = AppendNString(dst, a.Route)
+		dst = append(dst, ' ')
+		dst = AppendString(dst, a.Mailbox)
+		dst = append(dst, ' ')
+		dst = AppendString(dst, a.Host)
+	}
+	return append(dst, ')')
+}

@@ -1,0 +1,222 @@
+package message
+
+import (
+	"strconv"
+	"strings"
+)
+
+func lower(s string) string { return strings.ToLower(s) }
+
+func findParam(ps []Param, name string) string {
+	for _, p := range ps {
+		if strings.EqualFold(strings.TrimSuffix(p.Name, "*"), name) {
+			return p.Value
+		}
+	}
+	return ""
+}
+
+// parseValue reads "value; name=value; …" as Content-Type and
+// Content-Disposition have it. The value ends at the first semicolon or white
+// space; comments are skipped.
+func parseValue(s string, max int) (value string, params []Param) {
+	t := scanner{s: s}
+	t.skipSpace()
+	value = t.until(" \t;(")
+	for len(params) < max {
+		t.skipSpace()
+		if !t.accept(';') {
+			// Rubbish between parameters: resume at the next semicolon.
+			if t.until(";") == "" && t.done() {
+				break
+			}
+			continue
+		}
+		t.skipSpace()
+		name := t.until(" \t;=(")
+		t.skipSpace()
+		if !t.accept('=') {
+			if t.done() {
+				break
+			}
+			continue
+		}
+		t.skipSpace()
+		v := t.paramValue()
+		if name != "" {
+			params = append(params, Param{Name: strings.Clone(name), Value: v})
+		}
+	}
+	return strings.Clone(value), join2231(params)
+}
+
+// join2231 joins continuations (RFC 2231 section 3) into one parameter, which
+// keeps a "*" at its name's end when it is in the extended form of section 4.
+func join2231(ps []Param) []Param {
+	var out []Param
+	at := map[string]int{}   // lower-case name -> index in out
+	next := map[string]int{} // the piece that must come next
+	for _, p := range ps {
+		name, piece, ext, ok := split2231(p.Name)
+		key := lower(name)
+		if !ok {
+			out = append(out, p)
+			continue
+		}
+		if piece == 0 {
+			at[key], next[key] = len(out), 1
+			if ext {
+				name += "*"
+			}
+			out = append(out, Param{Name: name, Value: p.Value})
+			continue
+		}
+		i, have := at[key]
+		if !have || next[key] != piece {
+			out = append(out, p) // out of order: leave it visible
+			continue
+		}
+		next[key]++
+		out[i].Value += p.Value
+	}
+	return out
+}
+
+// split2231 takes "name*3*" apart.
+func split2231(s string) (name string, piece int, ext, ok bool) {
+	star := strings.IndexByte(s, '*')
+	if star <= 0 || star == len(s)-1 {
+		return "", 0, false, false
+	}
+	num, ext := strings.CutSuffix(s[star+1:], "*")
+	n, err := strconv.Atoi(num)
+	if err != nil || n < 0 || n > 9999 {
+		return "", 0, false, false
+	}
+	return s[:star], n, ext, true
+}
+
+// parseWords reads a comma-separated list such as Content-Language.
+func parseWords(s string, max int) []string {
+	var out []string
+	for w := range strings.SplitSeq(s, ",") {
+		t := scanner{s: w}
+		t.skipSpace()
+		if w = strings.TrimRight(t.until("("), " \t"); w != "" && len(out) < max {
+			out = append(out, strings.Clone(w))
+		}
+	}
+	return out
+}
+
+// scanner walks over a field value. All its methods are linear in what they
+// consume.
+type scanner struct {
+	s       string
+	pos     int
+	comment string // the text of the comment that skipSpace saw last
+}
+
+func (t *scanner) done() bool { return t.pos >= len(t.s) }
+
+func (t *scanner) peek() byte {
+	if t.done() {
+		return 0
+	}
+	return t.s[t.pos]
+}
+
+func (t *scanner) accept(c byte) bool {
+	if t.done() || t.s[t.pos] != c {
+		return false
+	}
+	t.pos++
+	return true
+}
+
+// until returns what stands before the first byte of stop.
+func (t *scanner) until(stop string) string {
+	rest := t.s[t.pos:]
+	if i := strings.IndexAny(rest, stop); i >= 0 {
+		rest = rest[:i]
+	}
+	t.pos += len(rest)
+	return rest
+}
+
+// skipSpace skips white space and comments (RFC 5322 CFWS).
+func (t *scanner) skipSpace() {
+	for !t.done() {
+		switch t.s[t.pos] {
+		case ' ', '\t', '\r', '\n':
+			t.pos++
+		case '(':
+			t.skipComment()
+		default:
+			return
+		}
+	}
+}
+
+// skipComment reads a comment, nested ones included; an unclosed comment goes
+// to the end.
+func (t *scanner) skipComment() {
+	var text []byte
+	depth := 0
+	for !t.done() {
+		c := t.s[t.pos]
+		t.pos++
+		switch {
+		case c == '\\' && !t.done():
+			text = append(text, t.s[t.pos])
+			t.pos++
+			continue
+		case c == '(':
+			depth++
+			if depth == 1 {
+				continue
+			}
+		case c == ')':
+			depth--
+			if depth == 0 {
+				t.comment = string(text)
+				return
+			}
+		case c == '\r' || c == '\n':
+			continue
+		}
+		text = append(text, c)
+	}
+	t.comment = string(text)
+}
+
+// quoted reads a quoted string whose opening quote is at pos; an unclosed one
+// goes to the end.
+func (t *scanner) quoted() string {
+	t.pos++
+	var out []byte
+	for !t.done() {
+		c := t.s[t.pos]
+		t.pos++
+		switch {
+		case c == '"':
+			return string(out)
+		case c == '\\' && !t.done():
+			c = t.s[t.pos]
+			t.pos++
+		case c == '\r' || c == '\n':
+			continue
+		}
+		out = append(out, c)
+	}
+	return string(out)
+}
+
+// paramValue reads a token or quoted string. Tokens with spaces or tspecials
+// are wrong and common ("filename=my file.pdf"): all up to the semicolon counts.
+func (t *scanner) paramValue() string {
+	if t.peek() == '"' {
+		return t.quoted()
+	}
+	return strings.Clone(strings.TrimRight(t.until(";("), " \t"))
+}

@@ -1,0 +1,176 @@
+package message
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/postcote/postcote/pkg/platform/fail"
+
+	"pgregory.net/rapid"
+)
+
+var bare = regexp.MustCompile("\r?\n")
+
+// toCRLF is the plain definition of what the readers must do.
+func toCRLF(s string) string { return bare.ReplaceAllString(s, "\r\n") }
+
+func genText(t *rapid.T) string {
+	return strings.Join(rapid.SliceOfN(rapid.SampledFrom([]string{"a", "\n", "\r\n", "\r", "some text", strings.Repeat("x", 20_000)}), 0, 40).Draw(t, "text"), "")
+}
+
+func TestCRLFReader(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := genText(t)
+		want := toCRLF(s)
+		off := rapid.Int64Range(0, int64(len(want))+3).Draw(t, "off")
+		size := rapid.SampledFrom([]int{1, 2, 3, 7, 100, 70_000}).Draw(t, "read size")
+		r := NewCRLFReader(strings.NewReader(s), 0, int64(len(s)))
+		n, err := r.Discard(off)
+		if err != nil || n != min(off, int64(len(want))) {
+			t.Fatalf("discarded %d of %d: %v", n, off, err)
+		}
+		got, err := io.ReadAll(struct{ io.Reader }{&chunked{r, size}})
+		if err != nil || string(got) != want[n:] {
+			t.Fatalf("from %d in %d bytes: %v, %d bytes, want %d", off, size, err, len(got), len(want)-int(n))
+		}
+		_, vsize, _, _ := Count(strings.NewReader(s))
+		if vsize != int64(len(want)) {
+			t.Fatalf("counted %d, are %d", vsize, len(want))
+		}
+	})
+}
+
+type chunked struct {
+	r    io.Reader
+	size int
+}
+
+func (c *chunked) Read(p []byte) (int, error) { return c.r.Read(p[:min(len(p), c.size)]) }
+
+func TestLFWriter(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := genText(t)
+		var out bytes.Buffer
+		w := NewLFWriter(&out)
+		size := rapid.SampledFrom([]int{1, 2, 5, 50_000}).Draw(t, "write size")
+		for rest := s; rest != ""; {
+			n, err := w.Write([]byte(rest[:min(size, len(rest))]))
+			if err != nil {
+				t.Fatal(err)
+			}
+			rest = rest[n:]
+		}
+		if err := w.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		want := strings.ReplaceAll(s, "\r\n", "\n")
+		if out.String() != want {
+			t.Fatalf("got %d bytes, want %d", out.Len(), len(want))
+		}
+		if w.Size() != int64(len(want)) || w.VSize() != int64(len(toCRLF(want))) {
+			t.Fatalf("sizes %d %d, are %d %d", w.Size(), w.VSize(), len(want), len(toCRLF(want)))
+		}
+	})
+}
+
+func TestCRLFReaderShortFile(t *testing.T) {
+	_, err := io.ReadAll(NewCRLFReader(strings.NewReader("abc"), 0, 10))
+	if !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Fatalf("a file that shrank: %v", err)
+	}
+}
+
+const sections = "Subject: top\nTo: a@b\nContent-Type: multipart/mixed; boundary=a\n\npre\n" +
+	"--a\nContent-Type: text/html\n\n<one>\nline\n" +
+	"--a\nContent-Type: message/rfc822\nX: mime\n\nSubject: inner\nFrom: f@f\n\ninner\n" +
+	"--a\nContent-Type: message/rfc822\n\nSubject: deep\nContent-Type: multipart/mixed; boundary=b\n\n--b\n\nd1\n--b\nX: d2\n\nd2\n--b--\n" +
+	"--a--\n"
+
+func TestOpenSection(t *testing.T) {
+	root := parse(t, sections)
+	for _, c := range []struct {
+		name string
+		s    Section
+		want string // with \n for CRLF; "-" means no such section
+	}{
+		{"1", Section{Path: []int{1}}, "<one>\nline"},
+		{"1.MIME", Section{Path: []int{1}, Kind: SectionMIME}, "Content-Type: text/html\n\n"},
+		{"1.HEADER of a part that is no message", Section{Path: []int{1}, Kind: SectionHeader}, "-"},
+		{"1.1", Section{Path: []int{1, 1}}, "-"},
+		{"2", Section{Path: []int{2}}, "Subject: inner\nFrom: f@f\n\ninner"},
+		{"2.MIME", Section{Path: []int{2}, Kind: SectionMIME}, "Content-Type: message/rfc822\nX: mime\n\n"},
+		{"2.HEADER", Section{Path: []int{2}, Kind: SectionHeader}, "Subject: inner\nFrom: f@f\n\n"},
+		{"2.TEXT", Section{Path: []int{2}, Kind: SectionText}, "inner"},
+		{"2.1", Section{Path: []int{2, 1}}, "inner"},
+		{"2.2", Section{Path: []int{2, 2}}, "-"},
+		{"3.2", Section{Path: []int{3, 2}}, "d2"},
+		{"3.2.MIME", Section{Path: []int{3, 2}, Kind: SectionMIME}, "X: d2\n\n"},
+		{"4", Section{Path: []int{4}}, "-"},
+		{"0", Section{Path: []int{0}}, "-"},
+		{"MIME", Section{Kind: SectionMIME}, "-"},
+		{"HEADER", Section{Kind: SectionHeader}, sections[:strings.Index(sections, "pre")]},
+		{"TEXT", Section{Kind: SectionText}, sections[strings.Index(sections, "pre"):]},
+		{"", Section{}, sections},
+		{"HEADER.FIELDS", Section{Kind: SectionHeaderFields, Fields: []string{"SUBJECT", "x"}}, "Subject: top\n\n"},
+		{"HEADER.FIELDS.NOT", Section{Kind: SectionHeaderFieldsNot, Fields: []string{"Subject", "Content-Type"}}, "To: a@b\n\n"},
+		{"2.HEADER.FIELDS", Section{Path: []int{2}, Kind: SectionHeaderFields, Fields: []string{"From"}}, "From: f@f\n\n"},
+		{"HEADER.FIELDS of none", Section{Kind: SectionHeaderFields, Fields: []string{"No"}}, "\n"},
+	} {
+		b, err := OpenSection(strings.NewReader(sections), root, c.s, DefaultLimits())
+		if c.want == "-" {
+			if !fail.Is(err, fail.NotFound) {
+				t.Errorf("%s: %v, want not found", c.name, err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", c.name, err)
+			continue
+		}
+		size := b.Size()
+		got, err := io.ReadAll(b)
+		if err != nil || string(got) != toCRLF(c.want) || size != int64(len(got)) {
+			t.Errorf("%s: %v, size %d, got %q", c.name, err, size, got)
+		}
+	}
+}
+
+// A message that is no multipart has its body as part 1 (RFC 3501 6.4.5).
+func TestSectionOfSimpleMessage(t *testing.T) {
+	const msg = "Subject: x\n\nbody\n"
+	root := parse(t, msg)
+	for _, s := range []Section{{Path: []int{1}}, {Kind: SectionText}} {
+		b, err := OpenSection(strings.NewReader(msg), root, s, DefaultLimits())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, _ := io.ReadAll(b); string(got) != "body\r\n" {
+			t.Errorf("%v: %q", s, got)
+		}
+	}
+	if _, err := OpenSection(strings.NewReader(msg), root, Section{Path: []int{1, 1}}, DefaultLimits()); err == nil {
+		t.Error("there is no part 1.1")
+	}
+}
+
+func TestPartial(t *testing.T) {
+	const msg = "ab\ncd\nef"
+	for _, c := range []struct {
+		off, n int64
+		want   string
+	}{{0, 100, "ab\r\ncd\r\nef"}, {3, 2, "\nc"}, {2, 1, "\r"}, {4, 2, "cd"}, {9, 5, "f"}, {10, 5, ""}, {99, 1, ""}, {0, 0, ""}} {
+		b := WholeBody(strings.NewReader(msg), 8, 10)
+		if err := b.Partial(c.off, c.n); err != nil {
+			t.Fatal(err)
+		}
+		size := b.Size()
+		got, err := io.ReadAll(b)
+		if err != nil || string(got) != c.want || size != int64(len(c.want)) {
+			t.Errorf("<%d.%d>: %v, %q of size %d", c.off, c.n, err, got, size)
+		}
+	}
+}

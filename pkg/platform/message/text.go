@@ -1,0 +1,179 @@
+package message
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+
+	"golang.org/x/text/encoding/unicode"
+	"golang.org/x/text/transform"
+)
+
+// Decoded returns the body of a leaf part with its transfer encoding undone.
+// Errors in base64 or quoted-printable are passed over. ok is false when the
+// encoding is unknown; then the bytes come as they are.
+func Decoded(src io.ReaderAt, p *Part) (r io.Reader, ok bool) {
+	raw := io.NewSectionReader(src, p.BodyStart, p.BodyEnd-p.BodyStart)
+	switch lower(p.Encoding) {
+	case "base64":
+		return &base64Reader{r: bufio.NewReaderSize(raw, 4<<10)}, true
+	case "quoted-printable":
+		return &qpReader{r: bufio.NewReaderSize(raw, 4<<10)}, true
+	case "", "7bit", "8bit", "binary":
+		return raw, true
+	}
+	return raw, false
+}
+
+// Text returns the body of a leaf part as UTF-8 text: transfer encoding and
+// charset undone. ok is false when p is no text.
+func Text(src io.ReaderAt, p *Part) (r io.Reader, ok bool) {
+	if typ, _ := p.ContentType(); typ != "text" || p.IsMultipart() {
+		return nil, false
+	}
+	r, _ = Decoded(src, p)
+	enc := charsetOf(p.Param("charset"))
+	if enc == nil {
+		enc = unicode.UTF8
+	}
+	return transform.NewReader(r, enc.NewDecoder()), true
+}
+
+// base64Reader decodes base64 as mail has it: bytes outside the alphabet are
+// skipped (RFC 2045 section 6.8), padding ends a group and not the stream,
+// because some programs join two encodings.
+type base64Reader struct {
+	r   *bufio.Reader
+	acc uint32
+	n   int // digits in acc
+	buf []byte
+	out []byte // the rest of buf
+	err error
+}
+
+func (b *base64Reader) Read(p []byte) (int, error) {
+	for len(b.out) == 0 {
+		if b.err != nil {
+			return 0, b.err
+		}
+		b.fill()
+	}
+	n := copy(p, b.out)
+	b.out = b.out[n:]
+	return n, nil
+}
+
+func (b *base64Reader) fill() {
+	b.out = b.buf[:0]
+	defer func() { b.buf = b.out }()
+	for len(b.out) < 3<<10 {
+		c, err := b.r.ReadByte()
+		if err != nil {
+			b.err = err
+			b.endGroup()
+			return
+		}
+		d := base64Digit(c)
+		switch {
+		case d >= 0:
+			b.acc = b.acc<<6 | uint32(d)
+			if b.n++; b.n == 4 {
+				b.out = append(b.out, byte(b.acc>>16), byte(b.acc>>8), byte(b.acc))
+				b.acc, b.n = 0, 0
+			}
+		case c == '=':
+			b.endGroup()
+		}
+	}
+}
+
+// endGroup gives out the bytes of an incomplete group.
+func (b *base64Reader) endGroup() {
+	switch b.n {
+	case 2:
+		b.out = append(b.out, byte(b.acc>>4))
+	case 3:
+		b.out = append(b.out, byte(b.acc>>10), byte(b.acc>>2))
+	}
+	b.acc, b.n = 0, 0
+}
+
+func base64Digit(c byte) int {
+	switch {
+	case c >= 'A' && c <= 'Z':
+		return int(c - 'A')
+	case c >= 'a' && c <= 'z':
+		return int(c-'a') + 26
+	case c >= '0' && c <= '9':
+		return int(c-'0') + 52
+	case c == '+':
+		return 62
+	case c == '/':
+		return 63
+	}
+	return -1
+}
+
+// qpReader decodes quoted-printable; a "=" that encodes nothing stays (RFC
+// 2045 section 6.7 note on robustness).
+type qpReader struct {
+	r    *bufio.Reader
+	line []byte // of which the start may be left over from the piece before
+	held int
+	out  []byte
+	err  error
+}
+
+func (q *qpReader) Read(p []byte) (int, error) {
+	for len(q.out) == 0 {
+		if q.err != nil {
+			return 0, q.err
+		}
+		q.fill()
+	}
+	n := copy(p, q.out)
+	q.out = q.out[n:]
+	return n, nil
+}
+
+func (q *qpReader) fill() {
+	piece, err := q.r.ReadSlice('\n')
+	q.line = append(q.line[:q.held], piece...)
+	q.held = 0
+	if !errors.Is(err, bufio.ErrBufferFull) {
+		q.err = err
+		q.out = appendQP(q.out[:0], q.line, true)
+		return
+	}
+	// A line longer than the buffer: keep an escape together that is cut.
+	cut := len(q.line)
+	if i := bytes.LastIndexByte(q.line[cut-2:], '='); i >= 0 {
+		cut += i - 2
+	}
+	q.out = appendQP(q.out[:0], q.line[:cut], false)
+	q.held = copy(q.line, q.line[cut:])
+}
+
+func appendQP(dst, line []byte, whole bool) []byte {
+	body, end := line, []byte(nil)
+	if whole {
+		body = bytes.TrimRight(line, "\r\n")
+		end = line[len(body):]
+		body = bytes.TrimRight(body, " \t") // added in transport (rule 3)
+		if n := len(body); n > 0 && body[n-1] == '=' {
+			body, end = body[:n-1], nil
+		}
+	}
+	for i := 0; i < len(body); i++ {
+		if body[i] == '=' && i+2 < len(body) {
+			if v := hexPair(body[i+1], body[i+2]); v >= 0 {
+				dst = append(dst, byte(v))
+				i += 2
+				continue
+			}
+		}
+		dst = append(dst, body[i])
+	}
+	return append(dst, end...)
+}
