@@ -15,6 +15,6 @@
 //   - Reading a line, a command or a body block allocates nothing.
 //
 // Files in reading order: reply.go (the value and its wire form),
-// readreply.go, reader.go (the buffer and the line reader), command.go, xtext.go,
-// params.go, body.go (the content filter), data.go, bdat.go, dotwriter.go.
+// reader.go (the buffer and the line reader), readreply.go, command.go, xtext.go,
+// body.go (the content filter), data.go, bdat.go, dotwriter.go.
 package wire
