@@ -7,7 +7,7 @@ import (
 
 	imap "github.com/emersion/go-imap/v2"
 
-	"github.com/postcote/postcote/pkg/proto/imap/wire"
+	"github.com/postcote/postcote/pkg/platform/message"
 )
 
 // Account is one user's mail as a session sees it. Mailbox names are UTF-8
@@ -185,9 +185,9 @@ type Content interface {
 	// Size is RFC822.SIZE, Date is INTERNALDATE.
 	Size(ctx context.Context) (int64, error)
 	Date(ctx context.Context) (time.Time, error)
-	// Section opens a part of the message; the specification's partial range
-	// is applied by the engine. A part that does not exist is NotFound.
-	Section(ctx context.Context, s wire.Section) (Body, error)
+	// Section opens a part of the message. A part that does not exist is
+	// NotFound. The Body is valid until the Content is closed.
+	Section(ctx context.Context, s message.Section) (Body, error)
 	// Text streams the message for SEARCH: decoded (RFC 2047, transfer
 	// encodings, charsets) as UTF-8, with or without the header.
 	Text(ctx context.Context, header bool) (io.Reader, error)
@@ -198,8 +198,12 @@ type Content interface {
 	io.Closer
 }
 
-// Body is a section of a message: exactly Size octets with CRLF line ends.
-type Body struct {
-	Size int64
-	io.ReadCloser
+// Body is a section of a message with CRLF line ends. message.Body is one.
+type Body interface {
+	// Size is the exact number of octets that are still to be read.
+	Size() int64
+	// Partial skips off octets and cuts what follows after n; beyond the end
+	// nothing is left. It is called before Read.
+	Partial(off, n int64) error
+	io.Reader
 }

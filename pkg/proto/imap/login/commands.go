@@ -1,0 +1,145 @@
+package login
+
+import (
+	"context"
+
+	imap "github.com/emersion/go-imap/v2"
+)
+
+// dispatch runs one command whose tag and name are read. What it cannot parse
+// it leaves as an error in e.r.
+func (e *Engine) dispatch(ctx context.Context, tag, verb string) {
+	switch verb {
+	case "CAPABILITY":
+		e.capability(tag)
+	case "NOOP":
+		if e.plain() {
+			e.ok(tag, "NOOP completed.")
+		}
+	case "ID":
+		e.id(tag)
+	case "LOGOUT":
+		if e.plain() {
+			e.bye(ReasonLogout, "Logging out")
+			e.ok(tag, "Logout completed.")
+		}
+	case "STARTTLS":
+		e.startTLS(ctx, tag)
+	case "LOGIN":
+		e.login(ctx, tag)
+	case "AUTHENTICATE":
+		e.authenticate(ctx, tag)
+	default:
+		e.r.Fail("Unknown command " + printable(verb))
+	}
+}
+
+// printable cuts an unknown verb for the reply: what came in goes out to the
+// same peer only, but need not go out whole.
+func printable(s string) string { return s[:min(len(s), 32)] }
+
+// plain reads the end of a command without arguments.
+func (e *Engine) plain() bool {
+	e.r.End()
+	return e.r.Ok()
+}
+
+func (e *Engine) ok(tag, text string) {
+	e.w.Status(tag, imap.StatusResponseTypeOK, "", text)
+}
+
+// capability: RFC 3501 section 6.1.1.
+func (e *Engine) capability(tag string) {
+	if !e.plain() {
+		return
+	}
+	e.w.Raw("* CAPABILITY ")
+	e.w.Raw(e.capabilities())
+	e.w.CRLF()
+	e.ok(tag, "Pre-login capabilities listed, post-login capabilities have more.")
+}
+
+// The bounds of RFC 2971 section 3.3.
+const (
+	maxIDPairs = 30
+	maxIDKey   = 30
+	maxIDValue = 1024
+)
+
+// id: RFC 2971. What the client says about itself is checked and dropped.
+func (e *Engine) id(tag string) {
+	e.r.SP()
+	if e.r.Peek() != '(' {
+		if _, ok := e.r.NString(); ok {
+			e.r.Fail("List or NIL expected")
+		}
+	} else {
+		e.idList()
+	}
+	if !e.plain() {
+		return
+	}
+	e.w.Raw("* ID ")
+	if len(e.opt.ID) == 0 {
+		e.w.Raw("NIL")
+	}
+	for i, pair := range e.opt.ID {
+		if i == 0 {
+			e.w.Raw("(")
+		} else {
+			e.w.Raw(" ")
+		}
+		e.w.String(pair[0])
+		e.w.Raw(" ")
+		e.w.String(pair[1])
+		if i == len(e.opt.ID)-1 {
+			e.w.Raw(")")
+		}
+	}
+	e.w.CRLF()
+	e.ok(tag, "ID completed.")
+}
+
+func (e *Engine) idList() {
+	n := 0
+	e.r.List(func() {
+		s, _ := e.r.NString()
+		if n%2 == 0 && len(s) > maxIDKey || len(s) > maxIDValue || n >= 2*maxIDPairs {
+			e.r.Fail("ID is too long")
+		}
+		n++
+	})
+	if n%2 != 0 {
+		e.r.Fail("ID has a name without a value")
+	}
+}
+
+// startTLS: RFC 3501 section 6.2.1. Whatever the client has sent behind the
+// command was plaintext that anybody could have put there: it is dropped
+// (CVE-2021-33515).
+func (e *Engine) startTLS(ctx context.Context, tag string) {
+	if !e.plain() {
+		return
+	}
+	if e.out.TLS || e.opt.StartTLS == nil {
+		text := "TLS support isn't enabled."
+		if e.out.TLS || e.opt.Secured {
+			text = "TLS is already active."
+		}
+		e.invalid(tag, text)
+		return
+	}
+	e.ok(tag, "Begin TLS negotiation now.")
+	if err := e.w.Flush(); err != nil {
+		e.end(ctx, err)
+		return
+	}
+	e.r.Drop()
+	conn, err := e.opt.StartTLS(ctx, e.conn)
+	if err != nil {
+		e.out.Reason, e.out.Err = ReasonTLSFailed, err
+		return
+	}
+	e.conn = conn
+	e.out.TLS, e.opt.Secured = true, true
+}
