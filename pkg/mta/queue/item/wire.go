@@ -96,16 +96,6 @@ func (c *cursor) small(what string, limit uint64) uint64 {
 	return v
 }
 
-func (c *cursor) varint(what string) int64 {
-	v, n := binary.Varint(c.b)
-	if n <= 0 {
-		c.fail(what)
-		return 0
-	}
-	c.b = c.b[n:]
-	return v
-}
-
 func (c *cursor) byte(what string) byte {
 	if len(c.b) == 0 {
 		c.fail(what)
