@@ -182,15 +182,14 @@ func (m *Forgetful) Link(oldName, newName string) error {
 		if err != nil {
 			return err
 		}
-		if n.names != nil {
-			return syscall.EPERM
-		}
 		dir, base, err := m.parent(newName)
-		if err != nil {
+		switch {
+		case err != nil:
 			return err
-		}
-		if dir.names[base] != nil {
+		case dir.names[base] != nil:
 			return syscall.EEXIST
+		case n.names != nil:
+			return syscall.EPERM
 		}
 		m.apply(dir, nameEdit{dir, base, n})
 		return nil
@@ -213,32 +212,29 @@ func (m *Forgetful) Rename(oldName, newName string) error {
 	return nil
 }
 
+// rename checks in the order of os.Rename, which refuses every folder in the
+// place of the new name, and of Linux.
 func (m *Forgetful) rename(oldName, newName string) error {
 	src, srcBase, err := m.parent(oldName)
 	if err != nil {
 		return err
 	}
-	n := src.names[srcBase]
-	if n == nil {
-		return syscall.ENOENT
-	}
 	dst, dstBase, err := m.parent(newName)
 	if err != nil {
 		return err
 	}
-	old := dst.names[dstBase]
+	n, old := src.names[srcBase], dst.names[dstBase]
 	switch {
-	case old == n:
-		return nil // two names of one file, or a rename to itself: POSIX says do nothing
+	case n == nil:
+		return syscall.ENOENT
+	case old != nil && old.names != nil:
+		return syscall.EEXIST
 	case n.names != nil && strings.HasPrefix(path.Clean("/"+newName)+"/", path.Clean("/"+oldName)+"/"):
 		return syscall.EINVAL
-	case old == nil:
-	case old.names != nil && n.names == nil:
-		return syscall.EISDIR
-	case old.names == nil && n.names != nil:
+	case old == n:
+		return nil // two names of one file: POSIX says do nothing
+	case old != nil && n.names != nil:
 		return syscall.ENOTDIR
-	case len(old.names) > 0:
-		return syscall.ENOTEMPTY
 	}
 	m.apply(dst, nameEdit{src, srcBase, nil}, nameEdit{dst, dstBase, n})
 	return nil

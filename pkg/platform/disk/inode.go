@@ -42,6 +42,9 @@ func (e edit) apply(data []byte) []byte {
 	if e.trunc {
 		return resize(data, e.off)
 	}
+	if len(e.bytes) == 0 {
+		return data // writing nothing past the end does not lengthen a file
+	}
 	if end := e.off + int64(len(e.bytes)); end > int64(len(data)) {
 		data = resize(data, end)
 	}
