@@ -9,7 +9,7 @@ import (
 type testConfig struct {
 	Hostname string            `yaml:"hostname" doc:"Name in greetings." example:"mx.example.org"`
 	Listen   []Listen          `yaml:"listen" doc:"Where to accept connections." example:"[\"127.0.0.1:25\", \"systemd:smtp\"]"`
-	Networks []netip.Prefix    `yaml:"networks" doc:"Networks that may relay." example:"[192.0.2.0/24]"`
+	Networks []netip.Prefix    `yaml:"networks" doc:"Networks that may relay." example:"192.0.2.0/24"`
 	TLS      testTLS           `yaml:"tls" doc:"Certificates."`
 	Limits   testLimits        `yaml:"limits" doc:"Bounds of sessions, to keep one peer from using up what others need, which is a long enough sentence to be wrapped." reload:"true"`
 	Tables   map[string]table  `yaml:"tables" doc:"Lookup tables by name." example:"{users: {file: /etc/users}}"`

@@ -45,7 +45,7 @@ func fieldsOf(t reflect.Type) []field {
 			typ:     sf.Type,
 			doc:     sf.Tag.Get("doc"),
 			limit:   bounds{sf.Tag.Get("min"), sf.Tag.Get("max")},
-			example: sf.Tag.Get("example"),
+			example: exampleOf(sf),
 			use:     Use(sf.Tag.Get("path")),
 			reload:  sf.Tag.Get("reload") == "true",
 		}
@@ -55,6 +55,18 @@ func fieldsOf(t reflect.Type) []field {
 		all = append(all, f)
 	}
 	return all
+}
+
+// exampleOf is the tag example; the one of a list may show a single entry.
+func exampleOf(sf reflect.StructField) string {
+	text := sf.Tag.Get("example")
+	if text == "" || sf.Type.Kind() != reflect.Slice || isText(sf.Type) || strings.HasPrefix(text, "[") || strings.HasPrefix(text, "- ") {
+		return text
+	}
+	if strings.HasPrefix(text, "{") {
+		return "[" + text + "]"
+	}
+	return "[" + quoteFlow(text) + "]"
 }
 
 func findField(fields []field, key string) (field, bool) {

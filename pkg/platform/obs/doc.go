@@ -15,6 +15,6 @@
 // of metrics come from closed lists, never a user or a domain.
 //
 // Reading order: obs.go (Event, Config, Logger), attr.go (facts common to all
-// daemons), json.go, classic.go, journald.go (the three styles), sink.go
+// daemons), text.go, json.go, classic.go, journald.go (the three styles), sink.go
 // (where lines go), record.go (for tests), metrics.go, health.go.
 package obs

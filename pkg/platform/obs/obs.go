@@ -2,6 +2,14 @@ package obs
 
 import (
 	"log/slog"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/postcote/postcote/pkg/platform/fail"
 )
 
 // Event is one thing that happened. Implementations are small structs in the
@@ -25,7 +33,7 @@ type Event interface {
 // Config is the `log` section, the same in every daemon.
 type Config struct {
 	Style  string `yaml:"style" oneof:"json|classic|journald" doc:"How a line looks: json (one object per line), classic (the text Postfix or Dovecot would write, for fail2ban and pflogsumm) or journald (native journal fields)."`
-	Target string `yaml:"target" example:"/var/log/postcote/mtad.log" doc:"Where lines go: stderr, syslog (/dev/log, facility mail) or the path of a file, which is opened again on SIGHUP. The style journald always goes to the journal and ignores this."`
+	Target string `yaml:"target" path:"write" example:"/var/log/postcote/mtad.log" doc:"Where lines go: stderr, syslog (/dev/log, facility mail) or the path of a file, which is opened again on SIGHUP. The style journald always goes to the journal and ignores this."`
 	Level  string `yaml:"level" oneof:"debug|info|warn|error" reload:"true" doc:"The least severe events that are written."`
 }
 
@@ -34,30 +42,121 @@ func DefaultConfig() Config { return Config{Style: "json", Target: "stderr", Lev
 
 // Logger writes events. It is safe for concurrent use.
 type Logger struct {
-	out output
+	level slog.LevelVar
+	style style
+	sink  sink
+	rec   *Recorder // for tests, in place of style and sink
+	now   func() time.Time
+	bufs  sync.Pool // of *[]byte
+
+	lost     atomic.Uint64
+	reported atomic.Uint64 // of lost, already told in the log
 }
 
-// output is one style bound to one place.
-type output interface {
-	log(e Event)
+// style turns an event into one line, without a line end; an empty result
+// means that the event is not shown in this style.
+type style interface {
+	line(dst []byte, e Event, at time.Time) []byte
 }
 
-type discard struct{}
+// off is above every level.
+const off = slog.Level(1 << 20)
 
-func (discard) log(Event) {}
+// maxLine caps a line: syslog daemons and the journal cut longer ones or
+// refuse the datagram. Nothing that a peer sends makes a line this long
+// unless it wants to.
+const maxLine = 32 << 10
+
+// maxValue caps one value of a line.
+const maxValue = 4 << 10
 
 // New opens the log that cfg describes for the named daemon.
-func New(_ Config, _ string) (*Logger, error) { return Discard(), nil }
+func New(cfg Config, daemon string) (*Logger, error) {
+	return newLogger(cfg, daemon, systemPlaces())
+}
+
+func newLogger(cfg Config, daemon string, at places) (*Logger, error) {
+	l := &Logger{now: time.Now}
+	if !l.SetLevel(cfg.Level) {
+		return nil, fail.New(fail.Invalid, "log level %q is not one of debug, info, warn, error", cfg.Level)
+	}
+	name := program{daemon: daemon, pid: strconv.Itoa(os.Getpid())}
+	if cfg.Style == "journald" {
+		l.style, l.sink = &journalStyle{name}, newSocketSink(at.journal)
+		return l, nil
+	}
+	switch {
+	case cfg.Target == "stderr":
+		l.sink = newStreamSink(at.stderr)
+	case cfg.Target == "syslog":
+		l.sink = newSocketSink(at.syslog)
+	case strings.HasPrefix(cfg.Target, "/"):
+		sink, err := openFileSink(cfg.Target)
+		if err != nil {
+			return nil, err
+		}
+		l.sink = sink
+	default:
+		return nil, fail.New(fail.Invalid, "log target %q is neither stderr, syslog nor a path", cfg.Target)
+	}
+	toSyslog := cfg.Target == "syslog"
+	switch cfg.Style {
+	case "json":
+		l.style = &jsonStyle{program: name, syslog: toSyslog}
+	case "classic":
+		l.style = &classicStyle{program: name, syslog: toSyslog, host: at.host}
+	default:
+		return nil, fail.New(fail.Invalid, "log style %q is not one of json, classic, journald", cfg.Style)
+	}
+	return l, nil
+}
 
 // Discard is a Logger that drops everything.
-func Discard() *Logger { return &Logger{out: discard{}} }
+func Discard() *Logger {
+	l := &Logger{}
+	l.level.Set(off)
+	return l
+}
 
-// Log writes one event.
-func (l *Logger) Log(e Event) { l.out.log(e) }
+// Log writes one event. It blocks for at most a second when the place where
+// lines go does not take them; then the line is lost and counted.
+func (l *Logger) Log(e Event) {
+	if e.Level() < l.level.Level() {
+		return
+	}
+	if l.rec != nil {
+		l.rec.keep(e)
+		return
+	}
+	if !l.write(e) {
+		return
+	}
+	if lost, told := l.lost.Load(), l.reported.Load(); lost > told && l.reported.CompareAndSwap(told, lost) {
+		l.write(Line{slog.LevelWarn, "log lines were lost", []slog.Attr{slog.Uint64("count", lost-told)}})
+	}
+}
+
+func (l *Logger) write(e Event) bool {
+	p, _ := l.bufs.Get().(*[]byte)
+	if p == nil {
+		p = new([]byte)
+	}
+	defer l.bufs.Put(p)
+	now := l.now()
+	*p = l.style.line((*p)[:0], e, now)
+	if len(*p) == 0 {
+		return true
+	}
+	if err := l.sink.write(*p, now); err != nil {
+		l.lost.Add(1)
+		return false
+	}
+	return true
+}
 
 // Enabled reports whether events of this level are written at all; it spares
 // the making of expensive facts.
-func (l *Logger) Enabled(_ slog.Level) bool { return true }
+func (l *Logger) Enabled(level slog.Level) bool { return level >= l.level.Level() }
 
 // Debug writes an untyped life-cycle line at level debug.
 func (l *Logger) Debug(msg string, attrs ...slog.Attr) {
@@ -76,14 +175,32 @@ func (l *Logger) Error(msg string, attrs ...slog.Attr) {
 }
 
 // SetLevel changes the least severe level that is written ("debug", "info",
-// "warn", "error"); an unknown name changes nothing.
-func (l *Logger) SetLevel(_ string) {}
+// "warn", "error"); it reports false and changes nothing for another name.
+func (l *Logger) SetLevel(name string) bool {
+	var level slog.Level
+	if l.level.Level() == off || level.UnmarshalText([]byte(name)) != nil || strings.ContainsAny(name, "+-") {
+		return false
+	}
+	l.level.Set(level)
+	return true
+}
 
-// Reopen opens a log file again after it was rotated away.
-func (l *Logger) Reopen() error { return nil }
+// Reopen opens a log file again after it was rotated away. When that fails,
+// lines go on to the old file.
+func (l *Logger) Reopen() error {
+	if f, ok := l.sink.(*fileSink); ok {
+		return f.reopen()
+	}
+	return nil
+}
 
 // Lost counts lines that could not be written.
-func (l *Logger) Lost() uint64 { return 0 }
+func (l *Logger) Lost() uint64 { return l.lost.Load() }
 
-// Close flushes and closes the log.
-func (l *Logger) Close() error { return nil }
+// Close closes the log. Later lines are lost.
+func (l *Logger) Close() error {
+	if l.sink == nil {
+		return nil
+	}
+	return l.sink.close()
+}

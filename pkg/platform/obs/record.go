@@ -2,6 +2,7 @@ package obs
 
 import (
 	"context"
+	"log/slog"
 	"sync"
 )
 
@@ -15,10 +16,12 @@ type Recorder struct {
 // Capture is a Logger whose events a test can look at.
 func Capture() (*Logger, *Recorder) {
 	r := &Recorder{grown: make(chan struct{})}
-	return &Logger{out: r}, r
+	l := &Logger{rec: r}
+	l.level.Set(slog.LevelDebug)
+	return l, r
 }
 
-func (r *Recorder) log(e Event) {
+func (r *Recorder) keep(e Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.events = append(r.events, e)

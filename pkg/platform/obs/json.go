@@ -1,0 +1,134 @@
+package obs
+
+import (
+	"log/slog"
+	"strconv"
+	"time"
+	"unicode/utf8"
+)
+
+// jsonStyle is one object per line: time, level, daemon, event, then the
+// facts in the order the event gives them. Spans are seconds.
+type jsonStyle struct {
+	program
+	syslog bool // lines go to /dev/log and need its header
+}
+
+func (s *jsonStyle) line(dst []byte, e Event, at time.Time) []byte {
+	if s.syslog {
+		dst = appendSyslogHeader(dst, e.Level(), at)
+		dst = append(dst, s.daemon...)
+		dst = append(dst, '[')
+		dst = append(dst, s.pid...)
+		dst = append(dst, "]: "...)
+	}
+	dst = append(dst, `{"time":"`...)
+	dst = at.UTC().AppendFormat(dst, "2006-01-02T15:04:05.000000Z")
+	dst = append(dst, `","level":"`...)
+	dst = append(dst, levelName(e.Level())...)
+	dst = append(dst, `","daemon":`...)
+	dst = appendJSONString(dst, s.daemon)
+	dst = append(dst, `,"event":`...)
+	dst = appendJSONString(dst, e.Event())
+	eachFact(e.Attrs(), "", func(key string, v slog.Value) {
+		if len(dst) > maxLine {
+			return // what is left out are facts, never the end of the object
+		}
+		dst = append(dst, ',')
+		dst = appendJSONString(dst, key)
+		dst = append(dst, ':')
+		dst = appendJSONValue(dst, v)
+	})
+	return append(dst, '}')
+}
+
+func levelName(l slog.Level) string {
+	switch {
+	case l < slog.LevelInfo:
+		return "DEBUG"
+	case l < slog.LevelWarn:
+		return "INFO"
+	case l < slog.LevelError:
+		return "WARN"
+	default:
+		return "ERROR"
+	}
+}
+
+func appendJSONValue(dst []byte, v slog.Value) []byte {
+	switch v.Kind() {
+	case slog.KindInt64:
+		return strconv.AppendInt(dst, v.Int64(), 10)
+	case slog.KindUint64:
+		return strconv.AppendUint(dst, v.Uint64(), 10)
+	case slog.KindBool:
+		return strconv.AppendBool(dst, v.Bool())
+	case slog.KindDuration:
+		return appendSeconds(dst, v.Duration())
+	case slog.KindFloat64:
+		if f := v.Float64(); f-f == 0 { // JSON has no infinities and no NaN
+			return strconv.AppendFloat(dst, f, 'g', -1, 64)
+		}
+	case slog.KindAny:
+		switch list := v.Any().(type) {
+		case nil:
+			return append(dst, "null"...)
+		case []string:
+			return appendJSONList(dst, list)
+		}
+	}
+	return appendJSONString(dst, plainText(v))
+}
+
+func appendJSONList(dst []byte, list []string) []byte {
+	dst = append(dst, '[')
+	for i, s := range list {
+		if len(dst) > maxLine {
+			break
+		}
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = appendJSONString(dst, s)
+	}
+	return append(dst, ']')
+}
+
+// appendJSONString quotes s, escapes control characters and replaces what is
+// no UTF-8. RFC 8259 section 7.
+func appendJSONString(dst []byte, s string) []byte {
+	const hex = "0123456789abcdef"
+	s, shortened := cut(s)
+	dst = append(dst, '"')
+	for i := 0; i < len(s); {
+		c := s[i]
+		if c >= 0x20 && c < 0x7f {
+			if c == '"' || c == '\\' {
+				dst = append(dst, '\\')
+			}
+			dst = append(dst, c)
+			i++
+			continue
+		}
+		r, n := utf8.DecodeRuneInString(s[i:])
+		switch {
+		case r == '\n':
+			dst = append(dst, `\n`...)
+		case r == '\r':
+			dst = append(dst, `\r`...)
+		case r == '\t':
+			dst = append(dst, `\t`...)
+		case r == utf8.RuneError && n == 1:
+			dst = append(dst, `\ufffd`...)
+		case control(r):
+			dst = append(dst, '\\', 'u', hex[r>>12&0xf], hex[r>>8&0xf], hex[r>>4&0xf], hex[r&0xf])
+		default:
+			dst = append(dst, s[i:i+n]...)
+		}
+		i += n
+	}
+	if shortened {
+		dst = append(dst, "..."...)
+	}
+	return append(dst, '"')
+}
