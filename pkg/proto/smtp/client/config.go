@@ -20,13 +20,16 @@ const (
 
 // Config is how to talk to a server.
 type Config struct {
-	Name     string // of this host, for EHLO or LHLO
-	LMTP     bool
-	TLSMode  TLSMode
-	TLS      *tls.Config // for the handshake; ServerName and verification are the caller's
-	Auth     sasl.Client // nil: no AUTH
-	Timeouts Timeouts    // zero fields mean the defaults
-	MaxLine  int         // octets of content lines, longer ones are broken by CRLF SP; 0: 998 for SMTP, none for LMTP; -1: none
+	Name    string // of this host, for EHLO or LHLO
+	LMTP    bool
+	TLSMode TLSMode
+	TLS     *tls.Config // for the handshake; ServerName and verification are the caller's
+	// Auth picks a mechanism when the server announces AUTH; private tells
+	// whether the connection is encrypted. nil: no AUTH. Its error, and a server
+	// without AUTH, are SiteErrors with Auth set.
+	Auth     func(offered []string, private bool) (sasl.Client, error)
+	Timeouts Timeouts // zero fields mean the defaults
+	MaxLine  int      // octets of content lines, longer ones are broken by CRLF SP; 0: 998 for SMTP, none for LMTP; -1: none
 
 	// SkipPipelining waits for each reply (for servers that announce
 	// PIPELINING and break under it).

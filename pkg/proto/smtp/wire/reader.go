@@ -39,16 +39,19 @@ func NewBuffers(size int) *Buffers {
 	return b
 }
 
-func (b *Buffers) get() *[]byte  { return b.pool.Get().(*[]byte) }
-func (b *Buffers) put(p *[]byte) { b.pool.Put(p) }
+// Get takes a buffer.
+func (b *Buffers) Get() *[]byte { return b.pool.Get().(*[]byte) }
+
+// Put gives a buffer back; nobody may hold a slice of it.
+func (b *Buffers) Put(p *[]byte) { b.pool.Put(p) }
 
 // IdleReader is a source that can wait for input before it needs a buffer to
 // put it into.
 type IdleReader interface {
 	io.Reader
-	// ReadIdle waits for input, then calls get for a buffer and reads into it.
-	// Where it called get, it returns what get returned even with an error.
-	ReadIdle(get func() *[]byte) (buf *[]byte, n int, err error)
+	// ReadIdle waits for input without a buffer and returns one from bufs with
+	// n octets. It may return a buffer with an error; the reader puts it back.
+	ReadIdle(bufs *Buffers) (buf *[]byte, n int, err error)
 }
 
 // Reader is the buffered input of one connection. While nothing is buffered
@@ -73,7 +76,7 @@ func (r *Reader) Reset(src io.Reader) {
 // Release drops what is buffered and gives the buffer back.
 func (r *Reader) Release() {
 	if r.own != nil {
-		r.bufs.put(r.own)
+		r.bufs.Put(r.own)
 		r.own = nil
 	}
 	r.r, r.w = 0, 0
@@ -187,7 +190,7 @@ func (r *Reader) fill() error {
 		}
 	}
 	if r.own == nil {
-		r.own = r.bufs.get()
+		r.own = r.bufs.Get()
 	}
 	buf := *r.own
 	if r.r > 0 {
@@ -202,7 +205,7 @@ func (r *Reader) fill() error {
 
 func (r *Reader) fillIdle(idle IdleReader) error {
 	r.Release()
-	own, n, err := idle.ReadIdle(r.bufs.get)
+	own, n, err := idle.ReadIdle(r.bufs)
 	r.own = own
 	return r.got(n, err)
 }

@@ -75,7 +75,7 @@ type idleSource struct {
 
 func (s *idleSource) Read(p []byte) (int, error) { return s.in.Read(p) }
 
-func (s *idleSource) ReadIdle(get func() *[]byte) (*[]byte, int, error) {
+func (s *idleSource) ReadIdle(bufs *Buffers) (*[]byte, int, error) {
 	if s.r.own != nil {
 		s.t.Error("a buffer is held while idle")
 	}
@@ -83,7 +83,7 @@ func (s *idleSource) ReadIdle(get func() *[]byte) (*[]byte, int, error) {
 	if s.in.Len() == 0 {
 		return nil, 0, io.EOF
 	}
-	b := get()
+	b := bufs.Get()
 	n, err := s.in.Read((*b)[:8])
 	return b, n, err
 }
