@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/postcote/postcote/pkg/platform/conf"
+	"github.com/postcote/postcote/pkg/platform/disk"
 	"github.com/postcote/postcote/pkg/platform/obs"
 	"github.com/postcote/postcote/pkg/proto/control"
 )
@@ -20,6 +21,7 @@ type Runtime struct {
 	Log        *obs.Logger
 	Metrics    *obs.Metrics
 	Now        func() time.Time
+	FS         disk.FS // the way to files; the real disk unless a crash is being tested
 
 	mu      sync.Mutex
 	drain   time.Duration
