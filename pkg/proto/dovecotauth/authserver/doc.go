@@ -1,0 +1,16 @@
+// Package authserver is the answering side of Dovecot's two authentication
+// protocols. It frames, checks and times requests; who a user is, an
+// Authenticator and a Directory decide.
+//
+// Invariants: an outage is never told as a refusal (temp_fail to clients of
+// minor version 1 or newer, a closed connection to Postfix and Exim, which
+// would turn temp_fail into 535); one exchange can neither disturb nor delay
+// another; a granted login is redeemed at most once, within its time, by whoever
+// knows the cookie; nothing outlives its connection.
+//
+// Reading order: server.go (listener types, what each may do), backend.go
+// (the two interfaces), client.go (one client connection), request.go (AUTH
+// parameters), exchange.go (one running exchange), logins.go (granted logins
+// waiting to be redeemed), master.go and master_cmds.go (the master and userdb
+// protocol), conn.go (output).
+package authserver

@@ -1,0 +1,126 @@
+package authserver
+
+import (
+	"container/list"
+	"crypto/subtle"
+	"sync"
+	"time"
+
+	"github.com/postcote/postcote/pkg/platform/fail"
+)
+
+// logins holds granted logins until they are redeemed, expire, or their client
+// connection ends.
+type logins struct {
+	ttl time.Duration
+	max int // per client
+	now func() time.Time
+
+	mu      sync.Mutex
+	clients map[uint32]*loginClient // by CPID; one connection each
+}
+
+type loginClient struct {
+	cookie  string
+	granted map[uint32]*list.Element
+	order   *list.List // of *grant, oldest first: all live equally long
+}
+
+type grant struct {
+	id      uint32
+	service string
+	mech    string
+	user    string
+	login   any
+	expires time.Time
+}
+
+func newLogins(ttl time.Duration, limit int, now func() time.Time) *logins {
+	return &logins{ttl: ttl, max: limit, now: now, clients: make(map[uint32]*loginClient)}
+}
+
+// join registers a connection; false when a live one has the same pid. A
+// second one could otherwise guess at, or shadow, the first one's logins.
+func (g *logins) join(pid uint32, cookie string) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.clients[pid] != nil {
+		return false
+	}
+	g.clients[pid] = &loginClient{cookie: cookie, granted: make(map[uint32]*list.Element), order: list.New()}
+	return true
+}
+
+// leave forgets the connection and all its logins.
+func (g *logins) leave(pid uint32) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.clients, pid)
+}
+
+// grant keeps gr; false when the connection holds too many already.
+func (g *logins) grant(pid uint32, gr grant) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	c := g.clients[pid]
+	if c == nil {
+		return false
+	}
+	now := g.now()
+	c.expire(now)
+	if c.order.Len() >= g.max {
+		return false
+	}
+	gr.expires = now.Add(g.ttl)
+	c.granted[gr.id] = c.order.PushBack(&gr)
+	return true
+}
+
+// waiting reports whether id still stands for a login of pid.
+func (g *logins) waiting(pid, id uint32) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	c := g.clients[pid]
+	if c == nil {
+		return false
+	}
+	c.expire(g.now())
+	return c.granted[id] != nil
+}
+
+func (c *loginClient) expire(now time.Time) {
+	for e := c.order.Front(); e != nil && !c.grantAt(e).expires.After(now); e = c.order.Front() {
+		c.drop(e)
+	}
+}
+
+func (c *loginClient) grantAt(e *list.Element) *grant {
+	gr, _ := e.Value.(*grant)
+	return gr
+}
+
+func (c *loginClient) drop(e *list.Element) {
+	delete(c.granted, c.grantAt(e).id)
+	c.order.Remove(e)
+}
+
+// redeem takes a login out. The cookie comes first, so that without it nobody
+// learns what exists nor uses a login up.
+func (g *logins) redeem(pid, id uint32, cookie string) (grant, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	c := g.clients[pid]
+	if c == nil {
+		return grant{}, fail.New(fail.Denied, "no login client has pid %d", pid)
+	}
+	if subtle.ConstantTimeCompare([]byte(c.cookie), []byte(cookie)) != 1 {
+		return grant{}, fail.New(fail.Denied, "wrong cookie for login client with pid %d", pid)
+	}
+	c.expire(g.now())
+	e := c.granted[id]
+	if e == nil {
+		return grant{}, fail.New(fail.Denied, "login %d of client with pid %d is unknown, used or expired", id, pid)
+	}
+	c.drop(e)
+	return *c.grantAt(e), nil
+}

@@ -1,0 +1,236 @@
+package authserver
+
+import (
+	"context"
+	"iter"
+	"net"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/proto/dovecotauth"
+	"github.com/postcote/postcote/pkg/proto/dovecotauth/internal/wiretest"
+	"github.com/postcote/postcote/pkg/proto/sasl"
+)
+
+// The world of the transcripts: alice and carol log in with "pw", the backend
+// is down for erin, mallory's lookup is a fault in our code, dave is disabled,
+// sloan's verdict waits for a "release:" line.
+type world struct{ released chan struct{} }
+
+func (w *world) Mechanisms() []dovecotauth.Mechanism {
+	return []dovecotauth.Mechanism{{Name: "PLAIN", Plaintext: true}, {Name: "LOGIN", Plaintext: true}}
+}
+
+func (w *world) Begin(r Request) (Exchange, error) {
+	m, ok := sasl.Find(r.Mech)
+	if !ok {
+		return nil, fail.New(fail.NotFound, "mechanism %s", r.Mech)
+	}
+	x := &worldExchange{w: w}
+	x.server = m.NewServer(x)
+	return x, nil
+}
+
+type worldExchange struct {
+	w      *world
+	ctx    context.Context
+	server interface {
+		Next([]byte) ([]byte, bool, error)
+	}
+	user string
+}
+
+func (x *worldExchange) Next(ctx context.Context, response []byte) (Step, error) {
+	x.ctx = ctx
+	ch, done, err := x.server.Next(response)
+	return Step{Done: done, Challenge: ch, User: x.user, Login: "for " + x.user}, err
+}
+
+func (x *worldExchange) VerifyPassword(c sasl.Credentials) error {
+	x.user = c.Authcid
+	switch x.user {
+	case "erin":
+		return fail.New(fail.Unavailable, "backend is down")
+	case "mallory":
+		panic("a fault in our code")
+	case "dave":
+		return Refuse(Refusal{User: "dave", Code: "user_disabled", Reason: "Account is disabled"})
+	case "sloan":
+		select {
+		case <-x.w.released:
+		case <-x.ctx.Done():
+			return x.ctx.Err()
+		}
+	}
+	if c.Password != "pw" {
+		return Refuse(Refusal{User: x.user})
+	}
+	return nil
+}
+
+func (w *world) User(_ context.Context, name, service string) (Record, error) {
+	switch {
+	case name == "erin":
+		return Record{}, fail.New(fail.Unavailable, "backend is down")
+	case name == "mallory":
+		panic("a fault in our code")
+	case name != "alice" && name != "Carol":
+		return Record{}, fail.New(fail.NotFound, "no user %s", name)
+	}
+	fs := dovecotauth.Fields{}.Add("uid", "103").Add("gid", "107").Add("home", "/h/"+name+"/"+service)
+	return Record{User: strings.ToLower(name), Fields: fs}, nil
+}
+
+func (w *world) Exists(ctx context.Context, name, service string) (Record, error) {
+	r, err := w.User(ctx, name, service)
+	return Record{User: r.User, Fields: dovecotauth.Fields{}.Add("class", "mailbox")}, err
+}
+
+func (w *world) Pass(ctx context.Context, name, service string) (Record, error) {
+	r, err := w.User(ctx, name, service)
+	return Record{User: r.User, Fields: dovecotauth.Fields{}.AddFlag("nodelay")}, err
+}
+
+func (w *world) List(_ context.Context, mask string) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		if !yield("alice", nil) || !yield("carol", nil) {
+			return
+		}
+		if mask == "broken*" {
+			yield("", fail.New(fail.Unavailable, "backend is down"))
+		}
+	}
+}
+
+func (w *world) Redeemed(ctx context.Context, user, service string, login any) (Record, error) {
+	if login != "for "+user {
+		return Record{}, fail.New(fail.Corrupt, "login of %s carries %v", user, login)
+	}
+	return w.User(ctx, user, service)
+}
+
+func (w *world) Flush(users []string) int { return 2 + len(users) }
+
+// TestTranscripts plays testdata/*.txt against a server. "on: KIND NAME" opens
+// or picks a connection, "release:" lets sloan's lookups go on, "wait: 31s"
+// moves the clock.
+func TestTranscripts(t *testing.T) {
+	for _, file := range wiretest.Files(t, "testdata/*.txt") {
+		t.Run(filepath.Base(file), func(t *testing.T) { play(t, file) })
+	}
+}
+
+func play(t *testing.T, file string) {
+	w := &world{released: make(chan struct{})}
+	var mu sync.Mutex
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	srv := New(Config{Auth: w, Directory: w, PID: 4711, Now: func() time.Time {
+		mu.Lock()
+		defer mu.Unlock()
+		return now
+	}})
+	var serving sync.WaitGroup
+	defer serving.Wait()
+	players := map[string]*wiretest.Player{}
+	var cur *wiretest.Player
+	defer func() {
+		for _, p := range players {
+			_ = p.Conn.Close()
+		}
+	}()
+	for _, s := range wiretest.Read(t, file) {
+		switch s.Word {
+		case "on":
+			old := cur
+			if cur = players[s.Text]; cur != nil {
+				continue
+			}
+			cur = wiretest.NewPlayer(t, file, connect(t, srv, &serving, s.Text))
+			if old != nil {
+				cur.Share(old)
+			}
+			players[s.Text] = cur
+		case "C":
+			cur.Send(s)
+		case "S":
+			if !cur.Expect(s) {
+				return
+			}
+		case "close":
+			_ = cur.Conn.Close()
+			serving.Wait()
+		case "release":
+			close(w.released)
+		case "wait":
+			d, _ := time.ParseDuration(s.Text)
+			mu.Lock()
+			now = now.Add(d)
+			mu.Unlock()
+		default:
+			t.Fatalf("%s:%d: what is %q?", file, s.Line, s.Word)
+		}
+	}
+}
+
+// connect serves a new connection; the test is process 900 of user 90.
+func connect(t *testing.T, srv *Server, serving *sync.WaitGroup, spec string) net.Conn {
+	name, _, _ := strings.Cut(spec, " ")
+	kind, ok := KindNamed(name)
+	if !ok {
+		t.Fatalf("no listener type %q", name)
+	}
+	client, server := wiretest.Pair(t)
+	serving.Add(1)
+	go func() {
+		defer serving.Done()
+		_ = srv.Serve(t.Context(), server, kind, Peer{UID: 90, GID: 90, PID: 900})
+	}()
+	return client
+}
+
+func TestKindNames(t *testing.T) {
+	for k := Client; k <= Exists; k++ {
+		if got, ok := KindNamed(k.String()); got != k || !ok {
+			t.Errorf("%d is called %q", k, k)
+		}
+	}
+	if _, ok := KindNamed("unknown"); ok {
+		t.Error(`"unknown" is no listener type`)
+	}
+}
+
+// A response that does not come in time costs its exchange and nothing else.
+func TestExchangeTimesOut(t *testing.T) {
+	client, server := wiretest.Pair(t)
+	w := &world{}
+	c := &clientConn{
+		s: New(Config{Auth: w, Directory: w, RequestTimeout: 20 * time.Millisecond}), ctx: t.Context(), nc: server,
+		out: &output{nc: server, timeout: time.Second}, minor: 1, active: map[uint32]*exchange{},
+	}
+	ex, err := w.Begin(Request{Mech: "LOGIN"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.start(Request{ID: 1, Mech: "LOGIN"}, ex)
+	p := wiretest.NewPlayer(t, "timeout", client)
+	p.Expect(wiretest.Step{Text: `CONT\t1\tVXNlcm5hbWU6`})
+	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
+		c.mu.Lock()
+		left := len(c.active)
+		c.mu.Unlock()
+		if left == 0 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the exchange still waits")
+		}
+	}
+	if err := c.command(dovecotauth.Line{Verb: "CONT", Params: []string{"1", "YWxpY2U="}}); err != nil {
+		t.Fatal(err)
+	}
+	p.Expect(wiretest.Step{Text: `FAIL\t1\treason=Authentication request timed out`})
+}
