@@ -1,0 +1,95 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	imap "github.com/emersion/go-imap/v2"
+
+	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/proto/imap/server"
+	"github.com/postcote/postcote/pkg/store/mailbox"
+)
+
+// imapAccount shows a mailbox.Account to the IMAP engine.
+type imapAccount struct{ *mailbox.Account }
+
+var _ server.Account = imapAccount{}
+
+func (a imapAccount) Folders(ctx context.Context) ([]server.Folder, error) {
+	list, err := a.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]server.Folder, len(list))
+	for i, f := range list {
+		out[i] = server.Folder{Name: f.Name, NonExistent: !f.Exists, Subscribed: f.Subscribed}
+		if f.SpecialUse != "" {
+			out[i].SpecialUse = []imap.MailboxAttr{imap.MailboxAttr(f.SpecialUse)}
+		}
+	}
+	return out, nil
+}
+
+// Create makes a folder. Special uses come from the configuration, so a
+// client cannot give one (CREATE-SPECIAL-USE is not announced).
+func (a imapAccount) Create(ctx context.Context, name string, use []imap.MailboxAttr) error {
+	if len(use) > 0 {
+		return fail.New(fail.Denied, "mailbox %q: special uses cannot be set by clients", name)
+	}
+	return a.Account.Create(ctx, name)
+}
+
+func (a imapAccount) Status(ctx context.Context, name string) (server.Status, error) {
+	st, err := a.Account.Status(ctx, name, false)
+	return server.Status{
+		Messages: uint32(st.Messages), Recent: uint32(st.Recent), Unseen: uint32(st.Unseen),
+		UIDNext: imap.UID(st.UIDNext), UIDValidity: st.UIDValidity, HighestModSeq: st.HighestModSeq,
+	}, err
+}
+
+func (a imapAccount) Open(ctx context.Context, name string) (server.Mailbox, error) {
+	m, err := a.Account.Open(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return &imapMailbox{m: m}, nil
+}
+
+// Append reads the message to its end and makes it durable.
+func (a imapAccount) Append(ctx context.Context, name string, msg server.Message) (server.Appended, error) {
+	p, err := a.Account.Append(ctx, name)
+	if err != nil {
+		return server.Appended{}, err
+	}
+	defer p.Abort()
+	flags, keywords := split(msg.Flags)
+	counted := &counter{r: msg.Body}
+	in := mailbox.Incoming{Flags: flags, Keywords: keywords, Date: msg.Date, Size: msg.Size}
+	if err := p.Add(ctx, in, counted); err != nil {
+		return server.Appended{}, err
+	}
+	if counted.n != msg.Size {
+		return server.Appended{}, fail.New(fail.Temporary, "message ends after %d of %d bytes", counted.n, msg.Size)
+	}
+	validity, uids, err := p.Commit(ctx)
+	if err != nil {
+		return server.Appended{}, err
+	}
+	if len(uids) != 1 {
+		return server.Appended{}, errors.New("append gave no UID")
+	}
+	return server.Appended{UIDValidity: validity, UID: imap.UID(uids[0])}, nil
+}
+
+type counter struct {
+	r io.Reader
+	n int64
+}
+
+func (c *counter) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n += int64(n)
+	return n, err
+}

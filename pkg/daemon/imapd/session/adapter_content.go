@@ -1,0 +1,154 @@
+package session
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/platform/message"
+	"github.com/postcote/postcote/pkg/proto/imap/server"
+	"github.com/postcote/postcote/pkg/store/mailbox"
+)
+
+// imapContent shows one message to the IMAP engine. It opens the file only
+// for what the index cannot answer, and once.
+type imapContent struct {
+	m    *mailbox.Mailbox
+	uid  uint32
+	file mailbox.File
+	root *message.Part
+	row  *mailbox.Message
+}
+
+var _ server.Content = (*imapContent)(nil)
+
+func (c *imapContent) Envelope(ctx context.Context) ([]byte, error) {
+	return c.m.AppendEnvelope(ctx, nil, c.uid)
+}
+
+func (c *imapContent) Structure(ctx context.Context, extended bool) ([]byte, error) {
+	return c.m.AppendBodyStructure(ctx, nil, c.uid, extended)
+}
+
+// resolve is what the index knows, completed from the file.
+func (c *imapContent) resolve(ctx context.Context) (*mailbox.Message, error) {
+	if c.row != nil {
+		return c.row, nil
+	}
+	s := c.m.Snapshot()
+	i, ok := s.Find(c.uid)
+	if !ok {
+		return nil, fail.New(fail.NotFound, "message %d is gone", c.uid)
+	}
+	row, err := c.m.Resolve(ctx, s, i)
+	if err != nil {
+		return nil, err
+	}
+	c.row = &row
+	return c.row, nil
+}
+
+func (c *imapContent) Size(ctx context.Context) (int64, error) {
+	row, err := c.resolve(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return row.VSize, nil
+}
+
+func (c *imapContent) Date(ctx context.Context) (time.Time, error) {
+	row, err := c.resolve(ctx)
+	if err != nil {
+		return time.Time{}, err
+	}
+	return row.Date, nil
+}
+
+// open opens the file without parsing it.
+func (c *imapContent) open(ctx context.Context) error {
+	if c.file != nil {
+		return nil
+	}
+	f, err := c.m.OpenMessage(ctx, c.uid)
+	if err == nil {
+		c.file = f
+	}
+	return err
+}
+
+// parse opens the file and reads its structure.
+func (c *imapContent) parse(ctx context.Context) error {
+	if c.root != nil {
+		return nil
+	}
+	if err := c.open(ctx); err != nil {
+		return err
+	}
+	root, err := message.ParseStructure(io.NewSectionReader(c.file, 0, c.file.Size()), message.DefaultLimits())
+	if err == nil {
+		c.root = root
+	}
+	return err
+}
+
+// Section needs no structure for the whole message, and only the header
+// block for its fields.
+func (c *imapContent) Section(ctx context.Context, s message.Section) (server.Body, error) {
+	if len(s.Path) == 0 {
+		switch s.Kind {
+		case message.SectionAll:
+			return c.whole(ctx)
+		case message.SectionHeaderFields, message.SectionHeaderFieldsNot:
+			h, err := c.m.Header(ctx, c.uid)
+			if err != nil {
+				return nil, err
+			}
+			return message.FieldsBody(h, s.Fields, s.Kind == message.SectionHeaderFieldsNot), nil
+		}
+	}
+	if err := c.parse(ctx); err != nil {
+		return nil, err
+	}
+	return message.OpenSection(c.file, c.root, s, message.DefaultLimits())
+}
+
+func (c *imapContent) whole(ctx context.Context) (server.Body, error) {
+	row, err := c.resolve(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.open(ctx); err != nil {
+		return nil, err
+	}
+	return message.WholeBody(c.file, c.file.Size(), row.VSize), nil
+}
+
+// Text is what SEARCH BODY and TEXT look at.
+func (c *imapContent) Text(ctx context.Context, header bool) (io.Reader, error) {
+	if err := c.parse(ctx); err != nil {
+		return nil, err
+	}
+	return searchText(c.file, c.root, header), nil
+}
+
+func (c *imapContent) Fields(ctx context.Context, name string) ([]string, error) {
+	h, err := c.m.Header(ctx, c.uid)
+	if err != nil {
+		return nil, err
+	}
+	var values []string
+	for f := range h.All(name) {
+		values = append(values, message.DecodeWords(f.Value()))
+	}
+	return values, nil
+}
+
+func (c *imapContent) Close() error {
+	if c.file == nil {
+		return nil
+	}
+	err := c.file.Close()
+	c.file = nil
+	return err
+}
