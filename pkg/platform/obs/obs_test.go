@@ -33,7 +33,7 @@ func (e testEvent) Classic() (tag, text string) { return e.tag, e.text }
 func testTime() time.Time                       { return time.Date(2026, 11, 3, 15, 4, 5, 123456789, time.UTC) }
 func testProgram() program                      { return program{"mtad", "4711"} }
 func render(s style, e Event) string            { return string(s.line(nil, e, testTime())) }
-func jsonLine(e Event) string { return render(&jsonStyle{program: testProgram()}, e) }
+func jsonLine(e Event) string                   { return render(&jsonStyle{program: testProgram()}, e) }
 
 func classicLine(e Event, syslog bool) string {
 	return render(&classicStyle{testProgram(), syslog, "mx"}, e)

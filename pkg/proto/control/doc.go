@@ -8,7 +8,8 @@
 //	S: {"error":"no such id","kind":"not found"}\n   the last line of a failed
 //	S: \n                                            answer; kinds from package fail
 //
-// Many requests may follow each other on one connection, one at a time.
+// Many requests may follow each other on one connection; they are answered in
+// order. HELP lists the verbs that the peer may use.
 //
 // Invariants: the peer is known by SO_PEERCRED and by nothing it says; a verb
 // of the class Admin runs for uid 0, the daemon's own uid and members of the

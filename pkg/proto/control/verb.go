@@ -17,8 +17,8 @@ const (
 type Emit func(v any) error
 
 // Handler carries out a verb. The error, if any, ends the answer and reaches
-// the client as text and kind. ctx ends when the client goes away, the time
-// for the verb is over or the daemon stops.
+// the client as text and kind. ctx ends when a value could not be sent, the
+// time for the verb is over or the daemon stops.
 type Handler func(ctx context.Context, args []string, emit Emit) error
 
 // Verb is one row of a daemon's table.
