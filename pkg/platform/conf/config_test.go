@@ -17,7 +17,7 @@ type testConfig struct {
 	Labels   map[string]string `yaml:"labels" doc:"Words by name."`
 	Proxy    *relay            `yaml:"proxy" doc:"Hop for everything, if set."`
 	Ratio    float64           `yaml:"ratio" doc:"A share." min:"0" max:"1"`
-	Backend  Listen            `yaml:"backend" path:"connect" doc:"Socket to talk to."`
+	Backend  Listen            `yaml:"backend" path:"connect" doc:"Socket to talk to." example:"[::1]:25"`
 	Spool    string            `yaml:"spool_dir" path:"dir" doc:"Where files are kept."`
 	Common   testCommon        `yaml:",inline"`
 }

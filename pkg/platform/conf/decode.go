@@ -3,6 +3,7 @@ package conf
 import (
 	"encoding"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -243,7 +244,7 @@ func (d *decoder) plain(n *yaml.Node, path, want string) (string, bool) {
 
 // set stores a value that kept its grammar, if it keeps its bounds too.
 func (d *decoder) set(n *yaml.Node, v, parsed reflect.Value, f field, path string) {
-	if f.allowed != nil && parsed.Kind() == reflect.String && !contains(f.allowed, parsed.String()) {
+	if f.allowed != nil && parsed.Kind() == reflect.String && !slices.Contains(f.allowed, parsed.String()) {
 		d.add(n.Line, path, allowedHint(parsed.String(), f.allowed), "%q is not allowed", parsed.String())
 		return
 	}
@@ -259,15 +260,6 @@ func shown(n *yaml.Node) string {
 		return n.Value
 	}
 	return "it"
-}
-
-func contains(list []string, s string) bool {
-	for _, x := range list {
-		if x == s {
-			return true
-		}
-	}
-	return false
 }
 
 func (d *decoder) wrongKind(n *yaml.Node, path, want, hint string) {

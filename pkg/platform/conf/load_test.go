@@ -185,3 +185,27 @@ func FuzzParse(f *testing.F) {
 		mustLoadBack(t, cfg)
 	})
 }
+
+// pair reports two mistakes at one key and one below another's.
+type pair struct {
+	A struct {
+		B int `yaml:"b" doc:"A number."`
+	} `yaml:"a" doc:"A section."`
+}
+
+func (pair) Validate(p *Reporter) {
+	p.At("a").Errorf("first")
+	p.At("a").Errorf("second")
+	p.At("a.b").Errorf("third")
+}
+
+func TestEveryRuleIsHeard(t *testing.T) {
+	into := &struct {
+		Pair pair `yaml:"pair" doc:"A pair."`
+	}{}
+	err := Parse("f", []byte("pair: {}"), into)
+	want := "f:1: pair.a: first\nf:1: pair.a: second\nf:1: pair.a.b: third"
+	if err == nil || err.Error() != want {
+		t.Errorf("got\n%v\nwant\n%s", err, want)
+	}
+}

@@ -17,6 +17,11 @@ func quote(s string) string {
 	return strconv.Quote(s) // Go's escapes are a part of YAML's
 }
 
+// quantity is a number with a unit, such as 1h30m or 50MiB.
+func quantity(s string) bool {
+	return regexp.MustCompile(`^[0-9]+[A-Za-z][0-9A-Za-z]*$`).MatchString(s)
+}
+
 func plainWord(s string) bool {
 	switch strings.ToLower(s) {
 	case "true", "false", "yes", "no", "on", "off", "y", "n", "null":
@@ -50,7 +55,7 @@ func textOf(v reflect.Value) (text string, quoted, ok bool) {
 		if m, can := v.Interface().(encoding.TextMarshaler); can {
 			b, err := m.MarshalText()
 			text = string(b)
-			return text, !regexp.MustCompile(`^[0-9]+[A-Za-z][0-9A-Za-z]*$`).MatchString(text), err == nil
+			return text, !quantity(text), err == nil
 		}
 		return fmt.Sprint(v.Interface()), true, v.Kind() != reflect.Struct
 	}

@@ -57,16 +57,30 @@ func fieldsOf(t reflect.Type) []field {
 	return all
 }
 
-// exampleOf is the tag example; the one of a list may show a single entry.
+// exampleOf is the tag example as YAML. The one of a list may show a single
+// entry, and text needs no quotes in the tag.
 func exampleOf(sf reflect.StructField) string {
 	text := sf.Tag.Get("example")
-	if text == "" || sf.Type.Kind() != reflect.Slice || isText(sf.Type) || strings.HasPrefix(text, "[") || strings.HasPrefix(text, "- ") {
+	single := sf.Type.Kind() == reflect.String || isText(sf.Type)
+	switch {
+	case text == "" || strings.HasPrefix(text, `"`):
 		return text
-	}
-	if strings.HasPrefix(text, "{") {
+	case single && !strings.HasPrefix(text, "{") && text[0] != '\n':
+		return quoteExample(text)
+	case sf.Type.Kind() != reflect.Slice || single || strings.HasPrefix(text, "[") || strings.HasPrefix(text, "- "):
+		return text
+	case strings.HasPrefix(text, "{"):
 		return "[" + text + "]"
 	}
 	return "[" + quoteFlow(text) + "]"
+}
+
+// quoteExample keeps values with a unit, such as 30s, plain.
+func quoteExample(text string) string {
+	if quantity(text) {
+		return text
+	}
+	return quote(text)
 }
 
 func findField(fields []field, key string) (field, bool) {

@@ -3,6 +3,7 @@ package conf
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"sort"
 	"strings"
 )
@@ -11,24 +12,23 @@ import (
 // at a key that could not even be read says nothing new and is dropped, as is
 // one that an embedding reports a second time.
 func (s *sink) validate(v reflect.Value) {
-	grammar := s.problems
+	unread := s.problems
 	s.problems = nil
 	s.visit(v, "")
-	for _, p := range s.problems {
-		if !covered(grammar, p) {
-			grammar = append(grammar, p)
+	found := s.problems
+	s.problems = unread
+	for i, p := range found {
+		if !covered(unread, p) && !slices.Contains(found[:i], p) {
+			s.problems = append(s.problems, p)
 		}
 	}
-	s.problems = grammar
 }
 
-func covered(problems Problems, p Problem) bool {
-	for _, q := range problems {
-		if q == p || (q.Path != "" && (q.Path == p.Path || below(q.Path, p.Path) || below(p.Path, q.Path))) {
-			return true
-		}
-	}
-	return false
+// covered reports a mistake in a part of the file that has one of the others.
+func covered(others Problems, p Problem) bool {
+	return slices.ContainsFunc(others, func(q Problem) bool {
+		return q.Path != "" && (q.Path == p.Path || below(q.Path, p.Path) || below(p.Path, q.Path))
+	})
 }
 
 // below reports whether key path a lies under b.
