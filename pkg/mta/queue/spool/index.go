@@ -1,0 +1,267 @@
+package spool
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/postcote/postcote/pkg/mta/queue/format"
+	"github.com/postcote/postcote/pkg/mta/queue/item"
+	"github.com/postcote/postcote/pkg/platform/fail"
+)
+
+// Entry is a message in the index. While it waits it holds its summary in
+// packed form; from Load to Park it is hot and holds envelope and states.
+type Entry struct {
+	ID item.ID
+
+	// Due and Pos belong to the scheduler, under its lock.
+	Due int64
+	Pos int32
+
+	// The rest is guarded by Spool.mu.
+	flags   uint32 // format.Msg..., and gone
+	seg     *segment
+	off     uint32
+	length  uint32
+	size    int64
+	arrival int64
+	summary string
+	hot     *hot
+}
+
+// gone in Entry.flags: the entry has left the index. Never on disk.
+const gone = 1 << 31
+
+type hot struct {
+	env    *item.Envelope
+	states []item.State
+}
+
+// Flags of an entry that users of the spool know.
+const (
+	Held     = format.MsgHeld
+	Expiring = format.MsgExpiring
+	Damaged  = format.MsgDamaged
+	Warned   = format.MsgWarned
+)
+
+// View is what the index knows of a message.
+type View struct {
+	ID      item.ID
+	Flags   uint32
+	Size    int64
+	Arrival time.Time
+	item.Summary
+}
+
+func (e *Entry) base() time.Time { return time.Unix(0, e.arrival) }
+
+// decoded is the summary of e. s.mu is held.
+func (s *Spool) decoded(e *Entry) item.Summary {
+	if e.hot == nil {
+		sum, err := item.DecodeSummary([]byte(e.summary), e.base())
+		if err != nil { // the encoder is ours and decoding was tried at load
+			return item.Summary{}
+		}
+		return *sum
+	}
+	sum := item.Summary{Sender: e.hot.env.Sender, Recipients: make([]item.Tracked, len(e.hot.states))}
+	for i := range e.hot.states {
+		sum.Recipients[i] = item.Tracked{Addr: e.hot.env.Recipients[i].Addr, State: e.hot.states[i]}
+	}
+	return sum
+}
+
+// packed is the packed summary of e. s.mu is held.
+func (s *Spool) packed(dst []byte, e *Entry) []byte {
+	if e.hot == nil {
+		return append(dst, e.summary...)
+	}
+	sum := s.decoded(e)
+	return item.AppendSummary(dst, &sum, e.base())
+}
+
+// message is e as written to log and checkpoint. s.mu is held.
+func (s *Spool) message(e *Entry, summary []byte) format.Message {
+	return format.Message{ID: e.ID, Flags: e.flags &^ gone, Loc: e.location(), Size: e.size, Arrival: e.arrival, Summary: summary}
+}
+
+func (e *Entry) location() format.Location {
+	return format.Location{Segment: e.seg.num, Epoch: e.seg.epoch, Offset: e.off, Length: e.length}
+}
+
+// Find returns the entry of a message, nil when there is none.
+func (s *Spool) Find(id item.ID) *Entry {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.index[id]
+}
+
+// Entries returns all messages in order of arrival.
+func (s *Spool) Entries() []*Entry {
+	s.mu.Lock()
+	list := make([]*Entry, 0, len(s.index))
+	for _, e := range s.index {
+		list = append(list, e)
+	}
+	s.mu.Unlock()
+	slices.SortFunc(list, func(a, b *Entry) int { return cmp.Compare(a.ID, b.ID) })
+	return list
+}
+
+// View describes a message; ok is false when it has left the queue.
+func (s *Spool) View(e *Entry) (v View, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e.flags&gone != 0 {
+		return View{}, false
+	}
+	return View{ID: e.ID, Flags: e.flags, Size: e.size, Arrival: e.base(), Summary: s.decoded(e)}, true
+}
+
+// Flags returns the flags of a message; ok is false when it has left the queue.
+func (s *Spool) Flags(e *Entry) (flags uint32, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return e.flags &^ gone, e.flags&gone == 0
+}
+
+// Load makes e hot, reading its envelope from disk unless it is still there
+// from the commit. The envelope is shared and read only, the states are a copy.
+func (s *Spool) Load(e *Entry) (*item.Envelope, []item.State, error) {
+	s.mu.Lock()
+	for {
+		if e.flags&gone != 0 {
+			s.mu.Unlock()
+			return nil, nil, fail.New(fail.NotFound, "message %s has left the queue", e.ID)
+		}
+		if e.hot != nil {
+			defer s.mu.Unlock()
+			return e.hot.env, slices.Clone(e.hot.states), nil
+		}
+		s.mu.Unlock()
+		env, err := s.Envelope(e)
+		if err != nil {
+			return nil, nil, err
+		}
+		s.mu.Lock()
+		if e.hot == nil {
+			sum := s.decoded(e)
+			if len(sum.Recipients) != len(env.Recipients) {
+				s.mu.Unlock()
+				return nil, nil, s.damaged(e, "envelope has another number of recipients than the state log")
+			}
+			h := &hot{env: env, states: make([]item.State, len(sum.Recipients))}
+			for i := range h.states {
+				h.states[i] = sum.Recipients[i].State
+			}
+			e.hot, e.summary = h, ""
+		}
+	}
+}
+
+// Park packs e again.
+func (s *Spool) Park(e *Entry) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e.hot != nil && e.flags&gone == 0 {
+		s.scratch = s.packed(s.scratch[:0], e)
+		e.summary, e.hot = string(s.scratch), nil
+	}
+}
+
+// SetStates records new states of some recipients. Nothing is written before
+// Flush or Sync.
+func (s *Spool) SetStates(e *Entry, states []format.IndexedState) {
+	for i := range states {
+		states[i].State.Clean()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e.flags&gone != 0 {
+		return
+	}
+	applyStates(e, states)
+	change := format.States{ID: e.ID, States: states}
+	base := e.base()
+	s.log.append(format.TypeStates, func(b []byte) []byte { return change.Append(b, base) })
+}
+
+// applyStates changes the index only.
+func applyStates(e *Entry, states []format.IndexedState) bool {
+	sum := &item.Summary{}
+	if e.hot == nil {
+		var err error
+		if sum, err = item.DecodeSummary([]byte(e.summary), e.base()); err != nil {
+			return false
+		}
+	}
+	for _, st := range states {
+		switch {
+		case e.hot != nil && st.Index < len(e.hot.states):
+			e.hot.states[st.Index] = st.State
+		case e.hot == nil && st.Index < len(sum.Recipients):
+			sum.Recipients[st.Index].State = st.State
+		default:
+			return false
+		}
+	}
+	if e.hot == nil {
+		e.summary = string(item.AppendSummary(nil, sum, e.base()))
+	}
+	return true
+}
+
+// SetFlags sets and clears flags; it reports whether that changed anything.
+func (s *Spool) SetFlags(e *Entry, set, clear uint32) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	flags := e.flags&^clear | set
+	if e.flags&gone != 0 || flags == e.flags {
+		return false
+	}
+	e.flags = flags
+	s.log.append(format.TypeFlags, func(b []byte) []byte { return format.AppendFlags(b, e.ID, flags) })
+	return true
+}
+
+// Remove takes e out of the index; it reports whether it was there. The space
+// is reclaimed after the removal is durable.
+func (s *Spool) Remove(e *Entry) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e.flags&gone != 0 {
+		return false
+	}
+	s.drop(e)
+	s.log.append(format.TypeRemoved, func(b []byte) []byte { return format.AppendRemoved(b, e.ID) })
+	if e.flags&format.MsgExternal != 0 {
+		s.doomed = append(s.doomed, e.ID)
+	}
+	return true
+}
+
+// drop changes the index only. s.mu is held.
+func (s *Spool) drop(e *Entry) {
+	e.flags |= gone
+	delete(s.index, e.ID)
+	e.seg.lose(int64(e.length))
+	s.bytes -= e.size
+	if e.flags&format.MsgExternal != 0 {
+		s.larges--
+		s.largeBytes -= e.size
+	}
+	e.hot, e.summary = nil, ""
+}
+
+// put enters e into the index. s.mu is held.
+func (s *Spool) put(e *Entry) {
+	s.index[e.ID] = e
+	e.seg.gain(int64(e.length))
+	s.bytes += e.size
+	if e.flags&format.MsgExternal != 0 {
+		s.larges++
+		s.largeBytes += e.size
+	}
+}
