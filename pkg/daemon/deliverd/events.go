@@ -68,7 +68,7 @@ func (e disconnected) Classic() (string, string) {
 // saved: a message is in a folder.
 type saved struct {
 	pid   int
-	t     *target
+	t     target
 	id    string
 	msgID string
 	qid   string
@@ -89,7 +89,7 @@ func (e saved) Classic() (string, string) {
 // saveFailed: a message could not be stored; the sender was told to try again.
 type saveFailed struct {
 	pid   int
-	t     *target
+	t     target
 	id    string
 	msgID string
 	qid   string
@@ -107,7 +107,7 @@ func (e saveFailed) Classic() (string, string) {
 		"Error: msgid=" + unspecified(e.msgID) + ": save failed to " + e.t.folder + ": " + e.err.Error()
 }
 
-func deliveryAttrs(t *target, id, msgID, qid string) []slog.Attr {
+func deliveryAttrs(t target, id, msgID, qid string) []slog.Attr {
 	return []slog.Attr{
 		slog.String(obs.KeyConn, id), slog.String(obs.KeyQID, qid), slog.String(obs.KeyMsgID, msgID),
 		slog.String(obs.KeyUser, t.user), slog.String(obs.KeyRcpt, t.rcpt.Path()), slog.String(obs.KeyFolder, t.folder),

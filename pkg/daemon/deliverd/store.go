@@ -53,12 +53,12 @@ type delivery struct {
 
 	tree  *maildir.Tree // of first
 	first maildir.Delivered
-	done  map[string]string // root and folder -> id, for addresses given twice
+	done  map[string]bool // root and folder: an address may be given twice
 }
 
 func (s *session) newDelivery(tx *server.Transaction, b *body) *delivery {
 	now := s.a.now()
-	d := &delivery{s: s, tx: tx, b: b, started: now, done: map[string]string{}}
+	d := &delivery{s: s, tx: tx, b: b, started: now, done: map[string]bool{}}
 	d.trace = s.trace(tx, s.a.cfg.Load().hostname(), now)
 	d.msgID, d.qid = facts(b.head)
 	return d
@@ -67,24 +67,24 @@ func (s *session) newDelivery(tx *server.Transaction, b *body) *delivery {
 // deliver stores the message for one recipient and returns its reply.
 func (d *delivery) deliver(ctx context.Context, t *target) server.Reply {
 	id := d.s.id(d.tx, t.number)
+	tree := maildir.NewTree(d.s.a.fs, t.root, maildir.Options{Namer: d.s.a.namer, Now: d.s.a.now})
+	if err := d.choose(ctx, tree, t); err != nil {
+		return d.failed(t, id, err)
+	}
 	key := t.root + "\x00" + t.folder
-	if _, again := d.done[key]; !again {
-		got, err := d.store(ctx, t)
+	if !d.done[key] {
+		got, err := d.store(ctx, tree, t)
 		if err != nil {
 			return d.failed(t, id, err)
 		}
-		d.done[key] = id
+		d.done[key] = true
 		d.stored(ctx, t, id, got)
 	}
 	return server.MakeReply(250, 2, 0, 0, t.rcpt.Path()+" "+id+" Saved")
 }
 
 // store writes or links one file.
-func (d *delivery) store(ctx context.Context, t *target) (maildir.Delivered, error) {
-	tree := maildir.NewTree(d.s.a.fs, t.root, maildir.Options{Namer: d.s.a.namer, Now: d.s.a.now})
-	if err := d.choose(ctx, tree, t); err != nil {
-		return maildir.Delivered{}, err
-	}
+func (d *delivery) store(ctx context.Context, tree *maildir.Tree, t *target) (maildir.Delivered, error) {
 	meta := maildir.Meta{Date: d.started}
 	if d.tree != nil {
 		return tree.Link(ctx, d.tree, d.first, t.folder, meta)
@@ -115,7 +115,7 @@ func (d *delivery) stored(ctx context.Context, t *target, id string, got maildir
 	a := d.s.a
 	a.metrics.deliveries.WithLabelValues("stored").Inc()
 	a.metrics.seconds.Observe(a.now().Sub(d.started).Seconds())
-	a.log.Log(saved{a.pid, t, id, d.msgID, d.qid, got.Size, a.now().Sub(d.started)})
+	a.log.Log(saved{a.pid, *t, id, d.msgID, d.qid, got.Size, a.now().Sub(d.started)})
 	if a.hints == nil {
 		return
 	}
@@ -138,6 +138,6 @@ func (d *delivery) failed(t *target, id string, err error) server.Reply {
 		reply = server.MakeReply(451, 4, 3, 0, t.rcpt.Path()+" Temporary internal error")
 	}
 	a.metrics.deliveries.WithLabelValues(result).Inc()
-	a.log.Log(saveFailed{a.pid, t, id, d.msgID, d.qid, err})
+	a.log.Log(saveFailed{a.pid, *t, id, d.msgID, d.qid, err})
 	return reply
 }
