@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 )
 
@@ -96,13 +97,25 @@ func (s *Suite) makeCertificate() error {
 	return s.chown(key, "root", "postcote-tls")
 }
 
+// allowList is a list of users that may connect, or the group of a socket.
+var allowList = regexp.MustCompile(`(?m),?\s*(?:allow: *\[[^\]]*\]|group: *[a-z-]+|admin_group: *[a-z-]+)`)
+
+// personal drops users and groups from a configuration when all processes
+// run as the one who started the suite.
+func (s *Suite) personal(text string) string {
+	if s.AsUsers {
+		return text
+	}
+	return allowList.ReplaceAllString(text, "")
+}
+
 func (s *Suite) writeConfigs() error {
 	for _, name := range Names {
 		text, err := os.ReadFile(filepath.Join(s.Repo, "deploy/config", name+".yaml"))
 		if err != nil {
 			return err
 		}
-		out := s.move(strings.NewReplacer("mail.example.org", "mail."+Domain, "example.org", Domain).Replace(string(text)))
+		out := s.personal(s.move(strings.NewReplacer("mail.example.org", "mail."+Domain, "example.org", Domain).Replace(string(text))))
 		if edit := s.Edit[name]; edit != nil {
 			out = edit(out)
 		}
