@@ -23,6 +23,7 @@ type acceptor struct {
 	l      net.Listener
 	log    *obs.Logger
 	reject func(net.Conn, Reason)
+	pause  func(context.Context, time.Duration) // nil: wait
 	spare  *os.File
 }
 
@@ -55,11 +56,20 @@ func (a *acceptor) run(ctx context.Context, serve func(net.Conn)) error {
 			a.log.Error("cannot accept connections, will try again", obs.Err(err))
 		}
 		pause = min(max(2*pause, 5*time.Millisecond), time.Second)
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(pause):
-		}
+		a.wait(ctx, pause)
+	}
+}
+
+func (a *acceptor) wait(ctx context.Context, d time.Duration) {
+	if a.pause != nil {
+		a.pause(ctx, d)
+		return
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
 	}
 }
 

@@ -1,6 +1,7 @@
 package netx
 
 import (
+	"encoding/binary"
 	"errors"
 	"io"
 	"net"
@@ -99,21 +100,25 @@ func recv(conn net.Conn, limit int) (frame []byte, fds []int, err error) {
 	return buf[:n], fds, nil
 }
 
-// parseRights returns all descriptors, also when it returns an error.
+// parseRights returns all descriptors, also when it returns an error. It does
+// not trust package unix with lengths: that reads past what is shorter than a
+// header and panics when the data is no multiple of four.
 func parseRights(oob []byte) (fds []int, err error) {
-	if len(oob) == 0 {
-		return nil, nil
-	}
-	msgs, err := unix.ParseSocketControlMessage(oob)
-	for i := range msgs {
-		if msgs[i].Header.Level != unix.SOL_SOCKET || msgs[i].Header.Type != unix.SCM_RIGHTS {
-			err = fail.New(fail.Invalid, "unexpected type %d", msgs[i].Header.Type)
+	for len(oob) > 0 {
+		if len(oob) < unix.SizeofCmsghdr {
+			return fds, fail.New(fail.Invalid, "%d bytes too many", len(oob))
+		}
+		h, data, rest, perr := unix.ParseOneSocketControlMessage(oob)
+		if perr != nil {
+			return fds, perr
+		}
+		oob = rest
+		if h.Level != unix.SOL_SOCKET || h.Type != unix.SCM_RIGHTS || len(data)%4 != 0 {
+			err = fail.New(fail.Invalid, "unexpected type %d with %d bytes", h.Type, len(data))
 			continue
 		}
-		got, perr := unix.ParseUnixRights(&msgs[i])
-		fds = append(fds, got...)
-		if perr != nil {
-			err = perr
+		for ; len(data) > 0; data = data[4:] {
+			fds = append(fds, int(int32(binary.NativeEndian.Uint32(data))))
 		}
 	}
 	return fds, err
