@@ -81,14 +81,15 @@ type Words struct {
 	Chunking       bool
 }
 
-// Limits bound what one connection can make us do. Zero is no limit only
-// where it says so.
+// Limits bound what one connection can make us do. Zero means no limit only
+// where it is said.
 type Limits struct {
 	Line         int   // octets of a command line without CRLF
 	MessageSize  int64 // octets of content; 0: no limit
 	Recipients   int   // accepted per message; more get 452 4.5.3
-	SoftErrors   int   // from here on each reply waits Timeouts.ErrorDelay
-	HardErrors   int   // from here on 421
+	Overshoot    int   // of those, how many do not count as errors
+	SoftErrors   int   // from here on each reply waits Timeouts.ErrorDelay; 0: never
+	HardErrors   int   // from here on 421; 0: never
 	Junk         int   // NOOP, RSET, VRFY, HELP, ETRN, EHLO without mail before they count as errors
 	AuthResponse int   // octets of one base64 response
 	Pending      int   // RCPT verdicts outstanding at once
@@ -125,7 +126,7 @@ func Default() Config {
 // DefaultLimits returns Postfix's limits.
 func DefaultLimits() Limits {
 	return Limits{
-		Line: 2048, MessageSize: 50 << 20, Recipients: 1000,
+		Line: 2048, MessageSize: 50 << 20, Recipients: 1000, Overshoot: 1000,
 		SoftErrors: 10, HardErrors: 20, Junk: 100,
 		AuthResponse: 12288, Pending: 64, Overrun: 64 << 20,
 	}

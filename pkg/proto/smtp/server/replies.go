@@ -23,11 +23,12 @@ type Replies struct {
 	BadSender    Reply
 	BadRcpt      Reply
 	NullRcpt     Reply
-	BadOption    Reply // the offending parameter is added
+	BadOption    Reply // the parameter is added to a text that ends in a blank
 	TooBig       Reply
 	LineTooLong  Reply
 	BadLine      Reply // NUL, or 8-bit without SMTPUTF8
 	BareLF       Reply
+	VrfyOff      Reply
 	Internal     Reply // a hook did not decide
 }
 
@@ -58,6 +59,7 @@ func DefaultReplies() Replies {
 		TooBig:       MakeReply(552, 5, 3, 4, "Message size exceeds fixed limit"),
 		LineTooLong:  MakeReply(500, 5, 5, 2, "Error: command line too long"),
 		BadLine:      MakeReply(500, 5, 5, 2, "Error: bad UTF-8 syntax"),
+		VrfyOff:      MakeReply(502, 5, 5, 1, "VRFY command is disabled"),
 		BareLF:       MakeReply(550, 5, 5, 2, "Error: bare <LF> received"),
 		Internal:     MakeReply(451, 4, 3, 0, "Error: temporary internal error"),
 	}

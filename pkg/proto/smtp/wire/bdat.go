@@ -7,7 +7,8 @@ import "io"
 // also where a chunk ends between CR and LF.
 type Chunks struct {
 	r     *Reader
-	left  int64 // octets of the current chunk not read yet
+	size  int64 // of the current chunk
+	left  int64 // of it, not read yet
 	cr    bool  // the last octet read was a CR that has not been delivered
 	start bool
 	bare  bool
@@ -18,7 +19,10 @@ type Chunks struct {
 func (c *Chunks) Reset(r *Reader) { *c = Chunks{r: r, start: true} }
 
 // Start begins a chunk of n octets.
-func (c *Chunks) Start(n int64) { c.left = n }
+func (c *Chunks) Start(n int64) { c.size, c.left = n, n }
+
+// Size returns the octets of the chunk.
+func (c *Chunks) Size() int64 { return c.size }
 
 // Left returns how many octets of the chunk were not read yet.
 func (c *Chunks) Left() int64 { return c.left }

@@ -1,0 +1,122 @@
+package server
+
+import (
+	"encoding/base64"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/proto/smtp/wire"
+)
+
+// cmdAuth is AUTH (RFC 4954 section 4).
+func (e *engine) cmdAuth(args []byte) Reply {
+	if r := e.authRefusal(args); !r.IsZero() {
+		return e.refused("AUTH", r, nil) // args may hold a password
+	}
+	mech, initial, _ := strings.Cut(string(args), " ")
+	mech = strings.ToUpper(mech)
+	if !slices.Contains(e.cfg.Auth.Mechanisms(&e.pub), mech) {
+		return e.authFailed(mech, fail.New(fail.Denied, "Invalid authentication mechanism"))
+	}
+	var response []byte
+	if initial = strings.TrimSpace(initial); initial != "" {
+		var err error
+		if response, err = decodeResponse([]byte(initial)); err != nil {
+			return e.authFailed(mech, fail.New(fail.Denied, "Invalid base64 data in initial response"))
+		}
+	}
+	x, err := e.cfg.Auth.Start(e.ctx, &e.pub, mech)
+	if err != nil {
+		return e.authFailed(mech, err)
+	}
+	defer x.Close()
+	return e.converse(mech, x, response)
+}
+
+// authRefusal says why AUTH cannot begin.
+func (e *engine) authRefusal(args []byte) Reply {
+	switch {
+	case e.cfg.Auth == nil || e.pub.Policy.Words.HideAuth:
+		return MakeReply(503, 5, 5, 1, "Error: authentication not enabled")
+	case e.pub.User != "":
+		return MakeReply(503, 5, 5, 1, "Error: already authenticated")
+	case e.pub.TLS == nil && !e.pub.Policy.ClearAuth:
+		return MakeReply(538, 5, 7, 11, "Encryption required for requested authentication mechanism")
+	case len(args) == 0 || len(strings.Fields(string(args))) > 2:
+		return syntax("Syntax: AUTH mechanism")
+	}
+	return Reply{}
+}
+
+// converse runs the exchange to its end.
+func (e *engine) converse(mech string, x Exchange, response []byte) Reply {
+	for {
+		step, err := x.Next(e.ctx, response)
+		if err != nil {
+			return e.authFailed(mech, err)
+		}
+		if step.Done {
+			e.pub.Mech, e.pub.User = mech, step.Identity
+			e.hooks.Event(Event{Kind: EventAuth, Verb: "AUTH", Mech: mech})
+			return MakeReply(235, 2, 7, 0, "Authentication successful")
+		}
+		e.out.reply(Reply{Code: 334, Text: base64.StdEncoding.EncodeToString(step.Challenge)})
+		e.out.flush()
+		line, r := e.authLine()
+		if !r.IsZero() {
+			return r
+		}
+		if response, err = decodeResponse(line); err != nil {
+			return e.authFailed(mech, fail.New(fail.Denied, "Invalid base64 data in continued response"))
+		}
+	}
+}
+
+// authLine reads the client's next response.
+func (e *engine) authLine() ([]byte, Reply) {
+	e.src.command(e.cfg.Timeouts.Command, true)
+	line, err := e.in.ReadLine(e.pub.Policy.Limits.AuthResponse)
+	switch {
+	case errors.Is(err, wire.ErrLineTooLong):
+		return nil, e.refused("AUTH", MakeReply(500, 5, 5, 6, "Error: authentication response too long"), nil)
+	case errors.Is(err, wire.ErrFlood):
+		return nil, MakeReply(421, 4, 7, 0, e.cfg.Hostname+" Error: authentication response too long")
+	case err != nil:
+		e.lost(err)
+		return nil, Reply{Code: said}
+	case e.in.Buffered() > 0 && e.pub.Policy.StrictSync:
+		e.hooks.Event(Event{Kind: EventPipelining, Verb: "AUTH", Input: printable(e.in.Peek())})
+		e.end(Refused, nil)
+		return nil, MakeReply(554, 5, 5, 0, "Error: SMTP protocol synchronization")
+	case string(line) == "*":
+		return nil, e.refused("AUTH", MakeReply(501, 5, 7, 0, "Authentication aborted"), nil)
+	}
+	return line, Reply{}
+}
+
+// decodeResponse: "=" is an empty response, which is not the same as none.
+func decodeResponse(b []byte) ([]byte, error) {
+	if string(b) == "=" {
+		return []byte{}, nil
+	}
+	out := make([]byte, base64.StdEncoding.DecodedLen(len(b)))
+	n, err := base64.StdEncoding.Strict().Decode(out, b)
+	return out[:n], err
+}
+
+// authFailed is the reply to a failed login. An outage is never a rejection.
+func (e *engine) authFailed(mech string, err error) Reply {
+	var r Reply
+	switch fail.KindOf(err) {
+	case fail.Denied:
+		r = MakeReply(535, 5, 7, 8, "Error: authentication failed: "+err.Error())
+	case fail.Invalid:
+		r = MakeReply(501, 5, 5, 2, "Error: malformed authentication response")
+	default:
+		r = MakeReply(454, 4, 7, 0, "Temporary authentication failure: "+err.Error())
+	}
+	e.hooks.Event(Event{Kind: EventAuthFailed, Verb: "AUTH", Mech: mech, Reply: r, Err: err})
+	return r
+}

@@ -1,0 +1,336 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"os"
+	"time"
+	"unicode/utf8"
+
+	"github.com/postcote/postcote/pkg/proto/smtp/wire"
+)
+
+// said marks the reply of a handler that has written, or queued, by itself.
+const said = -1
+
+// engine runs one connection.
+type engine struct {
+	srv   *Server
+	cfg   *Config
+	ctx   context.Context
+	pub   Conn // what hooks see
+	hooks Session
+
+	in  *wire.Reader
+	src input
+	out output
+
+	state   state
+	tx      *Transaction
+	txCount int
+	rcpts   int      // RCPT commands in this transaction
+	beyond  int      // of them, those behind Limits.Recipients
+	queue   []queued // RCPT replies that wait for their turn
+	swallow bool     // BDAT failed: drop chunks until LAST
+	stash   []byte   // a command that ended a BDAT message, to be run next
+	stashed bool
+	body    body
+
+	errors int
+	junk   int
+	then   func() // to be done after the reply was sent
+
+	over    bool
+	sum     Summary
+	counts  [unknown + 1]tally
+	current int // index of the command at hand
+}
+
+type tally struct{ ok, total int }
+
+// loop reads commands until the session is over.
+func (e *engine) loop() {
+	for !e.over {
+		if line, ok := e.next(); ok {
+			e.execute(line)
+		}
+	}
+}
+
+// next returns the next command line. ok is false when there is none because
+// something was wrong with it, or the session is over.
+func (e *engine) next() (line []byte, ok bool) {
+	if e.stashed {
+		e.stashed = false
+		return e.stash, true
+	}
+	if !e.in.HasLine() {
+		e.settle()
+		e.out.flush()
+		if e.out.err != nil {
+			e.end(Lost, e.out.err)
+			return nil, false
+		}
+	}
+	if e.tooManyErrors() {
+		e.hangUp(TooManyErrors, 4, 7, 0, "Error: too many errors")
+		return nil, false
+	}
+	e.src.command(e.cfg.Timeouts.Command, e.tx == nil)
+	if e.tx == nil && e.ctx.Err() != nil {
+		e.hangUp(Shutdown, 4, 3, 2, "Service shutting down")
+		return nil, false
+	}
+	line, err := e.in.ReadLine(e.lineLimit())
+	if err != nil {
+		e.unreadable(err)
+		return nil, false
+	}
+	return line, true
+}
+
+// lineLimit lets an AUTH command be as long as its response may be (RFC 4954
+// section 4).
+func (e *engine) lineLimit() int {
+	l := &e.pub.Policy.Limits
+	if e.cfg.Auth != nil {
+		return max(l.Line, l.AuthResponse)
+	}
+	return l.Line
+}
+
+// unreadable handles what ReadLine gives in place of a line.
+func (e *engine) unreadable(err error) {
+	switch {
+	case errors.Is(err, wire.ErrLineTooLong):
+		e.begin(unknown)
+		e.finish(e.refused("", e.cfg.Replies.LineTooLong, nil))
+	case errors.Is(err, wire.ErrFlood):
+		e.begin(unknown)
+		e.refused("", e.cfg.Replies.LineTooLong, nil)
+		e.hangUp(Refused, 4, 7, 0, "Error: command line too long")
+	default:
+		e.lost(err)
+	}
+}
+
+// lost ends the session because of a read error.
+func (e *engine) lost(err error) {
+	switch {
+	case errors.Is(err, errDrain):
+		e.hangUp(Shutdown, 4, 3, 2, "Service shutting down")
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		e.hangUp(TimedOut, 4, 4, 2, "Error: timeout exceeded")
+	default:
+		e.end(Lost, err)
+	}
+}
+
+// execute runs one command line and sends its reply.
+func (e *engine) execute(line []byte) {
+	verb, args := wire.Split(line)
+	i := e.srv.table.lookup(verb, e.cfg.Mode)
+	if i == unknown || !e.srv.table[i].joins {
+		e.settle()
+		if e.over {
+			return
+		}
+	}
+	e.begin(i)
+	reply := e.check(i, line, verb)
+	if reply.IsZero() {
+		reply = e.srv.table[i].handler(e, args)
+	} else {
+		e.settle() // replies stay in order
+	}
+	e.finish(reply)
+	if then := e.then; then != nil {
+		e.then = nil
+		e.out.flush()
+		then()
+	}
+}
+
+// begin counts a command.
+func (e *engine) begin(i int) {
+	e.current = i
+	e.counts[i].total++
+	e.sum.Total++
+	e.sum.After = "UNKNOWN"
+	if i != unknown {
+		e.sum.After = e.srv.table[i].name
+	}
+}
+
+// finish accounts for a reply and sends it.
+func (e *engine) finish(r Reply) {
+	if r.Code == said || e.over && e.sum.End == Lost {
+		return
+	}
+	e.account(e.current, r)
+	e.say(r)
+}
+
+// account counts a command's outcome. Only what the client caused counts as
+// an error of its own, and that is every refusal (as in Postfix).
+func (e *engine) account(i int, r Reply) {
+	if r.Code < 400 {
+		e.counts[i].ok++
+		e.sum.OK++
+		return
+	}
+	e.errors++
+}
+
+// say sends a reply, slowly to clients that make many errors. After 421 and
+// 521 the session is over.
+func (e *engine) say(r Reply) {
+	if soft := e.pub.Policy.Limits.SoftErrors; soft > 0 && e.errors >= soft {
+		e.pause(e.cfg.Timeouts.ErrorDelay)
+	}
+	e.out.reply(r)
+	if r.Code == 421 || r.Code == 521 {
+		e.end(Refused, nil)
+	}
+}
+
+func (e *engine) pause(d time.Duration) {
+	if d <= 0 {
+		return
+	}
+	e.out.flush()
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-e.ctx.Done():
+	}
+}
+
+// hangUp says 421 and ends the session.
+func (e *engine) hangUp(why End, class, subject, detail int, text string) {
+	e.out.reply(MakeReply(421, class, subject, detail, e.cfg.Hostname+" "+text))
+	e.end(why, nil)
+}
+
+// end makes this command the last one.
+func (e *engine) end(why End, err error) {
+	if e.over {
+		return
+	}
+	e.over = true
+	e.sum.End, e.sum.Err = why, err
+}
+
+// tooManyErrors reports whether the client has made enough of them.
+func (e *engine) tooManyErrors() bool {
+	hard := e.pub.Policy.Limits.HardErrors
+	return hard > 0 && e.errors >= hard
+}
+
+// check refuses a command before its handler sees it.
+func (e *engine) check(i int, line, verb []byte) Reply {
+	if i == unknown {
+		return e.checkUnknown(line, verb)
+	}
+	c := &e.srv.table[i]
+	switch {
+	case len(line) > e.pub.Policy.Limits.Line && c.name != "AUTH":
+		return e.refused(c.name, e.cfg.Replies.LineTooLong, nil)
+	case !e.clean(line, c.name):
+		return e.refused(c.name, e.cfg.Replies.BadLine, line)
+	case e.pub.Policy.RequireTLS && e.pub.TLS == nil && !c.clear:
+		return e.refused(c.name, MakeReply(530, 5, 7, 0, "Must issue a STARTTLS command first"), line)
+	case e.outOfSync(c):
+		e.hooks.Event(Event{Kind: EventPipelining, Verb: c.name, Input: printable(e.in.Peek())})
+		e.end(Refused, nil)
+		return MakeReply(554, 5, 5, 0, "Error: SMTP protocol synchronization")
+	}
+	if c.junk && e.tx == nil {
+		if e.junk++; e.junk > e.pub.Policy.Limits.Junk {
+			e.errors++
+		}
+	}
+	if c.states&e.state == 0 {
+		return e.refused(c.name, e.outOfState(c), line)
+	}
+	return Reply{}
+}
+
+func (e *engine) checkUnknown(line, verb []byte) Reply {
+	switch {
+	case foreign(verb):
+		e.hooks.Event(Event{Kind: EventForbidden, Input: printable(line)})
+		e.end(Refused, nil)
+		e.out.reply(MakeReply(221, 2, 7, 0, "Error: this is a mail server and speaks SMTP only"))
+		return Reply{Code: said}
+	case len(line) > e.pub.Policy.Limits.Line:
+		return e.refused("", e.cfg.Replies.LineTooLong, nil)
+	case !e.clean(line, ""):
+		return e.refused("", e.cfg.Replies.BadLine, line)
+	case e.state == stateRefused:
+		return e.refused("", e.outOfState(&command{}), line)
+	case len(verb) == 0:
+		return e.refused("", MakeReply(500, 5, 5, 2, "Error: bad syntax"), line)
+	}
+	return e.refused("", e.cfg.Replies.Unknown, line)
+}
+
+// outOfSync reports whether input waits behind a command that must end its
+// group, or behind any command of a client that may not pipeline at all. A
+// QUIT with something behind it harms nobody.
+func (e *engine) outOfSync(c *command) bool {
+	if !e.pub.Policy.StrictSync || e.in.Buffered() == 0 || c.name == "QUIT" {
+		return false
+	}
+	return c.last || !e.pub.ESMTP() && !e.pub.Early
+}
+
+// clean: commands hold no control characters, and 8-bit only where an
+// address may stand and SMTPUTF8 is offered (RFC 6531 section 3.3).
+func (e *engine) clean(line []byte, verb string) bool {
+	wide := false
+	for _, c := range line {
+		if c < 0x20 && c != '\t' || c == 0x7f {
+			return false
+		}
+		wide = wide || c >= 0x80
+	}
+	if !wide {
+		return true
+	}
+	if !e.pub.Policy.Words.SMTPUTF8 || verb != "MAIL" && verb != "RCPT" && verb != "VRFY" {
+		return false
+	}
+	return utf8.Valid(line)
+}
+
+// outOfState is the reply to a command in the wrong place.
+func (e *engine) outOfState(c *command) Reply {
+	r := &e.cfg.Replies
+	switch e.state {
+	case stateStart:
+		return r.NeedHelo
+	case stateRefused:
+		return MakeReply(503, 5, 5, 1, "Error: access denied, only QUIT is possible")
+	case stateChunk:
+		return MakeReply(503, 5, 5, 1, "Error: "+c.name+" after BDAT")
+	case stateReady:
+		return r.NeedMail
+	}
+	switch {
+	case c.name == "AUTH":
+		return MakeReply(503, 5, 5, 1, "Error: MAIL transaction in progress")
+	case c.name == "MAIL":
+		return r.NestedMail
+	case e.rcpts > 0:
+		return r.NoRcpts
+	}
+	return r.NeedRcpt
+}
+
+// refused reports a refusal by the engine and returns its reply.
+func (e *engine) refused(verb string, r Reply, line []byte) Reply {
+	e.hooks.Event(Event{Kind: EventRefused, Verb: verb, Reply: r, Input: printable(line)})
+	return r
+}

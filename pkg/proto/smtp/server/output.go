@@ -1,0 +1,49 @@
+package server
+
+import (
+	"net"
+	"time"
+
+	"github.com/postcote/postcote/pkg/proto/smtp/wire"
+)
+
+// flushAt is how much output may wait for the end of a pipelined group.
+const flushAt = 8 << 10
+
+// output collects replies. An error sticks; the session notices it at its
+// next flush.
+type output struct {
+	conn    net.Conn
+	now     func() time.Time
+	timeout time.Duration
+	armed   time.Time
+	buf     []byte
+	err     error
+}
+
+func (o *output) reply(r wire.Reply) {
+	o.buf = r.Append(o.buf)
+	if len(o.buf) >= flushAt {
+		o.flush()
+	}
+}
+
+func (o *output) flush() {
+	if len(o.buf) == 0 {
+		return
+	}
+	if o.err == nil {
+		if t := o.now().Add(o.timeout); t.Sub(o.armed) > o.timeout/16 {
+			o.armed = t
+			_ = o.conn.SetWriteDeadline(t) // fails only on a closed connection
+		}
+		_, o.err = o.conn.Write(o.buf)
+	}
+	if cap(o.buf) > 2*flushAt {
+		o.buf = nil
+	}
+	o.buf = o.buf[:0]
+}
+
+// secure continues on a TLS connection.
+func (o *output) secure(conn net.Conn) { o.conn, o.armed = conn, time.Time{} }
