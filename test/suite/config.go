@@ -116,6 +116,9 @@ func (s *Suite) writeConfigs() error {
 			return err
 		}
 		out := s.personal(s.move(strings.NewReplacer("mail.example.org", "mail."+Domain, "example.org", Domain).Replace(string(text))))
+		if !strings.Contains(out, "\ncontrol:") {
+			out += fmt.Sprintf("\ncontrol:\n  listen: \"unix:%s/control\"\n", s.Path("run", name))
+		}
 		if edit := s.Edit[name]; edit != nil {
 			out = edit(out)
 		}

@@ -10,7 +10,8 @@
 // ends at once; SIGHUP never ends a session and a bad new configuration
 // leaves the old one in force.
 //
-// Reading order: app.go (App, Main), common.go (shared configuration),
-// start.go (the order of start-up), runtime.go (what Run gets), signals.go,
-// check.go, status.go, commands.go.
+// Reading order: app.go (App, Main), commands.go (the command line), common.go
+// (shared configuration), start.go (the order of start-up), runtime.go (what
+// Run gets), supervise.go (signals, draining), reload.go, status.go, check.go
+// and access.go (paths under the sandbox), sandbox.go (no exec).
 package service

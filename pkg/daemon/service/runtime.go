@@ -1,12 +1,14 @@
 package service
 
 import (
+	"context"
 	"net"
 	"sync"
 	"time"
 
 	"github.com/postcote/postcote/pkg/platform/conf"
 	"github.com/postcote/postcote/pkg/platform/disk"
+	"github.com/postcote/postcote/pkg/platform/netx"
 	"github.com/postcote/postcote/pkg/platform/obs"
 	"github.com/postcote/postcote/pkg/proto/control"
 )
@@ -23,24 +25,34 @@ type Runtime struct {
 	Now        func() time.Time
 	FS         disk.FS // the way to files; the real disk unless a crash is being tested
 
+	inherited  *netx.Inherited
+	control    control.Server
+	started    time.Time
+	ready      func()
+	reloads    chan reloadRequest // to the supervisor, from the verb RELOAD
+	background sync.WaitGroup     // control and metrics listeners
+	onTerminal bool               // the log goes to standard error
+
 	mu      sync.Mutex
+	isReady bool
 	drain   time.Duration
-	ready   func()
-	control control.Server
 	status  map[string]func() any
 	reload  []func(cfg any) error
 }
 
 // Listen takes the inherited descriptor or binds the address of spec.
+// Connections are *net.TCPConn or *net.UnixConn.
 func (rt *Runtime) Listen(spec conf.Listen) (net.Listener, error) {
-	if path := spec.Unix(); path != "" {
-		return net.Listen("unix", path)
-	}
-	return net.Listen("tcp", spec.TCP())
+	return netx.Open(spec, rt.inherited)
+}
+
+// ListenPacket is Listen for Unix sockets of type SOCK_SEQPACKET.
+func (rt *Runtime) ListenPacket(spec conf.Listen) (net.Listener, error) {
+	return netx.OpenPacket(spec, rt.inherited)
 }
 
 // Drain is how long Run may go on after its context is done; 30 s in a
-// Runtime made by hand.
+// Runtime made by hand. A reload may change it.
 func (rt *Runtime) Drain() time.Duration {
 	rt.mu.Lock()
 	defer rt.mu.Unlock()
@@ -50,19 +62,40 @@ func (rt *Runtime) Drain() time.Duration {
 	return rt.drain
 }
 
+func (rt *Runtime) setDrain(d time.Duration) {
+	rt.mu.Lock()
+	defer rt.mu.Unlock()
+	rt.drain = d
+}
+
 // Ready tells the service manager that the daemon serves. Call it once, when
 // all listeners are open.
 func (rt *Runtime) Ready() {
 	rt.mu.Lock()
-	ready := rt.ready
+	again := rt.isReady
+	rt.isReady = true
 	rt.mu.Unlock()
-	if ready != nil {
-		ready()
+	if !again && rt.ready != nil {
+		rt.ready()
 	}
+}
+
+// IsReady reports whether Ready was called.
+func (rt *Runtime) IsReady() bool {
+	rt.mu.Lock()
+	defer rt.mu.Unlock()
+	return rt.isReady
 }
 
 // Control adds a verb to the control socket.
 func (rt *Runtime) Control(verb control.Verb) { rt.control.Add(verb) }
+
+// ServeControl answers control connections on l until ctx is done. The
+// configured socket needs no call; this is for tests and further sockets with
+// the same verbs.
+func (rt *Runtime) ServeControl(ctx context.Context, l net.Listener) error {
+	return rt.control.Serve(ctx, l)
+}
 
 // Health adds a check to /healthz.
 func (rt *Runtime) Health(name string, check func() error) { rt.Metrics.Health(name, check) }

@@ -3,7 +3,6 @@ package service
 import (
 	"fmt"
 	"runtime"
-	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -19,8 +18,12 @@ func forbidExec() error {
 	if arch == 0 {
 		return nil // an architecture without a table keeps the unit's sandbox
 	}
-	if _, _, errno := syscall.AllThreadsSyscall(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0); errno != 0 {
-		return fmt.Errorf("no_new_privs: %w", errno)
+	// The filter may be set by a thread that can gain no privileges; with TSYNC
+	// the kernel gives both to all others, see seccomp(2).
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return fmt.Errorf("no_new_privs: %w", err)
 	}
 	prog := filterProgram(arch, denied)
 	fprog := unix.SockFprog{Len: uint16(len(prog)), Filter: &prog[0]}
