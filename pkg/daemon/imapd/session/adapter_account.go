@@ -24,7 +24,9 @@ func (a imapAccount) Folders(ctx context.Context) ([]server.Folder, error) {
 	}
 	out := make([]server.Folder, len(list))
 	for i, f := range list {
-		out[i] = server.Folder{Name: f.Name, NonExistent: !f.Exists, Subscribed: f.Subscribed}
+		out[i] = server.Folder{
+			Name: f.Name, NonExistent: f.NonExistent, NoSelect: !f.Exists && !f.NonExistent, Subscribed: f.Subscribed,
+		}
 		if f.SpecialUse != "" {
 			out[i].SpecialUse = []imap.MailboxAttr{imap.MailboxAttr(f.SpecialUse)}
 		}
@@ -32,20 +34,11 @@ func (a imapAccount) Folders(ctx context.Context) ([]server.Folder, error) {
 	return out, nil
 }
 
-// Create makes a folder. Special uses come from the configuration, so a
-// client cannot give one (CREATE-SPECIAL-USE is not announced).
-func (a imapAccount) Create(ctx context.Context, name string, use []imap.MailboxAttr) error {
-	if len(use) > 0 {
-		return fail.New(fail.Denied, "mailbox %q: special uses cannot be set by clients", name)
-	}
-	return a.Account.Create(ctx, name)
-}
-
 func (a imapAccount) Status(ctx context.Context, name string) (server.Status, error) {
 	st, err := a.Account.Status(ctx, name, false)
 	return server.Status{
 		Messages: uint32(st.Messages), Recent: uint32(st.Recent), Unseen: uint32(st.Unseen),
-		UIDNext: imap.UID(st.UIDNext), UIDValidity: st.UIDValidity, HighestModSeq: st.HighestModSeq,
+		UIDNext: st.UIDNext, UIDValidity: st.UIDValidity, HighestModSeq: st.HighestModSeq,
 	}, err
 }
 
@@ -80,7 +73,7 @@ func (a imapAccount) Append(ctx context.Context, name string, msg server.Message
 	if len(uids) != 1 {
 		return server.Appended{}, errors.New("append gave no UID")
 	}
-	return server.Appended{UIDValidity: validity, UID: imap.UID(uids[0])}, nil
+	return server.Appended{UIDValidity: validity, UID: uids[0]}, nil
 }
 
 type counter struct {

@@ -23,12 +23,12 @@ type imapContent struct {
 
 var _ server.Content = (*imapContent)(nil)
 
-func (c *imapContent) Envelope(ctx context.Context) ([]byte, error) {
-	return c.m.AppendEnvelope(ctx, nil, c.uid)
+func (c *imapContent) AppendEnvelope(ctx context.Context, dst []byte) ([]byte, error) {
+	return c.m.AppendEnvelope(ctx, dst, c.uid)
 }
 
-func (c *imapContent) Structure(ctx context.Context, extended bool) ([]byte, error) {
-	return c.m.AppendBodyStructure(ctx, nil, c.uid, extended)
+func (c *imapContent) AppendStructure(ctx context.Context, dst []byte, extended bool) ([]byte, error) {
+	return c.m.AppendBodyStructure(ctx, dst, c.uid, extended)
 }
 
 // resolve is what the index knows, completed from the file.
@@ -110,7 +110,12 @@ func (c *imapContent) Section(ctx context.Context, s message.Section) (server.Bo
 	if err := c.parse(ctx); err != nil {
 		return nil, err
 	}
-	return message.OpenSection(c.file, c.root, s, message.DefaultLimits())
+	b, err := message.OpenSection(c.file, c.root, s, message.DefaultLimits())
+	if fail.Is(err, fail.NotFound) {
+		// The engine takes NotFound for a message that is gone.
+		return nil, fail.Wrap(fail.Invalid, err, "message %d", c.uid)
+	}
+	return b, err
 }
 
 func (c *imapContent) whole(ctx context.Context) (server.Body, error) {

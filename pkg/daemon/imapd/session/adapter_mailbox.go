@@ -16,12 +16,9 @@ var _ server.Mailbox = (*imapMailbox)(nil)
 
 func (b *imapMailbox) Snapshot() server.Snapshot { return imapSnapshot{b.m.Snapshot()} }
 
-func (b *imapMailbox) Sync(ctx context.Context) (server.Snapshot, error) {
-	if err := b.m.Sync(ctx); err != nil {
-		return nil, err
-	}
-	return b.Snapshot(), nil
-}
+func (b *imapMailbox) Sync(ctx context.Context) error { return b.m.Sync(ctx) }
+
+func (b *imapMailbox) Err() error { return b.m.Err() }
 
 // Watch runs one goroutine that lives until stop.
 func (b *imapMailbox) Watch(wake func()) (stop func()) {
@@ -45,26 +42,9 @@ func (b *imapMailbox) Watch(wake func()) (stop func()) {
 	}
 }
 
-// Recent claims the \Recent messages for this session; with next 0 it only
-// tells which they are.
-func (b *imapMailbox) Recent(next imap.UID) imap.UID {
-	s := b.m.Snapshot()
-	if next != 0 {
-		first, err := b.m.ClaimRecent(context.Background())
-		if err != nil {
-			return imap.UID(s.UIDNext()) // \Recent is a courtesy: without it nothing is lost
-		}
-		return imap.UID(first)
-	}
-	if n := s.Recent(); n > 0 && n <= s.Len() {
-		return imap.UID(s.UID(s.Len() - n))
-	}
-	return imap.UID(s.UIDNext())
-}
+func (b *imapMailbox) ClaimRecent(ctx context.Context) (uint32, error) { return b.m.ClaimRecent(ctx) }
 
-func (b *imapMailbox) Open(_ context.Context, uid imap.UID) (server.Content, error) {
-	return &imapContent{m: b.m, uid: uint32(uid)}, nil
-}
+func (b *imapMailbox) Open(uid uint32) server.Content { return &imapContent{m: b.m, uid: uid} }
 
 func (b *imapMailbox) Store(ctx context.Context, uids imap.UIDSet, op imap.StoreFlagsOp, flags []imap.Flag) error {
 	c := mailbox.Change{UnchangedSince: mailbox.NoCondition}
@@ -90,7 +70,7 @@ func (b *imapMailbox) Copy(ctx context.Context, uids imap.UIDSet, dest string, m
 	if err != nil {
 		return server.Copied{}, err
 	}
-	return server.Copied{UIDValidity: got.UIDValidity, SourceUIDs: uidSet(got.Source), DestUIDs: uidSet(got.Dest)}, nil
+	return server.Copied{UIDValidity: got.UIDValidity, Source: got.Source, Dest: got.Dest}, nil
 }
 
 func (b *imapMailbox) Expunge(ctx context.Context, uids imap.UIDSet) error {
@@ -111,8 +91,8 @@ type imapSnapshot struct{ s *mailbox.Snapshot }
 
 func (v imapSnapshot) Info() server.Info {
 	return server.Info{
-		UIDValidity: v.s.UIDValidity(), UIDNext: imap.UID(v.s.UIDNext()), HighestModSeq: v.s.HighestModSeq(),
-		Keywords: v.s.Keywords(), NewKeywords: true,
+		UIDValidity: v.s.UIDValidity(), UIDNext: v.s.UIDNext(), HighestModSeq: v.s.HighestModSeq(),
+		Recent: v.s.Recent(), Keywords: v.s.Keywords(), NewKeywords: true,
 	}
 }
 
@@ -120,28 +100,27 @@ func (v imapSnapshot) Len() int { return v.s.Len() }
 
 func (v imapSnapshot) At(i int) server.Row {
 	m := v.s.At(i)
-	r := server.Row{UID: imap.UID(m.UID), System: system(m.Flags), Keywords: v.s.KeywordNames(m), Size: m.VSize, ModSeq: m.ModSeq}
-	if !m.Date.IsZero() {
-		r.Date = m.Date.Unix()
+	return server.Row{
+		UID: m.UID, System: system(m.Flags), Keywords: v.s.KeywordNames(m), Size: m.VSize, Date: m.Date, ModSeq: m.ModSeq,
 	}
-	return r
 }
 
-func (v imapSnapshot) Find(uid imap.UID) int {
-	i, _ := v.s.Find(uint32(uid))
+func (v imapSnapshot) Find(uid uint32) int {
+	i, _ := v.s.Find(uid)
 	return i
 }
 
-func (v imapSnapshot) Changes(old server.Snapshot, gone, changed func(i int)) {
+func (v imapSnapshot) FirstUnseen() int { return v.s.FirstWithout(mailbox.Seen) }
+
+func (v imapSnapshot) Changes(old server.Snapshot) server.Delta {
 	o, ok := old.(imapSnapshot)
 	if !ok || o.s == v.s {
-		return
+		return server.Delta{}
 	}
 	d := mailbox.Diff(o.s, v.s)
+	out := server.Delta{Changed: d.Changed}
 	for _, g := range d.Expunged {
-		gone(g.Index)
+		out.Gone = append(out.Gone, g.Index)
 	}
-	for _, i := range d.Changed {
-		changed(i)
-	}
+	return out
 }

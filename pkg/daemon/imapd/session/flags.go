@@ -1,7 +1,6 @@
 package session
 
 import (
-	"slices"
 	"strings"
 
 	imap "github.com/emersion/go-imap/v2"
@@ -86,17 +85,4 @@ func set(uids imap.UIDSet) mailbox.Set {
 		s = append(s, mailbox.Range{First: first, Last: last})
 	}
 	return s.Normalize()
-}
-
-// uidSet keeps the order of the list, which COPYUID needs; neighbours join.
-func uidSet(list []uint32) imap.UIDSet {
-	var s imap.UIDSet
-	for _, u := range list {
-		if n := len(s); n > 0 && s[n-1].Stop+1 == imap.UID(u) {
-			s[n-1].Stop++
-			continue
-		}
-		s = append(s, imap.UIDRange{Start: imap.UID(u), Stop: imap.UID(u)})
-	}
-	return slices.Clip(s)
 }
