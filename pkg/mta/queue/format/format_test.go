@@ -182,7 +182,7 @@ func TestScanFrames(t *testing.T) {
 		{"bad payload kept apart", frames(3, []uint32{0, 0}, "bad", "good"), []string{"good"}, []bool{true}},
 	} {
 		var got []string
-		s, err := ScanFrames(bytes.NewReader(c.data), int64(len(c.data)), 3, func(_ int64, f Frame) error {
+		s, err := ScanFrames(bytes.NewReader(c.data), int64(len(c.data)), 3, 0, func(_ int64, f Frame) error {
 			if string(f.Payload) == "bad" {
 				return short("test")
 			}
@@ -271,7 +271,7 @@ func FuzzScanSegment(f *testing.F) {
 func FuzzScanFrames(f *testing.F) {
 	f.Add(frames(1, []uint32{0, 0}, "one", "two"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		s, err := ScanFrames(bytes.NewReader(b), int64(len(b)), 1, func(int64, Frame) error { return nil })
+		s, err := ScanFrames(bytes.NewReader(b), int64(len(b)), 1, 0, func(int64, Frame) error { return nil })
 		if err != nil || s.End > max(int64(len(b)), HeaderSize) {
 			t.Fatalf("%+v, %v", s, err)
 		}

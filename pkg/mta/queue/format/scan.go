@@ -21,6 +21,7 @@ type Gap struct {
 // Scan is what walking a file gave.
 type Scan struct {
 	End     int64 // after the last sound record
+	Durable int64 // the highest durable mark of a record
 	Records int
 	Gaps    []Gap
 }
@@ -53,6 +54,7 @@ func (k *walk) gap(from, to int64, err error) {
 // finish decides which gaps are damage. known is a mark below which the file
 // is known to be durable from elsewhere, 0 when there is none.
 func (k *walk) finish(known int64) Scan {
+	k.scan.Durable = k.high
 	k.high = max(k.high, known)
 	switch {
 	case k.w.err != nil:
@@ -148,10 +150,11 @@ func (k *walk) bodySound(pos int64, rec Record) bool {
 	return sum == rec.BodySum
 }
 
-// ScanFrames walks a state log or checkpoint after its header. The frame
+// ScanFrames walks a state log or checkpoint after its header. known is a
+// mark below which all is known to be durable (the size, for a checkpoint). The frame
 // handed to visit is valid during the call only. An error of visit of kind
 // fail.Corrupt makes the frame count as damaged; any other ends the scan.
-func ScanFrames(r io.ReaderAt, size int64, generation uint32, visit func(off int64, f Frame) error) (Scan, error) {
+func ScanFrames(r io.ReaderAt, size int64, generation uint32, known int64, visit func(off int64, f Frame) error) (Scan, error) {
 	k := walk{w: window{r: r}, pos: HeaderSize, end: size}
 	k.scan.End = HeaderSize
 	var next uint64
@@ -182,7 +185,7 @@ func ScanFrames(r io.ReaderAt, size int64, generation uint32, visit func(off int
 		k.scan.End = k.pos
 		k.scan.Records++
 	}
-	return k.finish(0), nil
+	return k.finish(known), nil
 }
 
 func (k *walk) frame(pos int64, generation uint32) (Frame, bool) {

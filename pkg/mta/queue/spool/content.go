@@ -316,7 +316,7 @@ func (s *Spool) damaged(e *Entry, what string) error {
 	s.mu.Unlock()
 	err := corrupt(&Damage{File: file, Offset: off, Length: length, What: "message " + e.ID.String() + ": " + what})
 	if s.SetFlags(e, Damaged|Held, 0) {
-		_ = s.Flush()
+		s.Flush()
 		s.cfg.warn(err)
 	}
 	return err

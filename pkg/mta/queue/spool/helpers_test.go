@@ -14,6 +14,8 @@ import (
 	"github.com/postcote/postcote/pkg/platform/disk"
 )
 
+func bg() context.Context { return context.Background() }
+
 const testDir = "/q"
 
 func testConfig(fsys disk.FS) Config {

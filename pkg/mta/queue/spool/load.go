@@ -187,7 +187,11 @@ func (m *image) walkFrames(name string, kind format.Kind, gen uint64, visit func
 			m.hurt(&Damage{File: name, Length: format.HeaderSize, What: "file header is damaged"})
 		}
 	}
-	scan, err := format.ScanFrames(f, size, uint32(gen), func(_ int64, f format.Frame) error { return visit(f) })
+	known := int64(0)
+	if kind == format.Checkpoint {
+		known = size // it was complete before it got its name
+	}
+	scan, err := format.ScanFrames(f, size, uint32(gen), known, func(_ int64, f format.Frame) error { return visit(f) })
 	if err != nil {
 		return fail.Wrap(fail.KindOf(err), err, "%s", name)
 	}

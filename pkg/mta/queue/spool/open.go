@@ -124,6 +124,21 @@ func (s *Spool) adopt(m *image) error {
 	for _, d := range m.damage {
 		s.putAside(d)
 	}
+	s.take(m)
+	s.log.cfg = &s.cfg
+	err := s.checkpoint()
+	if err != nil && m.hadCkpt && !fail.Is(err, fail.Invalid) {
+		// The old files say all of it. A full disk must not keep mail from
+		// leaving; the checkpoint is made when there is room.
+		s.log.breakOff(err)
+		s.cfg.warn(err)
+		err = nil
+	}
+	return err
+}
+
+// take makes the index of an image.
+func (s *Spool) take(m *image) {
 	s.segments = m.files
 	s.lastSegment, s.lastEpoch = m.base.LastSegment, m.base.LastEpoch
 	s.ids.atLeast(m.lastID)
@@ -136,16 +151,6 @@ func (s *Spool) adopt(m *image) error {
 		s.put(e)
 	}
 	s.buffers.init(s.cfg.Budget, s.cfg.Large)
-	s.log.cfg = &s.cfg
-	err := s.checkpoint()
-	if err != nil && m.hadCkpt && !fail.Is(err, fail.Invalid) {
-		// The old files say all of it. A full disk must not keep mail from
-		// leaving; the checkpoint is made when there is room.
-		s.log.breakOff(err)
-		s.cfg.warn(err)
-		err = nil
-	}
-	return err
 }
 
 func (s *Spool) syncFile(name string) error {

@@ -124,12 +124,12 @@ func (m *image) readSegment(num uint64, size int64) error {
 	if n < len(head) && !errors.Is(err, io.EOF) {
 		m.hurt(&Damage{File: name, What: err.Error()})
 	}
-	epoch, err := m.epochOf(num, head[:n])
+	epoch, headed, err := m.epochOf(num, head[:n])
 	if err != nil {
 		return err
 	}
 	g := m.segment(num, epoch)
-	g.absent, g.size = false, size
+	g.absent, g.size, g.headless = false, size, !headed
 	m.files[num] = g
 	m.base.LastEpoch = max(m.base.LastEpoch, epoch)
 
@@ -161,29 +161,23 @@ func (m *image) readSegment(num uint64, size int64) error {
 
 // epochOf reads the header, and if that is torn or damaged looks at the first
 // record.
-func (m *image) epochOf(num uint64, head []byte) (uint64, error) {
+func (m *image) epochOf(num uint64, head []byte) (epoch uint64, headed bool, err error) {
 	h, err := format.ParseHeader(format.Segment, head)
 	if err == nil && h.Number == num {
-		return h.Epoch, nil
+		return h.Epoch, true, nil
 	}
-	name := m.cfg.segmentFile(num)
 	if fail.Is(err, fail.Invalid) {
-		return 0, fail.Wrap(fail.Invalid, err, "%s", name)
+		return 0, false, fail.Wrap(fail.Invalid, err, "%s", m.cfg.segmentFile(num))
 	}
-	var epoch uint64
 	if len(head) > format.SegmentStart {
 		if rec, ok := format.ParseRecord(head[format.SegmentStart:]); ok {
 			epoch = rec.Epoch
 		}
 	}
-	known := m.table[num]
-	if known != nil && epoch <= known.epoch {
-		epoch = known.epoch
+	if known := m.table[num]; known != nil {
+		epoch = max(epoch, known.epoch)
 	}
-	if epoch != 0 && (known == nil || known.epoch != epoch || !known.sealed) {
-		m.hurt(&Damage{File: name, Length: format.HeaderSize, What: "file header is damaged"})
-	}
-	return epoch, nil
+	return epoch, false, nil
 }
 
 // scanSegment reads the records of a segment that nobody has sealed, or all
@@ -203,6 +197,10 @@ func (m *image) scanSegment(g *segment, f io.ReaderAt, size, doubtful int64) err
 	})
 	if err != nil {
 		return err
+	}
+	if g.headless && scan.Durable > format.SegmentStart {
+		// Header and first group are synced together.
+		m.hurt(&Damage{File: name, Length: format.HeaderSize, What: "file header is damaged"})
 	}
 	for _, gap := range scan.Damaged() {
 		m.hurt(&Damage{File: name, Offset: gap.From, Length: gap.To - gap.From, What: gapText(gap)})

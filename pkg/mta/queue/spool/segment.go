@@ -34,6 +34,8 @@ type segment struct {
 	absent bool  // there is no such file (damage)
 	moving bool  // compaction has taken it in hand
 	stuck  bool  // and could not empty it
+
+	headless bool // its header could not be read at the start
 }
 
 func (g *segment) gain(n int64) { g.live += n; g.messages++ }

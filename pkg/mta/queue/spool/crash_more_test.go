@@ -1,0 +1,135 @@
+package spool
+
+import (
+	"testing"
+
+	"github.com/postcote/postcote/pkg/mta/queue/item"
+	"github.com/postcote/postcote/pkg/platform/disk"
+)
+
+// A checkpoint takes its time, and changes go on meanwhile. What is synced
+// then is durable together with all that was changed before it, although two
+// logs are involved.
+func TestSyncDuringCheckpoint(t *testing.T) {
+	for _, point := range []string{"queue.log.created", "queue.checkpoint.written", "queue.checkpoint.renamed", "queue.checkpoint.done"} {
+		fsys := disk.NewForgetful()
+		w := openWorld(t, fsys, crashConfig())
+		for i := range 5 {
+			if err := w.add(500, 1+i%2); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := w.deliver(1); err != nil { // in the old log, not synced
+			t.Fatal(err)
+		}
+		var after *disk.Forgetful
+		fsys.OnPoint(func(name string) {
+			if name != point || after != nil {
+				return
+			}
+			fsys.OnPoint(nil)
+			_ = w.remove(0)
+			_ = w.deliver(2)
+			if err := w.hold(3); err != nil {
+				t.Errorf("%s: %v", point, err)
+			}
+			after = fsys.Crash()
+		})
+		_ = w.s.checkpoint()
+		if after == nil {
+			t.Fatalf("%s was not passed", point)
+		}
+		mustClose(t, w.check(failer{t, point + ": "}, after, crashConfig()))
+	}
+}
+
+// abandon ends a spool as kill -9 does: the page cache stays.
+func abandon(s *Spool) { _ = s.lock.Close() }
+
+// A process that is killed leaves records that only the page cache has. Once
+// the next process has taken them up, a power failure must not lose them: a
+// delivery may have been logged, a notification sent.
+func TestKilledThenPowerFails(t *testing.T) {
+	fsys := disk.NewForgetful()
+	s, _ := mustOpen(t, crashConfigOn(fsys))
+	fsys.OnPoint(func(name string) {
+		if name == "queue.envelope.before_sync" {
+			panic("killed")
+		}
+	})
+	func() {
+		defer func() { _ = recover() }()
+		_, _ = add(s, 1, 1000, 1)
+	}()
+	fsys.OnPoint(nil)
+	abandon(s)
+
+	s, r := mustOpen(t, crashConfigOn(fsys))
+	if r.Messages != 1 {
+		t.Fatalf("the record that was written but not synced is not found: %+v", r)
+	}
+	after := fsys.Crash()
+	s, r = mustOpen(t, crashConfigOn(after))
+	defer mustClose(t, s)
+	if r.Messages != 1 || len(r.Damage) != 0 {
+		t.Fatalf("after the power failure: %+v", r)
+	}
+	wantText(t, s, s.Entries()[0], 1, 1000)
+}
+
+func crashConfigOn(fsys disk.FS) Config {
+	cfg := crashConfig()
+	cfg.FS = fsys
+	return cfg
+}
+
+// A deleted segment whose name comes back must not be read as a new one.
+func TestDeletedSegmentThatComesBack(t *testing.T) {
+	for seed := range uint64(60) {
+		fsys := disk.NewForgetful()
+		cfg := crashConfig()
+		cfg.FreeKept = 0
+		w := openWorld(t, fsys, cfg)
+		for range 30 {
+			if err := w.add(3000, 1); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for range 30 {
+			if err := w.remove(0); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := w.tidy(); err != nil {
+			t.Fatal(err)
+		}
+		if fsys.Points()["queue.segment.removed"] == 0 {
+			t.Fatal("nothing was deleted")
+		}
+		if err := w.sync(); err != nil {
+			t.Fatal(err)
+		}
+		mustClose(t, w.check(t, fsys.CrashRandom(seed), cfg))
+	}
+}
+
+// Ids are not given twice, whatever the clock says and whatever was lost.
+func TestIDsAfterCrash(t *testing.T) {
+	fsys := disk.NewForgetful()
+	seen := map[item.ID]bool{}
+	for range 5 {
+		s, _ := mustOpen(t, crashConfigOn(fsys)) // its clock begins at the same moment each time
+		for i := range 10 {
+			e := mustAdd(t, s, i, 100, 1)
+			if seen[e.ID] {
+				t.Fatalf("id %s was given twice", e.ID)
+			}
+			seen[e.ID] = true
+			s.Remove(e)
+		}
+		if err := s.Tidy(); err != nil {
+			t.Fatal(err)
+		}
+		fsys = fsys.Crash()
+	}
+}
