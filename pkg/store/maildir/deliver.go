@@ -1,47 +1,21 @@
 package maildir
 
 import (
+	"bufio"
 	"context"
+	"errors"
 	"io"
 	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
 	"time"
 
 	"github.com/postcote/postcote/pkg/platform/disk"
 	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/platform/message"
 )
-
-// Options of a Tree. The zero value is what the daemons use.
-type Options struct {
-	Separator byte             // between the parts of a folder name; 0 means '.'
-	Namer     *Namer           // nil means one of its own; processes share one
-	Now       func() time.Time // nil means time.Now
-	DirPerm   fs.FileMode      // 0 means 2770
-	FilePerm  fs.FileMode      // 0 means 0660
-}
-
-// Tree is one account's Maildir++ folder tree. It has no state and needs no
-// closing; making one is cheap.
-type Tree struct {
-	fs   disk.FS
-	root string
-	opts Options
-}
-
-// NewTree returns the tree at root, which need not exist yet.
-func NewTree(fsys disk.FS, root string, opts Options) *Tree {
-	return &Tree{fs: fsys, root: root, opts: opts}
-}
-
-// Ensure makes the folder, and the root with INBOX, where they are missing.
-// Invalid: the name is not allowed.
-func (t *Tree) Ensure(ctx context.Context, folder string) error {
-	return fail.New(fail.Unavailable, "maildir: not usable yet")
-}
-
-// Exists reports whether the folder is there to be delivered into.
-func (t *Tree) Exists(ctx context.Context, folder string) (bool, error) {
-	return false, fail.New(fail.Unavailable, "maildir: not usable yet")
-}
 
 // Meta is what is delivered besides the bytes.
 type Meta struct {
@@ -52,7 +26,7 @@ type Meta struct {
 
 // Delivered tells where a message is.
 type Delivered struct {
-	Folder string // as given to Deliver
+	Folder string // canonical name
 	Dir    string // "new" or "cur"
 	File   string // file name within Dir, flags included
 	Base   string // the name's permanent part
@@ -64,36 +38,263 @@ type Delivered struct {
 // Delivery is a message on its way into a folder: a file in tmp/. It is an
 // io.Writer of wire bytes: CRLF is stored as LF. Exactly one of Commit and
 // Abort ends it; Abort after Commit does nothing.
-type Delivery struct{}
+type Delivery struct {
+	folder *Folder
+	base   string // without sizes
+	tmp    string // path; "" when over
+	file   disk.File
+	buf    *bufio.Writer
+	lf     *message.LFWriter
+	err    error
+	dest   string // path, once it is published
+	done   Delivered
+}
 
 // Begin opens a delivery. NotFound: no such folder; Full: no space.
-func (t *Tree) Begin(ctx context.Context, folder string) (*Delivery, error) {
-	return nil, fail.New(fail.Unavailable, "maildir: not usable yet")
+func (t *Tree) Begin(_ context.Context, folder string) (*Delivery, error) {
+	f, err := t.Folder(folder)
+	if err != nil {
+		return nil, err
+	}
+	return f.begin()
+}
+
+func (f *Folder) begin() (*Delivery, error) {
+	t := f.tree
+	if f.name != Inbox {
+		if link, err := isLink(t.fs, f.dir); err != nil {
+			return nil, err
+		} else if link {
+			return nil, fail.New(fail.Denied, "%s is a symbolic link", f.dir)
+		}
+	}
+	d := &Delivery{folder: f, base: t.opts.Namer.Next()}
+	d.tmp = f.path("tmp", d.base)
+	file, err := t.fs.OpenFile(d.tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL|syscall.O_NOFOLLOW, t.opts.FilePerm)
+	if err != nil {
+		return nil, ioError(err, "delivering to folder %s", f.name)
+	}
+	d.file = file
+	d.buf = bufio.NewWriterSize(file, 32<<10)
+	d.lf = message.NewLFWriter(d.buf)
+	return d, nil
 }
 
 // Write stores p. Full: the disk is full; the delivery can only be aborted.
-func (d *Delivery) Write(p []byte) (int, error) { return len(p), nil }
+func (d *Delivery) Write(p []byte) (int, error) {
+	if d.err != nil {
+		return 0, d.err
+	}
+	n, err := d.lf.Write(p)
+	if err != nil {
+		d.err = ioError(err, "writing %s", d.tmp)
+	}
+	return n, d.err
+}
 
 // Commit makes the message durable and publishes it: new/ without flags, cur/
 // with flags. When it returns an error nothing was published.
+//
+// Crash points: maildir.deliver.before_sync (a file in tmp/ stays),
+// .before_rename (the same), .before_syncdir (the message may be there or
+// not; nobody was told), .after_syncdir.
 func (d *Delivery) Commit(ctx context.Context, m Meta) (Delivered, error) {
-	return Delivered{}, fail.New(fail.Unavailable, "maildir: not usable yet")
+	if err := d.Finish(m.Date); err != nil {
+		d.Abort()
+		return Delivered{}, err
+	}
+	if err := d.publish(ctx, m); err != nil {
+		d.Abort()
+		return Delivered{}, err
+	}
+	if err := d.folder.tree.fs.SyncDir(d.folder.path(d.done.Dir)); err != nil {
+		d.Abort()
+		return Delivered{}, ioError(err, "delivering to folder %s", d.folder.name)
+	}
+	disk.Point(d.folder.tree.fs, "maildir.deliver.after_syncdir")
+	d.tmp, d.dest = "", ""
+	return d.done, nil
+}
+
+// Finish makes the bytes durable and the sizes known; the message is still in
+// tmp/. Commit does it by itself.
+func (d *Delivery) Finish(date time.Time) error {
+	if d.file == nil || d.err != nil {
+		return d.err
+	}
+	err := d.lf.Flush()
+	if err == nil {
+		err = d.buf.Flush()
+	}
+	t := d.folder.tree
+	if date.IsZero() {
+		date = t.opts.Now()
+	}
+	date = date.Truncate(time.Second)
+	if err == nil {
+		// Before the sync, which makes it durable with the size, and before
+		// the message has a name: imapd is another user and could not do it.
+		err = disk.Chtimes(t.fs, d.tmp, date)
+	}
+	if err == nil {
+		disk.Point(t.fs, "maildir.deliver.before_sync")
+		err = d.file.Sync()
+	}
+	if cerr := d.file.Close(); err == nil {
+		err = cerr
+	}
+	d.file, d.buf = nil, nil
+	if err != nil {
+		d.err = ioError(err, "writing %s", d.tmp)
+		return d.err
+	}
+	size, vsize := d.lf.Size(), d.lf.VSize()
+	d.done = Delivered{Folder: d.folder.name, Base: WithSizes(d.base, size, vsize), Size: size, VSize: vsize, Date: date}
+	return nil
+}
+
+// publish gives the finished file its name.
+func (d *Delivery) publish(ctx context.Context, m Meta) error {
+	name, err := d.folder.nameFor(ctx, &d.done, m)
+	if err != nil {
+		return err
+	}
+	fsys := d.folder.tree.fs
+	disk.Point(fsys, "maildir.deliver.before_rename")
+	if err := fsys.Rename(d.tmp, name); err != nil {
+		return ioError(err, "delivering to folder %s", d.folder.name)
+	}
+	d.dest = name
+	disk.Point(fsys, "maildir.deliver.before_syncdir")
+	return nil
+}
+
+// nameFor decides between new/ and cur/ and returns the path.
+func (f *Folder) nameFor(ctx context.Context, d *Delivered, m Meta) (string, error) {
+	info := Info{Flags: m.Flags}
+	if len(m.Keywords) > 0 {
+		letters, err := f.allot(ctx, m.Keywords)
+		if err != nil {
+			return "", err
+		}
+		info.Letters = letters
+	}
+	d.Dir, d.File = "new", d.Base
+	if info.Flags != 0 || info.Letters != 0 {
+		d.Dir, d.File = "cur", Join(d.Base, info)
+	}
+	return f.path(d.Dir, d.File), nil
+}
+
+// allot returns the letters of keywords, taking the UID list's lock.
+func (f *Folder) allot(ctx context.Context, names []string) (Letters, error) {
+	l, err := f.Lock(ctx)
+	if err != nil {
+		return 0, err
+	}
+	letters, _, err := l.AllotKeywords(names)
+	return letters, errors.Join(err, l.Unlock())
 }
 
 // Abort removes what was written.
-func (d *Delivery) Abort() {}
+func (d *Delivery) Abort() {
+	fsys := d.folder.tree.fs
+	if d.file != nil {
+		_ = d.file.Close()
+		d.file = nil
+	}
+	if d.dest != "" {
+		_ = fsys.Remove(d.dest)
+	} else if d.tmp != "" {
+		_ = fsys.Remove(d.tmp)
+	}
+	d.tmp, d.dest = "", ""
+	if d.err == nil {
+		d.err = fail.New(fail.Invalid, "the delivery is over")
+	}
+}
 
 // Deliver is Begin, copy and Commit. Kinds: NotFound (no such folder, see
 // Ensure), Full, Denied, Invalid (folder name); else Temporary. An error of r
 // is returned wrapped and nothing stays behind.
 func (t *Tree) Deliver(ctx context.Context, folder string, m Meta, r io.Reader) (Delivered, error) {
-	return Delivered{}, fail.New(fail.Unavailable, "maildir: not usable yet")
+	d, err := t.Begin(ctx, folder)
+	if err != nil {
+		return Delivered{}, err
+	}
+	if _, err := io.Copy(d, r); err != nil {
+		d.Abort()
+		return Delivered{}, err
+	}
+	return d.Commit(ctx, m)
 }
 
 // Link delivers the very file of an earlier delivery (of this tree or from)
 // into another folder by a hard link, so that the bytes are written once for
-// all recipients whose copies are the same. Where links cannot be made (other
-// file system) the bytes are copied.
+// all recipients whose copies are the same; the date is shared. Where links
+// cannot be made (another file system) the bytes are copied. NotFound: the
+// first recipient has removed the message meanwhile.
 func (t *Tree) Link(ctx context.Context, from *Tree, d Delivered, folder string, m Meta) (Delivered, error) {
-	return Delivered{}, fail.New(fail.Unavailable, "maildir: not usable yet")
+	src, err := from.Folder(d.Folder)
+	if err != nil {
+		return Delivered{}, err
+	}
+	dst, err := t.Folder(folder)
+	if err != nil {
+		return Delivered{}, err
+	}
+	old, err := src.find(d)
+	if err != nil {
+		return Delivered{}, err
+	}
+	done := Delivered{Folder: dst.name, Base: WithSizes(t.opts.Namer.Next(), d.Size, d.VSize), Size: d.Size, VSize: d.VSize, Date: d.Date}
+	name, err := dst.nameFor(ctx, &done, m)
+	if err != nil {
+		return Delivered{}, err
+	}
+	err = t.fs.Link(old, name)
+	switch {
+	case errors.Is(err, syscall.EXDEV), errors.Is(err, syscall.EMLINK), errors.Is(err, syscall.EPERM), errors.Is(err, errors.ErrUnsupported):
+		return t.copyFrom(ctx, old, d, folder, m)
+	case err != nil:
+		return Delivered{}, ioError(err, "linking into folder %s", dst.name)
+	}
+	disk.Point(t.fs, "maildir.link.before_syncdir")
+	if err := t.fs.SyncDir(dst.path(done.Dir)); err != nil {
+		_ = t.fs.Remove(name)
+		return Delivered{}, ioError(err, "linking into folder %s", dst.name)
+	}
+	return done, nil
+}
+
+// find returns the path of a message whose flags may have changed since.
+func (f *Folder) find(d Delivered) (string, error) {
+	if d.Dir != "" {
+		path := f.path(d.Dir, d.File)
+		if _, err := f.tree.fs.Stat(path); err == nil {
+			return path, nil
+		}
+	}
+	for _, dir := range []string{"new", "cur"} {
+		entries, err := f.tree.fs.ReadDir(f.path(dir))
+		if err != nil {
+			return "", ioError(err, "looking for a message in folder %s", f.name)
+		}
+		for _, e := range entries {
+			if base, _, _ := strings.Cut(e.Name(), ":"); base == d.Base {
+				return f.path(dir, e.Name()), nil
+			}
+		}
+	}
+	return "", fail.Wrap(fail.NotFound, fs.ErrNotExist, "message %s in %s", d.Base, filepath.Base(f.dir))
+}
+
+func (t *Tree) copyFrom(ctx context.Context, path string, d Delivered, folder string, m Meta) (Delivered, error) {
+	f, err := t.fs.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW, 0)
+	if err != nil {
+		return Delivered{}, ioError(err, "copying %s", path)
+	}
+	defer f.Close()
+	m.Date = d.Date
+	return t.Deliver(ctx, folder, m, f)
 }

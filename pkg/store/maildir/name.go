@@ -3,6 +3,7 @@ package maildir
 import (
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -32,9 +33,9 @@ func NewNamer(host string, pid int, now func() time.Time) *Namer {
 	if now == nil {
 		now = time.Now
 	}
-	// Common Maildir practice for the two bytes that a name cannot hold.
+	// Common Maildir practice for bytes that a name cannot hold.
 	host = strings.NewReplacer("/", `\057`, ":", `\072`, ",", `\054`).Replace(host)
-	return &Namer{now: now, host: host, pid: pid}
+	return &Namer{now: now, host: host[:min(len(host), 100)], pid: pid}
 }
 
 // Next returns a new base name without sizes.
@@ -48,3 +49,117 @@ func (n *Namer) Next() string {
 	n.mu.Unlock()
 	return fmt.Sprintf("%d.M%dP%d.%s", t/1e6, t%1e6, n.pid, n.host)
 }
+
+// WithSizes appends Dovecot's ",S=<size>,W=<vsize>" to a base name.
+func WithSizes(base string, size, vsize int64) string {
+	return base + ",S=" + strconv.FormatInt(size, 10) + ",W=" + strconv.FormatInt(vsize, 10)
+}
+
+// Sizes reads S= and W= from a base name, in either order; -1 where there is
+// none.
+func Sizes(base string) (size, vsize int64) {
+	size, vsize = -1, -1
+	_, rest, _ := strings.Cut(base, ",")
+	for rest != "" {
+		var field string
+		field, rest, _ = strings.Cut(rest, ",")
+		if len(field) < 3 || field[1] != '=' {
+			continue
+		}
+		n, err := strconv.ParseInt(field[2:], 10, 64)
+		if err != nil || n < 0 {
+			continue
+		}
+		switch field[0] {
+		case 'S':
+			size = n
+		case 'W':
+			vsize = n
+		}
+	}
+	return size, vsize
+}
+
+// Letters are keyword letters of a file name: bit 0 is "a", bit 25 is "z".
+// Their names are in dovecot-keywords.
+type Letters uint32
+
+// Info is what follows the ":" of a file name, understood.
+type Info struct {
+	Flags   Flags
+	Letters Letters
+	// Odd holds what we do not understand and must keep: other letters, and
+	// the text from a second comma on.
+	Odd string
+}
+
+// Split takes a file name apart at its first colon.
+func Split(file string) (base string, info Info) {
+	base, rest, ok := strings.Cut(file, ":")
+	if !ok {
+		return base, Info{}
+	}
+	rest, ok = strings.CutPrefix(rest, "2,")
+	if !ok {
+		// Another version of the info text (":1," is experimental in the
+		// Maildir specification): no flags that we know.
+		return base, Info{Odd: "!" + file[len(base):]}
+	}
+	letters, tail := rest, ""
+	if i := strings.IndexByte(rest, ','); i >= 0 {
+		letters, tail = rest[:i], rest[i:]
+	}
+	var odd []byte
+	for i := 0; i < len(letters); i++ {
+		c := letters[i]
+		if f := flagOf(c); f != 0 {
+			info.Flags |= f
+		} else if c >= 'a' && c <= 'z' {
+			info.Letters |= 1 << (c - 'a')
+		} else {
+			odd = append(odd, c)
+		}
+	}
+	info.Odd = string(odd) + tail
+	return base, info
+}
+
+// Join is the file name of base in cur/ with info: letters in ASCII order,
+// what is odd kept. With nothing it is "base:2,", as Dovecot names it.
+func Join(base string, info Info) string {
+	if strings.HasPrefix(info.Odd, "!") {
+		info.Odd = "" // the info text was of another version; ours replaces it
+	}
+	odd, tail := info.Odd, ""
+	if i := strings.IndexByte(odd, ','); i >= 0 {
+		odd, tail = odd[:i], odd[i:]
+	}
+	out := make([]byte, 0, len(base)+3+8+len(info.Odd))
+	out = append(out, base...)
+	out = append(out, ":2,"...)
+	start := len(out)
+	for i := range len(flagLetters) {
+		if info.Flags&(1<<i) != 0 {
+			out = append(out, flagLetters[i])
+		}
+	}
+	for i := range 26 {
+		if info.Letters&(1<<i) != 0 {
+			out = append(out, 'a'+byte(i))
+		}
+	}
+	for i := 0; i < len(odd); i++ {
+		at := len(out)
+		for at > start && out[at-1] > odd[i] {
+			at--
+		}
+		out = append(out, 0)
+		copy(out[at+1:], out[at:])
+		out[at] = odd[i]
+	}
+	return string(append(out, tail...))
+}
+
+// validFile reports whether a folder entry can be a message: Maildir ignores
+// names that begin with a dot.
+func validFile(name string) bool { return name != "" && name[0] != '.' && len(name) <= 255 }

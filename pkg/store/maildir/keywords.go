@@ -1,0 +1,174 @@
+package maildir
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"strconv"
+	"strings"
+
+	"github.com/postcote/postcote/pkg/platform/disk"
+	"github.com/postcote/postcote/pkg/platform/fail"
+)
+
+const keywordsName = "dovecot-keywords"
+
+// Keywords is a folder's dovecot-keywords: which letter means which keyword.
+type Keywords struct {
+	Names [26]string // by letter; empty where there is none
+	Stamp Stamp
+}
+
+// Keywords reads the folder's keywords; a missing file has none. Lines that
+// make no sense are passed over.
+func (f *Folder) Keywords() (Keywords, error) {
+	name := f.path(keywordsName)
+	stamp, err := stampOf(f.tree.fs, name)
+	if err != nil {
+		return Keywords{}, ioError(err, "reading the keywords of folder %s", f.name)
+	}
+	if stamp == (Stamp{}) {
+		return Keywords{}, nil
+	}
+	data, err := disk.ReadFile(f.tree.fs, name, 64<<10)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return Keywords{}, ioError(err, "reading the keywords of folder %s", f.name)
+	}
+	k := ParseKeywords(string(data))
+	k.Stamp = stamp
+	return k, nil
+}
+
+// KeywordsStamp is for noticing that others changed the keywords.
+func (f *Folder) KeywordsStamp() (Stamp, error) { return stampOf(f.tree.fs, f.path(keywordsName)) }
+
+// ParseKeywords reads lines of "<0..25> <name>".
+func ParseKeywords(text string) Keywords {
+	var k Keywords
+	for line := range strings.SplitSeq(text, "\n") {
+		num, name, ok := strings.Cut(line, " ")
+		i, err := strconv.Atoi(num)
+		if !ok || err != nil || i < 0 || i >= len(k.Names) || !ValidKeyword(name) {
+			continue
+		}
+		k.Names[i] = name
+	}
+	return k
+}
+
+// ValidKeyword reports whether name is an IMAP flag-keyword (RFC 3501 section
+// 9: an atom) of bearable length.
+func ValidKeyword(name string) bool {
+	if name == "" || len(name) > 200 {
+		return false
+	}
+	for i := 0; i < len(name); i++ {
+		if c := name[i]; c <= ' ' || c >= 0x7f || strings.IndexByte(`(){%*"\]`, c) >= 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// Letter finds a keyword whatever its case.
+func (k *Keywords) Letter(name string) (Letters, bool) {
+	for i, n := range k.Names {
+		if n != "" && strings.EqualFold(n, name) {
+			return 1 << i, true
+		}
+	}
+	return 0, false
+}
+
+// Name is the keyword of letter i. One without a name is called as Dovecot
+// calls it, so that it is neither lost nor hidden.
+func (k *Keywords) Name(i int) string {
+	if n := k.Names[i]; n != "" {
+		return n
+	}
+	return fmt.Sprintf("unknown-%d", i)
+}
+
+// AllotKeywords returns the letters of names and writes dovecot-keywords when
+// some are new. More than 26 fit no file name: the names that got no letter
+// are returned in left.
+func (l *Lock) AllotKeywords(names []string) (letters Letters, left []string, err error) {
+	k, err := l.folder.Keywords()
+	if err != nil {
+		return 0, nil, err
+	}
+	changed := false
+	for _, n := range names {
+		if !ValidKeyword(n) {
+			return 0, nil, fail.New(fail.Invalid, "%q cannot be a keyword", n)
+		}
+		bit, ok := k.Letter(n)
+		if !ok {
+			if bit, ok = k.add(n); !ok {
+				left = append(left, n)
+				continue
+			}
+			changed = true
+		}
+		letters |= bit
+	}
+	if changed {
+		err = l.writeKeywords(k)
+	}
+	return letters, left, err
+}
+
+// add takes the first free letter. "unknown-3" takes the letter it stands for.
+func (k *Keywords) add(name string) (Letters, bool) {
+	if num, ok := strings.CutPrefix(strings.ToLower(name), "unknown-"); ok {
+		if i, err := strconv.Atoi(num); err == nil && i >= 0 && i < len(k.Names) && k.Names[i] == "" {
+			k.Names[i] = name
+			return 1 << i, true
+		}
+	}
+	for i, n := range k.Names {
+		if n == "" {
+			k.Names[i] = name
+			return 1 << i, true
+		}
+	}
+	return 0, false
+}
+
+func (l *Lock) writeKeywords(k Keywords) error {
+	f := l.folder
+	name := f.path(keywordsName)
+	dot, err := disk.AcquireDotLock(context.Background(), f.tree.fs, name, disk.DotLockOptions{Perm: f.tree.opts.FilePerm})
+	if err != nil {
+		return ioError(err, "writing the keywords of folder %s", f.name)
+	}
+	w := bufio.NewWriter(dot.File())
+	for i, n := range k.Names {
+		if n != "" {
+			fmt.Fprintf(w, "%d %s\n", i, n)
+		}
+	}
+	if err := finishLocked(f.tree.fs, name, w, dot, k.Stamp); err != nil {
+		return ioError(err, "writing the keywords of folder %s", f.name)
+	}
+	return nil
+}
+
+// finishLocked makes what was written to a dot lock the new file.
+func finishLocked(fsys disk.FS, name string, w interface {
+	io.Writer
+	Flush() error
+}, dot *disk.DotLock, old Stamp,
+) error {
+	err := w.Flush()
+	if err == nil {
+		err = growMtime(fsys, name+".lock", old.Mtime)
+	}
+	if err != nil {
+		return errors.Join(err, dot.Release())
+	}
+	return dot.Commit()
+}

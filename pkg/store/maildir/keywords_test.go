@@ -1,0 +1,110 @@
+package maildir
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/postcote/postcote/pkg/platform/disk"
+	"github.com/postcote/postcote/pkg/platform/fail"
+)
+
+func TestKeywords(t *testing.T) {
+	f := inbox(t, disk.OS(), filepath.Join(t.TempDir(), "Maildir"))
+	file := filepath.Join(f.dir, "dovecot-keywords")
+	must(t, os.WriteFile(file, []byte("0 $Forwarded\n2 $Junk\nrubbish\n26 TooMany\n3 a b\n"), 0o600))
+	k, err := f.Keywords()
+	must(t, err)
+	if k.Name(0) != "$Forwarded" || k.Name(1) != "unknown-1" || k.Name(2) != "$Junk" || k.Names[3] != "" {
+		t.Errorf("%q", k.Names)
+	}
+	l, err := f.Lock(bg)
+	must(t, err)
+	letters, left, err := l.AllotKeywords([]string{"$JUNK", "New", "unknown-5"})
+	if err != nil || letters != 1<<2|1<<1|1<<5 || len(left) != 0 {
+		t.Errorf("%b %v %v", letters, left, err)
+	}
+	data, err := os.ReadFile(file)
+	must(t, err)
+	if string(data) != "0 $Forwarded\n1 New\n2 $Junk\n5 unknown-5\n" {
+		t.Errorf("file %q", data)
+	}
+	_, _, err = l.AllotKeywords([]string{"a b"})
+	wantKind(t, "no atom", err, fail.Invalid)
+
+	var many []string
+	for i := range 40 {
+		many = append(many, "k"+strings.Repeat("x", i))
+	}
+	letters, left, err = l.AllotKeywords(many)
+	if err != nil || len(left) != 40-22 || letters == 0 {
+		t.Errorf("%d left, %v", len(left), err)
+	}
+	must(t, l.Unlock())
+}
+
+func TestSubscriptions(t *testing.T) {
+	tree := onDisk(t)
+	file := filepath.Join(tree.root, "subscriptions")
+	read := func() string {
+		n, err := tree.Subscriptions(bg)
+		must(t, err)
+		return strings.Join(n, " ")
+	}
+	raw := func() string {
+		data, err := os.ReadFile(file)
+		must(t, err)
+		return string(data)
+	}
+	if got := read(); got != "" {
+		t.Errorf("nothing is subscribed, got %s", got)
+	}
+	must(t, tree.Subscribe(bg, "Foo.Sub", true))
+	must(t, tree.Subscribe(bg, "Töst", true))
+	must(t, tree.Subscribe(bg, "inbox", true))
+	must(t, tree.Subscribe(bg, "Töst", true))
+	if got := raw(); got != "V\t2\n\nFoo\tSub\nT&APY-st\nINBOX\n" {
+		t.Errorf("file %q", got)
+	}
+	must(t, tree.Subscribe(bg, "Foo.Sub", false))
+	must(t, tree.Subscribe(bg, "Never", false))
+	if got := read(); got != "Töst INBOX" {
+		t.Errorf("got %s", got)
+	}
+	wantKind(t, "bad name", tree.Subscribe(bg, "a/b", true), fail.Invalid)
+
+	// Version 1, with a line that is no folder of ours: it is kept.
+	must(t, os.WriteFile(file, []byte("A.B\nT&APY-st\nbad&name\n"), 0o600))
+	if got := read(); got != "A.B Töst" {
+		t.Errorf("version 1: %s", got)
+	}
+	must(t, tree.Subscribe(bg, "C", true))
+	if got := raw(); got != "V\t2\n\nA\tB\nT&APY-st\nbad&name\nC\n" {
+		t.Errorf("converted: %q", got)
+	}
+}
+
+func FuzzText(f *testing.F) {
+	f.Add("0 a\n25 b\n")
+	f.Add("V\t2\n\nA\tB\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		k := ParseKeywords(text)
+		for _, n := range k.Names {
+			if n != "" && !ValidKeyword(n) {
+				t.Fatalf("keyword %q", n)
+			}
+		}
+		tree := NewTree(disk.OS(), "/m", Options{})
+		for _, v2 := range []bool{true, false} {
+			if name, ok := tree.subscribedName(text, v2); ok {
+				if again, ok := tree.subscribedName(tree.subscriptionLine(name), true); !ok || again != name {
+					t.Fatalf("%q, then %q", name, again)
+				}
+			}
+		}
+		if name, ok := tree.decode(text); ok && tree.encode(name) != text {
+			t.Fatalf("%q, then %q", text, name)
+		}
+	})
+}

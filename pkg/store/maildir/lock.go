@@ -1,0 +1,77 @@
+package maildir
+
+import (
+	"context"
+	"errors"
+
+	"github.com/postcote/postcote/pkg/platform/disk"
+	"github.com/postcote/postcote/pkg/platform/fail"
+)
+
+// Lock is a folder's dovecot-uidlist.lock, held. Under it UIDs and keyword
+// letters are given out, and folders are scanned: while others keep to it, no
+// file changes its name under a scan.
+type Lock struct {
+	folder *Folder
+	dot    *disk.DotLock // nil after Rewrite and Unlock
+}
+
+// Lock waits for the lock: 120 s at most, as Dovecot does. Unavailable: others
+// held it all that time, or ctx ended.
+func (f *Folder) Lock(ctx context.Context) (*Lock, error) {
+	dot, err := disk.AcquireDotLock(ctx, f.tree.fs, f.path(uidlistName), disk.DotLockOptions{Perm: f.tree.opts.FilePerm})
+	if err != nil {
+		return nil, ioError(err, "locking folder %s", f.name)
+	}
+	return &Lock{folder: f, dot: dot}, nil
+}
+
+// Touch says that the holder lives; to be called at least every minute. An
+// error means that the lock is lost and nothing more may be written.
+func (l *Lock) Touch() error {
+	if l.dot == nil {
+		return fail.New(fail.Invalid, "folder %s is not locked", l.folder.name)
+	}
+	return l.dot.Touch()
+}
+
+// Unlock gives the lock back; it may be called again.
+func (l *Lock) Unlock() error {
+	if l == nil || l.dot == nil {
+		return nil
+	}
+	dot := l.dot
+	l.dot = nil
+	err := dot.Release()
+	if errors.Is(err, disk.ErrLocked) {
+		return fail.Wrap(fail.Temporary, err, "folder %s was locked by somebody else meanwhile", l.folder.name)
+	}
+	return err
+}
+
+// Publish gives a finished delivery its name in cur/ (or in new/, when fresh
+// is set and there are no flags), without syncing the directory: the caller
+// does so with SyncDir for all of a group.
+func (l *Lock) Publish(d *Delivery, info Info, fresh bool) (Delivered, error) {
+	f := l.folder
+	d.done.Dir, d.done.File = "cur", Join(d.done.Base, info)
+	if fresh && info == (Info{}) {
+		d.done.Dir, d.done.File = "new", d.done.Base
+	}
+	path := f.path(d.done.Dir, d.done.File)
+	disk.Point(f.tree.fs, "maildir.deliver.before_rename")
+	if err := f.tree.fs.Rename(d.tmp, path); err != nil {
+		return Delivered{}, ioError(err, "storing a message in folder %s", f.name)
+	}
+	d.dest = path
+	return d.done, nil
+}
+
+// Published ends a delivery whose name is durable: Abort does nothing after it.
+func (d *Delivery) Published() { d.tmp, d.dest = "", "" }
+
+// SyncDir makes the names in new/ or cur/ durable.
+func (f *Folder) SyncDir(dir string) error {
+	disk.Point(f.tree.fs, "maildir.deliver.before_syncdir")
+	return ioError(f.tree.fs.SyncDir(f.path(dir)), "syncing %s of folder %s", dir, f.name)
+}

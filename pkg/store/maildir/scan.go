@@ -1,0 +1,228 @@
+package maildir
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/postcote/postcote/pkg/platform/disk"
+	"github.com/postcote/postcote/pkg/platform/fail"
+)
+
+// settle is Dovecot's MAILDIR_SYNC_SECS: a directory that changed within the
+// last second may change again without its mtime showing it.
+const settle = time.Second
+
+// Place says in which directory a message file is.
+type Place bool
+
+// The two places.
+const (
+	InCur Place = false
+	InNew Place = true
+)
+
+func (p Place) dir() string {
+	if p == InNew {
+		return "new"
+	}
+	return "cur"
+}
+
+// DirStamp is one look at a directory's mtime.
+type DirStamp struct {
+	Mtime time.Time
+	At    time.Time // when we looked
+}
+
+// Trusted reports whether an unchanged mtime proves an unchanged directory:
+// not when it was younger than a second when we looked.
+func (s DirStamp) Trusted() bool { return !s.At.IsZero() && s.At.Sub(s.Mtime) > settle }
+
+// Unchanged compares with an earlier look.
+func (s DirStamp) Unchanged(earlier DirStamp) bool {
+	return earlier.Trusted() && s.Mtime.Equal(earlier.Mtime)
+}
+
+// Stamps are the looks at everything that tells of changes in a folder.
+type Stamps struct {
+	New, Cur          DirStamp
+	UIDList, Keywords Stamp
+}
+
+// Look stats the folder: four system calls. NotFound: it is gone.
+func (f *Folder) Look() (Stamps, error) {
+	var s Stamps
+	for _, p := range []struct {
+		dir string
+		to  *DirStamp
+	}{{"new", &s.New}, {"cur", &s.Cur}} {
+		d, err := f.lookDir(p.dir)
+		if err != nil {
+			return s, err
+		}
+		*p.to = d
+	}
+	var err error
+	if s.UIDList, err = stampOf(f.tree.fs, f.path(uidlistName)); err == nil {
+		s.Keywords, err = stampOf(f.tree.fs, f.path(keywordsName))
+	}
+	return s, ioError(err, "looking at folder %s", f.name)
+}
+
+func (f *Folder) lookDir(dir string) (DirStamp, error) {
+	at := f.tree.opts.Now()
+	info, err := f.tree.fs.Stat(f.path(dir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return DirStamp{}, errNoFolder(f.name)
+	}
+	if err != nil {
+		return DirStamp{}, ioError(err, "looking at folder %s", f.name)
+	}
+	return DirStamp{Mtime: info.ModTime(), At: at}, nil
+}
+
+// Files lists the message files in new/ or cur/, in no order, with the look at
+// the directory that was taken before reading it.
+func (f *Folder) Files(p Place) ([]string, DirStamp, error) {
+	stamp, err := f.lookDir(p.dir())
+	if err != nil {
+		return nil, stamp, err
+	}
+	entries, err := f.tree.fs.ReadDir(f.path(p.dir()))
+	if err != nil {
+		return nil, stamp, ioError(err, "listing %s of folder %s", p.dir(), f.name)
+	}
+	names := make([]string, 0, len(entries))
+	for _, e := range entries {
+		if name := e.Name(); validFile(name) && !e.IsDir() && !strings.ContainsRune(name, '\n') {
+			names = append(names, name)
+		}
+	}
+	return names, stamp, nil
+}
+
+// Message is an open message file.
+type Message struct {
+	disk.File
+	size int64
+	date time.Time
+}
+
+// Size is the number of bytes as stored.
+func (m *Message) Size() int64 { return m.size }
+
+// Date is the INTERNALDATE: the file's mtime.
+func (m *Message) Date() time.Time { return m.date }
+
+// OpenMessage opens a file of the folder for reading. NotFound: there is none
+// of that name (any more).
+func (f *Folder) OpenMessage(p Place, file string) (*Message, error) {
+	// Not through a link, and not waiting for the writer of a pipe.
+	h, err := f.tree.fs.OpenFile(f.path(p.dir(), file), os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, ioError(err, "opening a message of folder %s", f.name)
+	}
+	info, err := h.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fail.New(fail.Denied, "%s is no regular file", file)
+	}
+	if err != nil {
+		_ = h.Close()
+		return nil, ioError(err, "opening a message of folder %s", f.name)
+	}
+	return &Message{File: h, size: info.Size(), date: info.ModTime()}, nil
+}
+
+// StatMessage returns size and INTERNALDATE of a file.
+func (f *Folder) StatMessage(p Place, file string) (size int64, date time.Time, err error) {
+	info, err := f.tree.fs.Stat(f.path(p.dir(), file))
+	if err != nil {
+		return 0, time.Time{}, ioError(err, "looking at a message of folder %s", f.name)
+	}
+	return info.Size(), info.ModTime(), nil
+}
+
+// SetInfo renames a message in cur/ with info (from new/, when it is there):
+// that is how Maildir stores flags. It is not synced, as in Dovecot: a crash
+// may bring back the old flags. NotFound: there is no such file (any more).
+func (f *Folder) SetInfo(p Place, file string, info Info) (newFile string, err error) {
+	base, _ := Split(file)
+	newFile = Join(base, info)
+	if p == InCur && newFile == file {
+		return file, nil
+	}
+	err = f.tree.fs.Rename(f.path(p.dir(), file), f.path("cur", newFile))
+	return newFile, ioError(err, "changing flags in folder %s", f.name)
+}
+
+// RemoveMessage removes a message file. It is not synced. A missing one is no
+// error.
+func (f *Folder) RemoveMessage(p Place, file string) error {
+	err := f.tree.fs.Remove(f.path(p.dir(), file))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return ioError(err, "removing a message of folder %s", f.name)
+}
+
+// FixDuplicate deals with two files of one base name, which cannot both keep
+// it: one name of the same file is removed, another file gets a new base name.
+// It returns the new name of second in cur/, empty when it was removed. Call
+// it under the lock.
+func (l *Lock) FixDuplicate(place1 Place, first string, place2 Place, second string) (string, error) {
+	f := l.folder
+	a, err := f.tree.fs.Stat(f.path(place1.dir(), first))
+	if err != nil {
+		return "", ioError(err, "two files of one name in folder %s", f.name)
+	}
+	b, err := f.tree.fs.Stat(f.path(place2.dir(), second))
+	if err != nil {
+		return "", ioError(err, "two files of one name in folder %s", f.name)
+	}
+	if disk.IDOf(a) == disk.IDOf(b) && disk.IDOf(a) != (disk.ID{}) {
+		return "", f.RemoveMessage(place2, second)
+	}
+	base, info := Split(second)
+	fresh := f.tree.opts.Namer.Next()
+	if size, vsize := Sizes(base); size >= 0 && vsize >= 0 {
+		fresh = WithSizes(fresh, size, vsize)
+	}
+	name := Join(fresh, info)
+	err = f.tree.fs.Rename(f.path(place2.dir(), second), f.path("cur", name))
+	return name, ioError(err, "two files of one name in folder %s", f.name)
+}
+
+// LinkMessage makes a copy of a message of another folder by a hard link, as a
+// delivery that is finished. ok is false when links cannot be made there.
+func (f *Folder) LinkMessage(from *Folder, p Place, file string) (d *Delivery, ok bool, err error) {
+	t := f.tree
+	base, _ := Split(file)
+	d = &Delivery{folder: f, base: t.opts.Namer.Next()}
+	d.tmp = f.path("tmp", d.base)
+	err = t.fs.Link(from.path(p.dir(), file), d.tmp)
+	switch {
+	case err == nil:
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, true, ioError(err, "copying a message of folder %s", from.name)
+	default:
+		return nil, false, nil // the caller copies the bytes and meets the reason, if there is one
+	}
+	info, err := t.fs.Stat(d.tmp)
+	if err != nil {
+		_ = t.fs.Remove(d.tmp)
+		return nil, true, ioError(err, "copying a message of folder %s", from.name)
+	}
+	size, vsize := Sizes(base)
+	d.done = Delivered{Folder: f.name, Base: d.base, Size: info.Size(), VSize: vsize, Date: info.ModTime()}
+	if size >= 0 && vsize >= 0 {
+		d.done.Base = WithSizes(d.base, size, vsize)
+	}
+	return d, true, nil
+}
+
+// Begin opens a delivery into this folder.
+func (f *Folder) Begin() (*Delivery, error) { return f.begin() }

@@ -1,0 +1,161 @@
+package maildir
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io/fs"
+	"path/filepath"
+	"strings"
+
+	"github.com/postcote/postcote/pkg/platform/disk"
+	"github.com/postcote/postcote/pkg/platform/fail"
+)
+
+const (
+	subscriptionsName = "subscriptions"
+	subscriptionsV2   = "V\t2\n\n"
+	maxSubscriptions  = 16 << 20
+)
+
+// Subscriptions returns the subscribed names in the order of the file, in
+// UTF-8 with the tree's separator. Names that cannot be folders of ours are
+// left out (and kept in the file).
+func (t *Tree) Subscriptions(_ context.Context) ([]string, error) {
+	lines, v2, _, err := t.subscriptionLines()
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, l := range lines {
+		if n, ok := t.subscribedName(l, v2); ok {
+			names = append(names, n)
+		}
+	}
+	return names, nil
+}
+
+// subscriptionLines reads the file's lines after its header.
+func (t *Tree) subscriptionLines() (lines []string, v2 bool, stamp Stamp, err error) {
+	name := filepath.Join(t.root, subscriptionsName)
+	stamp, err = stampOf(t.fs, name)
+	if err == nil && stamp == (Stamp{}) {
+		return nil, true, stamp, nil
+	}
+	var data []byte
+	if err == nil {
+		data, err = disk.ReadFile(t.fs, name, maxSubscriptions)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, true, stamp, nil
+	}
+	if err != nil {
+		return nil, false, stamp, ioError(err, "reading the subscriptions in %s", t.root)
+	}
+	text, v2 := strings.CutPrefix(string(data), subscriptionsV2)
+	if !v2 {
+		text, v2 = strings.CutPrefix(text, "V\t2\n")
+	}
+	for l := range strings.SplitSeq(text, "\n") {
+		if l != "" {
+			lines = append(lines, l)
+		}
+	}
+	return lines, v2, stamp, nil
+}
+
+// subscribedName reads one line: version 2 has tabs between the parts,
+// version 1 the separator of the storage.
+func (t *Tree) subscribedName(line string, v2 bool) (string, bool) {
+	sep := "."
+	if v2 {
+		sep = "\t"
+	}
+	if strings.EqualFold(line, Inbox) {
+		return Inbox, true
+	}
+	parts := strings.Split(line, sep)
+	for i, p := range parts {
+		var ok bool
+		if v2 {
+			p = tabUnescape(p)
+		}
+		if parts[i], ok = DecodeMUTF7(p); !ok {
+			return "", false
+		}
+	}
+	name, err := t.canonical(strings.Join(parts, string(t.separator())))
+	return name, err == nil
+}
+
+// subscriptionLine is a name as version 2 writes it.
+func (t *Tree) subscriptionLine(name string) string {
+	parts := strings.Split(name, string(t.separator()))
+	for i, p := range parts {
+		parts[i] = tabEscape(EncodeMUTF7(p))
+	}
+	return strings.Join(parts, "\t")
+}
+
+// Subscribe adds a name, or takes it away, and writes the file in version 2.
+// The folder need not exist. Invalid: the name could be no folder.
+func (t *Tree) Subscribe(ctx context.Context, folder string, on bool) error {
+	name, err := t.canonical(folder)
+	if err != nil {
+		return err
+	}
+	file := filepath.Join(t.root, subscriptionsName)
+	dot, err := disk.AcquireDotLock(ctx, t.fs, file, disk.DotLockOptions{Perm: t.opts.FilePerm})
+	if err != nil {
+		return ioError(err, "locking the subscriptions in %s", t.root)
+	}
+	lines, v2, stamp, err := t.subscriptionLines()
+	if err != nil {
+		return errors.Join(err, dot.Release())
+	}
+	var out []string
+	have := false
+	for _, l := range lines {
+		n, ok := t.subscribedName(l, v2)
+		switch {
+		case ok && n == name:
+			if !on || have {
+				continue
+			}
+			have = true
+			l = t.subscriptionLine(n)
+		case ok && !v2:
+			l = t.subscriptionLine(n)
+		case !v2:
+			l = strings.ReplaceAll(tabEscape(l), ".", "\t")
+		}
+		out = append(out, l)
+	}
+	if have == on && v2 && len(out) == len(lines) {
+		return dot.Release() // nothing to change
+	}
+	if on && !have {
+		out = append(out, t.subscriptionLine(name))
+	}
+	w := bufio.NewWriter(dot.File())
+	_, _ = w.WriteString(subscriptionsV2)
+	for _, l := range out {
+		_, _ = w.WriteString(l + "\n")
+	}
+	if err := finishLocked(t.fs, file, w, dot, stamp); err != nil {
+		return ioError(err, "writing the subscriptions in %s", t.root)
+	}
+	return nil
+}
+
+// tabEscape is Dovecot's escaping of one field of a tab-separated line.
+func tabEscape(s string) string {
+	return strings.NewReplacer("\x01", "\x011", "\t", "\x01t", "\r", "\x01r", "\n", "\x01n", "\x00", "\x010").Replace(s)
+}
+
+func tabUnescape(s string) string {
+	return strings.NewReplacer("\x011", "\x01", "\x01t", "\t", "\x01r", "\r", "\x01n", "\n", "\x010", "\x00").Replace(s)
+}
+
+// errNoFolder is for folders that went away while they were used.
+func errNoFolder(name string) error { return fail.New(fail.NotFound, "no folder %s", name) }
