@@ -32,7 +32,7 @@ type answer struct {
 func interpret(msg *dns.Msg, name string, qtype uint16) *answer {
 	a := &answer{ttl: maxTTL}
 	owner := canonical(name)
-	for a.hops <= maxAliases {
+	for {
 		target, ttl, ok := aliasOf(msg.Answer, owner)
 		if !ok {
 			break
@@ -43,7 +43,10 @@ func interpret(msg *dns.Msg, name string, qtype uint16) *answer {
 		}
 		owner = target
 		a.ttl = min(a.ttl, ttl)
-		a.hops++
+		if a.hops++; a.hops > maxAliases { // or a circle
+			a.why = BadAnswer
+			return a
+		}
 	}
 	matched := a.collect(msg.Answer, owner, qtype)
 	switch {
