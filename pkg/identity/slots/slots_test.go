@@ -147,6 +147,9 @@ func TestQueue(t *testing.T) {
 	if err := <-first; err != nil {
 		t.Error(err)
 	}
+	for p.Waiting() != 0 {
+		continue
+	}
 	if _, err := p.Verify(t.Context(), quick{}, "right"); err != nil {
 		t.Errorf("the dropped request still holds the slot: %v", err)
 	}

@@ -1,0 +1,40 @@
+package account
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestCheckName(t *testing.T) {
+	for _, good := range []string{"alice", "alice@example.org", "j..doe@example.org", "jürgen@bücher.example", "a+b=c@x", "o'neil", "a@b@c", strings.Repeat("x", maxName)} {
+		if err := CheckName(good); err != nil {
+			t.Errorf("%q: %v", good, err)
+		}
+	}
+	for _, bad := range []string{
+		"", "a:b", "a b", "a\tb", "a\nb", "a\x00b", "a\u0085b", "#a", "a/b", `a\b`, "a%nb", ".", "..", ".a", "a@.", "a@..", "a@.b",
+		"\xff", strings.Repeat("x", maxName+1),
+	} {
+		if CheckName(bad) == nil {
+			t.Errorf("%q is accepted", bad)
+		}
+	}
+}
+
+func TestQualifyAndSplit(t *testing.T) {
+	for _, tc := range []struct{ name, domain, want, local, dom string }{
+		{"Alice", "", "alice", "alice", ""},
+		{"Alice", "Example.org", "alice@example.org", "alice", "example.org"},
+		{"Alice@X.org", "example.org", "alice@x.org", "alice", "x.org"},
+		{"Ann@XN--Bcher-KVA.example.", "", "ann@bücher.example", "ann", "bücher.example"},
+		{"a@not a domain", "", "a@not a domain", "a", "not a domain"},
+		{"a@b@c", "", "a@b@c", "a@b", "c"},
+		{"", "example.org", "", "", ""},
+	} {
+		got := Qualify(tc.name, tc.domain)
+		local, dom := Split(got)
+		if got != tc.want || local != tc.local || dom != tc.dom {
+			t.Errorf("%q: %q %q %q", tc.name, got, local, dom)
+		}
+	}
+}
