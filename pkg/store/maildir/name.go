@@ -102,8 +102,8 @@ func Split(file string) (base string, info Info) {
 	rest, ok = strings.CutPrefix(rest, "2,")
 	if !ok {
 		// Another version of the info text (":1," is experimental in the
-		// Maildir specification): no flags that we know.
-		return base, Info{Odd: "!" + file[len(base):]}
+		// Maildir specification): no flags that we know. Ours will replace it.
+		return base, Info{}
 	}
 	letters, tail := rest, ""
 	if i := strings.IndexByte(rest, ','); i >= 0 {
@@ -127,9 +127,6 @@ func Split(file string) (base string, info Info) {
 // Join is the file name of base in cur/ with info: letters in ASCII order,
 // what is odd kept. With nothing it is "base:2,", as Dovecot names it.
 func Join(base string, info Info) string {
-	if strings.HasPrefix(info.Odd, "!") {
-		info.Odd = "" // the info text was of another version; ours replaces it
-	}
 	odd, tail := info.Odd, ""
 	if i := strings.IndexByte(odd, ','); i >= 0 {
 		odd, tail = odd[:i], odd[i:]
