@@ -25,9 +25,9 @@ func (p *process) checkCommand() *cobra.Command {
 				return err
 			}
 			if defaults {
-				role, err := cmd.Flags().GetString("role")
-				if err != nil {
-					return err
+				role := ""
+				if f := cmd.Flags().Lookup("role"); f != nil {
+					role = f.Value.String()
 				}
 				return p.writeDefaults(cmd.OutOrStdout(), role)
 			}
@@ -35,7 +35,9 @@ func (p *process) checkCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().Bool("defaults", false, "print the documented default configuration instead")
-	cmd.Flags().String("role", "", "the `role` whose defaults are printed, in a daemon that has several")
+	if len(p.app.Roles) > 0 {
+		cmd.Flags().String("role", "", "the `role` whose defaults are printed, the first one's without it")
+	}
 	return cmd
 }
 

@@ -27,7 +27,7 @@ func TestCommandLine(t *testing.T) {
 		{"", ExitUsage, "", "Available Commands:"},
 		{"--help", ExitOK, "check", ""},
 		{"check --defaults", ExitOK, "# Where lines go: stderr, syslog", ""},
-		{"check --defaults --role x", ExitUsage, "", `toy has no role "x"`},
+		{"check --defaults --role x", ExitUsage, "", "unknown flag: --role"},
 	} {
 		t.Run(tc.args, func(t *testing.T) {
 			y := newToy(t)
@@ -116,6 +116,9 @@ func TestRoles(t *testing.T) {
 	}
 	if code := y.cli("check", "--defaults", "--role", "login"); code != ExitOK || !strings.Contains(y.stdout.String(), "\nrole: login\n") {
 		t.Errorf("exit code %d: %s", code, y.stdout)
+	}
+	if code := y.cli("check", "--defaults", "--role", "x"); code != ExitUsage || !strings.Contains(y.stderr.String(), `toy has no role "x"`) {
+		t.Errorf("exit code %d: %s", code, y.stderr)
 	}
 }
 

@@ -118,7 +118,10 @@ func flow(v reflect.Value) string {
 		}
 	case reflect.Struct:
 		for _, f := range fieldsOf(v.Type()) {
-			parts = append(parts, f.key+": "+flow(v.FieldByIndex(f.index)))
+			// An absent key of a Listen is its zero value, elsewhere maybe not.
+			if fv := v.FieldByIndex(f.index); v.Type() != reflect.TypeFor[Listen]() || !emptyForm(fv) {
+				parts = append(parts, f.key+": "+flow(fv))
+			}
 		}
 	}
 	return "{" + strings.Join(parts, ", ") + "}"
