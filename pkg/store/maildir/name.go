@@ -3,6 +3,7 @@ package maildir
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -120,6 +121,7 @@ func Split(file string) (base string, info Info) {
 			odd = append(odd, c)
 		}
 	}
+	slices.Sort(odd) // as Join writes them
 	info.Odd = string(odd) + tail
 	return base, info
 }
