@@ -1,0 +1,79 @@
+package passdb
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+
+	"github.com/postcote/postcote/pkg/identity/account"
+	"github.com/postcote/postcote/pkg/platform/fail"
+)
+
+// Account is what a password database knows about a user.
+type Account struct {
+	User   string // canonical
+	Stored string // "{SCHEME}…"; empty when the account is locked
+	Fields []account.Field
+}
+
+// DB is a password database. Names come in canonical form. Errors:
+// fail.NotFound for a user that is known not to exist; anything else is an
+// outage.
+type DB interface {
+	// Name is the driver's, for the log: "passwd-file".
+	Name() string
+	Lookup(ctx context.Context, user string) (Account, error)
+}
+
+// Query is one login.
+type Query struct {
+	User     string // canonical
+	Password string
+	Remote   netip.Addr // zero: not known
+}
+
+// Reason is why a login was refused.
+type Reason uint8
+
+// The reasons, in the order in which a chain prefers to tell them.
+const (
+	UnknownUser Reason = iota
+	Locked
+	Mismatch
+	Net // allow_nets excludes the peer
+)
+
+func (r Reason) String() string {
+	switch r {
+	case UnknownUser:
+		return "unknown user"
+	case Locked:
+		return "account is locked"
+	case Mismatch:
+		return "Password mismatch"
+	case Net:
+		return "allow_nets check failed"
+	}
+	return "refused"
+}
+
+// Refused is the error of a refusal; the peer must not learn its Reason.
+type Refused struct {
+	DB     string // which database said so last
+	Reason Reason
+}
+
+func (r *Refused) Error() string { return r.DB + ": " + r.Reason.String() }
+
+func refuse(db string, why Reason) error {
+	return fail.Wrap(fail.Denied, &Refused{db, why}, "")
+}
+
+// RefusedOf returns the refusal in err's chain, or nil for an outage.
+func RefusedOf(err error) *Refused {
+	var r *Refused
+	if errors.As(err, &r) {
+		return r
+	}
+	return nil
+}
