@@ -14,7 +14,6 @@
 // Replies and log texts are Dovecot's, whose place it takes.
 //
 // Files in reading order: config.go, app.go (start and stop), session.go (one
-// LMTP connection), store.go (where a user's mail is, one message for its
-// recipients), spool.go (the body), trace.go (added headers),
+// LMTP connection), store.go (one message for its recipients), spool.go (the body), trace.go (added headers),
 // events.go, metrics.go.
 package deliverd

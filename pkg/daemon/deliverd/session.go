@@ -93,7 +93,7 @@ func (s *session) lookup(ctx context.Context, l *letter, t *target) server.Reply
 		s.a.note("user lookup failed", err)
 		return temporary(t)
 	}
-	if t.root, err = mailRoot(rec); err != nil {
+	if t.root, err = rec.Maildir(); err != nil {
 		s.a.note("user cannot be delivered to", err)
 		return temporary(t)
 	}

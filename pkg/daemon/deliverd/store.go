@@ -5,40 +5,14 @@ import (
 	"context"
 	"io"
 	"log/slog"
-	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/platform/obs"
-	"github.com/postcote/postcote/pkg/proto/dovecotauth/userdbclient"
 	"github.com/postcote/postcote/pkg/proto/hint"
 	"github.com/postcote/postcote/pkg/proto/smtp/server"
 	"github.com/postcote/postcote/pkg/store/maildir"
 )
-
-// mailRoot is the Maildir of a user: the record's mail field, or ~/Maildir.
-func mailRoot(rec userdbclient.UserRecord) (string, error) {
-	where := rec.Mail
-	if where == "" {
-		where = "maildir:~/Maildir"
-	}
-	path, ok := strings.CutPrefix(where, "maildir:")
-	if !ok {
-		return "", fail.New(fail.Unavailable, "user %s: mail=%q is not a Maildir", rec.User, where)
-	}
-	path, _, _ = strings.Cut(path, ":") // Dovecot's INDEX=, CONTROL= and so on do not concern a delivery
-	if rest, home := strings.CutPrefix(path, "~"); home {
-		if !filepath.IsAbs(rec.Home) {
-			return "", fail.New(fail.Unavailable, "user %s has no home folder and mail=%q needs one", rec.User, where)
-		}
-		path = filepath.Join(rec.Home, rest)
-	}
-	if !filepath.IsAbs(path) {
-		return "", fail.New(fail.Unavailable, "user %s: mail=%q is not an absolute path", rec.User, where)
-	}
-	return filepath.Clean(path), nil
-}
 
 // delivery is one message on its way to its recipients. The first file that
 // was stored is linked for the others: their copies are the same.

@@ -1,7 +1,9 @@
 package userdbclient
 
 import (
+	"path/filepath"
 	"strconv"
+	"strings"
 
 	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/proto/dovecotauth"
@@ -40,4 +42,30 @@ func parseRecord(line dovecotauth.Line) (UserRecord, error) {
 	r.Home, r.Mail = r.Fields.Get("home"), r.Fields.Get("mail")
 	r.Class, r.Quota = r.Fields.Get("class"), r.Fields.Get("quota")
 	return r, nil
+}
+
+// Maildir is the root of the user's Maildir: what the mail field says in
+// Dovecot's form ("maildir:~/Maildir:INDEX=…", of which only the path counts
+// here), or ~/Maildir. Errors are of kind fail.Unavailable: the user exists,
+// but the operator has to mend the record.
+func (r UserRecord) Maildir() (string, error) {
+	where := r.Mail
+	if where == "" {
+		where = "maildir:~/Maildir"
+	}
+	path, ok := strings.CutPrefix(where, "maildir:")
+	if !ok {
+		return "", fail.New(fail.Unavailable, "user %s: mail=%q is not a Maildir", r.User, where)
+	}
+	path, _, _ = strings.Cut(path, ":")
+	if rest, home := strings.CutPrefix(path, "~"); home {
+		if !filepath.IsAbs(r.Home) {
+			return "", fail.New(fail.Unavailable, "user %s has no home folder and mail=%q needs one", r.User, where)
+		}
+		path = filepath.Join(r.Home, rest)
+	}
+	if !filepath.IsAbs(path) {
+		return "", fail.New(fail.Unavailable, "user %s: mail=%q is not an absolute path", r.User, where)
+	}
+	return filepath.Clean(path), nil
 }

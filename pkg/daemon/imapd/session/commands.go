@@ -1,0 +1,117 @@
+package session
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os/signal"
+	"syscall"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/postcote/postcote/pkg/daemon/service"
+)
+
+// Commands are imapd's own verbs of the command line.
+func Commands() []*cobra.Command {
+	return []*cobra.Command{
+		whoCommand(), userCommand("kick USER", "end the sessions of a user", "KICK"),
+		userCommand("release USER", "flush a user's mail and give it up, so that another server may take over", "RELEASE"), freezeCommand(),
+	}
+}
+
+func whoCommand() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use: "who", Short: "list the sessions", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return ask(cmd, "WHO", nil, func(raw []json.RawMessage) error { return printWho(cmd.OutOrStdout(), raw, asJSON) })
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "one JSON object per line")
+	return cmd
+}
+
+func printWho(w io.Writer, raw []json.RawMessage, asJSON bool) error {
+	if asJSON {
+		for _, v := range raw {
+			fmt.Fprintln(w, string(v))
+		}
+		return nil
+	}
+	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(t, "user\tprotocol\tpeer\tsince\ttls\tsession")
+	for _, v := range raw {
+		var s Who
+		if err := json.Unmarshal(v, &s); err != nil {
+			return err
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", s.User, s.Protocol, s.Peer, s.Since.Format(time.DateTime), s.TLS, s.Session)
+	}
+	return t.Flush()
+}
+
+// userCommand sends a verb with one user and prints the answer.
+func userCommand(use, short, verb string) *cobra.Command {
+	return &cobra.Command{
+		Use: use, Short: short, Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return ask(cmd, verb, args, func(raw []json.RawMessage) error {
+				for _, v := range raw {
+					fmt.Fprintln(cmd.OutOrStdout(), string(v))
+				}
+				return nil
+			})
+		},
+	}
+}
+
+func freezeCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "freeze USER", Short: "hold a user's mail still until interrupted, for a backup", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
+			defer stop()
+			c, err := service.Dial(cmd)
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			said := false
+			err = c.Each(ctx, "FREEZE", args, func(v json.RawMessage) error {
+				if !said {
+					said = true
+					fmt.Fprintln(cmd.OutOrStdout(), string(v))
+				}
+				return nil
+			})
+			if ctx.Err() != nil {
+				return nil // interrupted: the wanted end
+			}
+			return err
+		},
+	}
+}
+
+// ask sends one verb and hands over the whole answer.
+func ask(cmd *cobra.Command, verb string, args []string, use func([]json.RawMessage) error) error {
+	c, err := service.Dial(cmd)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	ctx, cancel := context.WithTimeout(cmd.Context(), time.Minute)
+	defer cancel()
+	var all []json.RawMessage
+	err = c.Each(ctx, verb, args, func(v json.RawMessage) error {
+		all = append(all, append(json.RawMessage(nil), v...))
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return use(all)
+}

@@ -1,0 +1,139 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/postcote/postcote/pkg/daemon/service"
+	"github.com/postcote/postcote/pkg/platform/disk"
+	"github.com/postcote/postcote/pkg/platform/netx"
+	"github.com/postcote/postcote/pkg/platform/obs"
+	"github.com/postcote/postcote/pkg/proto/dovecotauth/userdbclient"
+	"github.com/postcote/postcote/pkg/proto/imap/server"
+	pop3wire "github.com/postcote/postcote/pkg/proto/pop3/wire"
+	"github.com/postcote/postcote/pkg/store/mailbox"
+)
+
+// redeemer turns a login into a user, once.
+type redeemer interface {
+	Redeem(ctx context.Context, clientPID, requestID uint32, cookie string, sessionPID int) (userdbclient.UserRecord, error)
+}
+
+// role is what all sessions share.
+type role struct {
+	cfg     *Config
+	log     *obs.Logger
+	metrics metrics
+	auth    redeemer
+	store   *mailbox.Store
+	imap    *server.Server
+	pop3    *pop3wire.Pools
+	here    register
+	now     func() time.Time
+	pid     int
+}
+
+// Run serves until ctx is done, says goodbye to every client and flushes.
+func Run(ctx context.Context, rt *service.Runtime, cfg *Config) error {
+	r, err := newRole(rt, cfg)
+	if err != nil {
+		return err
+	}
+	auth := userdbclient.New(userdbclient.Config{Address: cfg.AuthSocket, RequestTimeout: time.Duration(cfg.AuthWait)})
+	defer auth.Close()
+	r.auth = auth
+
+	sessions, err := rt.ListenPacket(cfg.Sessions)
+	if err != nil {
+		return err
+	}
+	events, err := rt.ListenPacket(cfg.Events)
+	if err != nil {
+		sessions.Close()
+		return err
+	}
+	r.publish(ctx, rt, auth)
+
+	background, stopStore := context.WithCancel(context.Background())
+	defer stopStore()
+	storeDone := make(chan error, 1)
+	go func() { storeDone <- r.store.Run(background) }()
+
+	rt.Ready()
+	err = r.serve(ctx, rt, sessions, events)
+	// All sessions are over; what they changed becomes durable file names.
+	flush, cancel := context.WithTimeout(context.Background(), rt.Drain())
+	defer cancel()
+	err = errors.Join(err, r.store.Close(flush))
+	stopStore()
+	<-storeDone
+	return err
+}
+
+func newRole(rt *service.Runtime, cfg *Config) (*role, error) {
+	r := &role{
+		cfg: cfg, log: rt.Log, metrics: newMetrics(rt.Metrics), pop3: pop3wire.NewPools(),
+		now: rt.Now, pid: os.Getpid(),
+	}
+	if r.now == nil {
+		r.now = time.Now
+	}
+	fsys := rt.FS
+	if fsys == nil {
+		fsys = disk.OS()
+	}
+	var err error
+	r.store, err = mailbox.NewStore(mailbox.Config{
+		FS: fsys, IndexRoot: cfg.IndexDir, Now: r.now, Log: rt.Log, Linger: time.Duration(cfg.Limits.Linger),
+	})
+	if err != nil {
+		return nil, err
+	}
+	r.imap = server.New(server.Config{
+		ID:          [][2]string{{"name", "Postcote"}, {"version", rt.Version}},
+		MaxMessage:  int64(cfg.MessageSize),
+		MaxLine:     int(cfg.Limits.LineLength),
+		MaxBad:      cfg.Limits.BadCommands,
+		IdleTimeout: time.Duration(cfg.Limits.IMAPInactive),
+		Keepalive:   time.Duration(cfg.Limits.Keepalive),
+		Stall:       time.Duration(cfg.Limits.Stall),
+		Now:         r.now,
+		Command:     r.metrics.command,
+	})
+	return r, nil
+}
+
+// serve runs both listeners until ctx is done and every session is over.
+func (r *role) serve(ctx context.Context, rt *service.Runtime, sessions, events net.Listener) error {
+	var g errgroup.Group
+	g.Go(func() error {
+		srv := &netx.Server{Handler: r.handovers, DrainLimit: rt.Drain(), Log: r.log}
+		return srv.Serve(ctx, sessions)
+	})
+	g.Go(func() error {
+		srv := &netx.Server{Handler: r.hints, DrainLimit: time.Second, Log: r.log, Limits: netx.Limits{MaxConns: 64}}
+		return srv.Serve(ctx, events)
+	})
+	err := g.Wait()
+	r.here.wait(rt.Drain())
+	return err
+}
+
+// publish registers status, health and the operator's verbs.
+func (r *role) publish(ctx context.Context, rt *service.Runtime, auth *userdbclient.Client) {
+	rt.Status("sessions", func() any { return r.here.count() })
+	rt.Status("accounts", func() any { return len(r.store.Accounts()) })
+	rt.Health("authd", func() error {
+		hctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+		defer cancel()
+		return auth.Ping(hctx)
+	})
+	for _, v := range r.verbs() {
+		rt.Control(v)
+	}
+}

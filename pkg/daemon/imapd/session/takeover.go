@@ -1,0 +1,101 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/platform/netx"
+	"github.com/postcote/postcote/pkg/platform/obs"
+	"github.com/postcote/postcote/pkg/proto/handover"
+	"github.com/postcote/postcote/pkg/store/mailbox"
+)
+
+// handovers takes frames from one connection of the login role, one at a
+// time, until it is closed. Sessions go on by themselves.
+func (r *role) handovers(ctx context.Context, conn net.Conn) {
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })
+	defer stop()
+	for {
+		frame, stream, err := handover.Receive(conn)
+		if err != nil {
+			if !errors.Is(err, io.EOF) && ctx.Err() == nil {
+				r.log.Warn("handover failed", obs.Err(err))
+			}
+			return
+		}
+		if err := r.takeOver(ctx, conn, frame, stream); err != nil {
+			r.log.Warn("handover answer failed", obs.Err(err))
+			return
+		}
+	}
+}
+
+// takeOver redeems one login and starts its session. The answer goes out
+// before the first byte to the client.
+func (r *role) takeOver(ctx context.Context, conn net.Conn, f *handover.Frame, stream net.Conn) error {
+	s, err := r.open(ctx, f, stream)
+	if err != nil {
+		stream.Close()
+		r.metrics.handovers.WithLabelValues("refused").Inc()
+		r.log.Warn("login could not be served", slog.String("session", f.Session), obs.Err(err))
+		return handover.Refuse(conn, reason(err))
+	}
+	if err := handover.Take(conn, r.pid); err != nil {
+		r.forget(s)
+		return err
+	}
+	r.metrics.handovers.WithLabelValues("taken").Inc()
+	go r.run(s)
+	return nil
+}
+
+// reason is what the login role may know of a failure: its kind.
+func reason(err error) string { return fail.KindOf(err).String() }
+
+// open asks authd who this is and opens the mail.
+func (r *role) open(ctx context.Context, f *handover.Frame, stream net.Conn) (*session, error) {
+	if r.here.count() >= r.cfg.Limits.Sessions {
+		return nil, fail.New(fail.Temporary, "%d sessions are open, the limit of limits.sessions", r.cfg.Limits.Sessions)
+	}
+	actx, cancel := context.WithTimeout(ctx, time.Duration(r.cfg.AuthWait))
+	defer cancel()
+	rec, err := r.auth.Redeem(actx, f.ClientPID, f.RequestID, f.Cookie, 0)
+	if err != nil {
+		return nil, err
+	}
+	root, err := rec.Maildir()
+	if err != nil {
+		return nil, err
+	}
+	account, err := r.store.Account(actx, mailbox.AccountConfig{
+		User: rec.User, Maildir: root, Mode: r.cfg.mode(), Folders: r.cfg.folders(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	s := &session{user: rec.User, frame: f, stream: stream, account: account, started: r.now()}
+	// The session ends with the role, but not with the connection to the
+	// login role that it came over.
+	s.ctx, s.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
+	s.stop = context.AfterFunc(ctx, func() { s.cancel(netx.ErrShutdown) })
+	r.here.add(s)
+	r.metrics.sessions.WithLabelValues(f.Protocol.String()).Inc()
+	return s, nil
+}
+
+// forget undoes open.
+func (r *role) forget(s *session) {
+	s.stop()
+	s.cancel(nil)
+	s.stream.Close()
+	if err := s.account.Close(); err != nil {
+		r.log.Error("mail could not be flushed", slog.String(obs.KeyUser, s.user), obs.Err(err))
+	}
+	r.metrics.sessions.WithLabelValues(s.frame.Protocol.String()).Dec()
+	r.here.remove(s)
+}

@@ -1,0 +1,117 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/proto/control"
+)
+
+// Who is one line of `imapd who`.
+type Who struct {
+	User     string    `json:"user"`
+	Protocol string    `json:"protocol"`
+	Peer     string    `json:"peer"`
+	Session  string    `json:"session"`
+	Since    time.Time `json:"since"`
+	TLS      string    `json:"tls,omitempty"`
+}
+
+// errKicked ends the session of a user who was sent away.
+var errKicked = errors.New("kicked by the administrator")
+
+func (r *role) verbs() []control.Verb {
+	return []control.Verb{
+		{Name: "WHO", Who: control.Status, Handler: r.verbWho},
+		{Name: "KICK", Who: control.Admin, Handler: r.verbKick},
+		{Name: "RELEASE", Who: control.Admin, Handler: r.verbRelease},
+		{Name: "FREEZE", Who: control.Admin, Handler: r.verbFreeze},
+	}
+}
+
+func (r *role) verbWho(_ context.Context, _ []string, emit control.Emit) error {
+	for _, s := range r.here.list() {
+		w := Who{
+			User: s.user, Protocol: s.frame.Protocol.String(), Session: s.frame.Session, Since: s.started, TLS: s.frame.TLSVersion,
+		}
+		if s.frame.Peer.IsValid() {
+			w.Peer = s.frame.Peer.Addr().Unmap().String()
+		}
+		if err := emit(w); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// kick ends the sessions of a user.
+func (r *role) kick(user string) int {
+	n := 0
+	for _, s := range r.here.list() {
+		if s.user == user {
+			s.cancel(errKicked)
+			n++
+		}
+	}
+	return n
+}
+
+func (r *role) verbKick(_ context.Context, args []string, emit control.Emit) error {
+	user, err := oneUser(args)
+	if err != nil {
+		return err
+	}
+	return emit(map[string]int{"kicked": r.kick(user)})
+}
+
+// verbRelease flushes a user's mail and gives it up, so that another server
+// may take over.
+func (r *role) verbRelease(ctx context.Context, args []string, emit control.Emit) error {
+	user, err := oneUser(args)
+	if err != nil {
+		return err
+	}
+	n := r.kick(user)
+	if err := r.store.Release(ctx, user); err != nil {
+		return err
+	}
+	return emit(map[string]any{"released": user, "kicked": n})
+}
+
+// verbFreeze holds a user's mail still for as long as the caller stays
+// connected: for a backup.
+func (r *role) verbFreeze(ctx context.Context, args []string, emit control.Emit) error {
+	user, err := oneUser(args)
+	if err != nil {
+		return err
+	}
+	thaw, err := r.store.Freeze(ctx, user)
+	if err != nil {
+		return err
+	}
+	defer thaw()
+	if err := emit(map[string]string{"frozen": user}); err != nil {
+		return err
+	}
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C: // a caller that has gone is noticed by the write
+			if err := emit(map[string]string{"frozen": user}); err != nil {
+				return nil
+			}
+		}
+	}
+}
+
+func oneUser(args []string) (string, error) {
+	if len(args) != 1 || args[0] == "" {
+		return "", fail.New(fail.Invalid, "give one user name")
+	}
+	return args[0], nil
+}
