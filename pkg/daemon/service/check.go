@@ -109,6 +109,8 @@ func sandboxLine(name string, use conf.PathUse) string {
 	}
 	hidden := under(path, "/home") || under(path, "/root") || under(path, "/run/user") || under(path, "/tmp") || under(path, "/var/tmp")
 	switch {
+	case path == "/tmp" || path == "/var/tmp":
+		return "" // the unit has its own
 	case writes && hidden:
 		return "BindPaths=" + path
 	case hidden:

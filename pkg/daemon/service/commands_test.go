@@ -206,6 +206,7 @@ func TestDropIn(t *testing.T) {
 		{Path: "/var/log/mtad/other", Use: conf.UseWrite},
 		{Path: "/home/mail/key.pem", Use: conf.UseRead},
 		{Path: "/home/mail/spool", Use: conf.UseDir},
+		{Path: "/tmp", Use: conf.UseDir},
 		{Path: "/tmp/x/sock", Use: conf.UseConnect},
 	})
 	want := `# /etc/systemd/system/mtad.service.d/paths.conf

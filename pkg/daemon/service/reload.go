@@ -74,7 +74,8 @@ func (s *supervisor) loadAgain() (any, error) {
 // apply hands the new configuration to the hooks. What cannot be changed in a
 // running daemon is compared with the configuration it started with, so that
 // it is named again at every reload until the restart.
-func (s *supervisor) apply(cfg any) (result reloadResult) {
+func (s *supervisor) apply(cfg any) reloadResult {
+	result := reloadResult{Reloaded: Reloaded{Applied: []string{}, Restart: []string{}}}
 	for _, c := range conf.Changes(s.started, cfg) {
 		if !c.Reload {
 			result.Restart = append(result.Restart, c.Key)
