@@ -1,6 +1,13 @@
 package queue
 
-import "context"
+import (
+	"context"
+	"strings"
+
+	"github.com/postcote/postcote/pkg/mta/queue/format"
+	"github.com/postcote/postcote/pkg/mta/queue/spool"
+	"github.com/postcote/postcote/pkg/platform/fail"
+)
 
 // Selection says which messages an operator means. All selects everything;
 // otherwise the messages that are in IDs, or have a recipient for which
@@ -11,27 +18,188 @@ type Selection struct {
 	Destination string
 }
 
+// selected returns the messages of a selection and an error of kind NotFound
+// that names ids that are not there.
+func (q *Queue) selected(sel Selection) (list []*spool.Entry, missing error) {
+	if sel.All || sel.Destination != "" {
+		for _, e := range q.spool.Entries() {
+			if sel.All || q.goesTo(e, sel.Destination) {
+				list = append(list, e)
+			}
+		}
+	}
+	var absent []string
+	for _, id := range sel.IDs {
+		if e := q.spool.Find(id); e != nil {
+			list = append(list, e)
+		} else {
+			absent = append(absent, id.String())
+		}
+	}
+	if len(absent) > 0 {
+		missing = fail.New(fail.NotFound, "not in the queue: %s", strings.Join(absent, " "))
+	}
+	return list, missing
+}
+
+func (q *Queue) goesTo(e *spool.Entry, domain string) bool {
+	v, ok := q.spool.View(e)
+	if !ok {
+		return false
+	}
+	for i := range v.Recipients {
+		if strings.EqualFold(v.Recipients[i].Addr.Domain, domain) && !v.Recipients[i].State.Status.Final() {
+			return true
+		}
+	}
+	return false
+}
+
+// each does something with every selected message and makes it durable.
+func (q *Queue) each(ctx context.Context, sel Selection, do func(*spool.Entry) bool) (int, error) {
+	list, missing := q.selected(sel)
+	n := 0
+	for _, e := range list {
+		if err := ctx.Err(); err != nil {
+			return n, err
+		}
+		if do(e) {
+			n++
+		}
+	}
+	if n > 0 {
+		if err := q.spool.Sync(); err != nil {
+			return n, err
+		}
+	}
+	return n, missing
+}
+
 // Hold keeps the selected messages from being tried until Release. A delivery
 // that is running ends first. It returns how many changed; an id that is not
 // there gives an error of kind fail.NotFound after the others were done. All
 // of Hold, Release, Delete, Requeue and Expire are durable when they return.
-func (q *Queue) Hold(_ context.Context, _ Selection) (int, error) { return 0, nil }
+func (q *Queue) Hold(ctx context.Context, sel Selection) (int, error) {
+	s := &q.sched
+	return q.each(ctx, sel, func(e *spool.Entry) bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if !q.spool.SetFlags(e, spool.Held, 0) {
+			return false
+		}
+		if s.unplace(e) {
+			e.Pos = posHeld
+		} else {
+			s.halt(e)
+		}
+		return true
+	})
+}
+
+// halt lets an active message begin no further job. s.mu is held.
+func (s *scheduler) halt(e *spool.Entry) {
+	if m := s.active[e]; m != nil {
+		m.stop = true
+	}
+}
 
 // Release ends Hold.
-func (q *Queue) Release(_ context.Context, _ Selection) (int, error) { return 0, nil }
+func (q *Queue) Release(ctx context.Context, sel Selection) (int, error) {
+	return q.each(ctx, sel, func(e *spool.Entry) bool {
+		q.sched.mu.Lock()
+		defer q.sched.mu.Unlock()
+		if !q.spool.SetFlags(e, 0, spool.Held) {
+			return false
+		}
+		q.sched.retry(e)
+		return true
+	})
+}
+
+// retry makes a message due now, unless it is active: then it is when it has
+// been worked on, because it is not on hold any more. s.mu is held.
+func (s *scheduler) retry(e *spool.Entry) {
+	if s.unplace(e) {
+		s.postpone(e, 0)
+	}
+}
 
 // Delete removes messages without telling their senders. A delivery that is
 // running is not called back.
-func (q *Queue) Delete(_ context.Context, _ Selection) (int, error) { return 0, nil }
+func (q *Queue) Delete(ctx context.Context, sel Selection) (int, error) {
+	s := &q.sched
+	return q.each(ctx, sel, func(e *spool.Entry) bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if !q.spool.Remove(e) {
+			return false
+		}
+		if !s.unplace(e) {
+			s.halt(e)
+		}
+		return true
+	})
+}
 
 // Flush tries deferred messages now and forgets that their destinations are
 // down. It returns how many were made due.
-func (q *Queue) Flush(_ context.Context, _ Selection) (int, error) { return 0, nil }
+func (q *Queue) Flush(ctx context.Context, sel Selection) (int, error) {
+	s := &q.sched
+	s.mu.Lock()
+	s.revive()
+	s.mu.Unlock()
+	list, missing := q.selected(sel)
+	n := 0
+	for _, e := range list {
+		if err := ctx.Err(); err != nil {
+			return n, err
+		}
+		s.mu.Lock()
+		if e.Pos >= 0 {
+			s.retry(e)
+			n++
+		}
+		s.mu.Unlock()
+	}
+	return n, missing
+}
 
 // Requeue makes unfinished recipients as if they had just arrived: no
 // reason, no attempts, tried at once with a new route. Held ones are released.
-func (q *Queue) Requeue(_ context.Context, _ Selection) (int, error) { return 0, nil }
+// A message that is being worked on is left alone.
+func (q *Queue) Requeue(ctx context.Context, sel Selection) (int, error) {
+	s := &q.sched
+	return q.each(ctx, sel, func(e *spool.Entry) bool {
+		v, ok := q.spool.View(e)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if !ok || !s.unplace(e) {
+			return false
+		}
+		var changes []format.IndexedState
+		for i := range v.Recipients {
+			if !v.Recipients[i].State.Status.Final() {
+				changes = append(changes, format.IndexedState{Index: i})
+			}
+		}
+		q.spool.SetStates(e, changes)
+		q.spool.SetFlags(e, 0, spool.Held)
+		s.postpone(e, 0)
+		return true
+	})
+}
 
 // Expire gives the selected messages up as if their lifetime were over:
-// recipients not delivered so far are returned to the sender.
-func (q *Queue) Expire(_ context.Context, _ Selection) (int, error) { return 0, nil }
+// recipients not delivered so far are returned to the sender, after the
+// delivery that is running. Held ones are released.
+func (q *Queue) Expire(ctx context.Context, sel Selection) (int, error) {
+	return q.each(ctx, sel, func(e *spool.Entry) bool {
+		q.sched.mu.Lock()
+		defer q.sched.mu.Unlock()
+		if !q.spool.SetFlags(e, spool.Expiring, spool.Held) {
+			return false
+		}
+		q.sched.retry(e)
+		return true
+	})
+}

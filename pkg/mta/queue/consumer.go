@@ -8,12 +8,40 @@ import (
 	"github.com/postcote/postcote/pkg/platform/addr"
 )
 
-// Consumers are what Run works with. All are required; all must be safe for
-// concurrent use.
+// Consumers are what Run works with. All but Observer are required; all must
+// be safe for concurrent use.
 type Consumers struct {
 	Router    Router
 	Deliverer Deliverer
 	Bouncer   Bouncer
+	Observer  Observer
+}
+
+// Observer hears what happens, for the mail log. It must be quick and must not
+// call the queue.
+type Observer interface {
+	// Activated: deliveries of a message begin, for so many recipients.
+	Activated(id ID, env *Envelope, recipients int)
+	// Attempted: one recipient's attempt is over.
+	Attempted(a *Attempt)
+	// Expired: the message was tried for as long as it may be; what is left
+	// of its recipients is returned.
+	Expired(id ID, env *Envelope)
+	// Notified: a notification about the message id was queued as notice.
+	Notified(id ID, kind NoticeKind, notice ID)
+	// Removed: the message has left the queue, all is done.
+	Removed(id ID)
+}
+
+// Attempt is what an Observer hears of one recipient.
+type Attempt struct {
+	ID        ID
+	Recipient Recipient
+	Route     Route // zero when the Router had none
+	Result    Result
+	Before    time.Duration // from arrival until the message became active
+	Queued    time.Duration // from then until the attempt began
+	Suspended bool          // nothing was tried, the destination is known to be down
 }
 
 // Router says where a recipient's mail goes. It is asked each time a message
@@ -59,6 +87,7 @@ type Result struct {
 	Relayed    bool   // Delivered, to a host that announced DSN and got the NOTIFY parameter
 
 	// For the log line.
+	TLS     string // version and cipher, empty without
 	Relay   string // "mx.example.org[192.0.2.1]:25"; empty is shown as "none"
 	ConnUse int    // how many messages the connection has carried with this one; 0 or 1 is not shown
 	Connect time.Duration
@@ -98,6 +127,7 @@ type Notice struct {
 type NoticeRecipient struct {
 	Recipient
 	State
+	Index int // in Envelope.Recipients
 }
 
 // NoticeKind is the kind of a notification.

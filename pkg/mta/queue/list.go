@@ -2,9 +2,13 @@ package queue
 
 import (
 	"iter"
+	"slices"
+	"strings"
 	"time"
 
+	"github.com/postcote/postcote/pkg/mta/queue/spool"
 	"github.com/postcote/postcote/pkg/platform/addr"
+	"github.com/postcote/postcote/pkg/platform/fail"
 )
 
 // Place is where a message stands in the queue.
@@ -56,29 +60,132 @@ type Filter struct {
 
 // List walks the queue in order of arrival. It opens no file. What changes
 // meanwhile may or may not be seen.
-func (q *Queue) List(_ Filter) iter.Seq[Entry] { return func(func(Entry) bool) {} }
+func (q *Queue) List(f Filter) iter.Seq[Entry] {
+	return func(yield func(Entry) bool) {
+		for _, e := range q.candidates(f) {
+			if entry, ok := q.entry(e); ok && f.admits(&entry) && !yield(entry) {
+				return
+			}
+		}
+	}
+}
 
-// Get returns one entry and its envelope; kind fail.NotFound when it is not there.
-func (q *Queue) Get(_ ID) (Entry, *Envelope, error) { return Entry{}, nil, nil }
+func (q *Queue) candidates(f Filter) []*spool.Entry {
+	if len(f.IDs) == 0 {
+		return q.spool.Entries()
+	}
+	var list []*spool.Entry
+	for _, id := range f.IDs {
+		if e := q.spool.Find(id); e != nil {
+			list = append(list, e)
+		}
+	}
+	return list
+}
+
+// entry describes one message; ok is false when it has left the queue.
+func (q *Queue) entry(e *spool.Entry) (Entry, bool) {
+	v, ok := q.spool.View(e)
+	if !ok {
+		return Entry{}, false
+	}
+	out := Entry{
+		ID: v.ID, Sender: v.Sender, Arrival: v.Arrival, Size: v.Size,
+		Expiring: v.Flags&spool.Expiring != 0, Damaged: v.Flags&spool.Damaged != 0,
+		Recipients: make([]EntryRecipient, len(v.Recipients)),
+	}
+	for i, r := range v.Recipients {
+		out.Recipients[i] = EntryRecipient{Addr: r.Addr, State: r.State}
+	}
+	q.sched.mu.Lock()
+	defer q.sched.mu.Unlock()
+	switch {
+	case v.Flags&spool.Held != 0:
+		out.Place = Held
+	case e.Pos >= 0:
+		out.Place = Waiting
+		if e.Due > 0 {
+			out.Next = time.Unix(e.Due, 0)
+		}
+	case e.Pos == posActive, e.Pos == posBacklog:
+		out.Place = Active
+	}
+	return out, true
+}
+
+func (f *Filter) admits(e *Entry) bool {
+	if len(f.Places) > 0 && !slices.Contains(f.Places, e.Place) {
+		return false
+	}
+	if f.Sender != "" && !strings.EqualFold(f.Sender, e.Sender.String()) && f.Sender != e.Sender.Path() {
+		return false
+	}
+	if f.Recipient == "" && f.Destination == "" {
+		return true
+	}
+	for i := range e.Recipients {
+		a := e.Recipients[i].Addr
+		if (f.Recipient == "" || strings.EqualFold(f.Recipient, a.String())) && (f.Destination == "" || strings.EqualFold(f.Destination, a.Domain)) {
+			return true
+		}
+	}
+	return false
+}
+
+// Get returns one entry and its envelope; kind fail.NotFound when it is not
+// there. The envelope is read only.
+func (q *Queue) Get(id ID) (Entry, *Envelope, error) {
+	e := q.spool.Find(id)
+	if e == nil {
+		return Entry{}, nil, fail.New(fail.NotFound, "not in the queue: %s", id)
+	}
+	env, err := q.spool.Envelope(e)
+	if err != nil {
+		return Entry{}, nil, err
+	}
+	entry, ok := q.entry(e)
+	if !ok {
+		return Entry{}, nil, fail.New(fail.NotFound, "not in the queue: %s", id)
+	}
+	return entry, env, nil
+}
 
 // Open gives the content of one message, for the operator.
-func (q *Queue) Open(_ ID) (*Content, error) { return nil, nil }
+func (q *Queue) Open(id ID) (*Content, error) {
+	e := q.spool.Find(id)
+	if e == nil {
+		return nil, fail.New(fail.NotFound, "not in the queue: %s", id)
+	}
+	return q.open(e)
+}
 
 // Stats are the counts of the queue.
 type Stats struct {
 	Incoming, Active, Deferred, Held int // messages
-	Recipients                       int // not final
 	Bytes                            int64
 	Oldest                           time.Time // arrival of the oldest message, zero when empty
-	Damaged                          int
 
 	Segments, FreeSegments int   // files of small messages
 	LargeFiles             int   // messages with a file of their own
 	DiskBytes              int64 // used by the two
 	LogBytes               int64 // state log since the last checkpoint
 
-	Commits, Syncs uint64 // messages made durable, and fdatasync calls for them
+	Commits, Syncs uint64 // messages made durable, and fdatasync calls in all
 }
 
 // Stats counts without opening a file.
-func (q *Queue) Stats() Stats { return Stats{} }
+func (q *Queue) Stats() Stats {
+	st := q.spool.Stats()
+	out := Stats{
+		Bytes: st.Bytes, Oldest: st.Oldest, Segments: st.Segments, FreeSegments: st.FreeSegments, LargeFiles: st.Large,
+		DiskBytes: st.SegmentBytes + st.LargeBytes, LogBytes: st.LogBytes, Commits: st.Commits, Syncs: st.Syncs + st.StateSyncs,
+		Held: st.Held,
+	}
+	s := &q.sched
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out.Deferred = s.due.len()
+	out.Active = min(len(s.active), st.Messages)
+	out.Incoming = max(st.Messages-out.Deferred-out.Active-out.Held, 0)
+	return out
+}

@@ -221,6 +221,7 @@ func (s *Spool) SetFlags(e *Entry, set, clear uint32) bool {
 	if e.flags&gone != 0 || flags == e.flags {
 		return false
 	}
+	s.held += held(flags) - held(e.flags)
 	e.flags = flags
 	s.log.append(format.TypeFlags, func(b []byte) []byte { return format.AppendFlags(b, e.ID, flags) })
 	return true
@@ -246,6 +247,10 @@ func (s *Spool) Remove(e *Entry) bool {
 func (s *Spool) drop(e *Entry) {
 	e.flags |= gone
 	delete(s.index, e.ID)
+	if s.oldest == e {
+		s.oldest = nil
+	}
+	s.held -= held(e.flags)
 	e.seg.lose(int64(e.length))
 	s.bytes -= e.size
 	if e.flags&format.MsgExternal != 0 {
@@ -258,10 +263,33 @@ func (s *Spool) drop(e *Entry) {
 // put enters e into the index. s.mu is held.
 func (s *Spool) put(e *Entry) {
 	s.index[e.ID] = e
+	if s.oldest != nil && e.ID < s.oldest.ID {
+		s.oldest = e // begun earlier, committed later
+	}
+	s.held += held(e.flags)
 	e.seg.gain(int64(e.length))
 	s.bytes += e.size
 	if e.flags&format.MsgExternal != 0 {
 		s.larges++
 		s.largeBytes += e.size
 	}
+}
+
+func held(flags uint32) int {
+	if flags&Held != 0 {
+		return 1
+	}
+	return 0
+}
+
+// first returns the message with the least id, and remembers it. s.mu is held.
+func (s *Spool) first() *Entry {
+	if s.oldest == nil {
+		for _, e := range s.index {
+			if s.oldest == nil || e.ID < s.oldest.ID {
+				s.oldest = e
+			}
+		}
+	}
+	return s.oldest
 }

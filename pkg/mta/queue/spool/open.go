@@ -44,6 +44,8 @@ type Spool struct {
 	lastEpoch   uint64
 	unsafe      bool      // the mark of a failed segment is not durable yet
 	doomed      []item.ID // large bodies to delete once their removal is durable
+	held        int
+	oldest      *Entry // nil when not known
 	bytes       int64
 	larges      int
 	largeBytes  int64

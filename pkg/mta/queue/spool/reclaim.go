@@ -1,6 +1,8 @@
 package spool
 
 import (
+	"time"
+
 	"github.com/postcote/postcote/pkg/mta/queue/format"
 	"github.com/postcote/postcote/pkg/mta/queue/item"
 	"github.com/postcote/postcote/pkg/platform/disk"
@@ -262,7 +264,8 @@ func (s *Spool) moved(p *pending, to *segment) {
 
 // Stats are counts of the spool.
 type Stats struct {
-	Messages, Large        int
+	Messages, Large, Held  int
+	Oldest                 time.Time // arrival of the message with the least id
 	Bytes, LargeBytes      int64
 	Segments, FreeSegments int
 	SegmentBytes           int64
@@ -281,6 +284,10 @@ func (s *Spool) Stats() Stats {
 		Messages: len(s.index), Large: s.larges, Bytes: s.bytes, LargeBytes: s.largeBytes,
 		Segments: len(s.segments), FreeSegments: len(s.free), LogBytes: log,
 		Commits: s.commit.commits.Load(), Syncs: s.commit.syncs.Load(), StateSyncs: s.log.syncs.Load(), LastID: s.ids.last(),
+	}
+	st.Held = s.held
+	if e := s.first(); e != nil {
+		st.Oldest = e.base()
 	}
 	for _, g := range s.segments {
 		st.SegmentBytes += max(g.size, s.cfg.SegmentSize)

@@ -36,6 +36,7 @@ type stateLog struct {
 	dropping bool // broken and no successor yet: changes need not be kept
 
 	durable atomic.Uint32 // bytes of the file that are durable
+	length  atomic.Int64  // off, for size
 	syncs   atomic.Uint64
 }
 
@@ -92,6 +93,7 @@ func (l *stateLog) flushLocked() error {
 			return err
 		}
 		l.off += int64(len(b))
+		l.length.Store(l.off)
 	}
 	l.written = pos
 	l.mu.Lock()
@@ -181,6 +183,7 @@ func (l *stateLog) succeed(f disk.File, gen uint64) {
 	l.file, l.off, l.gen, l.seq = f, format.HeaderSize, uint32(gen), 0
 	l.buf, l.dropping = nil, false
 	l.durable.Store(format.HeaderSize)
+	l.length.Store(l.off)
 }
 
 // settleOld writes and syncs the rest of the old file; both locks are held.
@@ -238,11 +241,5 @@ func (l *stateLog) close() error {
 	return err
 }
 
-// size is the length of the current file with what is waiting for it.
-func (l *stateLog) size() int64 {
-	l.io.Lock()
-	defer l.io.Unlock()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.off + int64(len(l.buf))
-}
+// size is the length of the current file. It does not wait for a sync.
+func (l *stateLog) size() int64 { return l.length.Load() }

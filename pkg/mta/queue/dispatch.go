@@ -1,0 +1,253 @@
+package queue
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"github.com/postcote/postcote/pkg/mta/queue/format"
+	"github.com/postcote/postcote/pkg/platform/fail"
+)
+
+// dispatchAll starts what may start. s.mu is held.
+func (s *scheduler) dispatchAll() {
+	for _, t := range s.transports {
+		s.dispatch(t)
+	}
+}
+
+// dispatch starts jobs of one transport, its destinations taking turns.
+// s.mu is held.
+func (s *scheduler) dispatch(t *transport) {
+	for !s.stopping && t.ready.len() > 0 && t.running < t.limits.Concurrency {
+		d := t.ready.pop()
+		d.isReady = false
+		if d.jobs.len() == 0 || d.running >= int(d.window) {
+			continue
+		}
+		j := d.jobs.pop()
+		if j.m.stop {
+			s.drop(j)
+		} else {
+			d.running++
+			t.running++
+			s.busy.Go(func() { s.run(j) })
+		}
+		d.offer()
+		s.refill(d)
+	}
+}
+
+// drop ends a job that never began. s.mu is held.
+func (s *scheduler) drop(j *job) {
+	if j.m.jobs--; j.m.jobs == 0 {
+		s.busy.Go(func() { s.finish(j.m) })
+	}
+}
+
+// refill lets messages that wait for d become active. s.mu is held.
+func (s *scheduler) refill(d *dest) {
+	if d.backlog.len() == 0 || d.jobs.len() > s.q.settings.Load().queuedJobs()/2 {
+		return
+	}
+	for n := s.q.settings.Load().queuedJobs() / 2; n > 0 && d.backlog.len() > 0; n-- {
+		s.again.push(d.backlog.pop())
+	}
+	s.wake()
+}
+
+// run makes one attempt.
+func (s *scheduler) run(j *job) {
+	began := s.q.now()
+	out := s.attempt(j)
+	why := s.apply(j, out, began)
+	now := s.q.now()
+
+	s.mu.Lock()
+	d := j.d
+	died := false
+	switch {
+	case out.SiteFailure:
+		died = d.failedSite(now, s.q.settings.Load().minBackoff(), why)
+	default:
+		d.succeeded()
+	}
+	d.running--
+	d.t.running--
+	d.seen = now
+	var waiting []*job
+	if died {
+		waiting = d.jobs.all()
+		s.benchBacklog(d)
+	}
+	d.offer()
+	s.refill(d)
+	s.dispatch(d.t)
+	s.mu.Unlock()
+
+	for _, w := range waiting {
+		s.suspend(w)
+	}
+	s.ended(j)
+}
+
+// attempt calls the Deliverer and survives what it does.
+func (s *scheduler) attempt(j *job) (out Outcome) {
+	ctx, cancel := context.WithCancel(s.ctx)
+	defer cancel()
+	defer func() {
+		if p := recover(); p != nil {
+			s.trouble("delivery panicked", j.m.e.ID, fail.New(fail.Temporary, "%v\n%s", p, debug.Stack()))
+			out = Outcome{}
+		}
+	}()
+	job := &Job{
+		ID: j.m.e.ID, Route: j.d.route(), Envelope: j.m.env, Attempt: 1,
+		open: func() (*Content, error) { return s.q.open(j.m.e) },
+	}
+	for _, i := range j.index {
+		job.Recipients = append(job.Recipients, j.m.env.Recipients[i])
+		job.States = append(job.States, j.m.states[i])
+		job.Attempt = max(job.Attempt, int(j.m.states[i].Attempts)+1)
+	}
+	return s.q.consumer.Deliverer.Deliver(ctx, job)
+}
+
+// apply settles the recipients of a job and returns a result that explains a
+// failure of the destination.
+func (s *scheduler) apply(j *job, out Outcome, began time.Time) (why Result) {
+	for k, i := range j.index {
+		r := Result{Status: Deferred, Code: Code{Class: 4, Subject: 3, Detail: 0}, Reason: "delivery attempt ended without a result"}
+		if k < len(out.Results) {
+			r = out.Results[k]
+		}
+		r = r.complete()
+		if r.Status == Deferred && why.Reason == "" {
+			why = r
+		}
+		j.m.states[i].Attempts++
+		s.settle(j.m, i, r)
+		s.report(j.m, i, j.d.route(), r, began.Sub(j.m.activated), false)
+	}
+	return why
+}
+
+// complete fills in what a Deliverer may leave out.
+func (r Result) complete() Result {
+	class := uint16(4)
+	switch r.Status {
+	case Delivered:
+		class = 2
+	case Failed:
+		class = 5
+	default:
+		r.Status = Deferred
+	}
+	if r.Code.Class != class {
+		r.Code = Code{Class: class}
+	}
+	return r
+}
+
+// settle turns a result into the state of a recipient.
+func (s *scheduler) settle(m *message, i int, r Result) {
+	now := s.q.now()
+	set := s.q.settings.Load()
+	st := &m.states[i]
+	st.Status, st.Code, st.Reason, st.Diagnostic, st.Remote, st.Relayed = r.Status, r.Code, r.Reason, r.Diagnostic, r.Remote, r.Relayed
+	st.Last, st.Next = now, time.Time{}
+	if r.Status != Deferred {
+		return
+	}
+	age := now.Sub(m.env.Arrival)
+	if age >= set.lifetime(m.env) {
+		st.Status = Expired
+		return
+	}
+	st.Next = now.Add(set.backoff(age))
+}
+
+// backoff is how long a message of an age waits: as long as it is old, within
+// limits. So the distance between attempts doubles.
+func (s *Settings) backoff(age time.Duration) time.Duration {
+	return min(max(age, s.minBackoff()), max(s.MaxBackoff.Std(), s.minBackoff()))
+}
+
+func (s *Settings) minBackoff() time.Duration { return max(s.MinBackoff.Std(), time.Second) }
+
+func (s *Settings) lifetime(env *Envelope) time.Duration {
+	if env.Sender.Null() {
+		return s.BounceLifetime.Std()
+	}
+	return s.Lifetime.Std()
+}
+
+// suspend defers a job whose destination is dead without trying.
+func (s *scheduler) suspend(j *job) {
+	s.mu.Lock()
+	why := j.d.reason
+	s.mu.Unlock()
+	r := Result{Status: Deferred, Code: why.Code, Remote: why.Remote, Reason: "delivery temporarily suspended: " + why.Reason}.complete()
+	for _, i := range j.index {
+		s.settle(j.m, i, r)
+		s.report(j.m, i, j.d.route(), r, s.q.now().Sub(j.m.activated), true)
+	}
+	s.ended(j)
+}
+
+// benchBacklog defers what waits for a destination that is dead now, until it
+// is tried again. s.mu is held.
+func (s *scheduler) benchBacklog(d *dest) {
+	for _, e := range d.backlog.all() {
+		if e.Pos == posBacklog {
+			e.Pos = posNone
+			s.postpone(e, d.dead.Unix())
+		}
+	}
+}
+
+// ended takes a job off its message; with the last one the message is
+// finished. What another job will outlive is recorded before.
+func (s *scheduler) ended(j *job) {
+	m := j.m
+	s.mu.Lock()
+	m.unsaved = append(m.unsaved, j.index...)
+	if m.jobs > 1 {
+		changes := m.changes()
+		s.mu.Unlock()
+		s.q.spool.SetStates(m.e, changes)
+		s.q.spool.Done()
+		s.mu.Lock()
+	}
+	m.jobs--
+	last := m.jobs == 0
+	s.mu.Unlock()
+	if last {
+		s.finish(m)
+	}
+}
+
+// changes are the states that are not recorded yet.
+func (m *message) changes() []format.IndexedState {
+	list := make([]format.IndexedState, len(m.unsaved))
+	for k, i := range m.unsaved {
+		list[k] = format.IndexedState{Index: i, State: m.states[i]}
+	}
+	m.unsaved = m.unsaved[:0]
+	return list
+}
+
+// report tells the observer and the counters of one recipient's attempt.
+func (s *scheduler) report(m *message, i int, r Route, res Result, queued time.Duration, suspended bool) {
+	if !suspended {
+		s.q.metrics.attempt(r, res)
+	}
+	s.q.consumer.Observer.Attempted(&Attempt{
+		ID: m.e.ID, Recipient: m.env.Recipients[i], Route: r, Result: res, Suspended: suspended,
+		Before: m.activated.Sub(m.env.Arrival), Queued: max(queued, 0),
+	})
+}
+
+// String is for messages in logs and tests.
+func (r Route) String() string { return fmt.Sprintf("%s:%s", r.Transport, r.NextHop) }

@@ -1,0 +1,225 @@
+package queue
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/postcote/postcote/pkg/mta/queue/spool"
+	"github.com/postcote/postcote/pkg/platform/obs"
+)
+
+// scheduler is the part of the queue that is in memory only. Each message is
+// in one place, told by its Entry.Pos: an index into the heap of what is due,
+// or one of the constants below.
+type scheduler struct {
+	q *Queue
+
+	mu         sync.Mutex
+	cond       *sync.Cond // for the intake
+	incoming   fifo[*spool.Entry]
+	again      fifo[*spool.Entry] // whose destination has room again
+	due        dueHeap
+	active     map[*spool.Entry]*message
+	recipients int // of active messages
+	old        int // active messages that had been deferred
+	turn       bool
+	transports map[string]*transport
+	timer      *time.Timer
+	stopping   bool
+	started    bool
+	ctx        context.Context // of deliveries; set once, by start
+	busy       sync.WaitGroup  // intake and deliveries
+}
+
+// Places, in Entry.Pos. A place in the heap is an index from 0 on.
+const (
+	posNone     = -1 // nowhere (yet, or any more)
+	posIncoming = -2 // waits for its first attempt
+	posActive   = -3 // being worked on
+	posHeld     = -4
+	posBacklog  = -5 // waits for its destination to have room
+)
+
+// message is an active message.
+type message struct {
+	e         *spool.Entry
+	env       *Envelope
+	states    []State // of all recipients; a job changes only its own
+	jobs      int     // queued or running
+	counted   int     // recipients in scheduler.recipients
+	old       bool
+	stop      bool // held or deleted meanwhile: no further job begins
+	activated time.Time
+	unsaved   []int // recipients whose new state is not recorded yet
+}
+
+func (s *scheduler) init(q *Queue) {
+	s.q = q
+	s.cond = sync.NewCond(&s.mu)
+	s.active = map[*spool.Entry]*message{}
+	s.transports = map[string]*transport{}
+}
+
+// restore places what a restart found.
+func (s *scheduler) restore(list []*spool.Entry) {
+	for _, e := range list {
+		v, ok := s.q.spool.View(e)
+		if !ok {
+			continue
+		}
+		if v.Flags&spool.Held != 0 {
+			e.Pos = posHeld
+			continue
+		}
+		tried := false
+		next := int64(1<<63 - 1)
+		for i := range v.Recipients {
+			st := &v.Recipients[i].State
+			tried = tried || st.Status != Pending
+			if !st.Status.Final() {
+				next = min(next, unix(st.Next))
+			}
+		}
+		if !tried {
+			e.Pos = posIncoming
+			s.incoming.push(e)
+			continue
+		}
+		if next == 1<<63-1 {
+			next = 0 // all final: what is left is to notify and remove
+		}
+		e.Due = next
+		s.due.push(e)
+	}
+}
+
+// unix is a time in seconds, 0 for none.
+func unix(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.Unix()
+}
+
+// start begins the intake.
+func (s *scheduler) start(ctx context.Context) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ctx, s.started = ctx, true
+	for range intakes {
+		s.busy.Go(s.intake)
+	}
+}
+
+// stop begins the end: nothing new starts.
+func (s *scheduler) stop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stopping = true
+	if s.timer != nil {
+		s.timer.Stop()
+	}
+	s.cond.Broadcast()
+}
+
+// wait returns when no delivery is running any more.
+func (s *scheduler) wait() { s.busy.Wait() }
+
+// arrived takes a message that has just been committed.
+func (s *scheduler) arrived(e *spool.Entry, held bool) {
+	s.mu.Lock()
+	if held {
+		e.Pos = posHeld
+		s.mu.Unlock()
+		s.q.spool.Park(e)
+		return
+	}
+	e.Pos = posIncoming
+	s.incoming.push(e)
+	crowded := s.incoming.len() > s.q.settings.Load().activeMessages()
+	s.cond.Signal()
+	s.mu.Unlock()
+	if crowded {
+		s.q.spool.Park(e) // its turn is not soon: the envelope is on disk
+	}
+}
+
+// wake makes the intake look again. s.mu is held.
+func (s *scheduler) wake() { s.cond.Broadcast() }
+
+// postpone puts an inactive message among the deferred. s.mu is held.
+func (s *scheduler) postpone(e *spool.Entry, due int64) {
+	e.Due = due
+	s.due.push(e)
+	s.setTimer()
+	s.wakeIfDue()
+}
+
+// setTimer wakes the intake when the first deferred message is due. s.mu is held.
+func (s *scheduler) setTimer() {
+	if !s.started || s.stopping || s.due.len() == 0 {
+		return
+	}
+	// At most a minute, so that a clock that is set is noticed.
+	d := min(time.Unix(s.due.first().Due, 0).Sub(s.q.now()), time.Minute)
+	if s.timer == nil {
+		s.timer = time.AfterFunc(max(d, 0), s.tick)
+		return
+	}
+	s.timer.Reset(max(d, 0))
+}
+
+func (s *scheduler) tick() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopping {
+		return
+	}
+	s.wakeIfDue()
+	if s.due.len() > 0 && !s.dueNow() {
+		s.setTimer()
+	}
+}
+
+func (s *scheduler) dueNow() bool {
+	return s.due.len() > 0 && s.due.first().Due <= s.q.now().Unix()
+}
+
+func (s *scheduler) wakeIfDue() {
+	if s.dueNow() {
+		s.wake()
+	}
+}
+
+// unplace takes a waiting message from where it is; false when it is active.
+// s.mu is held.
+func (s *scheduler) unplace(e *spool.Entry) bool {
+	switch {
+	case e.Pos == posActive:
+		return false
+	case e.Pos >= 0:
+		s.due.remove(e)
+	}
+	// The lists of incoming and waiting messages skip what is not theirs any more.
+	e.Pos = posNone
+	return true
+}
+
+// place puts a message that is nowhere back where it belongs. s.mu is held.
+func (s *scheduler) place(e *spool.Entry, due int64) {
+	flags, ok := s.q.spool.Flags(e)
+	switch {
+	case !ok:
+		e.Pos = posNone
+	case flags&spool.Held != 0:
+		e.Pos = posHeld
+	default:
+		s.postpone(e, due)
+	}
+}
+
+// trouble logs what no caller hears of.
+func (s *scheduler) trouble(what string, id ID, err error) {
+	s.q.cfg.Log.Error(what, qid(id), obs.Err(err))
+}
