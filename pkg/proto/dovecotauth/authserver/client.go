@@ -3,9 +3,6 @@ package authserver
 import (
 	"context"
 	"encoding/base64"
-	"errors"
-	"io"
-	"net"
 	"strconv"
 	"sync"
 	"time"
@@ -22,11 +19,7 @@ const (
 
 // clientConn is one connection of the client protocol.
 type clientConn struct {
-	s      *Server
-	ctx    context.Context // ends with the connection
-	nc     net.Conn
-	out    *output
-	kind   Kind
+	conn
 	cookie string
 
 	versionSeen bool
@@ -40,21 +33,20 @@ type clientConn struct {
 	ended  error // why an exchange closed the connection
 }
 
-func (s *Server) serveClient(ctx context.Context, nc net.Conn, out *output, kind Kind) error {
-	ctx, cancel := context.WithCancel(ctx)
-	c := &clientConn{
-		s: s, ctx: ctx, nc: nc, out: out, kind: kind,
-		cookie: newCookie(), active: make(map[uint32]*exchange),
-	}
+func (s *Server) serveClient(base conn, cancel context.CancelFunc) error {
+	c := &clientConn{conn: base, cookie: newCookie(), active: make(map[uint32]*exchange)}
 	err := c.loop()
-	cancel()
-	_ = nc.Close()
 	c.stopTimers()
-	c.running.Wait()
-	if c.pid != 0 && kind == Login {
+	c.finish(&c.running, cancel)
+	if c.pid != 0 && c.kind == Login {
 		s.logins.leave(c.pid)
 	}
-	return c.verdict(err)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ended != nil {
+		return c.ended
+	}
+	return c.inOrder(err)
 }
 
 // loop reads requests until the peer goes away or breaks a rule.
@@ -62,22 +54,15 @@ func (c *clientConn) loop() error {
 	if err := c.out.send(c.greeting()); err != nil {
 		return err
 	}
-	_ = c.nc.SetReadDeadline(time.Now().Add(c.s.cfg.HandshakeTimeout))
-	r := dovecotauth.NewReader(c.nc)
-	for {
-		line, err := r.Next()
-		if err != nil {
-			return err
-		}
-		if c.pid == 0 {
-			err = c.handshake(line)
-		} else {
-			err = c.command(line)
-		}
-		if err != nil {
-			return err
-		}
+	if c.stopping.Err() == nil {
+		_ = c.nc.SetReadDeadline(time.Now().Add(c.s.cfg.HandshakeTimeout))
 	}
+	return c.lines(func(l dovecotauth.Line) error {
+		if c.pid == 0 {
+			return c.handshake(l)
+		}
+		return c.command(l)
+	})
 }
 
 // greeting is the whole handshake at once, MECH before SPID: Postfix and Exim
@@ -223,17 +208,4 @@ func (c *clientConn) abort(err error) {
 	}
 	c.mu.Unlock()
 	_ = c.nc.Close()
-}
-
-// verdict turns the reason why reading stopped into Serve's result.
-func (c *clientConn) verdict(err error) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	switch {
-	case c.ended != nil:
-		return c.ended
-	case errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed), errors.Is(err, io.ErrClosedPipe):
-		return nil
-	}
-	return err
 }

@@ -12,5 +12,5 @@
 // (the two interfaces), client.go (one client connection), request.go (AUTH
 // parameters), exchange.go (one running exchange), logins.go (granted logins
 // waiting to be redeemed), master.go and master_cmds.go (the master and userdb
-// protocol), conn.go (output).
+// protocol), conn.go (what both have, output).
 package authserver

@@ -2,9 +2,6 @@ package authserver
 
 import (
 	"context"
-	"errors"
-	"io"
-	"net"
 	"strconv"
 	"sync"
 
@@ -24,11 +21,7 @@ const maxLookups = 64
 
 // masterConn is one connection of the master and userdb protocol.
 type masterConn struct {
-	s    *Server
-	ctx  context.Context // ends with the connection
-	nc   net.Conn
-	out  *output
-	kind Kind
+	conn
 	peer Peer
 
 	versionSeen bool
@@ -62,20 +55,14 @@ func (v masterVerb) allowed(k Kind) bool {
 	return false
 }
 
-func (s *Server) serveMaster(ctx context.Context, nc net.Conn, out *output, kind Kind, peer Peer) error {
-	ctx, cancel := context.WithCancel(ctx)
+func (s *Server) serveMaster(base conn, cancel context.CancelFunc, peer Peer) error {
 	c := &masterConn{
-		s: s, ctx: ctx, nc: nc, out: out, kind: kind, peer: peer,
+		conn: base, peer: peer,
 		slots: make(chan struct{}, maxLookups), listing: make(chan struct{}, 1),
 	}
 	err := c.loop()
-	cancel()
-	_ = nc.Close()
-	c.running.Wait()
-	if errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, io.ErrClosedPipe) {
-		return nil
-	}
-	return err
+	c.finish(&c.running, cancel)
+	return c.inOrder(err)
 }
 
 func (c *masterConn) loop() error {
@@ -85,16 +72,7 @@ func (c *masterConn) loop() error {
 		return err
 	}
 	verbs := masterVerbs()
-	r := dovecotauth.NewReader(c.nc)
-	for {
-		line, err := r.Next()
-		if err != nil {
-			return err
-		}
-		if err := c.command(verbs, line); err != nil {
-			return err
-		}
-	}
+	return c.lines(func(l dovecotauth.Line) error { return c.command(verbs, l) })
 }
 
 func (c *masterConn) command(verbs map[string]masterVerb, l dovecotauth.Line) error {

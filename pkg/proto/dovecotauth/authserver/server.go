@@ -62,6 +62,7 @@ type Config struct {
 	RedeemWithin     time.Duration // life of a granted login; default 30 s
 	HandshakeTimeout time.Duration // default 60 s
 	WriteTimeout     time.Duration // default 10 s
+	DrainTimeout     time.Duration // how long requests may run on when the server stops; default 5 s
 	MaxRequests      int           // per connection; default 4096
 	MaxLogins        int           // waiting to be redeemed, per connection; default 4096
 	Now              func() time.Time
@@ -85,6 +86,7 @@ func New(cfg Config) *Server {
 		{&cfg.RedeemWithin, 30 * time.Second},
 		{&cfg.HandshakeTimeout, 60 * time.Second},
 		{&cfg.WriteTimeout, 10 * time.Second},
+		{&cfg.DrainTimeout, 5 * time.Second},
 	} {
 		if *d.p <= 0 {
 			*d.p = d.v
@@ -109,18 +111,23 @@ func New(cfg Config) *Server {
 // in any other way.
 var ErrOutage = fail.New(fail.Unavailable, "connection closed: backend is down and the peer knows no temp_fail")
 
-// Serve answers nc until it ends or ctx does, and closes it. Nil means that
-// the peer left in order.
+// Serve answers nc until it ends or ctx does, and closes it. When ctx ends, no
+// further request is read, and those that run may finish within the drain
+// time. Nil means that the peer left in order, or the server stopped.
 func (s *Server) Serve(ctx context.Context, nc net.Conn, kind Kind, peer Peer) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	stop := context.AfterFunc(ctx, func() { _ = nc.Close() })
+	stop := context.AfterFunc(ctx, func() { _ = nc.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
-	out := &output{nc: nc, timeout: s.cfg.WriteTimeout}
-	if kind == Client || kind == Login {
-		return s.serveClient(ctx, nc, out, kind)
+	c := conn{
+		s: s, nc: nc, kind: kind, stopping: ctx,
+		out: &output{nc: nc, timeout: s.cfg.WriteTimeout},
 	}
-	return s.serveMaster(ctx, nc, out, kind, peer)
+	var cancel context.CancelFunc
+	c.ctx, cancel = context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	if kind == Client || kind == Login {
+		return s.serveClient(c, cancel)
+	}
+	return s.serveMaster(c, cancel, peer)
 }
 
 // newCookie is 128 random bits in hexadecimal, as long as Dovecot's.

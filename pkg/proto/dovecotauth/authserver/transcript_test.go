@@ -2,6 +2,8 @@ package authserver
 
 import (
 	"context"
+	"errors"
+	"io"
 	"iter"
 	"net"
 	"path/filepath"
@@ -207,9 +209,10 @@ func TestKindNames(t *testing.T) {
 func TestExchangeTimesOut(t *testing.T) {
 	client, server := wiretest.Pair(t)
 	w := &world{}
+	srv := New(Config{Auth: w, Directory: w, RequestTimeout: 20 * time.Millisecond})
 	c := &clientConn{
-		s: New(Config{Auth: w, Directory: w, RequestTimeout: 20 * time.Millisecond}), ctx: t.Context(), nc: server,
-		out: &output{nc: server, timeout: time.Second}, minor: 1, active: map[uint32]*exchange{},
+		conn:  conn{s: srv, ctx: t.Context(), nc: server, out: &output{nc: server, timeout: time.Second}},
+		minor: 1, active: map[uint32]*exchange{},
 	}
 	ex, err := w.Begin(Request{Mech: "LOGIN"})
 	if err != nil {
@@ -233,4 +236,33 @@ func TestExchangeTimesOut(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.Expect(wiretest.Step{Text: `FAIL\t1\treason=Authentication request timed out`})
+}
+
+// A server that stops reads no more, answers what runs, and hangs up.
+func TestDrain(t *testing.T) {
+	client, server := wiretest.Pair(t)
+	w := &world{released: make(chan struct{})}
+	srv := New(Config{Auth: w, Directory: w})
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- srv.Serve(ctx, server, Client, Peer{}) }()
+	r := dovecotauth.NewReader(client)
+	_, _ = client.Write([]byte("VERSION\t1\t1\nCPID\t7\nAUTH\t1\tPLAIN\tservice=smtp\tresp=AHNsb2FuAHB3\nAUTH\t2\tNOSUCH\tservice=smtp\n"))
+	for l := (dovecotauth.Line{}); l.Verb != "FAIL"; {
+		var err error
+		if l, err = r.Next(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stop() // request 1 runs, request 2 is answered
+	close(w.released)
+	if l, err := r.Next(); err != nil || l.Verb != "OK" || l.Param(0) != "1" {
+		t.Fatalf("%+v %v", l, err)
+	}
+	if _, err := r.Next(); !errors.Is(err, io.EOF) {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
 }
