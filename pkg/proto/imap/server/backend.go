@@ -11,7 +11,7 @@ import (
 )
 
 // Account is one user's mail as a session sees it. Mailbox names are UTF-8
-// with Options.Delim between the levels; "INBOX" is written in upper case.
+// with Start.Delim between the levels; "INBOX" is written in upper case.
 // Errors carry a kind of pkg/platform/fail; NotFound, Exists, Denied, Invalid
 // and Full choose the response code, everything else is "try again later".
 // All methods are safe for concurrent use.
@@ -20,7 +20,7 @@ type Account interface {
 	// every parent that exists only as a part of other names. Order is free.
 	Folders(ctx context.Context) ([]Folder, error)
 	// Create makes a mailbox and the parents it needs.
-	Create(ctx context.Context, name string, use []imap.MailboxAttr) error
+	Create(ctx context.Context, name string) error
 	// Delete removes a mailbox; its children stay.
 	Delete(ctx context.Context, name string) error
 	// Rename moves a mailbox and its children. Renaming INBOX moves its
@@ -33,17 +33,18 @@ type Account interface {
 	Status(ctx context.Context, name string) (Status, error)
 	// Open returns a mailbox. The caller closes it.
 	Open(ctx context.Context, name string) (Mailbox, error)
-	// Append adds a message to a mailbox. It reads m.Body to its end before
-	// it takes any lock that others wait for: the bytes come from the
-	// network. Nothing is kept when it fails.
+	// Append adds a message to a mailbox. It finds the mailbox before it
+	// reads m.Body, and reads m.Body to its end before it takes any lock that
+	// others wait for: the bytes come from the network. Nothing is kept when
+	// it fails.
 	Append(ctx context.Context, name string, m Message) (Appended, error)
 }
 
 // Folder is a line of LIST.
 type Folder struct {
 	Name        string
-	NonExistent bool // no mailbox of that name: a parent, or only subscribed
-	NoSelect    bool // exists but holds no messages
+	NonExistent bool // no mailbox of that name: only subscribed
+	NoSelect    bool // holds no messages: a parent
 	NoInferiors bool // cannot have children
 	Subscribed  bool
 	SpecialUse  []imap.MailboxAttr
@@ -52,7 +53,7 @@ type Folder struct {
 // Status is what STATUS can tell.
 type Status struct {
 	Messages, Recent, Unseen uint32
-	UIDNext                  imap.UID
+	UIDNext                  uint32
 	UIDValidity              uint32
 	HighestModSeq            uint64
 }
@@ -68,11 +69,11 @@ type Message struct {
 // Appended names the message that Append made.
 type Appended struct {
 	UIDValidity uint32
-	UID         imap.UID
+	UID         uint32
 }
 
-// Mailbox is one open mailbox, shared with every other session that has it
-// open. All methods are safe for concurrent use.
+// Mailbox is one open mailbox. The state behind it is shared with every other
+// session that has it open; the Mailbox itself belongs to one session.
 type Mailbox interface {
 	Viewer
 	Changer
@@ -81,22 +82,25 @@ type Mailbox interface {
 
 // Viewer is the reading half of a Mailbox.
 type Viewer interface {
-	// Snapshot returns the newest known state. It does no I/O.
+	// Snapshot returns the newest known state without I/O. Messages that the
+	// last snapshot taken has stay readable while they can.
 	Snapshot() Snapshot
-	// Sync looks for changes made by other programs and returns the state
-	// after that.
-	Sync(ctx context.Context) (Snapshot, error)
-	// Watch calls wake (from any goroutine, more often than needed, never
-	// blocking on it) whenever Snapshot may have changed, until stop is
-	// called. Level-triggered: the caller compares snapshots itself.
+	// Sync looks for changes made by other programs. NotFound: the mailbox
+	// was deleted; Unavailable: it was given up. Both are for good.
+	Sync(ctx context.Context) error
+	// Err is what Sync would say about a mailbox that is gone, without I/O.
+	Err() error
+	// Watch calls wake, from any goroutine and more often than needed,
+	// whenever Snapshot or Err may have changed, until stop is called: the
+	// caller compares snapshots itself. wake does not block.
 	Watch(wake func()) (stop func())
-	// Recent takes over the \Recent messages below next for this session
-	// and returns the first of them; a later call by anybody starts at next.
-	// With next 0 nothing is taken over (EXAMINE).
-	Recent(next imap.UID) (first imap.UID)
-	// Open gives access to the content of a message; NotFound when it has
-	// been expunged and its file is gone. The caller closes it.
-	Open(ctx context.Context, uid imap.UID) (Content, error)
+	// ClaimRecent takes the messages that no session has claimed for this
+	// one and returns the first of them: those of the newest snapshot from
+	// that UID on are \Recent here.
+	ClaimRecent(ctx context.Context) (first uint32, err error)
+	// Open gives access to the content of a message. It does no I/O and
+	// cannot fail; what it returns can.
+	Open(uid uint32) Content
 }
 
 // Changer is the writing half of a Mailbox.
@@ -111,16 +115,15 @@ type Changer interface {
 	Expunge(ctx context.Context, uids imap.UIDSet) error
 }
 
-// Copied is the answer to Copy. SourceUIDs and DestUIDs have the same number
-// of members, the i-th of one being the copy of the i-th of the other.
+// Copied is the answer to Copy: message Source[i] became Dest[i].
 type Copied struct {
-	UIDValidity uint32
-	SourceUIDs  imap.UIDSet
-	DestUIDs    imap.UIDSet
+	UIDValidity  uint32
+	Source, Dest []uint32
 }
 
 // Snapshot is an immutable state of a mailbox: rows in ascending UID order.
-// It may be used from any goroutine for as long as it is referenced.
+// It may be used from any goroutine for as long as it is referenced. Two
+// Snapshots of the same state are equal (==).
 type Snapshot interface {
 	// Info describes the mailbox as a whole. It is cheap.
 	Info() Info
@@ -130,36 +133,39 @@ type Snapshot interface {
 	At(i int) Row
 	// Find returns the index of the first row whose UID is not below uid
 	// (Len() when there is none).
-	Find(uid imap.UID) int
-	// Changes reports what happened between old, an earlier snapshot of the
-	// same mailbox, and the receiver, cheaply when little did: it calls gone
-	// with the index (in old) of every row that is no longer there and
-	// changed with the index (in the receiver) of every row that was in old
-	// and has other flags now, both in ascending order. Rows with a UID
-	// beyond old's last are new and are not reported.
-	Changes(old Snapshot, gone, changed func(i int))
+	Find(uid uint32) int
+	// FirstUnseen returns the index of the first row without \Seen, or -1.
+	FirstUnseen() int
+	// Changes is how old, an earlier snapshot of the same mailbox, became
+	// this one. It costs as much as there is to tell.
+	Changes(old Snapshot) Delta
+}
+
+// Delta is the difference between two snapshots.
+type Delta struct {
+	Gone    []int // indices in the older one, ascending
+	Changed []int // indices in the newer one whose flags may differ, ascending; messages new in it are not among them
 }
 
 // Info describes a mailbox.
 type Info struct {
 	UIDValidity   uint32
-	UIDNext       imap.UID
+	UIDNext       uint32
 	HighestModSeq uint64
-	// Keywords are those in use. NewKeywords says that clients may add some.
-	Keywords    []string
-	NewKeywords bool
-	// ReadOnly forbids every change, whatever the client selected with.
-	ReadOnly bool
+	Recent        int      // messages that nobody has claimed: the last ones
+	Keywords      []string // known here; shared, never modified
+	NewKeywords   bool     // clients may make more
+	ReadOnly      bool     // nothing can be changed, however it was selected
 }
 
 // Row is one message in a snapshot. A field that the mailbox has not at hand
 // is negative (Size) or zero (Date): the engine then asks Content.
 type Row struct {
-	UID      imap.UID
+	UID      uint32 // 0: the row cannot be read, treat it as expunged
 	System   System
-	Keywords []string // shared: never modified
-	Size     int64    // RFC822.SIZE: octets with CRLF line ends
-	Date     int64    // INTERNALDATE, seconds since 1970
+	Keywords []string  // shared, never modified
+	Size     int64     // RFC822.SIZE: octets with CRLF line ends
+	Date     time.Time // INTERNALDATE
 	ModSeq   uint64
 }
 
@@ -167,7 +173,7 @@ type Row struct {
 // belongs to a session.
 type System uint8
 
-// The system flags (RFC 3501 section 2.3.2).
+// The system flags (RFC 3501 section 2.3.2), in the order they are shown.
 const (
 	Answered System = 1 << iota
 	Flagged
@@ -176,20 +182,20 @@ const (
 	Draft
 )
 
-// Content is one message opened for reading. It is used by one goroutine.
+// Content is one message opened for reading, used by one goroutine. NotFound
+// means that the message was expunged and its file is gone.
 type Content interface {
-	// Envelope and Structure return IMAP wire bytes, ready to be sent. The
-	// caller does not modify them.
-	Envelope(ctx context.Context) ([]byte, error)
-	Structure(ctx context.Context, extended bool) ([]byte, error)
+	// AppendEnvelope and AppendStructure append IMAP wire bytes.
+	AppendEnvelope(ctx context.Context, dst []byte) ([]byte, error)
+	AppendStructure(ctx context.Context, dst []byte, extended bool) ([]byte, error)
 	// Size is RFC822.SIZE, Date is INTERNALDATE.
 	Size(ctx context.Context) (int64, error)
 	Date(ctx context.Context) (time.Time, error)
-	// Section opens a part of the message. A part that does not exist is
-	// NotFound. The Body is valid until the Content is closed.
+	// Section opens a part of the message, valid until Close. A part that
+	// does not exist is fail.Invalid.
 	Section(ctx context.Context, s message.Section) (Body, error)
-	// Text streams the message for SEARCH: decoded (RFC 2047, transfer
-	// encodings, charsets) as UTF-8, with or without the header.
+	// Text streams the message for SEARCH as UTF-8 (transfer encodings and
+	// charsets undone), with or without the header.
 	Text(ctx context.Context, header bool) (io.Reader, error)
 	// Fields returns the decoded values of every header field of that name,
 	// in order, as UTF-8.
@@ -198,7 +204,7 @@ type Content interface {
 	io.Closer
 }
 
-// Body is a section of a message with CRLF line ends. message.Body is one.
+// Body is a section of a message with CRLF line ends. *message.Body is one.
 type Body interface {
 	// Size is the exact number of octets that are still to be read.
 	Size() int64

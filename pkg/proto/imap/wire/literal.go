@@ -130,14 +130,17 @@ func (r *Reader) noEOF() {
 
 // Literal is a literal that is read as a stream.
 type Literal struct {
-	r    *Reader
-	size int64
-	left int64
+	r       *Reader
+	size    int64
+	left    int64
+	waiting bool // the client waits to be told to send it
 }
 
 // Stream reads the announcement of a literal of at most max bytes and returns
-// it unread; the client is already told to go on. It must be read to its end,
-// or drained, before the Reader is used again. Nil after an error.
+// it unread. A client that waits is told to go on when the literal is first
+// read: whoever refuses it without reading has not made the client send it.
+// It must be read to its end, or drained, before the Reader is used again.
+// Nil after an error.
 func (r *Reader) Stream(max int64) *Literal {
 	if r.Peek() == '~' { // literal8 (RFC 3516): the bytes are taken as they are
 		r.next()
@@ -150,14 +153,11 @@ func (r *Reader) Stream(max int64) *Literal {
 	if !ok {
 		return nil
 	}
-	var e *SyntaxError
 	if h.size > max {
-		e = &SyntaxError{No: true, Code: imap.ResponseCodeTooBig, Text: "Message is larger than " + strconv.FormatInt(max, 10) + " bytes"}
-	}
-	if !r.admit(h, e) {
+		r.admit(h, &SyntaxError{No: true, Code: imap.ResponseCodeTooBig, Text: "Message is larger than " + strconv.FormatInt(max, 10) + " bytes"})
 		return nil
 	}
-	r.lit = &Literal{r: r, size: h.size, left: h.size}
+	r.lit = &Literal{r: r, size: h.size, left: h.size, waiting: h.sync}
 	return r.lit
 }
 
@@ -170,14 +170,20 @@ func (l *Literal) Left() int64 { return l.left }
 // Read reads the literal. The end of the connection inside it is
 // io.ErrUnexpectedEOF, so that half a message is never taken for a whole.
 func (l *Literal) Read(p []byte) (int, error) {
+	r := l.r
+	if l.waiting {
+		l.waiting = false
+		if err := r.cont(); err != nil {
+			r.fatal = err
+		}
+	}
 	if l.left == 0 {
-		l.r.lit = nil
+		r.lit = nil
 		return 0, io.EOF
 	}
 	if len(p) == 0 {
 		return 0, nil
 	}
-	r := l.r
 	if r.fatal != nil {
 		return 0, r.fatal
 	}
@@ -207,14 +213,18 @@ func (l *Literal) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// Drain reads and drops what is left.
-func (l *Literal) Drain() error {
-	n := l.left
-	l.left, l.r.lit = 0, nil
-	err := l.r.skip(n)
-	l.r.noEOF()
-	if err != nil {
-		return l.r.fatal
+// Drain reads and drops what is left. It reports false in ok when the client
+// was never told to send the literal: then the command has ended with it.
+func (l *Literal) Drain() (ok bool, err error) {
+	r, n := l.r, l.left
+	l.left, r.lit = 0, nil
+	if l.waiting {
+		l.waiting, r.ended = false, true
+		return false, nil
 	}
-	return nil
+	if err := r.skip(n); err != nil {
+		r.noEOF()
+		return false, r.fatal
+	}
+	return true, nil
 }

@@ -32,7 +32,7 @@ func (r *Reader) name(s string, utf8Names bool) string {
 		r.Refuse(&SyntaxError{No: true, Code: imap.ResponseCodeCannot, Text: "Mailbox name is not valid mUTF-7"})
 		return ""
 	}
-	return CanonicalName(name)
+	return canonical(name)
 }
 
 // Pattern reads the pattern of LIST in the encoding of Mailbox.
@@ -40,10 +40,10 @@ func (r *Reader) Pattern(utf8Names bool) string {
 	return r.name(r.ListMailbox(), utf8Names)
 }
 
-// CanonicalName writes INBOX in upper case, alone and as the first level.
-func CanonicalName(name string) string {
-	if len(name) >= 5 && strings.EqualFold(name[:5], "INBOX") && (len(name) == 5 || name[5] == '/') {
-		return "INBOX" + name[5:]
+// canonical writes INBOX in upper case (RFC 3501 section 5.1).
+func canonical(name string) string {
+	if strings.EqualFold(name, "INBOX") {
+		return "INBOX"
 	}
 	return name
 }

@@ -242,14 +242,14 @@ func (r *Reader) Recover() error {
 	}
 	r.syntax = nil
 	if r.lit != nil {
-		if err := r.lit.Drain(); err != nil {
+		if _, err := r.lit.Drain(); err != nil {
 			return err
 		}
 	}
 	if r.ended {
 		return nil
 	}
-	budget := int64(r.lim.Line)*16 + r.lim.Drain
+	budget, drain := r.lim.Line*16, r.lim.Drain
 	var tail [24]byte // the last bytes of the line, to see a literal there
 	n := 0
 	for {
@@ -277,7 +277,7 @@ func (r *Reader) Recover() error {
 		if !ok {
 			return nil
 		}
-		if budget -= size; budget < 0 || size > r.lim.Drain {
+		if drain -= size; drain < 0 {
 			r.fatal = ErrTooLong
 			return r.fatal
 		}

@@ -219,11 +219,11 @@ func TestStream(t *testing.T) {
 	r := NewReader(strings.NewReader(in), DefaultLimits(), func() error { conts++; return nil })
 	r.Start()
 	l := r.Stream(1 << 20)
-	if l == nil || l.Size() != int64(len(body)) || conts != 1 {
+	if l == nil || l.Size() != int64(len(body)) || conts != 0 {
 		t.Fatal(l, r.Err(), conts)
 	}
 	got, err := io.ReadAll(l)
-	if err != nil || string(got) != body {
+	if conts != 1 || err != nil || string(got) != body {
 		t.Fatalf("%d bytes, %v", len(got), err)
 	}
 	r.Byte(')')
@@ -308,5 +308,18 @@ func TestLine(t *testing.T) {
 	}
 	if r.Line() != nil || !errors.Is(r.Err(), io.ErrUnexpectedEOF) && !errors.Is(r.Err(), io.EOF) {
 		t.Error(r.Err())
+	}
+}
+
+// A synchronising literal that is refused unread was never sent.
+func TestStreamRefusedUnread(t *testing.T) {
+	r, conts := reading("{6}\r\nnext\r\n", DefaultLimits())
+	l := r.Stream(100)
+	if ok, err := l.Drain(); ok || err != nil || *conts != 0 {
+		t.Fatal(ok, err, *conts)
+	}
+	r.Start()
+	if a := r.Atom(); a != "next" {
+		t.Error(a, r.Err())
 	}
 }

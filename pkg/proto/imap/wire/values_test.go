@@ -118,7 +118,7 @@ func TestModifiedUTF7(t *testing.T) {
 
 func TestMailboxNames(t *testing.T) {
 	for in, want := range map[string]string{
-		"inbox": "INBOX", "iNbOx/sub": "INBOX/sub", "inboxes": "inboxes", `"Sent Items"`: "Sent Items",
+		"inbox": "INBOX", "inbox/sub": "inbox/sub", "inboxes": "inboxes", `"Sent Items"`: "Sent Items",
 	} {
 		r, _ := reading(in+"\r\n", DefaultLimits())
 		if got := r.Mailbox(false); got != want {

@@ -1,0 +1,15 @@
+package server
+
+import "context"
+
+// CAPABILITY: RFC 3501 section 6.1.1.
+func parseCapability(*parser, bool) runner { return capabilityCmd{} }
+
+type capabilityCmd struct{}
+
+func (capabilityCmd) run(_ context.Context, s *session) reply {
+	s.w.Raw("* CAPABILITY ")
+	s.w.Raw(capabilities())
+	s.w.CRLF()
+	return ok("Capability completed.")
+}

@@ -1,0 +1,22 @@
+package server
+
+import "context"
+
+// SUBSCRIBE: RFC 3501 section 6.3.6. The mailbox need not exist.
+func parseSubscribe(p *parser, _ bool) runner { return &subscribeCmd{p.mailbox(), true} }
+
+type subscribeCmd struct {
+	name string
+	on   bool
+}
+
+func (c *subscribeCmd) run(ctx context.Context, s *session) reply {
+	if r, bad := s.checkName(c.name); bad {
+		return r
+	}
+	verb := map[bool]string{true: "Subscribe", false: "Unsubscribe"}[c.on]
+	if err := s.start.Account.Subscribe(ctx, c.name, c.on); err != nil {
+		return s.failed("SUBSCRIBE", c.name, err)
+	}
+	return ok(verb + " completed.")
+}

@@ -1,0 +1,301 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// counting counts the writes of a session: each is a system call and, through
+// the TLS pump, a record.
+type counting struct {
+	net.Conn
+	writes *atomic.Int64
+}
+
+func (c counting) NetConn() net.Conn { return c.Conn }
+
+func (c counting) Write(p []byte) (int, error) {
+	c.writes.Add(1)
+	return c.Conn.Write(p)
+}
+
+func tcp(t testing.TB) (ours, theirs net.Conn) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if theirs, err = net.Dial("tcp", l.Addr().String()); err != nil {
+		t.Fatal(err)
+	}
+	if ours, err = l.Accept(); err != nil {
+		t.Fatal(err)
+	}
+	return ours, theirs
+}
+
+// talk runs a session on input, which ends with the connection, and returns
+// what the server said.
+func talk(t testing.TB, srv *Server, start Start, input string, wrap func(net.Conn) net.Conn) (string, Summary) {
+	ours, theirs := tcp(t)
+	if wrap != nil {
+		ours = wrap(ours)
+	}
+	go func() {
+		_, _ = io.WriteString(theirs, input)
+		_ = theirs.(*net.TCPConn).CloseWrite()
+	}()
+	out := make(chan string, 1)
+	go func() {
+		b, _ := io.ReadAll(theirs)
+		_ = theirs.Close()
+		out <- string(b)
+	}()
+	sum := srv.Serve(context.Background(), ours, start)
+	_ = ours.Close()
+	return <-out, sum
+}
+
+// The structural defect of the library engine: a flush per line makes 10 000
+// writes of a flags FETCH.
+func TestOutputIsBatched(t *testing.T) {
+	a := newFakeAccount()
+	a.fill("INBOX", 10_000)
+	var writes atomic.Int64
+	out, _ := talk(t, New(Config{}), Start{Tag: "a0", Account: a}, "a1 SELECT INBOX\r\na2 FETCH 1:* FLAGS\r\na3 LOGOUT\r\n",
+		func(c net.Conn) net.Conn { return counting{c, &writes} })
+	if n := strings.Count(out, " FETCH ("); n != 10_000 {
+		t.Fatalf("%d messages", n)
+	}
+	if most := int64(len(out)/(16<<10) + 4); writes.Load() > most {
+		t.Errorf("%d writes of %d bytes; %d are enough", writes.Load(), len(out), most)
+	}
+}
+
+// fill puts n messages into a mailbox at once.
+func (a *fakeAccount) fill(name string, n int) {
+	b := a.boxes[name]
+	rows := make([]Row, n)
+	for i := range rows {
+		rows[i] = Row{UID: uint32(i + 1), System: System(i) & 0x1f, Size: 1000, Date: a.now}
+	}
+	b.next = uint32(n + 1)
+	b.update(rows)
+}
+
+// Each command may allocate, each message may not.
+func TestFetchFlagsDoesNotAllocate(t *testing.T) {
+	a := newFakeAccount()
+	a.fill("INBOX", 5000)
+	s, run := offline(t, a, "FETCH", "1:* (UID FLAGS RFC822.SIZE INTERNALDATE)")
+	n := testing.AllocsPerRun(5, func() {
+		if r := run.run(context.Background(), s); r.typ != "OK" {
+			t.Fatal(r)
+		}
+	})
+	if n > 10 {
+		t.Errorf("%v allocations for 5000 messages", n)
+	}
+}
+
+// offline makes a session that has INBOX selected and writes into the void,
+// and parses one command for it.
+func offline(t testing.TB, a *fakeAccount, verb, args string) (*session, runner) {
+	s := newSession(New(Config{}), discard{}, Start{Account: a})
+	s.ctx, s.io.ctx = context.Background(), context.Background()
+	mb, err := a.Open(s.ctx, "INBOX")
+	if err == nil {
+		s.view, err = newView(s.ctx, mb, "INBOX", true)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.r.Preload([]byte(" " + args + "\r\n"))
+	s.r.Start()
+	c := s.srv.table[verb]
+	run := c.parse(s.p, false)
+	if err := s.r.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return s, run
+}
+
+// discard is a connection into the void.
+type discard struct{ net.Conn }
+
+func (discard) Write(p []byte) (int, error)      { return len(p), nil }
+func (discard) SetWriteDeadline(time.Time) error { return nil }
+
+func BenchmarkFetchFlags100k(b *testing.B) {
+	a := newFakeAccount()
+	a.fill("INBOX", 100_000)
+	s, run := offline(b, a, "FETCH", "1:* FLAGS")
+	b.ReportAllocs()
+	for b.Loop() {
+		run.run(context.Background(), s)
+	}
+}
+
+func BenchmarkSearchUnseen100k(b *testing.B) {
+	a := newFakeAccount()
+	a.fill("INBOX", 100_000)
+	s, run := offline(b, a, "SEARCH", "UNSEEN UNDELETED")
+	b.ReportAllocs()
+	for b.Loop() {
+		run.run(context.Background(), s)
+	}
+}
+
+func BenchmarkFetchBody(b *testing.B) {
+	a := newFakeAccount()
+	a.boxes["INBOX"].deliver("Subject: x\r\n\r\n"+strings.Repeat(strings.Repeat("x", 70)+"\r\n", 100_000), a.now, Row{})
+	s, run := offline(b, a, "FETCH", "1 BODY.PEEK[TEXT]")
+	b.SetBytes(7_200_000)
+	for b.Loop() {
+		run.run(context.Background(), s)
+	}
+}
+
+// A session that waits for a command, or in IDLE, has given its buffers back.
+func TestIdleHoldsNoBuffer(t *testing.T) {
+	srv := New(Config{})
+	ours, theirs := tcp(t)
+	defer theirs.Close()
+	s := newSession(srv, ours, Start{Tag: "a0", Account: newFakeAccount()})
+	ctx, cancel := context.WithCancel(context.Background())
+	stop := context.AfterFunc(ctx, s.io.poke)
+	defer stop()
+	done := make(chan struct{})
+	go func() {
+		s.run(ctx)
+		close(done)
+	}()
+	buf := make([]byte, 1000)
+	for _, line := range []string{"", "a1 NOOP\r\n", "a2 IDLE\r\n"} {
+		_, _ = io.WriteString(theirs, line)
+		_, _ = theirs.Read(buf) // the answer has been flushed, which is the last thing before the wait
+	}
+	cancel()
+	<-done
+	// The last wait was in IDLE: nothing was taken out of the pools since.
+	if s.r.Buffered() != nil && len(s.r.Buffered()) > 0 || !s.r.Release() {
+		t.Error("the reader holds a buffer")
+	}
+	_ = ours.Close()
+}
+
+func TestSummary(t *testing.T) {
+	a := newFakeAccount("Trash")
+	a.boxes["INBOX"].deliver(simple, a.now, Row{})
+	a.boxes["INBOX"].deliver(simple, a.now, Row{})
+	const before = "a1 SELECT INBOX\r\n"
+	const input = "a2 FETCH 1 (BODY[] BODY.PEEK[HEADER])\r\na3 STORE 1 +FLAGS (\\Deleted)\r\na4 COPY 2 Trash\r\na5 EXPUNGE\r\na6 BOGUS\r\na7 LOGOUT\r\n"
+	out, sum := talk(t, New(Config{}), Start{Tag: "a0", Account: a, Buffered: []byte(before)}, input, nil)
+	header := int64(strings.Index(simple, "\r\n\r\n") + 4)
+	want := Summary{
+		Reason: "Logged out", In: int64(len(before) + len(input)), Out: int64(len(out)), Deleted: 1, Expunged: 1, Trashed: 1,
+		HdrCount: 1, HdrBytes: header, BodyCount: 1, BodyBytes: int64(len(simple)), Commands: 7, BadCommands: 1,
+	}
+	if sum != want {
+		t.Errorf("%+v\nwant %+v\n%s", sum, want, out)
+	}
+	if _, sum := talk(t, New(Config{}), Start{Account: a}, "", nil); sum.Reason != "Connection closed" || sum.Err != nil {
+		t.Errorf("%+v", sum)
+	}
+	if _, sum := talk(t, New(Config{}), Start{Account: a}, "a NOO", nil); sum.Reason != "Connection closed" || !errors.Is(sum.Err, io.ErrUnexpectedEOF) {
+		t.Errorf("%+v", sum)
+	}
+}
+
+// panicking is an account with a fault in it.
+type panicking struct{ *fakeAccount }
+
+func (panicking) Folders(context.Context) ([]Folder, error) { panic("fault") }
+
+func TestPanicEndsOneSession(t *testing.T) {
+	a := newFakeAccount()
+	out, sum := talk(t, New(Config{}), Start{Tag: "a0", Account: panicking{a}}, "a1 LIST \"\" *\r\n", nil)
+	var f *Fault
+	if !errors.As(sum.Err, &f) || f.Value != "fault" || !bytes.Contains(f.Stack, []byte("Folders")) {
+		t.Errorf("%+v", sum)
+	}
+	if !strings.HasSuffix(out, "* BYE [SERVERBUG] Internal error occurred. Refer to server log for more information.\r\n") {
+		t.Error(out)
+	}
+}
+
+// A peer that does not read what it asked for is let go.
+func TestOutputStall(t *testing.T) {
+	a := newFakeAccount()
+	a.fill("INBOX", 200_000)
+	ours, theirs := tcp(t)
+	defer theirs.Close()
+	_, _ = io.WriteString(theirs, "a1 SELECT INBOX\r\na2 FETCH 1:* (UID FLAGS INTERNALDATE)\r\n")
+	sum := New(Config{Stall: 30 * time.Millisecond}).Serve(context.Background(), ours, Start{Tag: "a0", Account: a})
+	if !errors.Is(sum.Err, os.ErrDeadlineExceeded) || !strings.Contains(sum.Reason, "output") {
+		t.Errorf("%+v", sum)
+	}
+}
+
+// shortBody announces more than it has: the client counts, so the session
+// must end instead of going on one byte off.
+type shortBody struct{ io.Reader }
+
+func (shortBody) Size() int64                { return 100 }
+func (shortBody) Partial(int64, int64) error { return nil }
+
+func TestShortBodyEndsTheSession(t *testing.T) {
+	s, run := offline(t, func() *fakeAccount { a := newFakeAccount(); a.fill("INBOX", 1); return a }(), "FETCH", "1 BODY.PEEK[]")
+	f := &fetch{fetchCmd: run.(*fetchCmd), s: s, pieces: make([]piece, 1)}
+	f.pieces[0].body = shortBody{strings.NewReader("abc")}
+	f.write(0, s.view.pin.At(0))
+	if err := s.w.Flush(); err == nil {
+		t.Fatal("no error")
+	}
+	s.lost(s.w.Err())
+	if s.sum.Reason != "FETCH failed" {
+		t.Errorf("%+v", s.sum)
+	}
+}
+
+func TestCommandHook(t *testing.T) {
+	var seen []string
+	srv := New(Config{Command: func(verb, result string, _ time.Duration) { seen = append(seen, verb+" "+result) }})
+	talk(t, srv, Start{Tag: "a0", Account: newFakeAccount()}, "a1 noop\r\na2 SELECT nowhere\r\na3 UID FETCH 1 FLAGS\r\na4 X'; DROP\r\n", nil)
+	if got := fmt.Sprint(seen); got != "[NOOP ok SELECT no UID FETCH bad unknown bad]" {
+		t.Error(got)
+	}
+}
+
+func TestPreauth(t *testing.T) {
+	out, _ := talk(t, New(Config{}), Start{Account: newFakeAccount()}, "", nil)
+	if !strings.HasPrefix(out, "* PREAUTH [CAPABILITY IMAP4rev1 ") {
+		t.Error(out)
+	}
+}
+
+// A line beyond the limit is skipped, one beyond every bound ends the session.
+func TestLongLines(t *testing.T) {
+	a := newFakeAccount()
+	out, _ := talk(t, New(Config{}), Start{Tag: "a0", Account: a}, "a1 NOOP "+strings.Repeat("x", 100_000)+"\r\na2 NOOP\r\n", nil)
+	if !strings.Contains(out, "a1 BAD Error in IMAP command NOOP: Too many arguments.\r\na2 OK ") {
+		t.Error(out)
+	}
+	out, _ = talk(t, New(Config{}), Start{Tag: "a0", Account: a}, "a1 SELECT "+strings.Repeat("x", 100_000)+"\r\na2 NOOP\r\n", nil)
+	if !strings.Contains(out, "a1 BAD Error in IMAP command SELECT: Too long command line.\r\na2 OK ") {
+		t.Error(out)
+	}
+	out, sum := talk(t, New(Config{}), Start{Tag: "a0", Account: a}, "a1 SELECT "+strings.Repeat("x", 10<<20)+"\r\na2 NOOP\r\n", nil)
+	if sum.Reason != "Too long command line" || !strings.Contains(out, "* BYE Too long command line") && out != "" {
+		t.Errorf("%+v: %s", sum, out)
+	}
+}

@@ -1,0 +1,455 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	imap "github.com/emersion/go-imap/v2"
+
+	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/platform/message"
+)
+
+// fakeAccount is mail in memory: the smallest Account that keeps every
+// promise of backend.go.
+type fakeAccount struct {
+	mu    sync.Mutex
+	boxes map[string]*fakeBox
+	subs  map[string]bool
+	use   map[string]imap.MailboxAttr
+	uidv  uint32
+	now   time.Time
+	fault error // every operation fails with it
+}
+
+func newFakeAccount(names ...string) *fakeAccount {
+	a := &fakeAccount{
+		boxes: map[string]*fakeBox{}, subs: map[string]bool{}, use: map[string]imap.MailboxAttr{},
+		uidv: 100, now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
+	}
+	for _, n := range append([]string{"INBOX"}, names...) {
+		a.add(n)
+	}
+	return a
+}
+
+func (a *fakeAccount) add(name string) *fakeBox {
+	a.uidv++
+	b := &fakeBox{account: a, uidv: a.uidv, next: 1, data: map[uint32]*fakeMessage{}}
+	b.cur = &fakeSnapshot{info: Info{UIDValidity: b.uidv, UIDNext: 1, NewKeywords: true}}
+	a.boxes[name] = b
+	return b
+}
+
+func (a *fakeAccount) box(name string) (*fakeBox, error) {
+	if a.fault != nil {
+		return nil, a.fault
+	}
+	if b := a.boxes[name]; b != nil {
+		return b, nil
+	}
+	return nil, fail.New(fail.NotFound, "mailbox %s", name)
+}
+
+func (a *fakeAccount) Folders(context.Context) ([]Folder, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var out []Folder
+	for n := range a.boxes {
+		f := Folder{Name: n, Subscribed: a.subs[n]}
+		if u := a.use[n]; u != "" {
+			f.SpecialUse = []imap.MailboxAttr{u}
+		}
+		out = append(out, f)
+	}
+	for n := range a.subs {
+		if a.boxes[n] == nil {
+			out = append(out, Folder{Name: n, NonExistent: true, Subscribed: true})
+		}
+	}
+	return out, a.fault
+}
+
+func (a *fakeAccount) Create(_ context.Context, name string) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.boxes[name] != nil {
+		return fail.New(fail.Exists, "mailbox %s", name)
+	}
+	a.add(name)
+	return nil
+}
+
+func (a *fakeAccount) Delete(_ context.Context, name string) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	b, err := a.box(name)
+	if err == nil {
+		delete(a.boxes, name)
+		b.dead = fail.New(fail.NotFound, "mailbox %s was deleted", name)
+		b.changed()
+	}
+	return err
+}
+
+func (a *fakeAccount) Rename(_ context.Context, old, name string) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.boxes[name] != nil {
+		return fail.New(fail.Exists, "mailbox %s", name)
+	}
+	if _, err := a.box(old); err != nil {
+		return err
+	}
+	for n, b := range a.boxes {
+		if n == old || strings.HasPrefix(n, old+".") {
+			delete(a.boxes, n)
+			a.boxes[name+n[len(old):]] = b
+		}
+	}
+	if old == "INBOX" {
+		a.add("INBOX")
+	}
+	return nil
+}
+
+func (a *fakeAccount) Subscribe(_ context.Context, name string, on bool) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if on {
+		a.subs[name] = true
+	} else {
+		delete(a.subs, name)
+	}
+	return nil
+}
+
+func (a *fakeAccount) Status(_ context.Context, name string) (Status, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	b, err := a.box(name)
+	if err != nil {
+		return Status{}, err
+	}
+	st := Status{Messages: uint32(b.cur.Len()), Recent: uint32(b.cur.info.Recent), UIDNext: b.next, UIDValidity: b.uidv}
+	for _, r := range b.cur.rows {
+		if r.System&Seen == 0 {
+			st.Unseen++
+		}
+	}
+	return st, nil
+}
+
+func (a *fakeAccount) Open(_ context.Context, name string) (Mailbox, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	b, err := a.box(name)
+	if err != nil {
+		return nil, err
+	}
+	return &fakeHandle{fakeBox: b}, nil
+}
+
+func (a *fakeAccount) Append(_ context.Context, name string, m Message) (Appended, error) {
+	a.mu.Lock()
+	_, err := a.box(name)
+	a.mu.Unlock()
+	if err != nil {
+		return Appended{}, err
+	}
+	text, err := io.ReadAll(m.Body)
+	if err != nil {
+		return Appended{}, err
+	}
+	if int64(len(text)) != m.Size {
+		return Appended{}, fail.New(fail.Invalid, "%d bytes, announced were %d", len(text), m.Size)
+	}
+	if bytes.Contains(text, []byte("quota")) {
+		return Appended{}, fail.New(fail.Full, "no room")
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	b, err := a.box(name)
+	if err != nil {
+		return Appended{}, err
+	}
+	if m.Date.IsZero() {
+		m.Date = a.now
+	}
+	uid := b.deliver(string(text), m.Date, apply(Row{}, imap.StoreFlagsSet, m.Flags))
+	return Appended{b.uidv, uid}, nil
+}
+
+type fakeMessage struct {
+	text string
+	date time.Time
+}
+
+// fakeBox is the shared state of one mailbox; account.mu guards it.
+type fakeBox struct {
+	account *fakeAccount
+	uidv    uint32
+	next    uint32
+	claimed uint32 // UIDs below are not \Recent for anybody new
+	cur     *fakeSnapshot
+	data    map[uint32]*fakeMessage
+	dead    error
+	wakes   map[int]func()
+	wakeN   int
+}
+
+// update replaces the snapshot by one with other rows.
+func (b *fakeBox) update(rows []Row) {
+	info := b.cur.info
+	info.UIDNext = b.next
+	info.Recent = 0
+	for _, r := range rows {
+		if r.UID >= b.claimed {
+			info.Recent++
+		}
+		for _, k := range r.Keywords {
+			if !slices.Contains(info.Keywords, k) {
+				info.Keywords = append(slices.Clone(info.Keywords), k)
+			}
+		}
+	}
+	b.cur = &fakeSnapshot{info: info, rows: rows}
+	b.changed()
+}
+
+func (b *fakeBox) changed() {
+	for _, w := range b.wakes {
+		w()
+	}
+}
+
+func (b *fakeBox) deliver(text string, date time.Time, flags Row) uint32 {
+	uid := b.next
+	b.next++
+	b.data[uid] = &fakeMessage{text, date}
+	row := Row{UID: uid, System: flags.System, Keywords: flags.Keywords, Size: int64(len(text)), Date: date}
+	b.update(append(slices.Clone(b.cur.rows), row))
+	return uid
+}
+
+// fakeHandle is a session's Mailbox.
+type fakeHandle struct{ *fakeBox }
+
+func (h *fakeHandle) Snapshot() Snapshot {
+	h.account.mu.Lock()
+	defer h.account.mu.Unlock()
+	return h.cur
+}
+
+func (h *fakeHandle) Err() error {
+	h.account.mu.Lock()
+	defer h.account.mu.Unlock()
+	return h.dead
+}
+
+func (h *fakeHandle) Sync(context.Context) error { return h.Err() }
+
+func (h *fakeHandle) Watch(wake func()) func() {
+	h.account.mu.Lock()
+	defer h.account.mu.Unlock()
+	if h.wakes == nil {
+		h.wakes = map[int]func(){}
+	}
+	h.wakeN++
+	n := h.wakeN
+	h.wakes[n] = wake
+	return func() {
+		h.account.mu.Lock()
+		defer h.account.mu.Unlock()
+		delete(h.wakes, n)
+	}
+}
+
+func (h *fakeHandle) ClaimRecent(context.Context) (uint32, error) {
+	h.account.mu.Lock()
+	defer h.account.mu.Unlock()
+	first := max(h.claimed, 1)
+	h.claimed = h.next
+	info := h.cur.info
+	info.Recent = 0
+	h.cur.info = info
+	return first, nil
+}
+
+func (h *fakeHandle) Store(_ context.Context, uids imap.UIDSet, op imap.StoreFlagsOp, flags []imap.Flag) error {
+	h.account.mu.Lock()
+	defer h.account.mu.Unlock()
+	if h.account.fault != nil {
+		return h.account.fault
+	}
+	rows := slices.Clone(h.cur.rows)
+	for i, r := range rows {
+		if uids.Contains(imap.UID(r.UID)) {
+			rows[i] = apply(r, op, flags)
+		}
+	}
+	h.update(rows)
+	return nil
+}
+
+func (h *fakeHandle) Copy(_ context.Context, uids imap.UIDSet, dest string, move bool) (Copied, error) {
+	h.account.mu.Lock()
+	defer h.account.mu.Unlock()
+	d, err := h.account.box(dest)
+	if err != nil {
+		return Copied{}, err
+	}
+	out := Copied{UIDValidity: d.uidv}
+	var keep []Row
+	for _, r := range h.cur.rows {
+		if !uids.Contains(imap.UID(r.UID)) {
+			keep = append(keep, r)
+			continue
+		}
+		out.Source = append(out.Source, r.UID)
+		out.Dest = append(out.Dest, d.deliver(h.data[r.UID].text, h.data[r.UID].date, r))
+	}
+	if move {
+		h.update(keep)
+	}
+	return out, nil
+}
+
+func (h *fakeHandle) Expunge(_ context.Context, uids imap.UIDSet) error {
+	h.account.mu.Lock()
+	defer h.account.mu.Unlock()
+	var keep []Row
+	for _, r := range h.cur.rows {
+		if r.System&Deleted == 0 || uids != nil && !uids.Contains(imap.UID(r.UID)) {
+			keep = append(keep, r)
+		}
+	}
+	h.update(keep)
+	return nil
+}
+
+func (h *fakeHandle) Open(uid uint32) Content {
+	h.account.mu.Lock()
+	defer h.account.mu.Unlock()
+	return &fakeContent{m: h.data[uid]}
+}
+
+func (h *fakeHandle) Close() error { return nil }
+
+type fakeSnapshot struct {
+	info Info
+	rows []Row
+}
+
+func (s *fakeSnapshot) Info() Info   { return s.info }
+func (s *fakeSnapshot) Len() int     { return len(s.rows) }
+func (s *fakeSnapshot) At(i int) Row { return s.rows[i] }
+
+func (s *fakeSnapshot) Find(uid uint32) int {
+	i, _ := slices.BinarySearchFunc(s.rows, uid, func(r Row, u uint32) int { return int(int64(r.UID) - int64(u)) })
+	return i
+}
+
+func (s *fakeSnapshot) FirstUnseen() int {
+	return slices.IndexFunc(s.rows, func(r Row) bool { return r.System&Seen == 0 })
+}
+
+func (s *fakeSnapshot) Changes(old Snapshot) Delta {
+	var d Delta
+	o := old.(*fakeSnapshot)
+	for i, r := range o.rows {
+		j := s.Find(r.UID)
+		switch {
+		case j == len(s.rows) || s.rows[j].UID != r.UID:
+			d.Gone = append(d.Gone, i)
+		case !sameFlags(s.rows[j], r):
+			d.Changed = append(d.Changed, j)
+		}
+	}
+	return d
+}
+
+// fakeContent stands on package message, as the real one does.
+type fakeContent struct{ m *fakeMessage }
+
+func (c *fakeContent) load() (*bytes.Reader, *message.Part, error) {
+	if c.m == nil {
+		return nil, nil, fail.New(fail.NotFound, "message is gone")
+	}
+	r := bytes.NewReader([]byte(c.m.text))
+	p, err := message.ParseStructure(strings.NewReader(c.m.text), message.DefaultLimits())
+	return r, p, err
+}
+
+func (c *fakeContent) AppendEnvelope(_ context.Context, dst []byte) ([]byte, error) {
+	_, p, err := c.load()
+	if err != nil {
+		return dst, err
+	}
+	return append(dst, p.Envelope...), nil
+}
+
+func (c *fakeContent) AppendStructure(_ context.Context, dst []byte, extended bool) ([]byte, error) {
+	_, p, err := c.load()
+	if err != nil {
+		return dst, err
+	}
+	return message.AppendBodyStructure(dst, p, extended), nil
+}
+
+func (c *fakeContent) Size(context.Context) (int64, error) {
+	_, p, err := c.load()
+	if err != nil {
+		return 0, err
+	}
+	return p.VSize(), nil
+}
+
+func (c *fakeContent) Date(context.Context) (time.Time, error) { return c.m.date, nil }
+
+func (c *fakeContent) Section(_ context.Context, s message.Section) (Body, error) {
+	r, p, err := c.load()
+	if err != nil {
+		return nil, err
+	}
+	body, err := message.OpenSection(r, p, s, message.DefaultLimits())
+	if fail.Is(err, fail.NotFound) {
+		return nil, fail.Wrap(fail.Invalid, err, "section")
+	}
+	return body, err
+}
+
+func (c *fakeContent) Text(_ context.Context, header bool) (io.Reader, error) {
+	r, p, err := c.load()
+	if err != nil {
+		return nil, err
+	}
+	var all []io.Reader
+	if header {
+		all = append(all, io.NewSectionReader(r, 0, p.BodyStart))
+	}
+	for part := range p.Walk() {
+		if t, isText := message.Text(r, part); isText {
+			all = append(all, t)
+		}
+	}
+	return io.MultiReader(all...), nil
+}
+
+func (c *fakeContent) Fields(_ context.Context, name string) ([]string, error) {
+	if c.m == nil {
+		return nil, fail.New(fail.NotFound, "message is gone")
+	}
+	var out []string
+	for f := range message.ParseHeader([]byte(c.m.text), message.DefaultLimits()).All(name) {
+		out = append(out, message.DecodeWords(f.Value()))
+	}
+	return out, nil
+}
+
+func (c *fakeContent) Close() error { return nil }

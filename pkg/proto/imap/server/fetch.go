@@ -1,0 +1,288 @@
+package server
+
+import (
+	"context"
+	"errors"
+
+	imap "github.com/emersion/go-imap/v2"
+
+	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/platform/message"
+	"github.com/postcote/postcote/pkg/proto/imap/wire"
+)
+
+// seenBatch is how many messages become \Seen with one change of the mailbox.
+// They do so before they are sent; a client that leaves in between has at
+// most this many marked that it did not get.
+const seenBatch = 64
+
+// fetch is the state of one FETCH while it runs.
+type fetch struct {
+	*fetchCmd
+	ctx    context.Context
+	s      *session
+	fresh  wire.Set // UIDs that became \Seen in this batch
+	gone   bool     // a message could not be found any more
+	failed bool     // a message could not be read
+
+	// The pieces of the answer for one message that are not in its row.
+	pieces []piece
+}
+
+// piece is the value of an item, made before the line is begun: a message
+// that turns out to be gone leaves nothing half written.
+type piece struct {
+	from, to int // in s.scratch
+	body     Body
+	missing  bool // the section does not exist
+	size     int64
+}
+
+func (c *fetchCmd) run(ctx context.Context, s *session) reply {
+	v := s.view
+	set, valid := v.resolve(c.set, c.uid)
+	if !valid {
+		return badSet("FETCH")
+	}
+	f := &fetch{fetchCmd: c, ctx: ctx, s: s, pieces: make([]piece, len(c.items))}
+	if !c.seen || v.readOnly {
+		v.eachRow(set, c.uid, f.one)
+	} else if err := f.batches(v.uids(set, c.uid)); err != nil {
+		return s.failed("FETCH", v.name, err)
+	}
+	switch {
+	case s.ctx.Err() != nil:
+		s.lost(errShutdown)
+		return none()
+	case s.w.Err() != nil:
+		s.lost(s.w.Err())
+		return none()
+	case f.gone:
+		return no(codeExpungeIssued, textGone)
+	case f.failed:
+		return no(imap.ResponseCodeServerBug, "Some messages could not be read.")
+	}
+	return ok("Fetch completed.")
+}
+
+// batches marks messages \Seen and sends them, some at a time.
+func (f *fetch) batches(uids wire.Set) error {
+	v := f.s.view
+	var batch []int
+	flush := func() error {
+		err := f.markSeen(batch)
+		for i := 0; err == nil && i < len(batch) && f.one(batch[i]); i++ {
+		}
+		batch = batch[:0]
+		return err
+	}
+	var err error
+	v.eachRow(uids, true, func(i int) bool {
+		if batch = append(batch, i); len(batch) == seenBatch {
+			err = flush()
+		}
+		return err == nil && f.carryOn()
+	})
+	if err == nil && f.carryOn() {
+		err = flush()
+	}
+	return err
+}
+
+// carryOn reports whether anybody still wants the rest.
+func (f *fetch) carryOn() bool { return f.s.w.Err() == nil && f.s.ctx.Err() == nil }
+
+func (f *fetch) markSeen(batch []int) error {
+	v := f.s.view
+	f.fresh = f.fresh[:0]
+	for _, i := range batch {
+		if row, alive := v.row(i); alive && row.System&Seen == 0 {
+			f.fresh.Add(row.UID)
+		}
+	}
+	if len(f.fresh) == 0 {
+		return nil
+	}
+	if err := v.mb.Store(f.ctx, f.fresh.UIDs(), imap.StoreFlagsAdd, []imap.Flag{imap.FlagSeen}); err != nil {
+		return err
+	}
+	v.sync(f.ctx, f.s, false, func(row Row) bool { return f.fresh.Contains(row.UID) })
+	return nil
+}
+
+// one sends row i of the view. It reports whether to go on.
+func (f *fetch) one(i int) bool {
+	row, _ := f.s.view.row(i)
+	if row.UID == 0 {
+		f.gone = true
+		return true
+	}
+	if f.content {
+		err := f.prepare(row)
+		defer f.release()
+		if err != nil {
+			f.note(err)
+			return f.carryOn()
+		}
+	}
+	f.write(i, row)
+	return f.carryOn()
+}
+
+// note remembers why a message was left out.
+func (f *fetch) note(err error) {
+	if fail.Is(err, fail.NotFound) {
+		f.gone = true
+		return
+	}
+	f.failed = true
+	f.s.logFailure("FETCH", err)
+}
+
+// prepare makes the pieces of one message.
+func (f *fetch) prepare(row Row) (err error) {
+	var content Content
+	open := func() Content {
+		if content == nil {
+			content = f.s.view.mb.Open(row.UID)
+			f.s.content = content
+		}
+		return content
+	}
+	f.s.scratch = f.s.scratch[:0]
+	for i := range f.items {
+		p := &f.pieces[i]
+		*p = piece{from: len(f.s.scratch), size: row.Size}
+		switch it := &f.items[i]; it.kind {
+		case itemEnvelope:
+			f.s.scratch, err = open().AppendEnvelope(f.ctx, f.s.scratch)
+		case itemBody, itemBodyStructure:
+			f.s.scratch, err = open().AppendStructure(f.ctx, f.s.scratch, it.kind == itemBodyStructure)
+		case itemSize:
+			if row.Size < 0 {
+				p.size, err = open().Size(f.ctx)
+			}
+		case itemDate:
+			date := row.Date
+			if date.IsZero() {
+				date, err = open().Date(f.ctx)
+			}
+			f.s.scratch = wire.AppendDateTime(f.s.scratch, date)
+		case itemSection:
+			err = f.openSection(p, it, open())
+		}
+		if err != nil {
+			return err
+		}
+		p.to = len(f.s.scratch)
+	}
+	return nil
+}
+
+func (f *fetch) openSection(p *piece, it *fetchItem, content Content) error {
+	body, err := content.Section(f.ctx, it.section)
+	if fail.Is(err, fail.Invalid) {
+		p.missing = true
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if it.partial {
+		if err := body.Partial(it.off, it.n); err != nil {
+			return err
+		}
+	}
+	p.body = body
+	return nil
+}
+
+// release closes what prepare has opened. A scratch that one huge message has
+// blown up is not kept.
+func (f *fetch) release() {
+	f.s.closeContent()
+	if cap(f.s.scratch) > 64<<10 {
+		f.s.scratch = nil
+	}
+}
+
+func (s *session) closeContent() {
+	if s.content != nil {
+		_ = s.content.Close()
+		s.content = nil
+	}
+}
+
+// write sends the line of one message.
+func (f *fetch) write(i int, row Row) {
+	w := f.s.w
+	w.Raw("* ")
+	w.Num(uint64(i + 1))
+	w.Raw(" FETCH ")
+	sep := "("
+	flags := false
+	for k := range f.items {
+		w.Raw(sep)
+		sep = " "
+		flags = flags || f.items[k].kind == itemFlags
+		f.writeItem(&f.items[k], &f.pieces[k], row)
+	}
+	if !flags && f.fresh.Contains(row.UID) { // RFC 3501 section 6.4.5: "\Seen … SHOULD be included"
+		w.Raw(sep)
+		f.s.writeFlagList(row)
+	}
+	w.Raw(")\r\n")
+}
+
+func (f *fetch) writeItem(it *fetchItem, p *piece, row Row) {
+	w := f.s.w
+	switch it.kind {
+	case itemUID:
+		w.Raw("UID ")
+		w.Num(uint64(row.UID))
+	case itemFlags:
+		f.s.writeFlagList(row)
+	case itemDate:
+		w.Raw("INTERNALDATE ")
+		w.Bytes(f.s.scratch[p.from:p.to])
+	case itemSize:
+		w.Raw("RFC822.SIZE ")
+		w.Num(uint64(p.size))
+	case itemEnvelope:
+		w.Raw("ENVELOPE ")
+		w.Bytes(f.s.scratch[p.from:p.to])
+	case itemBody:
+		w.Raw("BODY ")
+		w.Bytes(f.s.scratch[p.from:p.to])
+	case itemBodyStructure:
+		w.Raw("BODYSTRUCTURE ")
+		w.Bytes(f.s.scratch[p.from:p.to])
+	case itemSection:
+		w.Raw(it.label)
+		w.Raw(" ")
+		f.writeBody(it, p)
+	}
+}
+
+// writeBody streams a section. A source that fails in the middle ends the
+// session: the client counts the bytes.
+func (f *fetch) writeBody(it *fetchItem, p *piece) {
+	if p.missing {
+		f.s.w.Raw("NIL")
+		return
+	}
+	size := p.body.Size()
+	switch it.section.Kind {
+	case message.SectionAll, message.SectionText:
+		f.s.sum.BodyCount++
+		f.s.sum.BodyBytes += size
+	default:
+		f.s.sum.HdrCount++
+		f.s.sum.HdrBytes += size
+	}
+	f.s.w.Literal(size, p.body)
+	var short *wire.SourceError
+	if errors.As(f.s.w.Err(), &short) {
+		f.s.logFailure("FETCH", short)
+	}
+}

@@ -1,0 +1,240 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/platform/message"
+)
+
+// matching evaluates a search program, one message after the other.
+type matching struct {
+	ctx context.Context
+	s   *session
+	i   int
+	row Row
+	buf *[]byte // of text searches, from the server's pool
+	err error
+}
+
+// matches reports whether row i of the view meets k. A message that cannot be
+// read does not match; why is for the log.
+func (m *matching) matches(i int, k *key) bool {
+	m.i, m.err = i, nil
+	m.row, _ = m.s.view.row(i)
+	if m.row.UID == 0 {
+		return false
+	}
+	met := m.eval(k)
+	m.s.closeContent()
+	if m.err != nil {
+		if !fail.Is(m.err, fail.NotFound) {
+			m.s.logFailure("SEARCH", m.err)
+		}
+		return false
+	}
+	return met
+}
+
+func (m *matching) release() {
+	if m.buf != nil {
+		m.s.srv.searchBufs.Put(m.buf)
+		m.buf = nil
+	}
+}
+
+func (m *matching) content() Content {
+	if m.s.content == nil {
+		m.s.content = m.s.view.mb.Open(m.row.UID)
+	}
+	return m.s.content
+}
+
+func (m *matching) eval(k *key) bool {
+	if m.err != nil {
+		return false
+	}
+	switch k.op {
+	case opAll:
+		return true
+	case opAnd:
+		for i := range k.kids {
+			if !m.eval(&k.kids[i]) {
+				return false
+			}
+		}
+		return true
+	case opOr:
+		return m.eval(&k.kids[0]) || m.eval(&k.kids[1])
+	case opNot:
+		return !m.eval(&k.kids[0])
+	case opSet:
+		return k.set.Contains(uint32(m.i + 1))
+	case opUID:
+		return k.set.Contains(m.row.UID)
+	case opFlag:
+		return m.row.System&k.flags != 0
+	case opKeyword:
+		return keywordIs(m.row, k.name)
+	case opRecent:
+		return m.s.view.recent.Contains(m.row.UID)
+	}
+	return m.evalContent(k)
+}
+
+// evalContent looks at what may have to be read from the message.
+func (m *matching) evalContent(k *key) bool {
+	switch k.op {
+	case opSize:
+		size := m.row.Size
+		if size < 0 {
+			size, m.err = m.content().Size(m.ctx)
+		}
+		return k.rel > 0 && size > k.n || k.rel < 0 && size < k.n
+	case opDate:
+		date := m.row.Date
+		if date.IsZero() {
+			date, m.err = m.content().Date(m.ctx)
+		}
+		return onDay(date, k.rel, k.date)
+	case opSent:
+		values, err := m.content().Fields(m.ctx, "Date")
+		if m.err = err; err != nil || len(values) == 0 {
+			return false
+		}
+		date, valid := message.ParseDate(values[0])
+		return valid && onDay(date, k.rel, k.date)
+	case opHeader:
+		values, err := m.content().Fields(m.ctx, k.name)
+		m.err = err
+		for _, v := range values {
+			if strings.Contains(fold(v), k.needle) {
+				return true
+			}
+		}
+		return false
+	}
+	r, err := m.content().Text(m.ctx, k.op == opText)
+	if err != nil {
+		m.err = err
+		return false
+	}
+	return m.inText(r, k.needle)
+}
+
+// onDay compares days as they stand in the message, whatever the zone (RFC
+// 3501 section 6.4.4, "disregarding time and timezone").
+func onDay(t time.Time, rel int, day time.Time) bool {
+	y, mon, d := t.Date()
+	c := time.Date(y, mon, d, 0, 0, 0, 0, time.UTC).Compare(day)
+	switch {
+	case rel < 0:
+		return c < 0
+	case rel > 0:
+		return c >= 0
+	}
+	return c == 0
+}
+
+// searchChunk is how much text is folded and searched at a time.
+const searchChunk = 32 << 10
+
+// inText looks for the folded needle in a stream of UTF-8.
+func (m *matching) inText(r io.Reader, needle string) bool {
+	if needle == "" {
+		return true
+	}
+	if m.buf == nil {
+		m.buf, _ = m.s.srv.searchBufs.Get().(*[]byte)
+		if m.buf == nil {
+			m.buf = new([]byte)
+		}
+	}
+	found, err := contains(r, needle, m.buf)
+	m.err = err
+	return found
+}
+
+// contains searches r, which is folded on the way. buf is scratch space.
+func contains(r io.Reader, needle string, buf *[]byte) (bool, error) {
+	if cap(*buf) < 3*searchChunk {
+		*buf = make([]byte, 3*searchChunk)
+	}
+	raw := (*buf)[:searchChunk]
+	folded := (*buf)[searchChunk:searchChunk]
+	rest := 0 // bytes of a rune that was cut
+	for {
+		n, err := r.Read(raw[rest:])
+		n += rest
+		whole := n
+		if err == nil {
+			whole = wholeRunes(raw[:n])
+		}
+		folded = appendFold(folded, raw[:whole])
+		if bytes.Contains(folded, []byte(needle)) {
+			return true, nil
+		}
+		if keep := len(needle) - 1; len(folded) > keep {
+			folded = append(folded[:0], folded[len(folded)-keep:]...)
+		}
+		rest = copy(raw, raw[whole:n])
+		if errors.Is(err, io.EOF) {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+	}
+}
+
+// wholeRunes is the length of b without a rune at its end that was cut.
+func wholeRunes(b []byte) int {
+	for i := len(b) - 1; i >= 0 && i >= len(b)-utf8.UTFMax; i-- {
+		if utf8.RuneStart(b[i]) {
+			if utf8.FullRune(b[i:]) {
+				return len(b)
+			}
+			return i
+		}
+	}
+	return len(b)
+}
+
+// fold makes strings comparable without regard to case (the simple folding of
+// Unicode; RFC 3501 asks for US-ASCII at least).
+func fold(s string) string { return string(appendFold(nil, []byte(s))) }
+
+func appendFold(dst, src []byte) []byte {
+	for i := 0; i < len(src); {
+		c := src[i]
+		if c < utf8.RuneSelf {
+			if c >= 'A' && c <= 'Z' {
+				c += 'a' - 'A'
+			}
+			dst = append(dst, c)
+			i++
+			continue
+		}
+		r, n := utf8.DecodeRune(src[i:])
+		dst = utf8.AppendRune(dst, foldRune(r))
+		i += n
+	}
+	return dst
+}
+
+// foldRune picks one of the characters that differ in case only: the smallest
+// that is lower case, so that ASCII stays as appendFold has it.
+func foldRune(r rune) rune {
+	least := r
+	for f := unicode.SimpleFold(r); f != r; f = unicode.SimpleFold(f) {
+		least = min(least, f)
+	}
+	return unicode.ToLower(least)
+}

@@ -1,0 +1,133 @@
+package server
+
+import (
+	"context"
+	"net"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/postcote/postcote/pkg/proto/imap/wire"
+)
+
+// Config is what all sessions of a server share. Zero fields have defaults.
+type Config struct {
+	// ID is what the ID command answers, pairs of name and value in order.
+	ID [][2]string
+	// MaxMessage bounds the literal of APPEND, in bytes; default 50 MiB.
+	MaxMessage int64
+	// MaxLine bounds a command without its literals; default 64 KiB.
+	MaxLine int
+	// MaxBad is the number of bad commands that end a session; default 20.
+	MaxBad int
+	// IdleTimeout ends a session that sends no command; default 30 min (RFC
+	// 3501 section 5.4 asks for as much). It does not count during IDLE.
+	IdleTimeout time.Duration
+	// Keepalive is how often IDLE says "* OK Still here"; default 2 min.
+	Keepalive time.Duration
+	// Stall bounds one read inside a command, and one write; default 5 min.
+	Stall time.Duration
+	// Now is the clock of logs and durations; nil: time.Now.
+	Now func() time.Time
+	// Command is told of each finished command; result is "ok", "no" or
+	// "bad". May be nil.
+	Command func(verb, result string, took time.Duration)
+}
+
+// Server runs sessions. It is safe for concurrent use.
+type Server struct {
+	cfg   Config
+	table map[string]spec
+	bufs  wire.Buffers
+
+	searchBufs sync.Pool // of *[]byte
+}
+
+// New makes a server.
+func New(cfg Config) *Server {
+	def := func(d *time.Duration, v time.Duration) {
+		if *d <= 0 {
+			*d = v
+		}
+	}
+	def(&cfg.IdleTimeout, 30*time.Minute)
+	def(&cfg.Keepalive, 2*time.Minute)
+	def(&cfg.Stall, 5*time.Minute)
+	if cfg.MaxMessage <= 0 {
+		cfg.MaxMessage = 50 << 20
+	}
+	if cfg.MaxLine <= 0 {
+		cfg.MaxLine = 64 << 10
+	}
+	if cfg.MaxBad <= 0 {
+		cfg.MaxBad = 20
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Command == nil {
+		cfg.Command = func(string, string, time.Duration) {}
+	}
+	return &Server{cfg: cfg, table: commandTable()}
+}
+
+// Start is how a session begins.
+type Start struct {
+	// Tag is of the command that logged in and is answered first. Empty: the
+	// session begins with a PREAUTH greeting.
+	Tag string
+	// Buffered is what the client has sent behind the login.
+	Buffered []byte
+	// Account is the mail; Delim stands between the levels of its names.
+	Account Account
+	Delim   byte
+	// Failed is told of errors behind a "NO [SERVERBUG]" or an outage, which
+	// the client does not get to see. May be nil.
+	Failed func(verb string, err error)
+}
+
+// Summary is what a session has done, for the log.
+type Summary struct {
+	Reason string // "Logged out", "Connection closed", …
+	Err    error  // the I/O error or panic behind Reason, may be nil
+
+	In, Out                    int64 // bytes
+	Deleted, Expunged, Trashed int   // messages marked \Deleted, removed, moved or copied to a \Trash folder
+	HdrCount, BodyCount        int   // headers and bodies sent
+	HdrBytes, BodyBytes        int64
+	Commands, BadCommands      int
+}
+
+// Serve runs one session until the client is gone, misbehaves or ctx ends. It
+// does not close conn. A panic inside ends this session only; it is in
+// Summary.Err with its stack.
+func (srv *Server) Serve(ctx context.Context, conn net.Conn, start Start) (sum Summary) {
+	s := newSession(srv, conn, start)
+	defer func() {
+		if v := recover(); v != nil {
+			s.fault(v, debug.Stack())
+		}
+		s.close()
+		sum = s.summary()
+	}()
+	stop := context.AfterFunc(ctx, s.io.poke)
+	defer stop()
+	s.run(ctx)
+	return
+}
+
+// Fault is the error of a session that panicked.
+type Fault struct {
+	Value any
+	Stack []byte
+}
+
+func (*Fault) Error() string { return "panic in an IMAP session" }
+
+// fault says goodbye after a panic, if the connection still lets us.
+func (s *session) fault(v any, stack []byte) {
+	s.end("Internal error", &Fault{v, stack})
+	defer func() { _ = recover() }() // the writer itself may be what failed
+	s.w.Raw("\r\n* BYE [SERVERBUG] Internal error occurred. Refer to server log for more information.\r\n")
+	_ = s.w.Flush()
+}

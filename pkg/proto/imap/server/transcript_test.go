@@ -1,0 +1,164 @@
+package server
+
+import (
+	"context"
+	"net"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	imap "github.com/emersion/go-imap/v2"
+
+	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/proto/imap/wire/wiretest"
+)
+
+// simple is the message that "! deliver" puts into a mailbox.
+const simple = "From: Alice <alice@example.org>\r\nTo: bob@example.org\r\nSubject: Gr=?utf-8?q?=C3=BC?=\u00dfe\r\n" +
+	"Date: Wed, 17 Jul 1996 02:23:25 -0700\r\nMessage-ID: <m1@example.org>\r\n\r\nHello, W\u00f6rld.\r\nSecond line.\r\n"
+
+// world is what the events of a transcript act on.
+type world struct {
+	t       *testing.T
+	account *fakeAccount
+	srv     *Server
+	ctx     context.Context
+	stop    context.CancelFunc
+	start   Start
+}
+
+func newWorld(t *testing.T, cfg Config) *world {
+	w := &world{t: t, account: newFakeAccount("Sent", "Trash"), srv: New(cfg)}
+	w.ctx, w.stop = context.WithCancel(context.Background())
+	t.Cleanup(w.stop)
+	w.start = Start{Tag: "a0", Account: w.account, Delim: '.'}
+	return w
+}
+
+// dial starts a session and returns the client's end of it.
+func (w *world) dial() net.Conn {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer l.Close()
+	client, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	conn, err := l.Accept()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	done := make(chan Summary, 1)
+	go func() {
+		sum := w.srv.Serve(w.ctx, conn, w.start)
+		_ = conn.Close()
+		done <- sum
+	}()
+	w.t.Cleanup(func() {
+		_ = client.Close()
+		w.stop()
+		sum := <-done
+		if f, isFault := sum.Err.(*Fault); isFault && !strings.Contains(w.t.Name(), "panic") {
+			w.t.Errorf("%v\n%s", f.Value, f.Stack)
+		}
+	})
+	return client
+}
+
+func TestTranscripts(t *testing.T) {
+	wiretest.Dir(t, "testdata/*.txt", func(t *testing.T, name string) *wiretest.Script {
+		cfg := Config{ID: [][2]string{{"name", "Postcote"}}, MaxMessage: 1 << 20}
+		switch name {
+		case "idle_keepalive":
+			cfg.Keepalive = 20 * time.Millisecond
+		case "inactive":
+			cfg.IdleTimeout = 30 * time.Millisecond
+		case "append_limit":
+			cfg.MaxMessage = 20
+		}
+		w := newWorld(t, cfg)
+		return &wiretest.Script{Dial: func(int) net.Conn { return w.dial() }, Event: w.event}
+	})
+}
+
+// event is something that happens to the mailbox outside of the sessions of a
+// transcript.
+func (w *world) event(words []string) error {
+	a := w.account
+	if words[0] == "stop" {
+		w.stop()
+		return nil
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var b *fakeBox
+	if len(words) > 1 && words[0] != "subscribe" {
+		if b = a.boxes[words[1]]; b == nil {
+			b = a.add(words[1])
+		}
+	}
+	num := func(i int) uint32 {
+		n, _ := strconv.ParseUint(words[i], 10, 32)
+		return uint32(n)
+	}
+	switch words[0] {
+	case "create":
+	case "deliver": // deliver BOX [count]
+		n := uint32(1)
+		if len(words) > 2 {
+			n = num(2)
+		}
+		for range n {
+			b.deliver(simple, a.now, Row{})
+		}
+	case "message": // message BOX text with \r\n spelled out
+		text, err := strconv.Unquote(`"` + strings.ReplaceAll(strings.Join(words[2:], " "), `"`, `\"`) + `"`)
+		if err != nil {
+			return err
+		}
+		b.deliver(text, a.now, Row{})
+	case "flag": // flag BOX uid flags
+		rows := append([]Row(nil), b.cur.rows...)
+		for i := range rows {
+			if rows[i].UID == num(2) {
+				var flags []imap.Flag
+				for _, f := range words[3:] {
+					flags = append(flags, imap.Flag(f))
+				}
+				rows[i] = apply(rows[i], imap.StoreFlagsSet, flags)
+			}
+		}
+		b.update(rows)
+	case "expunge": // expunge BOX uid
+		var rows []Row
+		for _, r := range b.cur.rows {
+			if r.UID != num(2) {
+				rows = append(rows, r)
+			}
+		}
+		b.update(rows)
+		delete(b.data, num(2))
+	case "lose": // lose BOX uid: the file is gone, the row is not
+		delete(b.data, num(2))
+	case "use": // use BOX \Sent
+		a.use[words[1]] = imap.MailboxAttr(words[2])
+	case "subscribe":
+		a.subs[words[1]] = true
+	case "delete":
+		delete(a.boxes, words[1])
+		b.dead = fail.New(fail.NotFound, "deleted")
+		b.changed()
+	case "fault":
+		a.fault = fail.New(fail.Temporary, "disk on fire at /var/mail")
+	case "outage":
+		a.fault = fail.New(fail.Unavailable, "given up")
+	case "works":
+		a.fault = nil
+	default:
+		return fail.New(fail.Invalid, "no event %s", words[0])
+	}
+	return nil
+}

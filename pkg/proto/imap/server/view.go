@@ -1,0 +1,310 @@
+package server
+
+import (
+	"context"
+	"slices"
+
+	"github.com/postcote/postcote/pkg/proto/imap/wire"
+)
+
+// view is what a client believes about its selected mailbox.
+//
+// Two snapshots make it up. Sequence numbers are those of pin: message n is
+// row n-1 of it. Flags and new keywords were told as they are in told, which
+// is pin or newer. The two differ only while an EXPUNGE may not be sent.
+type view struct {
+	mb       Mailbox
+	name     string
+	readOnly bool
+	pin      Snapshot
+	told     Snapshot
+	recent   wire.Set // UIDs that are \Recent in this session
+	keywords int      // how many keywords FLAGS has named
+}
+
+// newView pins the mailbox as it is. SELECT claims the \Recent messages,
+// EXAMINE only shows those that nobody has claimed.
+func newView(ctx context.Context, mb Mailbox, name string, readOnly bool) (*view, error) {
+	v := &view{mb: mb, name: name, readOnly: readOnly}
+	v.pin = mb.Snapshot()
+	v.told = v.pin
+	if v.pin.Info().ReadOnly {
+		v.readOnly = true
+	}
+	if !v.readOnly {
+		return v, v.claim(ctx)
+	}
+	v.peekRecent()
+	return v, nil
+}
+
+// peekRecent shows what nobody has claimed as \Recent, without claiming it.
+func (v *view) peekRecent() {
+	if n := v.pin.Info().Recent; n > 0 && n <= v.pin.Len() {
+		v.recent = wire.Set{{From: v.pin.At(v.pin.Len() - n).UID, To: v.lastUID()}}
+	}
+}
+
+// claim makes unclaimed messages \Recent here, up to the last one of pin.
+func (v *view) claim(ctx context.Context) error {
+	first, err := v.mb.ClaimRecent(ctx)
+	if last := v.lastUID(); err == nil && first > 0 && first <= last {
+		v.recent = append(v.recent, wire.Range{From: first, To: last}).Resolve(last)
+	}
+	return err
+}
+
+// lastUID is the highest UID the client knows, 0 in an empty mailbox.
+func (v *view) lastUID() uint32 {
+	if n := v.pin.Len(); n > 0 {
+		return v.pin.At(n - 1).UID
+	}
+	return 0
+}
+
+// numRecent counts the \Recent messages that are still there.
+func (v *view) numRecent() int {
+	n := 0
+	for _, g := range v.recent {
+		from, to := v.pin.Find(g.From), v.pin.Find(g.To)
+		if to < v.pin.Len() && v.pin.At(to).UID == g.To {
+			to++
+		}
+		n += to - from
+	}
+	return n
+}
+
+// row returns message i of pin with its newest told flags. A message that has
+// been expunged meanwhile keeps the flags it had; alive is false for it.
+func (v *view) row(i int) (row Row, alive bool) {
+	row = v.pin.At(i)
+	if v.told == v.pin {
+		return row, row.UID != 0
+	}
+	if j := v.told.Find(row.UID); j < v.told.Len() {
+		if r := v.told.At(j); r.UID == row.UID {
+			return r, true
+		}
+	}
+	return row, false
+}
+
+// index returns the row of pin that has the UID.
+func (v *view) index(uid uint32) (int, bool) {
+	i := v.pin.Find(uid)
+	return i, i < v.pin.Len() && v.pin.At(i).UID == uid
+}
+
+// sync tells the client what has changed since it was last told, except the
+// flags of messages that skip returns true for (nil: none). Without expunge,
+// messages that are gone stay in the view, and none are added behind them.
+func (v *view) sync(ctx context.Context, s *session, expunge bool, skip func(Row) bool) {
+	cur := v.mb.Snapshot()
+	if cur == v.told && (cur == v.pin || !expunge) {
+		return
+	}
+	flags := cur.Changes(v.told)
+	gone := flags.Gone
+	if v.pin != v.told {
+		gone = cur.Changes(v.pin).Gone
+	}
+	v.tellKeywords(s, cur)
+	if expunge || len(gone) == 0 {
+		v.tellGone(s, gone)
+		v.tellNew(ctx, s, cur)
+	}
+	v.told = cur
+	for _, i := range flags.Changed {
+		row := cur.At(i)
+		if n, there := v.index(row.UID); there && (skip == nil || !skip(row)) {
+			s.writeFlags(n, row, false)
+		}
+	}
+}
+
+// sameFlags compares what a client sees of the flags of two rows.
+func sameFlags(a, b Row) bool {
+	if a.System != b.System || len(a.Keywords) != len(b.Keywords) {
+		return false
+	}
+	for _, k := range a.Keywords {
+		if !slices.Contains(b.Keywords, k) {
+			return false
+		}
+	}
+	return true
+}
+
+// tellGone sends EXPUNGE for rows of pin. Each one moves the numbers of those
+// behind it (RFC 3501 section 7.4.1).
+func (v *view) tellGone(s *session, gone []int) {
+	for k, i := range gone {
+		s.w.Raw("* ")
+		s.w.Num(uint64(i + 1 - k))
+		s.w.Raw(" EXPUNGE\r\n")
+	}
+}
+
+// tellNew makes cur the view and says how many messages it has.
+func (v *view) tellNew(ctx context.Context, s *session, cur Snapshot) {
+	last := v.lastUID()
+	v.pin = cur
+	if v.lastUID() <= last {
+		return // an EXPUNGE has said how many there are
+	}
+	if v.readOnly {
+		v.peekRecent()
+	} else if err := v.claim(ctx); err != nil {
+		s.logFailure("RECENT", err)
+	}
+	v.tellExists(s)
+}
+
+func (v *view) tellExists(s *session) {
+	s.w.Raw("* ")
+	s.w.Num(uint64(v.pin.Len()))
+	s.w.Raw(" EXISTS\r\n* ")
+	s.w.Num(uint64(v.numRecent()))
+	s.w.Raw(" RECENT\r\n")
+}
+
+// tellKeywords announces keywords that the client has not heard of, before a
+// FETCH names them.
+func (v *view) tellKeywords(s *session, cur Snapshot) {
+	info := cur.Info()
+	if len(info.Keywords) == v.keywords {
+		return
+	}
+	v.tellFlags(s, info)
+}
+
+func (v *view) tellFlags(s *session, info Info) {
+	v.keywords = len(info.Keywords)
+	s.w.Raw("* FLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft")
+	for _, k := range info.Keywords {
+		s.w.Raw(" ")
+		s.w.Raw(k)
+	}
+	s.w.Raw(")\r\n* OK [PERMANENTFLAGS (")
+	if v.readOnly {
+		s.w.Raw(")] Read-only mailbox.\r\n")
+		return
+	}
+	s.w.Raw("\\Answered \\Flagged \\Deleted \\Seen \\Draft")
+	for _, k := range info.Keywords {
+		s.w.Raw(" ")
+		s.w.Raw(k)
+	}
+	if info.NewKeywords {
+		s.w.Raw(" \\*")
+	}
+	s.w.Raw(")] Flags permitted.\r\n")
+}
+
+// writeFlags writes a FETCH with the flags of row n (from 0) of the view, and
+// the UID: always for a UID command, and otherwise to help clients that keep
+// their messages by UID.
+func (s *session) writeFlags(n int, row Row, uid bool) {
+	s.w.Raw("* ")
+	s.w.Num(uint64(n + 1))
+	s.w.Raw(" FETCH (")
+	if uid {
+		s.w.Raw("UID ")
+		s.w.Num(uint64(row.UID))
+		s.w.Raw(" ")
+	}
+	s.writeFlagList(row)
+	s.w.Raw(")\r\n")
+}
+
+// systemNames are the system flags in the order of their bits.
+func systemNames() [5]string {
+	return [5]string{"\\Answered", "\\Flagged", "\\Deleted", "\\Seen", "\\Draft"}
+}
+
+// writeFlagList writes "FLAGS (…)". It does not allocate: a mailbox of
+// 100 000 messages is listed with it.
+func (s *session) writeFlagList(row Row) {
+	s.w.Raw("FLAGS (")
+	sep := ""
+	for i, name := range systemNames() {
+		if row.System&(1<<i) != 0 {
+			s.w.Raw(sep)
+			s.w.Raw(name)
+			sep = " "
+		}
+	}
+	if s.view.recent.Contains(row.UID) {
+		s.w.Raw(sep)
+		s.w.Raw("\\Recent")
+		sep = " "
+	}
+	for _, k := range row.Keywords {
+		s.w.Raw(sep)
+		s.w.Raw(k)
+		sep = " "
+	}
+	s.w.Raw(")")
+}
+
+// seqSet resolves a set of sequence numbers to rows of the view, ascending.
+// A number that no message has is the client's mistake.
+func (v *view) seqSet(set wire.Set) (rows wire.Set, ok bool) {
+	n := uint32(v.pin.Len())
+	if n == 0 { // "1:*" of an empty mailbox is no mistake
+		for _, g := range set {
+			ok = g.From == wire.Star || g.To == wire.Star
+		}
+		return nil, ok
+	}
+	rows = set.Resolve(n)
+	if len(rows) == 0 || rows[0].From == 0 || rows[len(rows)-1].To > n {
+		return nil, false
+	}
+	return rows, true
+}
+
+// eachRow calls fn for every message of the set that the view has, in order,
+// until it returns false. It is for numbers that seqSet or Resolve prepared.
+func (v *view) eachRow(set wire.Set, uid bool, fn func(i int) bool) {
+	for _, g := range set {
+		from, to := int(g.From)-1, int(g.To)-1
+		if uid {
+			from, to = v.pin.Find(g.From), v.pin.Find(g.To)
+			if to == v.pin.Len() || v.pin.At(to).UID != g.To {
+				to--
+			}
+		}
+		for i := from; i <= to; i++ {
+			if !fn(i) {
+				return
+			}
+		}
+	}
+}
+
+// uids returns the UIDs of the messages that the set names.
+func (v *view) uids(set wire.Set, uid bool) wire.Set {
+	var out wire.Set
+	v.eachRow(set, uid, func(i int) bool {
+		if u := v.pin.At(i).UID; u != 0 {
+			out.Add(u)
+		}
+		return true
+	})
+	return out
+}
+
+// resolve prepares the set of a command: sequence numbers are checked, UIDs
+// need not exist (RFC 3501 section 6.4.8).
+func (v *view) resolve(set wire.Set, uid bool) (wire.Set, bool) {
+	if !uid {
+		return v.seqSet(set)
+	}
+	last := v.lastUID()
+	if last == 0 {
+		return nil, true
+	}
+	return slices.Clip(set.Resolve(last)), true
+}
