@@ -59,3 +59,26 @@ func DefaultTimeouts() Timeouts {
 		Transfer: 180 * time.Second, Done: 600 * time.Second, Reset: 20 * time.Second, Quit: 300 * time.Second,
 	}
 }
+
+// orDefaults fills in what is zero.
+func (t Timeouts) orDefaults() Timeouts {
+	d := DefaultTimeouts()
+	for _, p := range []struct{ have, want *time.Duration }{
+		{&t.Greeting, &d.Greeting},
+		{&t.Hello, &d.Hello},
+		{&t.TLS, &d.TLS},
+		{&t.Auth, &d.Auth},
+		{&t.Mail, &d.Mail},
+		{&t.Rcpt, &d.Rcpt},
+		{&t.Data, &d.Data},
+		{&t.Transfer, &d.Transfer},
+		{&t.Done, &d.Done},
+		{&t.Reset, &d.Reset},
+		{&t.Quit, &d.Quit},
+	} {
+		if *p.have <= 0 {
+			*p.have = *p.want
+		}
+	}
+	return t
+}

@@ -1,9 +1,14 @@
 package client
 
 import (
+	"strconv"
+	"strings"
+
 	"github.com/emersion/go-smtp"
 
 	"github.com/postcote/postcote/pkg/platform/addr"
+	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/proto/smtp/wire"
 )
 
 // Envelope is one transaction.
@@ -22,4 +27,128 @@ type Envelope struct {
 type Recipient struct {
 	To      addr.Address
 	Options smtp.RcptOptions
+}
+
+// suits checks what the message needs against what the server offers.
+func (c *Conn) suits(env *Envelope) error {
+	if env.UTF8 && !c.has("SMTPUTF8") {
+		return &CapabilityError{Keyword: "SMTPUTF8", Enhanced: smtp.EnhancedCode{5, 6, 7}}
+	}
+	if env.Body == smtp.Body8BitMIME && !c.has("8BITMIME") {
+		return &CapabilityError{Keyword: "8BITMIME", Enhanced: smtp.EnhancedCode{5, 6, 3}}
+	}
+	if limit, ok := wire.Digits([]byte(c.ext["SIZE"])); ok && limit > 0 && env.Size > limit {
+		return &CapabilityError{Keyword: "SIZE", Enhanced: smtp.EnhancedCode{5, 3, 4}}
+	}
+	return nil
+}
+
+// lines renders MAIL and all RCPT commands, with CRLF.
+func (c *Conn) lines(env *Envelope) ([]string, error) {
+	lines := make([]string, 0, 1+len(env.To))
+	mail, err := c.mailLine(env)
+	if err != nil {
+		return nil, err
+	}
+	lines = append(lines, mail)
+	for i := range env.To {
+		rcpt, err := c.rcptLine(env, &env.To[i])
+		if err != nil {
+			return nil, err
+		}
+		lines = append(lines, rcpt)
+	}
+	return lines, nil
+}
+
+func (c *Conn) mailLine(env *Envelope) (string, error) {
+	path, err := path(env.From, env.UTF8)
+	if err != nil {
+		return "", err
+	}
+	b := append([]byte("MAIL FROM:"), path...)
+	if env.Size > 0 && c.has("SIZE") {
+		b = strconv.AppendInt(append(b, " SIZE="...), env.Size, 10)
+	}
+	if env.Body != "" && c.has("8BITMIME") {
+		b = append(append(b, " BODY="...), env.Body...)
+	}
+	if env.UTF8 {
+		b = append(b, " SMTPUTF8"...)
+	}
+	if c.has("DSN") {
+		if env.Return != "" {
+			b = append(append(b, " RET="...), env.Return...)
+		}
+		if env.EnvelopeID != "" {
+			b = wire.AppendXtext(append(b, " ENVID="...), env.EnvelopeID)
+		}
+	}
+	return string(append(b, "\r\n"...)), nil
+}
+
+func (c *Conn) rcptLine(env *Envelope, rcpt *Recipient) (string, error) {
+	path, err := path(rcpt.To, env.UTF8)
+	if err != nil {
+		return "", err
+	}
+	b := append([]byte("RCPT TO:"), path...)
+	if c.has("DSN") {
+		b = appendDSN(b, &rcpt.Options, env.UTF8)
+	}
+	return string(append(b, "\r\n"...)), nil
+}
+
+// appendDSN renders NOTIFY and ORCPT (RFC 3461 section 4, RFC 6533 section 3).
+func appendDSN(b []byte, o *smtp.RcptOptions, utf8 bool) []byte {
+	sep := " NOTIFY="
+	for _, n := range o.Notify {
+		b = append(append(b, sep...), n...)
+		sep = ","
+	}
+	if o.OriginalRecipient == "" {
+		return b
+	}
+	switch {
+	case o.OriginalRecipientType != smtp.DSNAddressTypeUTF8:
+		b = append(append(b, " ORCPT="...), strings.ToLower(string(o.OriginalRecipientType))...)
+		return wire.AppendXtext(append(b, ';'), o.OriginalRecipient)
+	case utf8:
+		b = append(b, " ORCPT=utf-8;"...)
+		return append(b, unitext(o.OriginalRecipient)...)
+	}
+	return wire.AppendUnitext(append(b, " ORCPT=utf-8;"...), o.OriginalRecipient)
+}
+
+// unitext is the form of RFC 6533 for SMTPUTF8 transactions: characters stand
+// for themselves, but for those that the syntax needs.
+func unitext(s string) []byte {
+	var b []byte
+	for _, r := range s {
+		if r < 0x80 {
+			b = wire.AppendUnitext(b, string(r))
+			continue
+		}
+		b = append(b, string(r)...)
+	}
+	return b
+}
+
+// path renders an address. Without SMTPUTF8 the domain goes in its ASCII form
+// and the local part must be ASCII.
+func path(a addr.Address, utf8 bool) (string, error) {
+	if !utf8 && a.NeedsUTF8() {
+		domain, err := addr.ASCIIDomain(a.Domain)
+		a.Domain = domain
+		if err != nil || a.NeedsUTF8() {
+			return "", &CapabilityError{Keyword: "SMTPUTF8", Enhanced: smtp.EnhancedCode{5, 6, 7}}
+		}
+	}
+	p := a.Path()
+	for i := 0; i < len(p); i++ {
+		if p[i] < ' ' || p[i] == 0x7f {
+			return "", fail.New(fail.Invalid, "address %q holds a control character", p)
+		}
+	}
+	return p, nil
 }

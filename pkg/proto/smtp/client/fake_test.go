@@ -1,0 +1,211 @@
+package client
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/postcote/postcote/pkg/platform/addr"
+	"github.com/postcote/postcote/pkg/platform/tlsx"
+)
+
+// fake is a server that says what a test wants: reply holds, by verb ("." is
+// the end of data, "220" the greeting, "354" the reply to DATA, "*" the rest),
+// what it answers. It keeps a log of what it heard.
+type fake struct {
+	reply map[string]string
+	rcpt  func(line string) string // reply to RCPT, if not nil
+
+	mu  sync.Mutex
+	log []string
+}
+
+// Faults in place of a reply.
+const (
+	stall = "(stall)"
+	hang  = "(hang up)"
+)
+
+// start serves one connection and returns the client's end.
+func (f *fake) start(t testing.TB) net.Conn {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	client, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	quit := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer server.Close()
+		f.serve(server, quit)
+	}()
+	t.Cleanup(func() {
+		close(quit)
+		client.Close()
+		server.Close()
+		<-done
+	})
+	return client
+}
+
+func (f *fake) serve(conn net.Conn, quit chan struct{}) {
+	in := bufio.NewReader(conn)
+	say := func(verb, normal string) bool {
+		text, ok := f.reply[verb]
+		if !ok {
+			text = normal
+		}
+		switch text {
+		case stall:
+			<-quit
+			return false
+		case hang:
+			return false
+		case "":
+			return true
+		}
+		_, err := io.WriteString(conn, strings.ReplaceAll(text, "\n", "\r\n")+"\r\n")
+		return err == nil
+	}
+	if !say("220", "220 fake") {
+		return
+	}
+	for {
+		line, err := in.ReadString('\n')
+		if err != nil {
+			return
+		}
+		line = strings.TrimSuffix(line, "\r\n")
+		f.note(line)
+		verb := strings.ToUpper(strings.Fields(line + " .")[0])
+		normal := map[string]string{"EHLO": "250-fake\n250-PIPELINING\n250-SIZE 1000000\n250-8BITMIME\n250 DSN", "LHLO": "250-fake\n250 PIPELINING", "DATA": "354 go", "QUIT": "221 bye"}[verb]
+		if normal == "" {
+			normal = "250 ok"
+		}
+		if verb == "RCPT" && f.rcpt != nil {
+			normal = f.rcpt(line)
+		}
+		if !say(verb, normal) {
+			return
+		}
+		if text := f.reply[verb]; verb == "DATA" && (text == "" || strings.HasPrefix(text, "354")) {
+			if !f.content(in) || !say(".", "250 taken") {
+				return
+			}
+		}
+		if verb == "QUIT" {
+			return
+		}
+	}
+}
+
+func (f *fake) content(in *bufio.Reader) bool {
+	var b strings.Builder
+	for {
+		line, err := in.ReadString('\n')
+		if err != nil {
+			f.note("content without end: " + b.String())
+			return false
+		}
+		if line == ".\r\n" {
+			f.note("content: " + b.String())
+			return true
+		}
+		b.WriteString(line)
+	}
+}
+
+func (f *fake) note(s string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.log = append(f.log, s)
+}
+
+func (f *fake) heard() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return strings.Join(f.log, "\n")
+}
+
+// quick are time limits for servers that stall.
+func quick() Timeouts {
+	d := 50 * time.Millisecond
+	return Timeouts{d, d, d, d, d, d, d, d, d, d, d}
+}
+
+func address(t testing.TB, s string) addr.Address {
+	t.Helper()
+	a, err := addr.Parse(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+func envelope(t testing.TB, from string, to ...string) Envelope {
+	t.Helper()
+	env := Envelope{From: address(t, from)}
+	for _, r := range to {
+		env.To = append(env.To, Recipient{To: address(t, r)})
+	}
+	return env
+}
+
+func open(t testing.TB, f *fake, cfg Config) *Conn {
+	t.Helper()
+	cfg.Name = "client.test"
+	c, err := New(context.Background(), f.start(t), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func siteError(t testing.TB, err error, stage Stage) *SiteError {
+	t.Helper()
+	var site *SiteError
+	if !errors.As(err, &site) {
+		t.Fatalf("%v is no SiteError", err)
+	}
+	if site.Stage != stage {
+		t.Errorf("failed at %q, want %q (%v)", site.Stage, stage, err)
+	}
+	return site
+}
+
+var certificate = sync.OnceValues(func() (tls.Certificate, *x509.CertPool) {
+	cert, key, err := tlsx.SelfSigned([]string{"mx.test"}, time.Now(), time.Hour)
+	if err != nil {
+		panic(err)
+	}
+	pair, err := tls.X509KeyPair(cert, key)
+	if err != nil {
+		panic(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(cert)
+	return pair, pool
+})
+
+func trust() *tls.Config {
+	_, pool := certificate()
+	return &tls.Config{RootCAs: pool, ServerName: "mx.test"}
+}

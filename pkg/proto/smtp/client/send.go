@@ -1,0 +1,225 @@
+package client
+
+import (
+	"context"
+	"io"
+
+	"github.com/postcote/postcote/pkg/proto/smtp/wire"
+)
+
+// maxGroup bounds the octets of commands that are written before their
+// replies are read. A group must fit into the buffers of both systems, or
+// both sides could wait for each other to read (RFC 2920 section 3.1).
+const maxGroup = 16 << 10
+
+// Send runs one transaction. content is read only if some recipient was
+// accepted; its lines may end in CRLF or LF. The results match env.To by
+// index. err is nil, or a *SiteError (recipients whose Result is not Known
+// share it), a *CapabilityError, a *ContentError, or of kind fail.Invalid for
+// an address that cannot be written.
+func (c *Conn) Send(ctx context.Context, env Envelope, content io.Reader) ([]Result, error) {
+	t := &sending{c: c, ctx: ctx, results: make([]Result, len(env.To))}
+	if c.dead {
+		return t.results, ErrClosed
+	}
+	if err := c.suits(&env); err != nil {
+		return t.results, err
+	}
+	var err error
+	if t.lines, err = c.lines(&env); err != nil {
+		return t.results, err
+	}
+	if c.dirty {
+		if err := c.Reset(ctx); err != nil {
+			return t.results, err
+		}
+	}
+	defer c.watch(ctx)()
+	c.uses++
+	return t.results, t.run(content)
+}
+
+// sending is the progress of one transaction.
+type sending struct {
+	c        *Conn
+	ctx      context.Context
+	lines    []string // MAIL and the RCPTs
+	results  []Result
+	accepted []int // indexes of recipients
+	refused  bool  // MAIL was
+}
+
+func (t *sending) run(content io.Reader) error {
+	c := t.c
+	c.dirty = true
+	pipelined := c.has("PIPELINING") && !c.cfg.SkipPipelining
+	for next := 0; next < len(t.lines); {
+		end := next + 1
+		if pipelined {
+			end = t.group(next)
+		}
+		last := end == len(t.lines)
+		if err := t.exchange(next, end, pipelined && last); err != nil {
+			return err
+		}
+		next = end
+		if t.refused {
+			break
+		}
+		if pipelined && last {
+			return t.data(content)
+		}
+	}
+	if t.refused || len(t.accepted) == 0 {
+		return nil // RSET comes with the next use
+	}
+	t.c.out.WriteString("DATA\r\n") //nolint:errcheck // flush returns it
+	if err := c.flush(t.ctx, StageData); err != nil {
+		return err
+	}
+	return t.data(content)
+}
+
+// group returns the end of the group of lines that begins at next.
+func (t *sending) group(next int) int {
+	size := 0
+	end := next
+	for end < len(t.lines) && (end == next || size+len(t.lines[end]) <= maxGroup) {
+		size += len(t.lines[end])
+		end++
+	}
+	return end
+}
+
+// exchange sends lines, and DATA behind them if so asked, and reads the
+// replies to the lines.
+func (t *sending) exchange(from, to int, withData bool) error {
+	c := t.c
+	for _, line := range t.lines[from:to] {
+		c.out.WriteString(line) //nolint:errcheck // flush returns it
+	}
+	if withData {
+		c.out.WriteString("DATA\r\n") //nolint:errcheck // flush returns it
+	}
+	stage := StageRcpt
+	if from == 0 {
+		stage = StageMail
+	}
+	if err := c.flush(t.ctx, stage); err != nil {
+		return err
+	}
+	for i := from; i < to; i++ {
+		if err := t.answered(i); err != nil {
+			return err
+		}
+	}
+	if t.refused && withData {
+		return t.discardData()
+	}
+	return nil
+}
+
+// answered reads the reply to line i.
+func (t *sending) answered(i int) error {
+	stage, timeout := StageRcpt, t.c.cfg.Timeouts.Rcpt
+	if i == 0 {
+		stage, timeout = StageMail, t.c.cfg.Timeouts.Mail
+	}
+	r, err := t.c.reply(t.ctx, stage, timeout)
+	switch {
+	case err != nil:
+		return err
+	case i == 0 && !r.OK():
+		t.refused = true
+		t.all(resultOf(r, StageMail))
+	case i == 0 || t.refused:
+	case r.OK():
+		t.accepted = append(t.accepted, i-1)
+	default:
+		t.results[i-1] = resultOf(r, StageRcpt)
+	}
+	return nil
+}
+
+// all gives every recipient that has no result yet this one.
+func (t *sending) all(r Result) {
+	for i := range t.results {
+		if !t.results[i].Known() {
+			t.results[i] = r
+		}
+	}
+}
+
+// data reads the reply to DATA and sends the content if it is wanted and
+// anybody may have it.
+func (t *sending) data(content io.Reader) error {
+	if len(t.accepted) == 0 {
+		return t.discardData()
+	}
+	r, err := t.c.reply(t.ctx, StageData, t.c.cfg.Timeouts.Data)
+	if err != nil {
+		return err
+	}
+	if r.Code != 354 {
+		if r.Code < 400 {
+			return t.c.lost(&SiteError{Stage: StageData, Reply: r, Err: wire.ErrBadReply})
+		}
+		t.all(resultOf(r, StageData))
+		return nil
+	}
+	if err := t.content(content); err != nil {
+		return err
+	}
+	return t.finals()
+}
+
+// discardData handles a DATA that went out with a group in which nobody was
+// accepted. A server that wants content all the same gets a lone dot; where
+// LMTP leaves open whether that has a reply, the session ends.
+func (t *sending) discardData() error {
+	r, err := t.c.reply(t.ctx, StageData, t.c.cfg.Timeouts.Data)
+	if err != nil {
+		return t.settled(err)
+	}
+	if r.Code != 354 {
+		return nil
+	}
+	if t.c.cfg.LMTP {
+		t.c.Close()
+		return nil
+	}
+	_, err = t.c.command(t.ctx, StageEnd, t.c.cfg.Timeouts.Done, ".")
+	return t.settled(err)
+}
+
+// settled drops an error that comes when all recipients have their results;
+// the connection is closed, and that is all there is to know.
+func (t *sending) settled(err error) error {
+	for i := range t.results {
+		if !t.results[i].Known() {
+			return err
+		}
+	}
+	return nil
+}
+
+// finals reads what is said after the final dot: one reply, or in LMTP one for
+// each accepted recipient, in order (RFC 2033 section 4.2).
+func (t *sending) finals() error {
+	for n, i := range t.accepted {
+		if n == 0 || t.c.cfg.LMTP {
+			r, err := t.c.reply(t.ctx, StageEnd, t.c.cfg.Timeouts.Done)
+			if err != nil {
+				return err
+			}
+			if r.Code/100 == 3 {
+				return t.c.lost(&SiteError{Stage: StageEnd, Reply: r, Err: wire.ErrBadReply})
+			}
+			t.results[i] = resultOf(r, StageEnd)
+			continue
+		}
+		t.results[i] = t.results[t.accepted[0]]
+	}
+	t.c.dirty = false
+	return nil
+}
