@@ -299,3 +299,21 @@ func TestLongLines(t *testing.T) {
 		t.Errorf("%+v: %s", sum, out)
 	}
 }
+
+// A session that is sent away alone hears why.
+func TestCauseIsTold(t *testing.T) {
+	ours, theirs := tcp(t)
+	ctx, cancel := context.WithCancelCause(context.Background())
+	done := make(chan Summary)
+	go func() { done <- New(Config{}).Serve(ctx, ours, Start{Tag: "a0", Account: newFakeAccount()}) }()
+	cancel(errors.New("Kicked by the administrator"))
+	if sum := <-done; sum.Reason != "Kicked by the administrator" {
+		t.Errorf("%+v", sum)
+	}
+	_ = ours.Close()
+	out, _ := io.ReadAll(theirs)
+	if !strings.HasSuffix(string(out), "* BYE Kicked by the administrator\r\n") {
+		t.Errorf("%s", out)
+	}
+	_ = theirs.Close()
+}

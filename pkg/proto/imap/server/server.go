@@ -98,8 +98,9 @@ type Summary struct {
 	Commands, BadCommands      int
 }
 
-// Serve runs one session until the client is gone, misbehaves or ctx ends. It
-// does not close conn. A panic inside ends this session only; it is in
+// Serve runs one session until the client is gone, misbehaves or ctx ends: a
+// cause of ctx other than netx.ErrShutdown is what the client is told. It does
+// not close conn. A panic inside ends this session only; it is in
 // Summary.Err with its stack.
 func (srv *Server) Serve(ctx context.Context, conn net.Conn, start Start) (sum Summary) {
 	s := newSession(srv, conn, start)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/postcote/postcote/pkg/platform/netx"
 	"github.com/postcote/postcote/pkg/proto/imap/wire"
 )
 
@@ -254,7 +255,11 @@ func (s *session) end(reason string, err error) {
 func (s *session) lost(err error) {
 	switch {
 	case errors.Is(err, errShutdown):
-		s.bye("", "Server shutting down.", "Server shutting down.", nil)
+		text := "Server shutting down."
+		if cause := context.Cause(s.ctx); !errors.Is(cause, netx.ErrShutdown) && !errors.Is(cause, context.Canceled) {
+			text = cause.Error() // this session is sent away, for a reason
+		}
+		s.bye("", text, text, nil)
 	case errors.Is(err, wire.ErrTooLong):
 		s.bye("", "Too long command line, disconnecting.", "Too long command line", err)
 	case s.w.Err() != nil && errors.Is(s.w.Err(), os.ErrDeadlineExceeded):
