@@ -43,8 +43,13 @@ func TestParseRejects(t *testing.T) {
 
 func TestSplit(t *testing.T) {
 	for _, c := range []struct{ local, delims, user, detail string }{
-		{"joe+list", "+", "joe", "list"}, {"joe+a+b", "+", "joe", "a+b"}, {"joe-a", "+-", "joe", "a"},
-		{"+joe", "+", "+joe", ""}, {"joe", "+", "joe", ""}, {"joe+", "+", "joe", ""}, {"joe+x", "", "joe+x", ""},
+		{"joe+list", "+", "joe", "list"},
+		{"joe+a+b", "+", "joe", "a+b"},
+		{"joe-a", "+-", "joe", "a"},
+		{"+joe", "+", "+joe", ""},
+		{"joe", "+", "joe", ""},
+		{"joe+", "+", "joe", ""},
+		{"joe+x", "", "joe+x", ""},
 	} {
 		u, d := Address{Local: c.local}.Split(c.delims)
 		if u != c.user || d != c.detail {
