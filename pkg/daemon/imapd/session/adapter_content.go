@@ -1,6 +1,7 @@
 package session
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"time"
@@ -99,12 +100,16 @@ func (c *imapContent) Section(ctx context.Context, s message.Section) (server.Bo
 		switch s.Kind {
 		case message.SectionAll:
 			return c.whole(ctx)
-		case message.SectionHeaderFields, message.SectionHeaderFieldsNot:
+		case message.SectionHeader, message.SectionHeaderFields, message.SectionHeaderFieldsNot:
 			h, err := c.m.Header(ctx, c.uid)
-			if err != nil {
+			switch {
+			case err != nil:
 				return nil, err
+			case s.Kind != message.SectionHeader:
+				return message.FieldsBody(h, s.Fields, s.Kind == message.SectionHeaderFieldsNot), nil
+			case !h.Truncated:
+				return headerBody(h.Bytes()), nil
 			}
-			return message.FieldsBody(h, s.Fields, s.Kind == message.SectionHeaderFieldsNot), nil
 		}
 	}
 	if err := c.parse(ctx); err != nil {
@@ -116,6 +121,17 @@ func (c *imapContent) Section(ctx context.Context, s message.Section) (server.Bo
 		return nil, fail.Wrap(fail.Invalid, err, "message %d", c.uid)
 	}
 	return b, err
+}
+
+// headerBody is a header block as it was written, with CRLF line ends.
+func headerBody(raw []byte) server.Body {
+	bare := 0
+	for i, b := range raw {
+		if b == '\n' && (i == 0 || raw[i-1] != '\r') {
+			bare++
+		}
+	}
+	return message.WholeBody(bytes.NewReader(raw), int64(len(raw)), int64(len(raw)+bare))
 }
 
 func (c *imapContent) whole(ctx context.Context) (server.Body, error) {

@@ -19,7 +19,8 @@ import (
 func Commands() []*cobra.Command {
 	return []*cobra.Command{
 		whoCommand(), userCommand("kick USER", "end the sessions of a user", "KICK"),
-		userCommand("release USER", "flush a user's mail and give it up, so that another server may take over", "RELEASE"), freezeCommand(),
+		userCommand("release USER", "flush a user's mail and give it up, so that another server may take over", "RELEASE"),
+		freezeCommand(), flushCommand(),
 	}
 }
 
@@ -56,8 +57,16 @@ func printWho(w io.Writer, raw []json.RawMessage, asJSON bool) error {
 
 // userCommand sends a verb with one user and prints the answer.
 func userCommand(use, short, verb string) *cobra.Command {
+	return plainCommand(use, short, verb, cobra.ExactArgs(1))
+}
+
+func flushCommand() *cobra.Command {
+	return plainCommand("flush [USER...]", "write pending flag changes into the mail folders", "FLUSH", cobra.ArbitraryArgs)
+}
+
+func plainCommand(use, short, verb string, args cobra.PositionalArgs) *cobra.Command {
 	return &cobra.Command{
-		Use: use, Short: short, Args: cobra.ExactArgs(1),
+		Use: use, Short: short, Args: args,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return ask(cmd, verb, args, func(raw []json.RawMessage) error {
 				for _, v := range raw {

@@ -33,6 +33,7 @@ type Config struct {
 // Limits is the `limits` section.
 type Limits struct {
 	Sessions     int           `yaml:"sessions" min:"1" doc:"Sessions at a time."`
+	PerUser      int           `yaml:"per_user_and_address" min:"0" doc:"Sessions of one user from one address at a time, for each protocol; 0: any number."`
 	BadCommands  int           `yaml:"bad_commands" min:"1" doc:"Bad commands that end a session."`
 	LineLength   conf.Size     `yaml:"line_length" min:"8KiB" max:"16MiB" doc:"Length of an IMAP command without its literals."`
 	IMAPInactive conf.Duration `yaml:"imap_inactive" min:"1m" doc:"An IMAP session without a command for so long ends; IDLE does not count."`
@@ -55,7 +56,7 @@ func Default() Config {
 		SpecialFolders: "subscribe",
 		MessageSize:    50 << 20,
 		Limits: Limits{
-			Sessions: 20000, BadCommands: 20, LineLength: 64 << 10,
+			Sessions: 20000, PerUser: 10, BadCommands: 20, LineLength: 64 << 10,
 			IMAPInactive: conf.Duration(30 * time.Minute), POP3Inactive: conf.Duration(10 * time.Minute),
 			Keepalive: conf.Duration(2 * time.Minute), Stall: conf.Duration(5 * time.Minute),
 			Linger: conf.Duration(30 * time.Second),

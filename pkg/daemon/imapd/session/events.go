@@ -17,6 +17,7 @@ type facts struct {
 	pid     int
 	session string
 	peer    netip.Addr
+	tls     string // version and cipher, empty without TLS
 	took    time.Duration
 }
 
@@ -26,7 +27,7 @@ func (f facts) attrs(more ...slog.Attr) []slog.Attr {
 		peer = f.peer.String()
 	}
 	return append([]slog.Attr{
-		slog.String(obs.KeyUser, f.user), slog.String("session", f.session), slog.String(obs.KeyPeer, peer), slog.Duration("duration", f.took),
+		slog.String(obs.KeyUser, f.user), slog.String("session", f.session), slog.String(obs.KeyPeer, peer), slog.String(obs.KeyTLS, f.tls), slog.Duration("duration", f.took),
 	}, more...)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/netip"
 	"os"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/postcote/postcote/pkg/platform/netx"
 	"github.com/postcote/postcote/pkg/platform/obs"
 	"github.com/postcote/postcote/pkg/proto/dovecotauth/userdbclient"
+	"github.com/postcote/postcote/pkg/proto/handover"
 	"github.com/postcote/postcote/pkg/proto/imap/server"
 	pop3wire "github.com/postcote/postcote/pkg/proto/pop3/wire"
 	"github.com/postcote/postcote/pkg/store/mailbox"
@@ -22,6 +24,13 @@ import (
 // redeemer turns a login into a user, once.
 type redeemer interface {
 	Redeem(ctx context.Context, clientPID, requestID uint32, cookie string, sessionPID int) (userdbclient.UserRecord, error)
+}
+
+// userAt is the unit in which a user's sessions are counted.
+type userAt struct {
+	user     string
+	protocol handover.Protocol
+	peer     netip.Addr
 }
 
 // role is what all sessions share.
@@ -34,8 +43,10 @@ type role struct {
 	imap    *server.Server
 	pop3    *pop3wire.Pools
 	here    register
+	users   netx.Tally[userAt]
 	now     func() time.Time
 	pid     int
+	ctx     context.Context // ends when the role stops; sessions outlive the connection they came over
 }
 
 // Run serves until ctx is done, says goodbye to every client and flushes.
@@ -46,7 +57,7 @@ func Run(ctx context.Context, rt *service.Runtime, cfg *Config) error {
 	}
 	auth := userdbclient.New(userdbclient.Config{Address: cfg.AuthSocket, RequestTimeout: time.Duration(cfg.AuthWait)})
 	defer auth.Close()
-	r.auth = auth
+	r.auth, r.ctx = auth, ctx
 
 	sessions, err := rt.ListenPacket(cfg.Sessions)
 	if err != nil {
@@ -78,7 +89,7 @@ func Run(ctx context.Context, rt *service.Runtime, cfg *Config) error {
 func newRole(rt *service.Runtime, cfg *Config) (*role, error) {
 	r := &role{
 		cfg: cfg, log: rt.Log, metrics: newMetrics(rt.Metrics), pop3: pop3wire.NewPools(),
-		now: rt.Now, pid: os.Getpid(),
+		now: rt.Now, pid: os.Getpid(), ctx: context.Background(),
 	}
 	if r.now == nil {
 		r.now = time.Now

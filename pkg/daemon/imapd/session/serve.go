@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/postcote/postcote/pkg/platform/netx"
@@ -24,6 +25,7 @@ type session struct {
 	stream  net.Conn
 	account *mailbox.Account
 	started time.Time
+	counted bool // against limits.per_user_and_address
 	ctx     context.Context
 	cancel  context.CancelCauseFunc
 	stop    func() bool
@@ -69,7 +71,7 @@ func (r *role) runPOP3(s *session) {
 	}
 	if err != nil {
 		r.log.Error("INBOX could not be opened", slog.String(obs.KeyUser, s.user), obs.Err(err))
-		_ = s.stream.SetWriteDeadline(r.now().Add(time.Second))
+		_ = s.stream.SetWriteDeadline(time.Now().Add(time.Second))
 		_, _ = s.stream.Write([]byte("-ERR [SYS/TEMP] Couldn't open INBOX.\r\n"))
 		return
 	}
@@ -82,5 +84,8 @@ func (r *role) runPOP3(s *session) {
 }
 
 func (r *role) facts(s *session) facts {
-	return facts{user: s.user, pid: r.pid, session: s.frame.Session, peer: s.frame.Peer.Addr().Unmap(), took: r.now().Sub(s.started)}
+	return facts{
+		user: s.user, pid: r.pid, session: s.frame.Session, peer: s.frame.Peer.Addr().Unmap(),
+		tls: strings.TrimSpace(s.frame.TLSVersion + " " + s.frame.TLSCipher), took: r.now().Sub(s.started),
+	}
 }

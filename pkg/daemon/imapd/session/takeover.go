@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -50,6 +51,11 @@ func (r *role) takeOver(ctx context.Context, conn net.Conn, f *handover.Frame, s
 		return err
 	}
 	r.metrics.handovers.WithLabelValues("taken").Inc()
+	if !s.counted {
+		r.tooMany(s)
+		r.forget(s)
+		return nil
+	}
 	go r.run(s)
 	return nil
 }
@@ -79,17 +85,37 @@ func (r *role) open(ctx context.Context, f *handover.Frame, stream net.Conn) (*s
 		return nil, err
 	}
 	s := &session{user: rec.User, frame: f, stream: stream, account: account, started: r.now()}
-	// The session ends with the role, but not with the connection to the
-	// login role that it came over.
-	s.ctx, s.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
-	s.stop = context.AfterFunc(ctx, func() { s.cancel(netx.ErrShutdown) })
+	s.ctx, s.cancel = context.WithCancelCause(context.WithoutCancel(r.ctx))
+	s.stop = context.AfterFunc(r.ctx, func() { s.cancel(netx.ErrShutdown) })
+	s.counted = r.users.Take(s.at(), r.cfg.Limits.PerUser)
 	r.here.add(s)
 	r.metrics.sessions.WithLabelValues(f.Protocol.String()).Inc()
 	return s, nil
 }
 
+// at is where the session is counted.
+func (s *session) at() userAt {
+	return userAt{s.user, s.frame.Protocol, s.frame.Peer.Addr().Unmap()}
+}
+
+// tooMany sends a user away who has all the sessions that one may have from
+// one address, in the words that clients know from Dovecot.
+func (r *role) tooMany(s *session) {
+	const text = "Maximum number of connections from user+IP exceeded (mail_max_userip_connections=%d)"
+	line := fmt.Sprintf("%s NO [LIMIT] "+text+"\r\n* BYE Too many connections.\r\n", s.frame.Tag, r.cfg.Limits.PerUser)
+	if s.frame.Protocol == handover.POP3 {
+		line = fmt.Sprintf("-ERR [IN-USE] "+text+"\r\n", r.cfg.Limits.PerUser)
+	}
+	_ = s.stream.SetWriteDeadline(time.Now().Add(time.Second))
+	_, _ = s.stream.Write([]byte(line))
+	r.log.Warn("too many sessions of a user from one address", slog.String(obs.KeyUser, s.user), slog.String(obs.KeyPeer, s.frame.Peer.Addr().String()))
+}
+
 // forget undoes open.
 func (r *role) forget(s *session) {
+	if s.counted {
+		r.users.Give(s.at())
+	}
 	s.stop()
 	s.cancel(nil)
 	s.stream.Close()

@@ -20,7 +20,7 @@ type Who struct {
 }
 
 // errKicked ends the session of a user who was sent away.
-var errKicked = errors.New("kicked by the administrator")
+var errKicked = errors.New("Disconnected by the administrator.")
 
 func (r *role) verbs() []control.Verb {
 	return []control.Verb{
@@ -28,6 +28,7 @@ func (r *role) verbs() []control.Verb {
 		{Name: "KICK", Who: control.Admin, Handler: r.verbKick},
 		{Name: "RELEASE", Who: control.Admin, Handler: r.verbRelease},
 		{Name: "FREEZE", Who: control.Admin, Handler: r.verbFreeze},
+		{Name: "FLUSH", Who: control.Admin, Handler: r.verbFlush},
 	}
 }
 
@@ -107,6 +108,25 @@ func (r *role) verbFreeze(ctx context.Context, args []string, emit control.Emit)
 			}
 		}
 	}
+}
+
+// verbFlush writes what is pending of the named users' mail, or of everybody
+// who has mail open, into the mail folders.
+func (r *role) verbFlush(ctx context.Context, users []string, emit control.Emit) error {
+	if len(users) == 0 {
+		users = r.store.Accounts()
+	}
+	for _, user := range users {
+		thaw, err := r.store.Freeze(ctx, user)
+		if err != nil {
+			return err
+		}
+		thaw()
+		if err := emit(map[string]string{"flushed": user}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func oneUser(args []string) (string, error) {
