@@ -107,6 +107,7 @@ func (s *scheduler) start(ctx context.Context) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ctx, s.started = ctx, true
+	s.setTimer()
 	for range intakes {
 		s.busy.Go(s.intake)
 	}
