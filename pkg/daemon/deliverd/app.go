@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -47,6 +48,7 @@ type agent struct {
 	hints   *hint.Sender // nil: nobody listens
 	namer   *maildir.Namer
 	busy    netx.Tally[string]
+	bufs    sync.Pool // of inMemory octets each
 	now     func() time.Time
 	pid     int
 }
@@ -97,6 +99,10 @@ func newAgent(rt *service.Runtime, cfg *Config) *agent {
 	if a.fs == nil {
 		a.fs = disk.OS()
 	}
+	a.bufs.New = func() any {
+		buf := make([]byte, inMemory)
+		return &buf
+	}
 	a.namer = maildir.NewNamer("", a.pid, a.now)
 	a.cfg.Store(cfg)
 	return a
@@ -110,6 +116,9 @@ func (a *agent) engineConfig(cfg *Config) server.Config {
 	c.Policy.StrictSync, c.Policy.VRFY = false, true
 	c.Policy.Limits.MessageSize = int64(cfg.MessageSize)
 	c.Policy.Limits.Recipients = cfg.Limits.Recipients
+	// The peer is a mail server that passes on what others gave it: a message
+	// for many unknown users is not its fault.
+	c.Policy.Limits.SoftErrors, c.Policy.Limits.HardErrors = 0, 0
 	c.Timeouts.Command = time.Duration(cfg.Limits.Command)
 	c.Replies = replies()
 	c.Now = a.now
@@ -131,6 +140,10 @@ func replies() server.Replies {
 	r.Noop = server.MakeReply(250, 2, 0, 0, "OK")
 	r.Vrfy = server.MakeReply(252, 2, 3, 3, "Try RCPT instead")
 	r.Unknown = server.MakeReply(500, 5, 5, 1, "Unknown command")
+	r.Help = r.Unknown
+	r.NeedHelo = server.MakeReply(503, 5, 5, 1, "LHLO needed first")
+	r.NeedRcpt = server.MakeReply(503, 5, 5, 1, "RCPT needed first")
+	r.NoRcpts = server.MakeReply(503, 5, 5, 1, "No valid recipients") // the code is RFC 2033 section 4.2's
 	r.NeedMail = server.MakeReply(503, 5, 5, 0, "MAIL needed first")
 	r.NullRcpt = server.MakeReply(501, 5, 5, 4, "Invalid TO: Null path not allowed")
 	r.BadOption = server.MakeReply(555, 5, 5, 4, "Unsupported parameters: ")

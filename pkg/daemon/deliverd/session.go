@@ -4,11 +4,12 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
+	"runtime/debug"
 	"sync"
 
 	"github.com/postcote/postcote/pkg/platform/addr"
 	"github.com/postcote/postcote/pkg/platform/fail"
-	"github.com/postcote/postcote/pkg/platform/netx"
 	"github.com/postcote/postcote/pkg/proto/smtp/server"
 )
 
@@ -18,46 +19,21 @@ type session struct {
 	conn *server.Conn
 }
 
-// target is one accepted recipient: who it is and where the mail goes.
+// target is one proposed recipient: who it is and where the mail goes.
 type target struct {
 	rcpt   addr.Address
-	number int // of the RCPT command
-	user   string
+	number int    // of the RCPT command
+	user   string // canonical; set while it counts in agent.busy
 	root   string // of the Maildir
 	folder string
 }
 
-// letter is the transaction's own state. A lookup may outlive its transaction
-// when the connection breaks, hence the lock.
+// letter is the transaction's own state. The engine waits for every verdict
+// before it asks for the next thing, so that nothing here needs a lock.
 type letter struct {
-	mu      sync.Mutex
-	over    bool
 	targets []*target
-}
-
-// take counts a delivery for the user of t, unless the transaction is over or
-// the user has too many.
-func (l *letter) take(busy *netx.Tally[string], t *target, user string, limit int) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.over || !busy.Take(user, limit) {
-		return false
-	}
-	t.user = user
-	return true
-}
-
-// end gives every user back.
-func (l *letter) end(busy *netx.Tally[string]) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.over = true
-	for _, t := range l.targets {
-		if t.user != "" {
-			busy.Give(t.user)
-			t.user = ""
-		}
-	}
+	body    *body          // of a message for several recipients
+	work    sync.WaitGroup // lookups and deliveries that run by themselves
 }
 
 // Helo implements server.Session, as the methods below do.
@@ -73,16 +49,32 @@ func (s *session) Mail(_ context.Context, tx *server.Transaction) server.Verdict
 func (s *session) Rcpt(ctx context.Context, tx *server.Transaction, r server.Recipient) server.Verdict {
 	l := tx.Value.(*letter)
 	t := &target{rcpt: r.To, number: r.Number}
-	l.mu.Lock()
 	l.targets = append(l.targets, t)
-	l.mu.Unlock()
 	verdict := make(chan server.Reply, 1)
-	go func() { verdict <- s.lookup(ctx, l, t) }()
+	s.start(l, func() { verdict <- s.lookup(ctx, t) }, verdict)
 	return server.Later(verdict)
 }
 
+// start runs work beside the session and closes its channels. A panic ends
+// the work, not the daemon; what was not answered is 451 then.
+func (s *session) start(l *letter, work func(), verdicts ...chan server.Reply) {
+	l.work.Add(1)
+	go func() {
+		defer l.work.Done()
+		defer func() {
+			if v := recover(); v != nil {
+				s.a.note("panic in a delivery", fail.New(fail.Temporary, "%v", v), slog.String("stack", string(debug.Stack())))
+			}
+			for _, ch := range verdicts {
+				close(ch)
+			}
+		}()
+		work()
+	}()
+}
+
 // lookup answers one RCPT (texts: Dovecot's).
-func (s *session) lookup(ctx context.Context, l *letter, t *target) server.Reply {
+func (s *session) lookup(ctx context.Context, t *target) server.Reply {
 	cfg := s.a.cfg.Load()
 	name := t.rcpt.Base(cfg.Delimiter).String()
 	rec, err := s.a.users.User(ctx, name, "lmtp")
@@ -104,9 +96,10 @@ func (s *session) lookup(ctx context.Context, l *letter, t *target) server.Reply
 	if _, detail := t.rcpt.Split(cfg.Delimiter); cfg.SaveToDetail && detail != "" {
 		t.folder = detail
 	}
-	if !l.take(&s.a.busy, t, rec.User, cfg.Limits.UserConcurrency) {
+	if !s.a.busy.Take(rec.User, cfg.Limits.UserConcurrency) {
 		return server.MakeReply(451, 4, 3, 0, t.rcpt.Path()+" Too many concurrent deliveries for user")
 	}
+	t.user = rec.User
 	return server.Reply{}
 }
 
@@ -119,18 +112,16 @@ func (s *session) Data(context.Context, *server.Transaction) server.Verdict { re
 
 // Message stores the content for each accepted recipient.
 func (s *session) Message(ctx context.Context, tx *server.Transaction, content io.Reader) server.Result {
-	b, err := readBody(content, s.a.cfg.Load().TempDir, len(tx.Rcpts) > 1)
+	l := tx.Value.(*letter)
+	b, err := s.a.readBody(content, len(tx.Rcpts) > 1)
 	if err != nil {
-		s.a.note("message could not be read", err)
+		if !void(err) {
+			s.a.note("message could not be kept", err)
+		}
 		return server.Result{Verdict: server.Say(bodyReply(err))}
 	}
-	defer b.close()
-	d := s.newDelivery(tx, b)
-	var each []server.Verdict
-	for _, t := range accepted(tx) {
-		each = append(each, server.Say(d.deliver(ctx, t)))
-	}
-	return server.Result{Each: each}
+	l.body = b
+	return s.newDelivery(tx, b).run(ctx, l, accepted(tx))
 }
 
 // accepted are the targets behind the accepted recipients, in order.
@@ -153,10 +144,21 @@ func bodyReply(err error) server.Reply {
 	return server.MakeReply(451, 4, 3, 0, "Temporary internal error")
 }
 
-// Reset gives the users back to others.
+// Reset gives the users back to others, and the body's memory.
 func (s *session) Reset(tx *server.Transaction) {
-	if l, ok := tx.Value.(*letter); ok {
-		l.end(&s.a.busy)
+	l, ok := tx.Value.(*letter)
+	if !ok {
+		return
+	}
+	l.work.Wait()
+	if l.body != nil {
+		l.body.close()
+	}
+	for _, t := range l.targets {
+		if t.user != "" {
+			s.a.busy.Give(t.user)
+			t.user = ""
+		}
 	}
 }
 

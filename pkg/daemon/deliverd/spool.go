@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"path/filepath"
 
 	"github.com/postcote/postcote/pkg/platform/disk"
 	"github.com/postcote/postcote/pkg/platform/fail"
@@ -16,58 +17,78 @@ const inMemory = 64 << 10
 // body is a received message: its beginning in memory, the rest as a stream
 // that can be read once (one recipient) or in an unlinked temporary file.
 type body struct {
+	a    *agent
+	buf  *[]byte
 	head []byte
 	rest io.Reader // nil: head is all
-	file *os.File  // nil: rest can be read once
+	file disk.File // nil: rest can be read once
 	size int64     // of file
 }
 
 // readBody takes the beginning of content, and all of it when it must be
-// readable several times.
-func readBody(content io.Reader, tempDir string, several bool) (*body, error) {
-	b := &body{head: make([]byte, 4<<10)}
-	n, err := io.ReadFull(content, b.head)
-	if err == nil && len(b.head) < inMemory {
-		more := make([]byte, inMemory)
-		copy(more, b.head[:n])
-		var m int
-		m, err = io.ReadFull(content, more[n:])
-		b.head, n = more, n+m
-	}
-	b.head = b.head[:n]
+// readable several times. An error of content is returned as it is; those of
+// the temporary file are of kind Full or Temporary.
+func (a *agent) readBody(content io.Reader, several bool) (*body, error) {
+	buf := a.bufs.Get().(*[]byte)
+	b := &body{a: a, buf: buf}
+	n, err := io.ReadFull(content, *buf)
+	b.head = (*buf)[:n]
 	switch {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return b, nil
-	case err != nil:
-		return nil, err
-	case !several:
+	case err == nil && !several:
 		b.rest = content
 		return b, nil
+	case err == nil:
+		err = b.spool(content, a.cfg.Load().TempDir)
 	}
-	return b, b.spool(content, tempDir)
+	if err != nil {
+		b.close()
+		return nil, err
+	}
+	return b, nil
 }
 
 // spool keeps the rest in a file that has no name any more: nothing is left
 // when we die.
 func (b *body) spool(content io.Reader, dir string) error {
-	f, err := os.CreateTemp(dir, "postcote-deliverd-*")
+	name := filepath.Join(dir, "postcote-deliverd-"+b.a.namer.Next())
+	f, err := b.a.fs.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return fail.Wrap(spoolKind(err), err, "temporary file")
+		return spoolError(err, name)
 	}
 	b.file = f
-	_ = os.Remove(f.Name())
-	if b.size, err = io.Copy(f, content); err != nil {
-		b.close()
-		return fail.Wrap(spoolKind(err), err, "temporary file in %s", dir)
+	if err := b.a.fs.Remove(name); err != nil {
+		return spoolError(err, name)
 	}
-	return nil
+	src := &source{r: content}
+	b.size, err = io.Copy(f, src)
+	if src.err != nil {
+		return src.err
+	}
+	return spoolError(err, name)
 }
 
-func spoolKind(err error) fail.Kind {
+func spoolError(err error, name string) error {
+	kind := fail.Temporary
 	if disk.IsFull(err) {
-		return fail.Full
+		kind = fail.Full
 	}
-	return fail.KindOf(err)
+	return fail.Wrap(kind, err, "temporary file %s", name)
+}
+
+// source remembers the error of a reader, to tell it from the writer's.
+type source struct {
+	r   io.Reader
+	err error
+}
+
+func (s *source) Read(p []byte) (int, error) {
+	n, err := s.r.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		s.err = err
+	}
+	return n, err
 }
 
 // reader gives the message from its beginning.
@@ -82,9 +103,14 @@ func (b *body) reader() io.Reader {
 	return head
 }
 
+// close gives back what the body holds; nobody may read it any more.
 func (b *body) close() {
 	if b.file != nil {
-		b.file.Close()
+		_ = b.file.Close() // nothing in it is wanted
 		b.file = nil
+	}
+	if b.buf != nil {
+		b.a.bufs.Put(b.buf)
+		b.buf, b.head = nil, nil
 	}
 }

@@ -3,6 +3,7 @@ package deliverd
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"time"
@@ -13,6 +14,10 @@ import (
 	"github.com/postcote/postcote/pkg/proto/smtp/server"
 	"github.com/postcote/postcote/pkg/store/maildir"
 )
+
+// linksAtOnce is how many copies of one message are linked at a time: each
+// waits for a folder to be synced, and most of those can be the same sync.
+const linksAtOnce = 8
 
 // delivery is one message on its way to its recipients. The first file that
 // was stored is linked for the others: their copies are the same.
@@ -25,54 +30,73 @@ type delivery struct {
 	qid     string
 	started time.Time
 
-	tree  *maildir.Tree // of first
+	tree  *maildir.Tree // of first; nil until a file was stored
 	first maildir.Delivered
-	done  map[string]bool // root and folder: an address may be given twice
+}
+
+// parcel is one copy: a folder, and the recipients whose folder that is. An
+// address may be given twice, and details may lead to one folder.
+type parcel struct {
+	tree    *maildir.Tree
+	folder  string
+	targets []*target
+	answers []chan server.Reply // as targets
 }
 
 func (s *session) newDelivery(tx *server.Transaction, b *body) *delivery {
 	now := s.a.now()
-	d := &delivery{s: s, tx: tx, b: b, started: now, done: map[string]bool{}}
+	d := &delivery{s: s, tx: tx, b: b, started: now}
 	d.trace = s.trace(tx, s.a.cfg.Load().hostname(), now)
 	d.msgID, d.qid = facts(b.head)
 	return d
 }
 
-// deliver stores the message for one recipient and returns its reply.
-func (d *delivery) deliver(ctx context.Context, t *target) server.Reply {
-	id := d.s.id(d.tx, t.number)
-	tree := maildir.NewTree(d.s.a.fs, t.root, maildir.Options{Namer: d.s.a.namer, Now: d.s.a.now})
-	if err := d.choose(ctx, tree, t); err != nil {
-		return d.failed(t, id, err)
-	}
-	key := t.root + "\x00" + t.folder
-	if !d.done[key] {
-		got, err := d.store(ctx, tree, t)
-		if err != nil {
-			return d.failed(t, id, err)
+// run delivers to all targets and returns a verdict for each. Until one file
+// is stored it works in order; the links after that are made side by side,
+// and their replies come as they are done.
+func (d *delivery) run(ctx context.Context, l *letter, targets []*target) server.Result {
+	parcels, each := d.sort(ctx, targets)
+	slots := make(chan struct{}, linksAtOnce)
+	for _, p := range parcels {
+		if d.tree == nil {
+			d.deliver(ctx, p)
+			continue
 		}
-		d.done[key] = true
-		d.stored(ctx, t, id, got)
+		d.s.start(l, func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			d.deliver(ctx, p)
+		}, p.answers...)
 	}
-	return server.MakeReply(250, 2, 0, 0, t.rcpt.Path()+" "+id+" Saved")
+	return server.Result{Each: each}
 }
 
-// store writes or links one file.
-func (d *delivery) store(ctx context.Context, tree *maildir.Tree, t *target) (maildir.Delivered, error) {
-	meta := maildir.Meta{Date: d.started}
-	if d.tree != nil {
-		return tree.Link(ctx, d.tree, d.first, t.folder, meta)
+// sort makes the parcels. Targets whose folder cannot be used are answered.
+func (d *delivery) sort(ctx context.Context, targets []*target) (parcels []*parcel, each []server.Verdict) {
+	at := map[string]*parcel{}
+	for _, t := range targets {
+		answer := make(chan server.Reply, 1)
+		each = append(each, server.Later(answer))
+		tree := maildir.NewTree(d.s.a.fs, t.root, maildir.Options{Namer: d.s.a.namer, Now: d.s.a.now})
+		if err := choose(ctx, tree, t); err != nil {
+			answer <- d.failed(t, err)
+			continue
+		}
+		key := t.root + "\x00" + t.folder
+		p := at[key]
+		if p == nil {
+			p = &parcel{tree: tree, folder: t.folder}
+			at[key] = p
+			parcels = append(parcels, p)
+		}
+		p.targets, p.answers = append(p.targets, t), append(p.answers, answer)
 	}
-	got, err := tree.Deliver(ctx, t.folder, meta, io.MultiReader(bytes.NewReader(d.trace), d.b.reader()))
-	if err == nil && len(d.tx.Rcpts) > 1 {
-		d.tree, d.first = tree, got
-	}
-	return got, err
+	return parcels, each
 }
 
 // choose makes INBOX where it is missing, and falls back to it when the
 // folder that the detail names is not there.
-func (d *delivery) choose(ctx context.Context, tree *maildir.Tree, t *target) error {
+func choose(ctx context.Context, tree *maildir.Tree, t *target) error {
 	if t.folder != "INBOX" {
 		if ok, err := tree.Exists(ctx, t.folder); err == nil && ok {
 			return nil
@@ -84,12 +108,47 @@ func (d *delivery) choose(ctx context.Context, tree *maildir.Tree, t *target) er
 	return tree.Ensure(ctx, "INBOX")
 }
 
-// stored logs, counts and tells imapd.
-func (d *delivery) stored(ctx context.Context, t *target, id string, got maildir.Delivered) {
+// deliver stores one parcel and answers its recipients.
+func (d *delivery) deliver(ctx context.Context, p *parcel) {
+	got, err := d.store(ctx, p)
+	if err == nil {
+		d.stored(ctx, p.targets[0], got)
+	}
+	for i, t := range p.targets {
+		if err != nil {
+			p.answers[i] <- d.failed(t, err)
+			continue
+		}
+		d.s.a.metrics.deliveries.WithLabelValues("stored").Inc()
+		p.answers[i] <- server.MakeReply(250, 2, 0, 0, t.rcpt.Path()+" "+d.id(t)+" Saved")
+	}
+}
+
+// store writes or links one file.
+func (d *delivery) store(ctx context.Context, p *parcel) (maildir.Delivered, error) {
+	meta := maildir.Meta{Date: d.started}
+	if d.tree != nil {
+		got, err := p.tree.Link(ctx, d.tree, d.first, p.folder, meta)
+		if !fail.Is(err, fail.NotFound) {
+			return got, err
+		}
+		// Its owner was quick to remove the first copy: write another.
+	}
+	got, err := p.tree.Deliver(ctx, p.folder, meta, io.MultiReader(bytes.NewReader(d.trace), d.b.reader()))
+	if err == nil && d.tree == nil {
+		d.tree, d.first = p.tree, got
+	}
+	return got, err
+}
+
+func (d *delivery) id(t *target) string { return d.s.id(d.tx, t.number) }
+
+// stored logs, measures and tells imapd.
+func (d *delivery) stored(ctx context.Context, t *target, got maildir.Delivered) {
 	a := d.s.a
-	a.metrics.deliveries.WithLabelValues("stored").Inc()
-	a.metrics.seconds.Observe(a.now().Sub(d.started).Seconds())
-	a.log.Log(saved{a.pid, *t, id, d.msgID, d.qid, got.Size, a.now().Sub(d.started)})
+	took := a.now().Sub(d.started)
+	a.metrics.seconds.Observe(took.Seconds())
+	a.log.Log(saved{a.pid, *t, d.id(t), d.msgID, d.qid, got.Size, took})
 	if a.hints == nil {
 		return
 	}
@@ -100,18 +159,22 @@ func (d *delivery) stored(ctx context.Context, t *target, id string, got maildir
 }
 
 // failed logs the cause and answers: what the user can see is in the reply,
-// what only the operator should see is in the log.
-func (d *delivery) failed(t *target, id string, err error) server.Reply {
-	a := d.s.a
-	reply := server.MakeReply(451, 4, 2, 0, t.rcpt.Path()+" Temporary internal error")
-	result := "deferred"
-	switch fail.KindOf(err) {
-	case fail.Full:
-		reply = server.MakeReply(452, 4, 2, 2, t.rcpt.Path()+" Insufficient storage")
-	case fail.Invalid:
-		reply = server.MakeReply(451, 4, 3, 0, t.rcpt.Path()+" Temporary internal error")
+// what only the operator should see is in the log. All of it is temporary:
+// nothing that can be wrong with our disk is the sender's fault.
+func (d *delivery) failed(t *target, err error) server.Reply {
+	if void(err) {
+		return server.Reply{} // the engine has its own
 	}
-	a.metrics.deliveries.WithLabelValues(result).Inc()
-	a.log.Log(saveFailed{a.pid, *t, id, d.msgID, d.qid, err})
-	return reply
+	a := d.s.a
+	a.metrics.deliveries.WithLabelValues("deferred").Inc()
+	a.log.Log(saveFailed{a.pid, *t, d.id(t), d.msgID, d.qid, err})
+	if fail.Is(err, fail.Full) {
+		return server.MakeReply(452, 4, 2, 2, t.rcpt.Path()+" Insufficient storage")
+	}
+	return server.MakeReply(451, 4, 2, 0, t.rcpt.Path()+" Temporary internal error")
+}
+
+// void reports whether the message itself ended before its time.
+func void(err error) bool {
+	return errors.Is(err, server.ErrAborted) || errors.Is(err, server.ErrTooBig) || errors.Is(err, server.ErrBareLF)
 }

@@ -203,7 +203,7 @@ func accepted(n int64) Reply {
 
 // take hands the content to the session and returns the reply to it.
 func (e *engine) take() Reply {
-	res := e.hooks.Message(e.ctx, e.tx, &e.body)
+	res := e.hooks.Message(e.work, e.tx, &e.body)
 	b := &e.body
 	if b.bdat && e.cfg.Mode == SMTP && b.err == nil && res.Pending == nil && res.Reply.Code >= 400 {
 		return e.dropRest(res.Reply)

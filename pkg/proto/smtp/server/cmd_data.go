@@ -24,7 +24,7 @@ func (e *engine) cmdData(args []byte) Reply {
 // admitContent asks the session whether content may come. A refusal ends the
 // transaction.
 func (e *engine) admitContent() Reply {
-	r := e.await(e.hooks.Data(e.ctx, e.tx))
+	r := e.await(e.hooks.Data(e.work, e.tx))
 	switch {
 	case r.IsZero():
 		return e.cfg.Replies.Data

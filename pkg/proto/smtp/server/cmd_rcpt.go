@@ -16,7 +16,7 @@ func (e *engine) cmdRcpt(args []byte) Reply {
 		e.enqueue(queued{verdict: Say(e.refused("RCPT", r, args)), rcpt: rcpt})
 		return Reply{Code: said}
 	}
-	e.enqueue(queued{verdict: e.hooks.Rcpt(e.ctx, e.tx, rcpt), rcpt: rcpt})
+	e.enqueue(queued{verdict: e.hooks.Rcpt(e.work, e.tx, rcpt), rcpt: rcpt})
 	return Reply{Code: said}
 }
 

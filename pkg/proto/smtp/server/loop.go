@@ -17,7 +17,8 @@ const said = -1
 type engine struct {
 	srv   *Server
 	cfg   *Config
-	ctx   context.Context
+	ctx   context.Context // ends when the server stops
+	work  context.Context // of a transaction's hooks: ends with the connection
 	pub   Conn // what hooks see
 	hooks Session
 

@@ -58,6 +58,9 @@ func newID() string {
 // finish first. The owner of conn enforces any limit on that by closing it.
 func (s *Server) Serve(ctx context.Context, conn net.Conn) {
 	e := &engine{srv: s, cfg: &s.cfg, ctx: ctx, state: stateStart, hooks: nobody{}}
+	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	e.work = work
 	e.pub = Conn{
 		ID: s.cfg.NewID(), Listener: s.cfg.Listener, Mode: s.cfg.Mode,
 		Remote: conn.RemoteAddr(), Local: conn.LocalAddr(), Net: conn,

@@ -98,7 +98,12 @@ func (r *recorder) Data(_ context.Context, tx *Transaction) Verdict {
 	return Say(scripted(tx.From.Local, "data-"))
 }
 
-func (r *recorder) Message(_ context.Context, tx *Transaction, content io.Reader) Result {
+func (r *recorder) Message(ctx context.Context, tx *Transaction, content io.Reader) Result {
+	defer func() {
+		if ctx.Err() != nil {
+			panic("the context of a transaction ended before it")
+		}
+	}()
 	if early := scripted(tx.From.Local, "early-"); !early.IsZero() {
 		r.log("message refused unread")
 		return Result{Verdict: Say(early)}

@@ -14,6 +14,9 @@ import (
 // from the goroutine that runs Serve; what they start themselves to fulfil a
 // pending Verdict may run beside the next Rcpt, never beside other methods.
 //
+// The context of Helo ends when the server stops. That of the others ends with
+// the connection only, because a transaction that has begun may be finished.
+//
 // Wherever a Reply or Verdict is returned, zero means the default success.
 type Session interface {
 	// Helo is asked after HELO, EHLO or LHLO parsed; c.Helo holds the name.

@@ -5,7 +5,7 @@ func (e *engine) beginTx(tx *Transaction) Reply {
 	e.txCount++
 	tx.Number = e.txCount
 	e.tx, e.rcpts, e.beyond, e.swallow = tx, 0, 0, false
-	r := e.await(e.hooks.Mail(e.ctx, tx))
+	r := e.await(e.hooks.Mail(e.work, tx))
 	if r.IsZero() {
 		r = e.cfg.Replies.Mail
 	}
