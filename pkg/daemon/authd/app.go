@@ -1,0 +1,200 @@
+package authd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/spf13/cobra"
+
+	"github.com/postcote/postcote/pkg/daemon/service"
+	"github.com/postcote/postcote/pkg/identity/passdb"
+	"github.com/postcote/postcote/pkg/identity/slots"
+	"github.com/postcote/postcote/pkg/platform/netx"
+	"github.com/postcote/postcote/pkg/platform/obs"
+	"github.com/postcote/postcote/pkg/proto/dovecotauth/authserver"
+)
+
+// App is the daemon for service.Main.
+func App() service.App {
+	return service.App{
+		Name:  "authd",
+		Short: "Postcote's authentication daemon: who somebody is, and whether the password is right",
+		Long: "authd answers Dovecot's authentication protocols on Unix sockets: it checks passwords for mtad, imapd, Postfix and Exim,\n" +
+			"says where a user's mail is to deliverd and imapd, and lets imapd's session role redeem the logins of its login role.",
+		Config: func() any { c := Default(); return &c },
+		Run: func(ctx context.Context, rt *service.Runtime, cfg any) error {
+			return Run(ctx, rt, cfg.(*Config))
+		},
+		Commands: []*cobra.Command{hashCommand(), userCommand(), testCommand()},
+	}
+}
+
+// daemon is what all connections share.
+type daemon struct {
+	state   atomic.Pointer[state]
+	log     *obs.Logger
+	metrics metrics
+	server  *authserver.Server
+	now     func() time.Time
+}
+
+// trouble logs a fault that cost one request only.
+func (d *daemon) trouble(err error) { d.log.Log(trouble{err}) }
+
+// Run serves until ctx is done and running requests have ended.
+func Run(ctx context.Context, rt *service.Runtime, cfg *Config) error {
+	pool, err := startSlots(rt, cfg)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	d := &daemon{log: rt.Log, metrics: newMetrics(rt.Metrics), now: rt.Now}
+	if d.now == nil {
+		d.now = time.Now
+	}
+	if err := d.load(rt, cfg, pool); err != nil {
+		return err
+	}
+	d.server = authserver.New(authserver.Config{
+		Auth: d, Directory: directory{d}, PID: os.Getpid(), Now: d.now, Report: d.trouble,
+		RequestTimeout: cfg.Login.RequestTimeout.Std(), RedeemWithin: cfg.Login.RedeemWithin.Std(),
+		MaxRequests: cfg.Limits.Requests, DrainTimeout: rt.Drain(),
+	})
+	d.publish(rt, pool)
+	return d.serve(ctx, rt, cfg)
+}
+
+// startSlots sets aside the threads for hashing. GOMAXPROCS grows by as many,
+// so that a hash never holds the place of a cheap request.
+func startSlots(rt *service.Runtime, cfg *Config) (*slots.Pool, error) {
+	n := cores()
+	count := cfg.Passwords.slots(n)
+	runtime.GOMAXPROCS(slots.Processors(n, count))
+	pool := slots.New(count, cfg.Passwords.Queue)
+	if !pool.Niced() {
+		rt.Log.Warn("password hashing runs at normal priority: the sandbox forbids setpriority")
+	}
+	return pool, nil
+}
+
+// load builds the first state and the hook for the next ones. A users file
+// that cannot be read is no reason not to start: it may come, and until then
+// every answer is "try later".
+func (d *daemon) load(rt *service.Runtime, cfg *Config, pool *slots.Pool) error {
+	decoy, err := passdb.NewDecoy()
+	if err != nil {
+		return err
+	}
+	deps := deps{log: rt.Log, hasher: pool, decoy: decoy, now: d.now}
+	st, err := newState(cfg, nil, deps)
+	if err != nil {
+		return err
+	}
+	d.state.Store(st)
+	if _, err := st.file.Get(); err != nil {
+		rt.Log.Error("users cannot be read; logins and lookups fail until they can", obs.Err(err))
+	}
+	rt.OnReload(func(cfg any) error {
+		st, err := newState(cfg.(*Config), d.state.Load(), deps)
+		if err != nil {
+			return err
+		}
+		d.state.Store(st)
+		_, err = st.file.Get()
+		return err
+	})
+	return nil
+}
+
+// publish makes the daemon's condition visible.
+func (d *daemon) publish(rt *service.Runtime, pool *slots.Pool) {
+	rt.Metrics.GaugeFunc("authd_hash_slots_busy", "Passwords being hashed.", func() float64 { return float64(pool.Busy()) })
+	rt.Metrics.GaugeFunc("authd_hash_queue", "Passwords waiting to be hashed.", func() float64 { return float64(pool.Waiting()) })
+	rt.Metrics.GaugeFunc("authd_cache_entries", "Successful checks that are remembered.", func() float64 {
+		return float64(d.state.Load().checker.Cache.Len())
+	})
+	rt.Health("users", func() error { _, err := d.state.Load().file.Get(); return err })
+	rt.Status("users", func() any {
+		s, err := d.state.Load().file.Get()
+		if err != nil {
+			return map[string]any{"error": err.Error()}
+		}
+		return map[string]any{"count": len(s.Entries()), "problems": len(s.Problems)}
+	})
+	rt.Status("hashing", func() any { return map[string]int{"busy": pool.Busy(), "waiting": pool.Waiting()} })
+}
+
+// serve opens all listeners, then serves them.
+func (d *daemon) serve(ctx context.Context, rt *service.Runtime, cfg *Config) error {
+	var g errgroup.Group
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var open []net.Listener
+	for i, spec := range cfg.Listeners {
+		l, err := rt.Listen(spec.Listen)
+		if err != nil {
+			for _, l := range open {
+				_ = l.Close()
+			}
+			return fmt.Errorf("listeners[%d]: %w", i, err)
+		}
+		open = append(open, l)
+	}
+	for i, spec := range cfg.Listeners {
+		srv := &netx.Server{
+			Handler:    func(ctx context.Context, conn net.Conn) { d.handle(ctx, conn, spec.Type) },
+			Limits:     netx.Limits{MaxConns: cfg.Limits.Connections},
+			DrainLimit: rt.Drain(),
+			OnReject: func(conn net.Conn, why netx.Reason) {
+				d.ended(conn, spec.Type, errors.New(string(why)))
+			},
+			Log: d.log,
+		}
+		g.Go(func() error {
+			defer cancel() // one listener broken for good: stop, and be restarted
+			return srv.Serve(ctx, open[i])
+		})
+	}
+	rt.Ready()
+	return g.Wait()
+}
+
+// handle serves one connection of a listener type.
+func (d *daemon) handle(ctx context.Context, conn net.Conn, kind string) {
+	d.metrics.conns.WithLabelValues(kind).Inc()
+	if kind == typeSocketmap {
+		d.ended(conn, kind, d.serveSocketmap(ctx, conn))
+		return
+	}
+	k, ok := authserver.KindNamed(kind)
+	if !ok {
+		return // the configuration allows no other
+	}
+	d.ended(conn, kind, d.server.Serve(ctx, conn, k, peerOf(conn)))
+}
+
+// ended logs why a connection was dropped, if it was.
+func (d *daemon) ended(conn net.Conn, kind string, err error) {
+	if err == nil {
+		return
+	}
+	peer := peerOf(conn)
+	d.log.Log(dropped{kind: kind, uid: peer.UID, pid: peer.PID, err: err})
+}
+
+// peerOf is who connected; unknown over TCP.
+func peerOf(conn net.Conn) authserver.Peer {
+	cred, err := netx.Peer(conn)
+	if err != nil {
+		return authserver.Peer{UID: -1, GID: -1}
+	}
+	return authserver.Peer{UID: int(cred.UID), GID: int(cred.GID), PID: int(cred.PID)}
+}

@@ -1,0 +1,187 @@
+package authd
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/postcote/postcote/pkg/identity/scheme"
+	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/proto/dovecotauth/authclient"
+)
+
+// configFile writes a configuration for a daemon whose sockets and users are
+// in dir.
+func configFile(t *testing.T, dir, more string) string {
+	t.Helper()
+	file := filepath.Join(dir, "authd.yaml")
+	text := fmt.Sprintf(`listeners:
+  - {type: client, listen: "unix:%[1]s/client"}
+users: {file: %[1]s/users, default_domain: example.org}
+login: {failure_delay: 0s, penalty: false}
+control: {listen: "unix:%[1]s/control"}
+log: {style: classic}
+%[2]s`, dir, more)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+func TestHashCommand(t *testing.T) {
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secret, []byte("from file\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var w scheme.Workspace
+	for _, tc := range []struct {
+		stdin, password, prefix string
+		args                    []string
+	}{
+		{"pässword\nrest", "pässword", "{ARGON2ID}$argon2id$", nil},
+		{"no line end", "no line end", "{BLF-CRYPT}$2y$", []string{"-s", "blf-crypt"}},
+		{"", "from file", "{SHA512-CRYPT}$6$", []string{"--scheme", "SHA512-CRYPT", "--password-file", secret}},
+	} {
+		out, errs, code := authdCommand(t, tc.stdin, append([]string{"hash"}, tc.args...)...)
+		h, err := scheme.Parse(strings.TrimSpace(out), scheme.Policy{})
+		if code != 0 || errs != "" || err != nil || !strings.HasPrefix(out, tc.prefix) || !h.Verify(&w, tc.password) {
+			t.Errorf("%v: %d %s %s %v", tc.args, code, out, errs, err)
+		}
+	}
+	for _, tc := range []struct{ stdin, scheme string }{{"", "ARGON2ID"}, {"x", "NOSUCH"}, {strings.Repeat("x", 1025), "ARGON2ID"}, {"a\x00b", "ARGON2ID"}} {
+		if out, _, code := authdCommand(t, tc.stdin, "hash", "-s", tc.scheme); code == 0 || out != "" {
+			t.Errorf("%.10q: %d %s", tc.stdin, code, out)
+		}
+	}
+}
+
+// The life of a user, while the daemon runs.
+func TestUserCommands(t *testing.T) {
+	dir := t.TempDir()
+	file := configFile(t, dir, "")
+	server := start(t, file)
+	run := func(stdin string, wantCode int, args ...string) string {
+		t.Helper()
+		out, errs, code := authdCommand(t, stdin, append(args, "-c", file)...)
+		if code != wantCode {
+			t.Fatalf("%v: exit code %d: %s%s", args, code, out, errs)
+		}
+		return out + errs
+	}
+	login := func(user, password string) string {
+		t.Helper()
+		c := authclient.New(authclient.Config{Address: filepath.Join(dir, "client")})
+		defer c.Close()
+		r, err := try(t.Context(), c, "", user, password)
+		if err != nil {
+			return fail.KindOf(err).String()
+		}
+		return r.User
+	}
+	if got := login("alice", "one"); got != "unavailable" {
+		t.Errorf("before there is a users file: %s", got)
+	}
+	run("one\n", 0, "user", "add", "Alice")
+	if got := login("alice@example.org", "one"); got != "alice@example.org" {
+		t.Errorf("added: %s", got)
+	}
+	run("two\n", 1, "user", "add", "alice@example.org")
+	run("two\n", 0, "user", "password", "alice")
+	if got := login("alice", "one") + " " + login("alice", "two"); got != "denied alice@example.org" {
+		t.Errorf("password changed: %s", got)
+	}
+	run("", 0, "user", "add", "--locked", "--uid", "1000", "--gid", "1001", "--home", "/home/carol", "carol@other.example")
+	run("x", 64, "user", "add", "--uid", "0", "root")
+	run("x", 64, "user", "add", "a:b")
+	run("x", 1, "user", "password", "nobody")
+	if got := run("", 0, "user", "list", "*"); got != "alice@example.org\ncarol@other.example\n" {
+		t.Errorf("list: %s", got)
+	}
+	var carol listedUser
+	if err := json.Unmarshal([]byte(run("", 0, "user", "list", "--json", "car*")), &carol); err != nil ||
+		carol != (listedUser{"carol@other.example", 1000, 1001, "/home/carol", true, 2}) {
+		t.Errorf("%+v %v", carol, err)
+	}
+	if got := run("two\n", 0, "test", "alice", "--socket", filepath.Join(dir, "client")); got != "ok\n  user=alice@example.org\n" {
+		t.Errorf("test: %s", got)
+	}
+	if got := run("three\n", 1, "test", "alice", "--socket", filepath.Join(dir, "client")); !strings.Contains(got, "authentication failed") {
+		t.Errorf("test: %s", got)
+	}
+	run("", 0, "user", "delete", "alice")
+	run("", 1, "user", "delete", "alice")
+	if got := login("alice", "two"); got != "denied" {
+		t.Errorf("deleted: %s", got)
+	}
+	server.stop(0)
+}
+
+// process is an authd of its own.
+type process struct {
+	t      *testing.T
+	cmd    *exec.Cmd
+	stderr strings.Builder
+}
+
+func start(t *testing.T, file string) *process {
+	t.Helper()
+	p := &process{t: t, cmd: exec.Command(os.Args[0], "serve", "-c", file)}
+	p.cmd.Env = append(os.Environ(), "BE_AUTHD=1", "POSTCOTE_ALLOW_ROOT=1")
+	p.cmd.Stderr = &p.stderr
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = p.cmd.Process.Kill(); _ = p.cmd.Wait() })
+	return p
+}
+
+// stop ends the process and expects its exit code.
+func (p *process) stop(code int) {
+	p.t.Helper()
+	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	_ = p.cmd.Wait()
+	if got := p.cmd.ProcessState.ExitCode(); got != code {
+		p.t.Errorf("exit code %d, want %d:\n%s", got, code, p.stderr.String())
+	}
+}
+
+// SIGHUP takes the new configuration over; connections stay.
+func TestReload(t *testing.T) {
+	dir := t.TempDir()
+	file := configFile(t, dir, "passwords: {allow_schemes: []}\n")
+	if err := os.WriteFile(filepath.Join(dir, "users"), []byte("bob@example.org:{PLAIN}secret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := start(t, file)
+	c := authclient.New(authclient.Config{Address: filepath.Join(dir, "client"), Patience: 10 * time.Second})
+	defer c.Close()
+	before, err := c.Mechanisms(t.Context())
+	if err != nil || len(before) != 2 {
+		t.Fatal(before, err)
+	}
+	if _, err := try(t.Context(), c, "", "bob", "secret"); !fail.Is(err, fail.Unavailable) {
+		t.Fatalf("PLAIN is not allowed yet: %v", err)
+	}
+	configFile(t, dir, "passwords: {allow_schemes: [PLAIN]}\n")
+	_ = p.cmd.Process.Signal(syscall.SIGHUP)
+	var r authclient.Result
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		if r, err = try(t.Context(), c, "", "bob", "secret"); err == nil {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+	}
+	// A new connection would have numbered its requests from 1 again.
+	if r.RequestID < 2 {
+		t.Error("the reload cost the connection")
+	}
+	p.stop(0)
+}

@@ -1,0 +1,92 @@
+package authd
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/postcote/postcote/pkg/platform/addr"
+	"github.com/postcote/postcote/pkg/platform/fail"
+)
+
+// socketmapIdle is how long a client may be silent; Postfix reconnects.
+const socketmapIdle = 10 * time.Minute
+
+// serveSocketmap answers Postfix's socketmap_table(5): requests "<map> <key>",
+// replies "OK <value>", "NOTFOUND ", "TEMP <reason>" or "PERM <reason>", each
+// a netstring. Maps: domains (is this domain ours) and users (is there such a
+// mailbox).
+func (d *daemon) serveSocketmap(ctx context.Context, nc net.Conn) error {
+	stop := context.AfterFunc(ctx, func() { _ = nc.SetReadDeadline(time.Unix(1, 0)) })
+	defer stop()
+	r := bufio.NewReaderSize(nc, 512)
+	for ctx.Err() == nil {
+		_ = nc.SetReadDeadline(time.Now().Add(socketmapIdle))
+		if ctx.Err() != nil {
+			break
+		}
+		request, err := readNetstring(r)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		reply := d.socketmapReply(ctx, request)
+		_ = nc.SetWriteDeadline(time.Now().Add(10 * time.Second))
+		if _, err := nc.Write(appendNetstring(nil, reply)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *daemon) socketmapReply(ctx context.Context, request string) string {
+	table, key, ok := strings.Cut(request, " ")
+	if !ok {
+		return "PERM request is not a map name and a key"
+	}
+	st := d.state.Load()
+	var value string
+	var err error
+	switch table {
+	case "domains":
+		value, err = st.domainEntry(ctx, key)
+	case "users":
+		value, err = st.userEntry(ctx, key)
+	default:
+		return "PERM there is no such map; the maps are domains and users"
+	}
+	d.metrics.lookup("socketmap", err)
+	switch {
+	case err == nil:
+		return "OK " + value
+	case fail.Is(err, fail.NotFound):
+		return "NOTFOUND "
+	}
+	d.trouble(err)
+	return "TEMP user database is not available"
+}
+
+// domainEntry answers with the domain's class.
+func (st *state) domainEntry(ctx context.Context, domain string) (string, error) {
+	if _, err := addr.Domain(domain); err != nil {
+		return "", fail.Wrap(fail.NotFound, err, "")
+	}
+	ours, err := st.domains.Ours(ctx, domain)
+	if err == nil && !ours {
+		err = fail.New(fail.NotFound, "domain %s is not ours", domain)
+	}
+	return "mailbox", err
+}
+
+// userEntry answers with the canonical name: the right side of a virtual
+// mailbox map may be anything.
+func (st *state) userEntry(ctx context.Context, name string) (string, error) {
+	r, err := st.lookup(ctx, name)
+	return r.User, err
+}
