@@ -120,7 +120,18 @@ func (e *Engine) auth(ctx context.Context, arg string) step {
 func (e *Engine) attempt(ctx context.Context, a Attempt) step {
 	e.out.Mechanism, e.out.InAuth = a.Mechanism, true
 	actx, cancel := context.WithTimeout(ctx, e.opt.AuthTimeout)
-	v, err := e.opt.Auth.Authenticate(actx, a, e.ask)
+	if a.HasInitial {
+		e.noteUser(a.Mechanism, a.Initial)
+	}
+	first := !a.HasInitial
+	v, err := e.opt.Auth.Authenticate(actx, a, func(ctx context.Context, challenge []byte) ([]byte, error) {
+		answer, err := e.ask(ctx, challenge)
+		if err == nil && first {
+			e.noteUser(a.Mechanism, answer)
+		}
+		first = false
+		return answer, err
+	})
 	cancel()
 	if v.User != "" {
 		e.out.User = v.User
@@ -135,6 +146,19 @@ func (e *Engine) attempt(ctx context.Context, a Attempt) step {
 		return loggedIn
 	}
 	return e.failed(ctx, err)
+}
+
+// noteUser remembers, for the log, whom an exchange was about. It is shown
+// the first answer only: the next one of LOGIN is the password.
+func (e *Engine) noteUser(mechanism string, answer []byte) {
+	switch mechanism {
+	case "PLAIN":
+		if f := strings.Split(string(answer), "\x00"); len(f) == 3 {
+			e.out.User = f[1]
+		}
+	case "LOGIN":
+		e.out.User = string(answer)
+	}
 }
 
 // failed answers an exchange that did not succeed.

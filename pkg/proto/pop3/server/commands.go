@@ -124,6 +124,14 @@ func (s *session) uidl(_ context.Context, arg string) error {
 	return nil
 }
 
+// LAST: RFC 1460 section 8; later versions dropped it, old clients ask.
+func (s *session) lastCmd(context.Context, string) error {
+	s.conn.Printf("+OK %d", s.last)
+	return nil
+}
+
+func (s *session) accessed(i int) { s.last = max(s.last, i+1) }
+
 // RETR: RFC 1939 section 5. It sets \Seen, as Dovecot does.
 func (s *session) retr(ctx context.Context, arg string) error {
 	i, ok := s.only(arg)
@@ -138,6 +146,7 @@ func (s *session) retr(ctx context.Context, arg string) error {
 	sent, err := s.send(ctx, i, -1, fmt.Sprintf("+OK %d octets", size))
 	s.st.Retr, s.st.RetrBytes = s.st.Retr+1, s.st.RetrBytes+sent
 	if err == nil && sent > 0 {
+		s.accessed(i)
 		_ = s.drop.Seen(ctx, i) // a mark that could not be set must not spoil the message
 	}
 	return err
@@ -180,6 +189,7 @@ func (s *session) send(ctx context.Context, i, lines int, first string) (int64, 
 func (s *session) dele(_ context.Context, arg string) error {
 	if i, ok := s.only(arg); ok {
 		s.deleted[i] = true
+		s.accessed(i)
 		s.conn.Printf("+OK Marked to be deleted.")
 	}
 	return nil
@@ -188,6 +198,7 @@ func (s *session) dele(_ context.Context, arg string) error {
 // RSET: RFC 1939 section 5.
 func (s *session) rset(context.Context, string) error {
 	clear(s.deleted)
+	s.last = 0
 	s.conn.Printf("+OK")
 	return nil
 }

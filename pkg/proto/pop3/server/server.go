@@ -53,6 +53,7 @@ type session struct {
 	conn    *wire.Conn
 	drop    Maildrop
 	deleted []bool
+	last    int // highest message number that was retrieved or deleted
 	bad     int
 	st      Stats
 }
@@ -145,6 +146,7 @@ func table() []handler {
 		{"DELE", (*session).dele},
 		{"RSET", (*session).rset},
 		{"NOOP", (*session).noop},
+		{"LAST", (*session).lastCmd},
 		{"CAPA", (*session).capa},
 		{"QUIT", (*session).quit},
 	}

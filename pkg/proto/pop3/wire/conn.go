@@ -37,10 +37,11 @@ func NewPools() *Pools {
 
 // Conn is one POP3 connection. It is used by one goroutine.
 type Conn struct {
-	net   net.Conn
-	pools *Pools
-	in    *bufio.Reader
-	out   *bufio.Writer
+	net    net.Conn
+	pools  *Pools
+	in     *bufio.Reader
+	out    *bufio.Writer
+	before []byte // to be read before the connection's own bytes
 
 	// Wait, if set, blocks until the connection is readable; it is called
 	// while no buffer is held. Its error ends the read.
@@ -56,17 +57,26 @@ type Conn struct {
 
 // NewConn starts on c; buffered bytes are read before the connection's own.
 func NewConn(c net.Conn, pools *Pools, buffered []byte) *Conn {
-	w := &Conn{net: c, pools: pools, ReadTimeout: 10 * time.Minute, WriteTimeout: 5 * time.Minute}
-	if len(buffered) > 0 {
-		w.takeIn()
-		w.in.Reset(io.MultiReader(strings.NewReader(string(buffered)), c))
-	}
-	return w
+	return &Conn{net: c, pools: pools, before: buffered, ReadTimeout: 10 * time.Minute, WriteTimeout: 5 * time.Minute}
 }
 
 func (c *Conn) takeIn() {
 	c.in = c.pools.in.Get().(*bufio.Reader)
-	c.in.Reset(c.net)
+	c.in.Reset(source{c})
+}
+
+// source is what the input buffer reads from.
+type source struct{ c *Conn }
+
+func (s source) Read(p []byte) (int, error) {
+	if len(s.c.before) == 0 {
+		return s.c.net.Read(p)
+	}
+	n := copy(p, s.c.before)
+	if s.c.before = s.c.before[n:]; len(s.c.before) == 0 {
+		s.c.before = nil
+	}
+	return n, nil
 }
 
 func (c *Conn) takeOut() {
@@ -99,7 +109,10 @@ func (c *Conn) ReadLine() ([]byte, error) {
 // await flushes and gives the buffers back while nothing is buffered, then
 // waits for input under the read timeout.
 func (c *Conn) await() error {
-	if c.in != nil && c.in.Buffered() > 0 {
+	if c.Buffered() {
+		if c.in == nil {
+			c.takeIn()
+		}
 		return nil
 	}
 	if err := c.Flush(); err != nil {
@@ -141,17 +154,18 @@ func (c *Conn) drain() error {
 }
 
 // Buffered reports whether the client has pipelined more input.
-func (c *Conn) Buffered() bool { return c.in != nil && c.in.Buffered() > 0 }
+func (c *Conn) Buffered() bool { return c.in != nil && c.in.Buffered() > 0 || len(c.before) > 0 }
 
 // Unread returns a copy of the input that was received and not yet read, and
 // gives the input buffer back.
 func (c *Conn) Unread() []byte {
-	if c.in == nil {
-		return nil
+	var rest []byte
+	if c.in != nil {
+		b, _ := c.in.Peek(c.in.Buffered())
+		rest = append(rest, b...)
 	}
-	n := c.in.Buffered()
-	b, _ := c.in.Peek(n)
-	rest := append([]byte(nil), b...)
+	rest = append(rest, c.before...)
+	c.before = nil
 	c.releaseIn()
 	return rest
 }
@@ -209,7 +223,7 @@ func (c *Conn) Release() {
 // dropped (RFC 2595 section 4; "NO STARTTLS" attacks).
 func (c *Conn) Swap(to net.Conn) {
 	c.Release()
-	c.net = to
+	c.net, c.before = to, nil
 }
 
 // Net is the connection itself.

@@ -37,6 +37,38 @@ func TestReadLine(t *testing.T) {
 	}
 }
 
+// What the login role had read already comes first, and nothing waits for the
+// connection as long as some of it is left.
+func TestBufferedComesFirst(t *testing.T) {
+	a, b := net.Pipe()
+	defer b.Close()
+	long := strings.Repeat("x", MaxLine-10)
+	c := NewConn(a, NewPools(), []byte("STAT\r\n"+long+"\r\nLI"))
+	waits := 0
+	c.Wait = func() error {
+		if waits++; waits == 1 {
+			go func() { _, _ = io.WriteString(b, "NOOP\r\n") }()
+		}
+		return nil
+	}
+	go func() { _, _ = io.WriteString(b, "ST 1\r\n") }()
+	for i, want := range []string{"STAT", long, "LIST 1", "NOOP"} {
+		if !c.Buffered() != (i == 3) {
+			t.Fatalf("line %d: buffered %v", i, c.Buffered())
+		}
+		if got, err := c.ReadLine(); err != nil || string(got) != want {
+			t.Fatalf("%.20q %v, want %.20q", got, err, want)
+		}
+	}
+	if waits != 1 {
+		t.Fatalf("waited %d times", waits)
+	}
+	c = NewConn(a, NewPools(), []byte("rest"))
+	if got := c.Unread(); string(got) != "rest" || c.Buffered() {
+		t.Fatalf("%q", got)
+	}
+}
+
 func TestEndlessLineIsGivenUp(t *testing.T) {
 	c, end := pair(t, strings.Repeat("a", 2*maxDrain))
 	defer end()
