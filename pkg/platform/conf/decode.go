@@ -67,6 +67,11 @@ func (d *decoder) section(n *yaml.Node, v reflect.Value, path string) {
 		d.wrongKind(n, path, "a section with keys of its own", "")
 		return
 	}
+	if v.Type() == reflect.TypeFor[Listen]() {
+		// Mode, group and allow go with the address: a file that names another
+		// one does not inherit those of the default.
+		v.SetZero()
+	}
 	fields := fieldsOf(v.Type())
 	d.pairs(n, path, func(key string, k, val *yaml.Node) {
 		f, ok := findField(fields, key)

@@ -153,3 +153,17 @@ func TestSecretFile(t *testing.T) {
 		}
 	}
 }
+
+// A listener of the file is a whole one: nothing of the default's stays.
+func TestListenReplacesDefault(t *testing.T) {
+	type config struct {
+		Listen Listen `yaml:"listen" doc:"x"`
+	}
+	c := config{Listen{Address: "unix:/run/x", Mode: 0o660, Group: "g"}}
+	if err := Parse("f", []byte("listen: {address: \"systemd:x\", allow: [root]}\n"), &c); err != nil {
+		t.Fatal(err)
+	}
+	if c.Listen.Mode != 0 || c.Listen.Group != "" || c.Listen.Address != "systemd:x" || len(c.Listen.Allow) != 1 {
+		t.Errorf("%+v", c.Listen)
+	}
+}
