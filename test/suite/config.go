@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 )
 
@@ -97,16 +98,16 @@ func (s *Suite) makeCertificate() error {
 	return s.chown(key, "root", "postcote-tls")
 }
 
-// allowList is a list of users that may connect, or the group of a socket.
-var allowList = regexp.MustCompile(`(?m),?\s*(?:allow: *\[[^\]]*\]|group: *[a-z-]+|admin_group: *[a-z-]+)`)
+// allowList names the users that may connect to a socket.
+var allowList = regexp.MustCompile(`allow: *\[[^\]]*\]`)
 
-// personal drops users and groups from a configuration when all processes
-// run as the one who started the suite.
+// personal admits the one who started the suite where a configuration admits
+// the daemons' users, unless each process runs under its own.
 func (s *Suite) personal(text string) string {
 	if s.AsUsers {
 		return text
 	}
-	return allowList.ReplaceAllString(text, "")
+	return allowList.ReplaceAllString(text, fmt.Sprintf("allow: [%q]", strconv.Itoa(os.Getuid())))
 }
 
 func (s *Suite) writeConfigs() error {
