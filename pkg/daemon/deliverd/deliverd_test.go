@@ -48,7 +48,7 @@ type bench struct {
 	log    *obs.Recorder
 }
 
-func newBench(t *testing.T, fsys disk.FS, change func(*Config)) *bench {
+func newBench(t testing.TB, fsys disk.FS, change func(*Config)) *bench {
 	t.Helper()
 	cfg := Default()
 	cfg.Hostname = "mail.example.org"

@@ -19,7 +19,7 @@ type engine struct {
 	cfg   *Config
 	ctx   context.Context // ends when the server stops
 	work  context.Context // of a transaction's hooks: ends with the connection
-	pub   Conn // what hooks see
+	pub   Conn            // what hooks see
 	hooks Session
 
 	in  *wire.Reader
