@@ -90,7 +90,7 @@ func (c Config) Validate(p *conf.Reporter) {
 		}
 		listeners++
 		if e.TLS != "none" && !c.TLS.Enabled() {
-			p.At(e.key+".tls").Hint("set tls.cert_file and tls.key_file, or write none").Errorf("there is no certificate for it")
+			p.At(e.key + ".tls").Hint("set tls.cert_file and tls.key_file, or write none").Errorf("there is no certificate for it")
 		}
 	}
 	if listeners == 0 {
@@ -120,7 +120,9 @@ type endpoint struct {
 
 func (c *Config) endpoints() []endpoint {
 	return []endpoint{
-		{c.IMAP, "imap", false}, {c.IMAPS, "imaps", false},
-		{c.POP3, "pop3", true}, {c.POP3S, "pop3s", true},
+		{c.IMAP, "imap", false},
+		{c.IMAPS, "imaps", false},
+		{c.POP3, "pop3", true},
+		{c.POP3S, "pop3s", true},
 	}
 }

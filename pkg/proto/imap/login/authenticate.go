@@ -51,6 +51,7 @@ func (e *Engine) login(ctx context.Context, tag string) {
 
 // exposed answers a password that came in the clear.
 func (e *Engine) exposed(tag string) {
+	e.out.Exposed = true
 	e.w.Status("*", imap.StatusResponseTypeBad, "ALERT", textExposed)
 	e.w.Status(tag, imap.StatusResponseTypeNo, string(imap.ResponseCodePrivacyRequired), textPlaintext)
 }

@@ -109,6 +109,7 @@ type Outcome struct {
 	User      string        // last user name seen, "" when none was readable
 	Mechanism string        // last mechanism tried
 	InAuth    bool          // the client left inside an exchange
+	Exposed   bool          // a password was sent where none may be, and refused
 	Secured   bool          // as it was at the end
 	TLS       bool          // STARTTLS was completed here
 	Duration  time.Duration // since New

@@ -66,14 +66,19 @@ func (e *Engine) stls(ctx context.Context, _ string) step {
 
 func (e *Engine) userCmd(_ context.Context, arg string) step {
 	if !e.passwordsAllowed() {
-		e.conn.Printf("-ERR %s", textPlaintext)
-		return goOn
+		return e.exposed()
 	}
 	if arg == "" || len(arg) > 320 {
 		return e.faultStep("Invalid user name.")
 	}
 	e.user = arg
 	e.conn.Printf("+OK")
+	return goOn
+}
+
+func (e *Engine) exposed() step {
+	e.out.Exposed = true
+	e.conn.Printf("-ERR %s", textPlaintext)
 	return goOn
 }
 
@@ -102,8 +107,7 @@ func (e *Engine) auth(ctx context.Context, arg string) step {
 	}
 	if !slices.Contains(offered, mech) {
 		if !e.passwordsAllowed() {
-			e.conn.Printf("-ERR %s", textPlaintext)
-			return goOn
+			return e.exposed()
 		}
 		return e.faultStep("Unsupported authentication mechanism.")
 	}

@@ -165,10 +165,11 @@ func (e *Engine) command(ctx context.Context, line []byte) step {
 
 // Refuse answers a Success with -ERR: the login was right but cannot be
 // served. What the client had pipelined is read again by the next Run.
-func (e *Engine) Refuse(s *Success, code, text string) {
+func (e *Engine) Refuse(s *Success, code, text string) error {
 	e.conn = wire.NewConn(e.raw, e.opt.Pools, s.Buffered)
 	e.conn.Wait = e.opt.Wait
 	e.reply(code, text)
+	return e.conn.Flush()
 }
 
 func (e *Engine) reply(code, text string) {

@@ -86,6 +86,7 @@ type Outcome struct {
 	User      string // last user name seen
 	Mechanism string
 	InAuth    bool // the client left inside an exchange
+	Exposed   bool // a password was sent, or about to be, where none may be
 	Secured   bool
 	TLS       bool
 	Duration  time.Duration

@@ -1,0 +1,273 @@
+package login
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/postcote/postcote/pkg/platform/netx"
+	"github.com/postcote/postcote/pkg/platform/tlsx"
+	"github.com/postcote/postcote/pkg/proto/dovecotauth/authclient"
+	"github.com/postcote/postcote/pkg/proto/handover"
+)
+
+// door is one open listener.
+type door struct {
+	net.Listener
+	endpoint
+	config *tls.Config // nil without TLS
+}
+
+// Accept marks each connection with the door it came through.
+func (d *door) Accept() (net.Conn, error) {
+	conn, err := d.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		// The default of a probe every 15 s would keep phones awake.
+		_ = tcp.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: 5 * time.Minute, Interval: 75 * time.Second, Count: 9})
+	}
+	return &entry{Conn: conn, door: d}, nil
+}
+
+// SetDeadline lets the server give up a waiting Accept.
+func (d *door) SetDeadline(t time.Time) error {
+	if l, ok := d.Listener.(interface{ SetDeadline(time.Time) error }); ok {
+		return l.SetDeadline(t)
+	}
+	return errors.ErrUnsupported
+}
+
+// entry is an accepted connection.
+type entry struct {
+	net.Conn
+	door *door
+
+	mu     sync.Mutex
+	closed bool
+	local  net.Conn // the pump's other side, closed along
+}
+
+// NetConn returns the operating system's connection.
+func (e *entry) NetConn() net.Conn { return e.Conn }
+
+// attach makes Close, as the drain calls it, end the pump as well.
+func (e *entry) attach(local net.Conn) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		_ = local.Close()
+	}
+	e.local = local
+}
+
+// Close closes the connection and what is attached.
+func (e *entry) Close() error {
+	e.mu.Lock()
+	e.closed = true
+	if e.local != nil {
+		_ = e.local.Close()
+	}
+	e.mu.Unlock()
+	return e.Conn.Close()
+}
+
+// client is one connection from accept to its end.
+type client struct {
+	role    *role
+	cfg     *Config // as it was at accept
+	entry   *entry
+	raw     net.Conn // of the operating system
+	conn    net.Conn // raw, or tls
+	lazy    *netx.Lazy
+	tls     *tls.Conn // nil until a handshake succeeded
+	fault   error     // of the handshake
+	peer    netip.AddrPort
+	local   netip.AddrPort
+	session string
+	mpid    int
+	started time.Time
+	relay   *relay
+}
+
+func (r *role) newClient(e *entry) *client {
+	c := &client{
+		role: r, cfg: r.cfg.Load(), entry: e, raw: e.Conn, conn: e.Conn, started: r.now(),
+		peer: netx.AddrPort(e.RemoteAddr()), local: netx.AddrPort(e.LocalAddr()),
+	}
+	c.session = sessionID(c.started, c.peer)
+	protocol := c.protocol().String()
+	c.relay = &relay{auth: r.auth, offer: &r.offer, now: r.now, count: func(result string) {
+		r.metrics.logins.WithLabelValues(protocol, result).Inc()
+	}}
+	c.relay.req = authclient.Request{
+		Service: protocol, LocalAddr: c.local, RemoteAddr: c.peer, Session: c.session, Secured: c.secured(),
+	}
+	return c
+}
+
+func (c *client) protocol() handover.Protocol {
+	if c.entry.door.pop3 {
+		return handover.POP3
+	}
+	return handover.IMAP
+}
+
+// secured: nobody on the network can read along.
+func (c *client) secured() bool { return c.tls != nil || c.role.private(c.peer, c.local) }
+
+// sameHost: both ends are this host, or the peer came over a Unix socket.
+func sameHost(peer, local netip.AddrPort) bool {
+	return !peer.IsValid() || peer.Addr().IsLoopback() || peer.Addr() == local.Addr()
+}
+
+func (c *client) facts(user, method string) facts {
+	f := facts{
+		protocol: c.protocol().String(), session: c.session, peer: c.peer, local: c.local,
+		user: user, method: method, mpid: c.mpid, secured: c.secured(),
+	}
+	if c.tls != nil {
+		f.tls = tlsx.Describe(c.tls.ConnectionState())
+	}
+	if c.fault != nil {
+		f.fault = c.fault.Error()
+	}
+	return f
+}
+
+// serve is the handler of all doors.
+func (r *role) serve(ctx context.Context, conn net.Conn) {
+	e, ok := conn.(*entry)
+	if !ok {
+		return
+	}
+	c := r.newClient(e)
+	r.metrics.connections.WithLabelValues(c.protocol().String()).Inc()
+	waiting, leave, ok := r.waiting.enter(ctx, c.peer.Addr())
+	if !ok {
+		c.sayNo("Too many connections from your address.")
+		c.ended(outcome{why: endAddress})
+		return
+	}
+	defer leave()
+	out := c.login(waiting)
+	if out.success == nil && errors.Is(context.Cause(waiting), errPushedOut) && out.why == endShutdown {
+		out.why = endPushed
+	}
+	leave()
+	if s := out.success; s != nil {
+		why, err := c.handOver(ctx, s)
+		if why == endNone {
+			return
+		}
+		if err != nil {
+			r.log.Log(handoverFailed{c.facts(s.result.User, s.mechanism), err})
+		}
+		out.why, out.err, out.user, out.mechanism = why, err, s.result.User, s.mechanism
+		defer c.hangUp()
+	}
+	c.ended(out)
+}
+
+// login ends TLS if it comes first and runs the protocol's engine.
+func (c *client) login(ctx context.Context) outcome {
+	var start starter
+	switch c.entry.door.TLS {
+	case "implicit":
+		if err := c.handshake(ctx); err != nil {
+			return outcome{why: endTLS, err: err}
+		}
+	case "starttls":
+		start = func(ctx context.Context, _ net.Conn) (net.Conn, error) {
+			if err := c.handshake(ctx); err != nil {
+				return nil, err
+			}
+			return c.tls, nil
+		}
+	}
+	run := c.runIMAP
+	if c.entry.door.pop3 {
+		run = c.runPOP3
+	}
+	out := run(ctx, start)
+	if out.why == endClosed && errors.Is(out.err, syscall.ECONNRESET) {
+		out.why = endReset
+	}
+	return out
+}
+
+// handshakeLimit is for a client that says nothing; the login time is for
+// people who look for their password.
+const handshakeLimit = time.Minute
+
+func (c *client) handshake(ctx context.Context) error {
+	lazy, err := netx.NewLazy(c.raw)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, min(handshakeLimit, c.cfg.Limits.LoginTime.Std()))
+	defer cancel()
+	conn := tls.Server(lazy, c.entry.door.config)
+	if err := conn.HandshakeContext(ctx); err != nil {
+		c.fault = err
+		c.role.metrics.handshakes.WithLabelValues("failed").Inc()
+		return err
+	}
+	c.lazy, c.tls, c.conn = lazy, conn, conn
+	state := conn.ConnectionState()
+	result := "ok"
+	if state.DidResume {
+		result = "resumed"
+	}
+	c.role.metrics.handshakes.WithLabelValues(result).Inc()
+	r := &c.relay.req
+	r.Secured, r.LocalName = true, state.ServerName
+	r.TLSProtocol, r.TLSCipher = tlsx.Version(state.Version), tlsx.Cipher(state.CipherSuite)
+	return nil
+}
+
+// ended logs and counts a connection without a login.
+func (c *client) ended(out outcome) {
+	c.role.metrics.ended.WithLabelValues(c.protocol().String(), string(out.why)).Inc()
+	err := out.err
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	now := c.role.now()
+	c.role.log.Log(disconnected{
+		facts: c.facts(out.user, out.mechanism), why: out.why, limit: c.cfg.Limits.PerUserAddress, attempts: out.attempts, err: err,
+		extra: c.extraWords(out, now),
+		took:  now.Sub(c.started),
+	})
+}
+
+// sayNo is the whole conversation with a client that gets no place. Without a
+// handshake it could not read it.
+func (c *client) sayNo(text string) {
+	if c.entry.door.TLS == "implicit" {
+		return
+	}
+	_ = c.raw.SetWriteDeadline(time.Now().Add(time.Second))
+	line := "* BYE " + text + "\r\n"
+	if c.entry.door.pop3 {
+		line = "-ERR " + text + "\r\n"
+	}
+	_, _ = io.WriteString(c.raw, line)
+}
+
+// hangUp closes so that the last reply arrives.
+func (c *client) hangUp() {
+	_ = c.raw.SetDeadline(time.Now().Add(lastWords))
+	if c.tls != nil {
+		_ = c.tls.CloseWrite()
+	}
+	_ = netx.CloseWrite(c.raw)
+	_, _ = io.Copy(io.Discard, c.raw)
+}

@@ -1,0 +1,142 @@
+package login
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	imap "github.com/emersion/go-imap/v2"
+
+	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/platform/netx"
+	"github.com/postcote/postcote/pkg/platform/tlsx"
+	"github.com/postcote/postcote/pkg/proto/handover"
+)
+
+// handoverLimit bounds the whole way to the session role, its question to
+// authd included. The login expires there after as long.
+const handoverLimit = 30 * time.Second
+
+// userAddr is what per_user_and_address counts by.
+type userAddr struct {
+	protocol handover.Protocol
+	user     string
+	addr     netip.Addr
+}
+
+// handOver gives the connection to the session role and, with TLS, stays as
+// its pump. It returns how the connection ended if nobody took it.
+func (c *client) handOver(ctx context.Context, s *success) (why ending, err error) {
+	if c.tls != nil {
+		key := userAddr{c.protocol(), s.result.User, c.peer.Addr()}
+		if !c.role.users.Take(key, c.cfg.Limits.PerUserAddress) {
+			c.role.metrics.logins.WithLabelValues(c.protocol().String(), "limit").Inc()
+			s.refuse(reason{imap.ResponseCodeLimit, "IN-USE", fmt.Sprintf(
+				"Maximum number of connections from user+IP exceeded (mail_max_userip_connections=%d)", c.cfg.Limits.PerUserAddress)})
+			return endLimit, nil
+		}
+		defer c.role.users.Give(key)
+	}
+	local, pid, err := c.offerTo(ctx, s)
+	if err != nil {
+		c.role.metrics.logins.WithLabelValues(c.protocol().String(), "internal").Inc()
+		s.refuse(reason{imap.ResponseCodeUnavailable, "SYS/TEMP", textInternal})
+		return endInternal, err
+	}
+	c.mpid = pid
+	c.role.metrics.logins.WithLabelValues(c.protocol().String(), "ok").Inc()
+	c.role.log.Log(loggedIn{c.facts(s.result.User, s.mechanism), c.role.now().Sub(c.started)})
+	if local != nil {
+		c.pump(local)
+	}
+	return endNone, nil
+}
+
+// offerTo offers the descriptor itself, or one end of a new pair whose other
+// end it returns.
+func (c *client) offerTo(ctx context.Context, s *success) (local *net.UnixConn, pid int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, handoverLimit)
+	defer cancel()
+	path, err := c.socketFor(s)
+	if err != nil {
+		return nil, 0, err
+	}
+	link, err := dialPacket(ctx, path)
+	if err != nil {
+		return nil, 0, fail.Wrap(fail.Unavailable, err, "session role")
+	}
+	defer link.Close()
+	var stream syscall.Conn
+	if c.tls == nil {
+		var ok bool
+		if stream, ok = netx.Base(c.raw).(syscall.Conn); !ok {
+			return nil, 0, fail.New(fail.Invalid, "%T has no descriptor", c.raw)
+		}
+	} else {
+		pair, remote, err := netx.SocketPair()
+		if err != nil {
+			return nil, 0, fail.Wrap(fail.Unavailable, err, "pair of sockets")
+		}
+		defer remote.Close()
+		local, stream = pair, remote
+	}
+	a, err := handover.Offer(ctx, link, c.frame(s), stream)
+	if err != nil {
+		if local != nil {
+			_ = local.Close()
+		}
+		return nil, 0, err
+	}
+	return local, int(a.PID), nil
+}
+
+// socketFor picks the instance of the session role that authd names.
+func (c *client) socketFor(s *success) (string, error) {
+	name := s.result.Fields.Get("instance")
+	if name == "" || c.cfg.SessionSockets == "" {
+		return c.cfg.SessionSocket, nil
+	}
+	for _, b := range []byte(name) {
+		if !(b >= 'a' && b <= 'z' || b >= '0' && b <= '9' || b == '-' || b == '_') || len(name) > 32 {
+			return "", fail.New(fail.Invalid, "authd names instance %.40q of the session role, which cannot be", name)
+		}
+	}
+	return filepath.Join(c.cfg.SessionSockets, name), nil
+}
+
+// dialPacket connects, waiting a little while the backlog is full: Unix
+// sockets refuse then instead of queueing.
+func dialPacket(ctx context.Context, path string) (net.Conn, error) {
+	var d net.Dialer
+	for pause := time.Millisecond; ; pause *= 2 {
+		conn, err := d.DialContext(ctx, "unixpacket", path)
+		if err == nil || !errors.Is(err, syscall.EAGAIN) || pause > time.Second {
+			return conn, err
+		}
+		t := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return nil, err
+		case <-t.C:
+		}
+	}
+}
+
+func (c *client) frame(s *success) *handover.Frame {
+	f := &handover.Frame{
+		Protocol: c.protocol(), Tag: s.tag, Session: c.session,
+		ClientPID: s.result.PID, RequestID: s.result.RequestID, Cookie: s.result.Cookie,
+		Mechanism: s.mechanism, Secured: c.secured(), Peer: c.peer, Local: c.local, Buffered: s.buffered,
+	}
+	if c.tls != nil {
+		state := c.tls.ConnectionState()
+		f.TLSVersion, f.TLSCipher = tlsx.Version(state.Version), tlsx.Cipher(state.CipherSuite)
+	}
+	return f
+}
