@@ -16,6 +16,7 @@ import (
 // for what the index cannot answer, and once.
 type imapContent struct {
 	m    *mailbox.Mailbox
+	snap *mailbox.Snapshot // that the session looks at; a newer one would let go of what was expunged
 	uid  uint32
 	file mailbox.File
 	root *message.Part
@@ -37,12 +38,11 @@ func (c *imapContent) resolve(ctx context.Context) (*mailbox.Message, error) {
 	if c.row != nil {
 		return c.row, nil
 	}
-	s := c.m.Snapshot()
-	i, ok := s.Find(c.uid)
+	i, ok := c.snap.Find(c.uid)
 	if !ok {
 		return nil, fail.New(fail.NotFound, "message %d is gone", c.uid)
 	}
-	row, err := c.m.Resolve(ctx, s, i)
+	row, err := c.m.Resolve(ctx, c.snap, i)
 	if err != nil {
 		return nil, err
 	}

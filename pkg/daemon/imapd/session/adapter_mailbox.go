@@ -10,11 +10,17 @@ import (
 )
 
 // imapMailbox shows a mailbox.Mailbox to the IMAP engine.
-type imapMailbox struct{ m *mailbox.Mailbox }
+type imapMailbox struct {
+	m    *mailbox.Mailbox
+	last *mailbox.Snapshot // the newest that the engine has taken
+}
 
 var _ server.Mailbox = (*imapMailbox)(nil)
 
-func (b *imapMailbox) Snapshot() server.Snapshot { return imapSnapshot{b.m.Snapshot()} }
+func (b *imapMailbox) Snapshot() server.Snapshot {
+	b.last = b.m.Snapshot()
+	return imapSnapshot{b.last}
+}
 
 func (b *imapMailbox) Sync(ctx context.Context) error { return b.m.Sync(ctx) }
 
@@ -44,7 +50,7 @@ func (b *imapMailbox) Watch(wake func()) (stop func()) {
 
 func (b *imapMailbox) ClaimRecent(ctx context.Context) (uint32, error) { return b.m.ClaimRecent(ctx) }
 
-func (b *imapMailbox) Open(uid uint32) server.Content { return &imapContent{m: b.m, uid: uid} }
+func (b *imapMailbox) Open(uid uint32) server.Content { return &imapContent{m: b.m, snap: b.last, uid: uid} }
 
 func (b *imapMailbox) Store(ctx context.Context, uids imap.UIDSet, op imap.StoreFlagsOp, flags []imap.Flag) error {
 	c := mailbox.Change{UnchangedSince: mailbox.NoCondition}
