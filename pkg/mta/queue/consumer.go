@@ -127,7 +127,8 @@ type Notice struct {
 type NoticeRecipient struct {
 	Recipient
 	State
-	Index int // in Envelope.Recipients
+	Index     int    // in Envelope.Recipients
+	Transport string // that delivered it (NoticeSuccess), empty when not known
 }
 
 // NoticeKind is the kind of a notification.

@@ -128,9 +128,22 @@ func (s *scheduler) apply(j *job, out Outcome, began time.Time) (why Result) {
 		}
 		j.m.states[i].Attempts++
 		s.settle(j.m, i, r)
+		if r.Status == Delivered && j.m.env.Recipients[i].Notify.Success() {
+			s.remember(j.m, i, j.d.t.name)
+		}
 		s.report(j.m, i, j.d.route(), r, began.Sub(j.m.activated), false)
 	}
 	return why
+}
+
+// remember keeps which transport delivered, for the notification.
+func (s *scheduler) remember(m *message, i int, transport string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if m.via == nil {
+		m.via = map[int]string{}
+	}
+	m.via[i] = transport
 }
 
 // complete fills in what a Deliverer may leave out.

@@ -100,7 +100,7 @@ func (s *scheduler) notices(m *message) []*Notice {
 				expired = true
 			}
 			if s.concerns(m, kind, i, now) {
-				n.Recipients = append(n.Recipients, NoticeRecipient{Recipient: m.env.Recipients[i], State: *st, Index: i})
+				n.Recipients = append(n.Recipients, NoticeRecipient{Recipient: m.env.Recipients[i], State: *st, Index: i, Transport: m.via[i]})
 			}
 		}
 		if len(n.Recipients) > 0 {

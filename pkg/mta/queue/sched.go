@@ -51,7 +51,8 @@ type message struct {
 	old       bool
 	stop      bool // held or deleted meanwhile: no further job begins
 	activated time.Time
-	unsaved   []int // recipients whose new state is not recorded yet
+	via       map[int]string // transports of recipients that NOTIFY=SUCCESS concerns
+	unsaved   []int          // recipients whose new state is not recorded yet
 }
 
 func (s *scheduler) init(q *Queue) {

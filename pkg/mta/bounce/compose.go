@@ -1,0 +1,165 @@
+package bounce
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/postcote/postcote/pkg/mta/queue"
+)
+
+// DefaultSizeLimit is the size above which only the header of a message comes
+// back, whatever RET says. It is Postfix's bounce_size_limit.
+const DefaultSizeLimit = 50000
+
+// Composer writes notifications. It is safe for concurrent use and implements
+// queue.Bouncer.
+type Composer struct {
+	Hostname   string // of this system, ASCII
+	Postmaster string // whom to ask for help; empty means postmaster@Hostname
+	SizeLimit  int64  // 0 means DefaultSizeLimit
+}
+
+// report is one notification being written.
+type report struct {
+	c    *Composer
+	id   queue.ID
+	n    *queue.Notice
+	orig original
+
+	utf8Status bool // some address is not ASCII
+	utf8Text   bool
+}
+
+// Compose writes the notification id about n to w, with CRLF line ends.
+func (c *Composer) Compose(ctx context.Context, w io.Writer, id queue.ID, n *queue.Notice) (queue.Composed, error) {
+	if err := ctx.Err(); err != nil {
+		return queue.Composed{}, err
+	}
+	r := &report{c: c, id: id, n: n}
+	if err := r.look(); err != nil {
+		return queue.Composed{}, err
+	}
+	text := r.text()
+	r.utf8Text = !ascii(text)
+	out := bufio.NewWriterSize(w, 16<<10)
+	r.header(out)
+	r.part(out, "text/plain; charset="+pick(r.utf8Text, "utf-8", "us-ascii"), "Notification", r.utf8Text)
+	out.WriteString(text)
+	r.part(out, pick(r.utf8Status, "message/global-delivery-status", "message/delivery-status"), "Delivery report", r.utf8Status)
+	out.WriteString(r.status())
+	r.part(out, r.orig.mediaType(), r.orig.description(n.Kind), r.orig.eightBit)
+	if err := r.orig.copy(out); err != nil {
+		return queue.Composed{}, err
+	}
+	fmt.Fprintf(out, "\r\n--%s--\r\n", r.boundary())
+	return queue.Composed{SMTPUTF8: n.Envelope.Sender.NeedsUTF8(), EightBit: r.eightBit()}, out.Flush()
+}
+
+// look finds out which media types and encodings are needed.
+func (r *report) look() error {
+	limit := r.c.SizeLimit
+	if limit <= 0 {
+		limit = DefaultSizeLimit
+	}
+	env := r.n.Envelope
+	r.orig = original{open: r.n.Open, limit: limit, utf8: env.SMTPUTF8}
+	// Only failures bring the text back, unless the sender wants the header
+	// alone (RFC 3461 sections 4.3 and 6.2).
+	r.orig.headerOnly = r.n.Kind != queue.NoticeFailure || env.Return == queue.ReturnHeaders || env.Size > limit
+	r.utf8Status = env.Sender.NeedsUTF8()
+	for i := range r.n.Recipients {
+		rc := &r.n.Recipients[i]
+		r.utf8Status = r.utf8Status || rc.Addr.NeedsUTF8() || rc.Original.NeedsUTF8() || !ascii(rc.ORCPT)
+	}
+	return r.orig.look()
+}
+
+func (r *report) eightBit() bool {
+	return r.utf8Text || r.utf8Status || r.orig.eightBit || r.n.Envelope.Sender.NeedsUTF8()
+}
+
+func (r *report) header(w *bufio.Writer) {
+	n := r.n
+	fmt.Fprintf(w, "Received: by %s (Postcote)\r\n\tid %s; %s\r\n", r.c.Hostname, r.id, date(n.Now))
+	fmt.Fprintf(w, "Date: %s\r\n", date(n.Now))
+	fmt.Fprintf(w, "From: Mail Delivery System <MAILER-DAEMON@%s>\r\n", r.c.Hostname)
+	fmt.Fprintf(w, "Subject: %s\r\n", subject(n.Kind))
+	fmt.Fprintf(w, "To: %s\r\n", n.Envelope.Sender.String())
+	fmt.Fprintf(w, "Auto-Submitted: auto-replied\r\n")
+	fmt.Fprintf(w, "MIME-Version: 1.0\r\n")
+	fmt.Fprintf(w, "Content-Type: multipart/report; report-type=delivery-status;\r\n\tboundary=\"%s\"\r\n", r.boundary())
+	if r.eightBit() {
+		fmt.Fprintf(w, "Content-Transfer-Encoding: 8bit\r\n")
+	}
+	fmt.Fprintf(w, "Message-Id: <%s.%s@%s>\r\n\r\n", n.Now.UTC().Format("20060102150405"), r.id, r.c.Hostname)
+	fmt.Fprintf(w, "This is a MIME-encapsulated message.\r\n")
+}
+
+// boundary cannot occur in the original: the id is newer than that.
+func (r *report) boundary() string {
+	b := fmt.Sprintf("%s.%d/%s", r.id, r.n.Now.Unix(), r.c.Hostname)
+	return b[:min(len(b), 70)] // RFC 2046 section 5.1.1
+}
+
+func (r *report) part(w *bufio.Writer, mediaType, description string, eightBit bool) {
+	fmt.Fprintf(w, "\r\n--%s\r\nContent-Description: %s\r\nContent-Type: %s\r\n", r.boundary(), description, mediaType)
+	if eightBit {
+		fmt.Fprintf(w, "Content-Transfer-Encoding: 8bit\r\n")
+	}
+	w.WriteString("\r\n")
+}
+
+func subject(k queue.NoticeKind) string {
+	switch k {
+	case queue.NoticeDelay:
+		return "Delayed Mail (still being retried)"
+	case queue.NoticeSuccess:
+		return "Successful Mail Delivery Report"
+	}
+	return "Undelivered Mail Returned to Sender"
+}
+
+// date is RFC 5322's form with a numeric zone, which RFC 3464 asks for.
+func date(t time.Time) string { return t.Format("Mon, _2 Jan 2006 15:04:05 -0700 (MST)") }
+
+// plainDate is the same without the comment, for the status part.
+func plainDate(t time.Time) string { return t.Format("Mon, _2 Jan 2006 15:04:05 -0700") }
+
+func pick(cond bool, yes, no string) string {
+	if cond {
+		return yes
+	}
+	return no
+}
+
+func ascii(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if s[i] >= 0x80 {
+			return false
+		}
+	}
+	return true
+}
+
+// line makes text from elsewhere fit for one line.
+func line(s string, utf8 bool) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r < ' ' || r == 0x7f:
+			return ' '
+		case r >= 0x80 && !utf8:
+			return '?'
+		}
+		return r
+	}, s)
+}
+
+// has8bit reports whether b holds a byte beyond ASCII.
+func has8bit(b []byte) bool {
+	return bytes.ContainsFunc(b, func(r rune) bool { return r >= 0x80 })
+}
