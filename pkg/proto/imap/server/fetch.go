@@ -135,8 +135,10 @@ func (f *fetch) note(err error) {
 		f.gone = true
 		return
 	}
+	if !f.failed { // one line in the log for a command, not one for each message
+		f.s.logFailure("FETCH", err)
+	}
 	f.failed = true
-	f.s.logFailure("FETCH", err)
 }
 
 // prepare makes the pieces of one message.

@@ -22,6 +22,8 @@ type matching struct {
 	row Row
 	buf *[]byte // of text searches, from the server's pool
 	err error
+
+	logged bool // one line in the log for a command is enough
 }
 
 // matches reports whether row i of the view meets k. A message that cannot be
@@ -35,7 +37,8 @@ func (m *matching) matches(i int, k *key) bool {
 	met := m.eval(k)
 	m.s.closeContent()
 	if m.err != nil {
-		if !fail.Is(m.err, fail.NotFound) {
+		if !fail.Is(m.err, fail.NotFound) && !m.logged {
+			m.logged = true
 			m.s.logFailure("SEARCH", m.err)
 		}
 		return false
