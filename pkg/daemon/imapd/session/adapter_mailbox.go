@@ -50,7 +50,9 @@ func (b *imapMailbox) Watch(wake func()) (stop func()) {
 
 func (b *imapMailbox) ClaimRecent(ctx context.Context) (uint32, error) { return b.m.ClaimRecent(ctx) }
 
-func (b *imapMailbox) Open(uid uint32) server.Content { return &imapContent{m: b.m, snap: b.last, uid: uid} }
+func (b *imapMailbox) Open(uid uint32) server.Content {
+	return &imapContent{m: b.m, snap: b.last, uid: uid}
+}
 
 func (b *imapMailbox) Store(ctx context.Context, uids imap.UIDSet, op imap.StoreFlagsOp, flags []imap.Flag) error {
 	c := mailbox.Change{UnchangedSince: mailbox.NoCondition}
