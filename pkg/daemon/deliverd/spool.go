@@ -1,7 +1,6 @@
 package deliverd
 
 import (
-	"bytes"
 	"errors"
 	"io"
 	"os"
@@ -91,16 +90,20 @@ func (s *source) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// reader gives the message from its beginning.
-func (b *body) reader() io.Reader {
-	head := io.Reader(bytes.NewReader(b.head))
-	switch {
-	case b.file != nil:
-		return io.MultiReader(head, io.NewSectionReader(b.file, 0, b.size))
-	case b.rest != nil:
-		return io.MultiReader(head, b.rest)
+// WriteTo writes the message from its beginning; it implements io.WriterTo.
+func (b *body) WriteTo(w io.Writer) (int64, error) {
+	n, err := w.Write(b.head)
+	total := int64(n)
+	rest := b.rest
+	if b.file != nil {
+		rest = io.NewSectionReader(b.file, 0, b.size)
 	}
-	return head
+	if err == nil && rest != nil {
+		var m int64
+		m, err = io.Copy(w, rest)
+		total += m
+	}
+	return total, err
 }
 
 // close gives back what the body holds; nobody may read it any more.

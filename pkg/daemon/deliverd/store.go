@@ -1,10 +1,8 @@
 package deliverd
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"time"
 
@@ -134,11 +132,27 @@ func (d *delivery) store(ctx context.Context, p *parcel) (maildir.Delivered, err
 		}
 		// Its owner was quick to remove the first copy: write another.
 	}
-	got, err := p.tree.Deliver(ctx, p.folder, meta, io.MultiReader(bytes.NewReader(d.trace), d.b.reader()))
+	got, err := d.write(ctx, p, meta)
 	if err == nil && d.tree == nil {
 		d.tree, d.first = p.tree, got
 	}
 	return got, err
+}
+
+// write stores the message with our fields before it.
+func (d *delivery) write(ctx context.Context, p *parcel, meta maildir.Meta) (maildir.Delivered, error) {
+	file, err := p.tree.Begin(ctx, p.folder)
+	if err != nil {
+		return maildir.Delivered{}, err
+	}
+	if _, err = file.Write(d.trace); err == nil {
+		_, err = d.b.WriteTo(file)
+	}
+	if err != nil {
+		file.Abort()
+		return maildir.Delivered{}, err
+	}
+	return file.Commit(ctx, meta)
 }
 
 func (d *delivery) id(t *target) string { return d.s.id(d.tx, t.number) }

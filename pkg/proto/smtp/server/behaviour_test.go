@@ -211,6 +211,36 @@ func TestMinimumRate(t *testing.T) {
 	}
 }
 
+// A command line that comes by drips has one time limit, also after content,
+// which earns time octet by octet.
+func TestDripAfterContent(t *testing.T) {
+	s, _ := simpleServer(t, map[string]string{"timeout": "300"})
+	conn, _ := serve(t, context.Background(), s)
+	d := talk(t, conn)
+	d.expect("220 ")
+	d.send("EHLO c\r\n")
+	d.expect("250 ")
+	d.send("MAIL FROM:<>\r\nRCPT TO:<a@b.example>\r\nDATA\r\n")
+	d.expect("250 ")
+	d.expect("250 ")
+	d.expect("354 ")
+	d.send(".\r\n")
+	d.expect("250 ")
+	stop := make(chan struct{})
+	go func() {
+		defer close(stop)
+		for {
+			if _, err := io.WriteString(conn, "x"); err != nil {
+				return
+			}
+			time.Sleep(30 * time.Millisecond)
+		}
+	}()
+	d.expect("421 4.4.2")
+	conn.Close()
+	<-stop
+}
+
 // The banner of a client that Accept delays is not sent before its time, and
 // a client that waits for it is no early talker.
 func TestEarlyTalkerWaits(t *testing.T) {
@@ -228,6 +258,25 @@ func TestEarlyTalkerWaits(t *testing.T) {
 	}
 	d.send("EHLO c\r\n")
 	d.expect("250 ")
+}
+
+// Past the soft limit each reply takes its time, the good ones too.
+func TestErrorDelay(t *testing.T) {
+	const delay = 30 * time.Millisecond
+	cfg := configure(t, map[string]string{"soft": "2"}, make(chan string, 100))
+	cfg.Timeouts.ErrorDelay = delay
+	d := talk(t, start(t, cfg))
+	d.expect("220 ")
+	d.send("FOO\r\n")
+	d.expect("502 ")
+	for _, command := range []string{"FOO", "NOOP"} {
+		before := time.Now()
+		d.send(command + "\r\n")
+		d.expect("")
+		if took := time.Since(before); took < delay {
+			t.Errorf("%s was answered after %v", command, took)
+		}
+	}
 }
 
 func TestProtocolKeyword(t *testing.T) {

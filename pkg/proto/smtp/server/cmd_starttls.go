@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
+	"time"
 
 	"github.com/postcote/postcote/pkg/platform/netx"
 )
@@ -43,7 +44,7 @@ func (e *engine) handshake() bool {
 	conn := tls.Server(below, e.cfg.TLS)
 	ctx, cancel := context.WithTimeout(e.ctx, e.cfg.Timeouts.TLS)
 	defer cancel()
-	_ = conn.SetDeadline(e.src.now().Add(e.cfg.Timeouts.TLS))
+	_ = conn.SetDeadline(time.Now().Add(e.cfg.Timeouts.TLS))
 	if err := conn.HandshakeContext(ctx); err != nil {
 		e.hooks.Event(Event{Kind: EventTLSFailed, Err: err})
 		e.end(TLSFailed, err)

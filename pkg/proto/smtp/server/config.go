@@ -47,7 +47,7 @@ type Config struct {
 	// (RFC 5321 section 3.1). Accept may take its time (see Conn.EarlyTalker).
 	Accept func(ctx context.Context, c *Conn) (Session, Reply)
 
-	Now   func() time.Time // nil: time.Now
+	Now   func() time.Time // for Conn.Start, not for time limits; nil: time.Now
 	NewID func() string    // session identifiers; nil: 22 random characters
 }
 

@@ -25,7 +25,6 @@ var errDrain = fail.New(fail.Unavailable, "the server is stopping")
 // costs as much as parsing a command.
 type input struct {
 	ctx  context.Context
-	now  func() time.Time
 	conn net.Conn
 	raw  syscall.RawConn // of a plain connection
 	lazy *netx.Lazy      // below a TLS connection
@@ -33,7 +32,7 @@ type input struct {
 	armed   time.Time     // the deadline the connection has
 	timeout time.Duration // of this phase
 	rate    int64         // octets per second; 0: the phase has a fixed deadline
-	due     time.Time     // with a rate: when the budget ends
+	due     time.Time     // in content: when the budget ends; zero in commands
 	idle    bool          // no transaction: stopping may interrupt
 
 	// state of one tryRead, kept here so that it needs no closure
@@ -44,8 +43,8 @@ type input struct {
 	try  func(fd uintptr) bool
 }
 
-func (in *input) open(ctx context.Context, now func() time.Time, conn net.Conn) {
-	in.ctx, in.now, in.conn = ctx, now, conn
+func (in *input) open(ctx context.Context, conn net.Conn) {
+	in.ctx, in.conn = ctx, conn
 	in.try = in.tryRead
 	if sc, ok := conn.(syscall.Conn); ok {
 		in.raw, _ = sc.SyscallConn()
@@ -60,14 +59,14 @@ func (in *input) secure(conn net.Conn, lazy *netx.Lazy) {
 
 // command begins the wait for one command line.
 func (in *input) command(timeout time.Duration, idle bool) {
-	in.timeout, in.rate, in.idle = timeout, 0, idle
-	in.arm(in.now().Add(timeout))
+	in.timeout, in.rate, in.idle, in.due = timeout, 0, idle, time.Time{}
+	in.arm(time.Now().Add(timeout))
 }
 
 // content begins the wait for message content.
 func (in *input) content(timeout time.Duration, rate int64) {
 	in.timeout, in.rate, in.idle = timeout, rate, false
-	in.due = in.now().Add(timeout)
+	in.due = time.Now().Add(timeout)
 	in.arm(in.due)
 }
 
@@ -85,27 +84,24 @@ func (in *input) force(t time.Time) {
 
 // earned moves the deadline by what n octets are worth at the minimum rate.
 func (in *input) earned(n int) {
-	if in.timeout == 0 || n <= 0 {
+	if in.due.IsZero() {
 		return
 	}
-	latest := in.now().Add(in.timeout)
-	switch {
-	case in.rate > 0:
+	latest := time.Now().Add(in.timeout)
+	if in.rate > 0 {
 		in.due = in.due.Add(time.Duration(n) * time.Second / time.Duration(in.rate))
-		if in.due.After(latest) {
-			in.due = latest
-		}
-		in.arm(in.due)
-	case !in.due.IsZero():
-		in.arm(latest)
 	}
+	if in.rate <= 0 || in.due.After(latest) {
+		in.due = latest
+	}
+	in.arm(in.due)
 }
 
 // woken reports whether err only means that the server is stopping: the
 // deadline was moved from outside (see engine.stopWatch), and a transaction
 // goes on.
 func (in *input) woken(err error) bool {
-	if !errors.Is(err, os.ErrDeadlineExceeded) || in.ctx.Err() == nil || !in.now().Before(in.armed) {
+	if !errors.Is(err, os.ErrDeadlineExceeded) || in.ctx.Err() == nil || !time.Now().Before(in.armed) {
 		return false
 	}
 	if in.idle {

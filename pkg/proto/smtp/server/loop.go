@@ -143,6 +143,9 @@ func (e *engine) execute(line []byte) {
 		reply = e.srv.table[i].handler(e, args)
 	} else {
 		e.settle() // replies stay in order
+		if i == bdatIndex {
+			e.end(Refused, nil) // the octets that follow must not be read as commands
+		}
 	}
 	e.finish(reply)
 	if then := e.then; then != nil {

@@ -14,7 +14,6 @@ const flushAt = 8 << 10
 // next flush.
 type output struct {
 	conn    net.Conn
-	now     func() time.Time
 	timeout time.Duration
 	armed   time.Time
 	buf     []byte
@@ -33,7 +32,7 @@ func (o *output) flush() {
 		return
 	}
 	if o.err == nil {
-		if t := o.now().Add(o.timeout); t.Sub(o.armed) > o.timeout/16 {
+		if t := time.Now().Add(o.timeout); t.Sub(o.armed) > o.timeout/16 {
 			o.armed = t
 			_ = o.conn.SetWriteDeadline(t) // fails only on a closed connection
 		}

@@ -67,9 +67,9 @@ func (s *Server) Serve(ctx context.Context, conn net.Conn) {
 		Start: s.cfg.Now(), Policy: s.cfg.Policy, talk: e.talksEarly,
 	}
 	e.sum.After = "CONNECT"
-	e.src.open(ctx, s.cfg.Now, conn)
+	e.src.open(ctx, conn)
 	e.in = wire.NewReader(&e.src, s.bufs)
-	e.out = output{conn: conn, now: s.cfg.Now, timeout: s.cfg.Timeouts.Write}
+	e.out = output{conn: conn, timeout: s.cfg.Timeouts.Write}
 	// Stopping moves the deadline, which wakes an idle read; see input.woken.
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })
 	defer e.close()

@@ -35,6 +35,7 @@ func Dir(t *testing.T, dir string, start func(t *testing.T, options map[string]s
 	}
 	for _, f := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(f), ".txt"), func(t *testing.T) {
+			t.Parallel()
 			text, err := os.ReadFile(f)
 			if err != nil {
 				t.Fatal(err)
