@@ -3,7 +3,9 @@ package main
 import (
 	"fmt"
 
+	"github.com/postcote/postcote/pkg/daemon/authd"
 	"github.com/postcote/postcote/pkg/daemon/deliverd"
+	"github.com/postcote/postcote/pkg/daemon/imapd"
 	"github.com/postcote/postcote/pkg/daemon/mtad"
 	"github.com/postcote/postcote/pkg/daemon/service"
 	"github.com/postcote/postcote/pkg/platform/conf"
@@ -11,7 +13,7 @@ import (
 
 // apps are the daemons, in the order of the manual.
 func apps() []service.App {
-	return []service.App{mtad.App(), deliverd.App()}
+	return []service.App{mtad.App(), deliverd.App(), imapd.App(), authd.App()}
 }
 
 // generate makes all files, by their name below docs.
