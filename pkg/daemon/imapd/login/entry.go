@@ -95,6 +95,7 @@ type client struct {
 	mpid    int
 	started time.Time
 	relay   *relay
+	place   *userAddr // taken of per_user_and_address
 }
 
 func (r *role) newClient(e *entry) *client {
@@ -142,19 +143,32 @@ func (c *client) facts(user, method string) facts {
 	return f
 }
 
-// serve is the handler of all doors.
+// serve is the handler of all doors. The pump runs in this frame, so that
+// nothing which was needed before it is kept alive while a session idles.
 func (r *role) serve(ctx context.Context, conn net.Conn) {
 	e, ok := conn.(*entry)
 	if !ok {
 		return
 	}
 	c := r.newClient(e)
+	if local := c.begin(ctx); local != nil {
+		c.pump(local)
+	}
+	if c.place != nil {
+		r.users.Give(*c.place)
+	}
+}
+
+// begin takes the connection to its handover, or to its end without one. With
+// TLS it returns the near end of the pump.
+func (c *client) begin(ctx context.Context) (local *net.UnixConn) {
+	r := c.role
 	r.metrics.connections.WithLabelValues(c.protocol().String()).Inc()
 	waiting, leave, ok := r.waiting.enter(ctx, c.peer.Addr())
 	if !ok {
 		c.sayNo("Too many connections from your address.")
 		c.ended(outcome{why: endAddress})
-		return
+		return nil
 	}
 	defer leave()
 	out := c.login(waiting)
@@ -162,18 +176,22 @@ func (r *role) serve(ctx context.Context, conn net.Conn) {
 		out.why = endPushed
 	}
 	leave()
-	if s := out.success; s != nil {
-		why, err := c.handOver(ctx, s)
-		if why == endNone {
-			return
-		}
-		if err != nil {
-			r.log.Log(handoverFailed{c.facts(s.result.User, s.mechanism), err})
-		}
-		out.why, out.err, out.user, out.mechanism = why, err, s.result.User, s.mechanism
-		defer c.hangUp()
+	s := out.success
+	if s == nil {
+		c.ended(out)
+		return nil
 	}
+	local, why, err := c.handOver(ctx, s)
+	if why == endNone {
+		return local
+	}
+	if err != nil {
+		r.log.Log(handoverFailed{c.facts(s.result.User, s.mechanism), err})
+	}
+	out.why, out.err, out.user, out.mechanism = why, err, s.result.User, s.mechanism
 	c.ended(out)
+	c.hangUp()
+	return nil
 }
 
 // login ends TLS if it comes first and runs the protocol's engine.

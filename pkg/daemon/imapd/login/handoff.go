@@ -29,32 +29,43 @@ type userAddr struct {
 	addr     netip.Addr
 }
 
-// handOver gives the connection to the session role and, with TLS, stays as
-// its pump. It returns how the connection ended if nobody took it.
-func (c *client) handOver(ctx context.Context, s *success) (why ending, err error) {
-	if c.tls != nil {
-		key := userAddr{c.protocol(), s.result.User, c.peer.Addr()}
-		if !c.role.users.Take(key, c.cfg.Limits.PerUserAddress) {
-			c.role.metrics.logins.WithLabelValues(c.protocol().String(), "limit").Inc()
-			s.refuse(reason{imap.ResponseCodeLimit, "IN-USE", fmt.Sprintf(
-				"Maximum number of connections from user+IP exceeded (mail_max_userip_connections=%d)", c.cfg.Limits.PerUserAddress)})
-			return endLimit, nil
-		}
-		defer c.role.users.Give(key)
+// handOver gives the connection to the session role. With TLS it returns the
+// near end of the pump; if nobody took the connection, how it ended.
+func (c *client) handOver(ctx context.Context, s *success) (local *net.UnixConn, why ending, err error) {
+	if !c.takePlace(s.result.User) {
+		c.count("limit")
+		s.refuse(reason{imap.ResponseCodeLimit, "IN-USE", fmt.Sprintf(
+			"Maximum number of connections from user+IP exceeded (mail_max_userip_connections=%d)", c.cfg.Limits.PerUserAddress)})
+		return nil, endLimit, nil
 	}
 	local, pid, err := c.offerTo(ctx, s)
 	if err != nil {
-		c.role.metrics.logins.WithLabelValues(c.protocol().String(), "internal").Inc()
+		c.count("internal")
 		s.refuse(reason{imap.ResponseCodeUnavailable, "SYS/TEMP", textInternal})
-		return endInternal, err
+		return nil, endInternal, err
 	}
 	c.mpid = pid
-	c.role.metrics.logins.WithLabelValues(c.protocol().String(), "ok").Inc()
+	c.count("ok")
 	c.role.log.Log(loggedIn{c.facts(s.result.User, s.mechanism), c.role.now().Sub(c.started)})
-	if local != nil {
-		c.pump(local)
+	return local, endNone, nil
+}
+
+func (c *client) count(result string) {
+	c.role.metrics.logins.WithLabelValues(c.protocol().String(), result).Inc()
+}
+
+// takePlace counts the session of user. Without TLS the connection leaves
+// this process, which cannot see its end then: it is not counted.
+func (c *client) takePlace(user string) bool {
+	if c.tls == nil {
+		return true
 	}
-	return endNone, nil
+	key := userAddr{c.protocol(), user, c.peer.Addr()}
+	if !c.role.users.Take(key, c.cfg.Limits.PerUserAddress) {
+		return false
+	}
+	c.place = &key
+	return true
 }
 
 // offerTo offers the descriptor itself, or one end of a new pair whose other

@@ -128,6 +128,28 @@ func TestPump(t *testing.T) {
 	}
 }
 
+// TestIdleHoldsNoBuffer: sessions that have been busy give everything back.
+func TestIdleHoldsNoBuffer(t *testing.T) {
+	w := newWorld(t, options{})
+	for range 5 {
+		c, r := w.login("imaps")
+		for range 3 {
+			_, _ = io.WriteString(c, "SEND 40000\r\n")
+			if _, err := io.CopyN(io.Discard, r, 40000); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for deadline := time.Now().Add(10 * time.Second); w.role.held.Load() != 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d buffers are held by 5 idle sessions", w.role.held.Load())
+		}
+	}
+	if w.role.server.Active() != 5 {
+		t.Fatal("the sessions have ended")
+	}
+}
+
 func TestEndsOfSessions(t *testing.T) {
 	w := newWorld(t, options{})
 	gone := func() {

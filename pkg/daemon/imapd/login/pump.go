@@ -59,7 +59,7 @@ func (c *client) toClient(local *net.UnixConn) error {
 			_, werr = c.tls.Write((*buf)[:n])
 			counter.Add(float64(n))
 		}
-		c.role.buffers.Put(buf)
+		c.role.giveBack(buf)
 		if werr != nil {
 			return werr
 		}
@@ -82,7 +82,7 @@ func (c *client) fromClient(local *net.UnixConn) {
 			dead = werr != nil
 			counter.Add(float64(n))
 		}
-		c.role.buffers.Put(buf)
+		c.role.giveBack(buf)
 		switch {
 		case err == nil:
 		case errors.Is(err, netx.ErrWouldBlock):
@@ -107,4 +107,12 @@ func (c *client) clientGone(local *net.UnixConn, err error) {
 	_ = local.Close()
 }
 
-func (r *role) buffer() *[]byte { return r.buffers.Get().(*[]byte) }
+func (r *role) buffer() *[]byte {
+	r.held.Add(1)
+	return r.buffers.Get().(*[]byte)
+}
+
+func (r *role) giveBack(b *[]byte) {
+	r.buffers.Put(b)
+	r.held.Add(-1)
+}

@@ -30,6 +30,7 @@ type role struct {
 	waiting waiting
 	users   netx.Tally[userAddr]
 	buffers sync.Pool
+	held    atomic.Int64 // buffers in use
 	pop3    *pop3wire.Pools
 	server  *netx.Server
 	private func(peer, local netip.AddrPort) bool // see sameHost
@@ -144,6 +145,7 @@ func (r *role) publish(rt *service.Runtime) {
 	rt.Status("without_login", func() any { return r.waiting.count() })
 	rt.Health("authd", r.offer.health)
 	rt.Metrics.GaugeFunc("imapd_login_connections", "Open connections.", func() float64 { return float64(r.server.Active()) })
+	rt.Metrics.GaugeFunc("imapd_login_pump_buffers", "Pump buffers in use; idle sessions hold none.", func() float64 { return float64(r.held.Load()) })
 	if r.keeper != nil {
 		rt.Status("certificate_expiry", func() any { return r.keeper.Expiry() })
 		rt.Metrics.GaugeFunc("imapd_login_certificate_expiry_seconds", "When the first certificate ends, in seconds since 1970.", r.keeper.ExpirySeconds)
