@@ -15,7 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/postcote/postcote/pkg/daemon/service"
-	"github.com/postcote/postcote/pkg/identity/passdb"
+	"github.com/postcote/postcote/pkg/identity/scheme"
 	"github.com/postcote/postcote/pkg/identity/slots"
 	"github.com/postcote/postcote/pkg/platform/netx"
 	"github.com/postcote/postcote/pkg/platform/obs"
@@ -51,11 +51,8 @@ func (d *daemon) trouble(err error) { d.log.Log(trouble{err}) }
 
 // Run serves until ctx is done and running requests have ended.
 func Run(ctx context.Context, rt *service.Runtime, cfg *Config) error {
-	pool, err := startSlots(rt, cfg)
-	if err != nil {
-		return err
-	}
-	defer pool.Close()
+	pool, stop := startSlots(rt, cfg)
+	defer stop()
 	d := &daemon{log: rt.Log, metrics: newMetrics(rt.Metrics), now: rt.Now}
 	if d.now == nil {
 		d.now = time.Now
@@ -74,26 +71,22 @@ func Run(ctx context.Context, rt *service.Runtime, cfg *Config) error {
 
 // startSlots sets aside the threads for hashing. GOMAXPROCS grows by as many,
 // so that a hash never holds the place of a cheap request.
-func startSlots(rt *service.Runtime, cfg *Config) (*slots.Pool, error) {
+func startSlots(rt *service.Runtime, cfg *Config) (pool *slots.Pool, stop func()) {
 	n := cores()
 	count := cfg.Passwords.slots(n)
 	runtime.GOMAXPROCS(slots.Processors(n, count))
-	pool := slots.New(count, cfg.Passwords.Queue)
-	if !pool.Niced() {
-		rt.Log.Warn("password hashing runs at normal priority: the sandbox forbids setpriority")
+	pool = slots.New(count, cfg.Passwords.Queue)
+	return pool, func() {
+		pool.Close()
+		runtime.GOMAXPROCS(n)
 	}
-	return pool, nil
 }
 
 // load builds the first state and the hook for the next ones. A users file
 // that cannot be read is no reason not to start: it may come, and until then
 // every answer is "try later".
 func (d *daemon) load(rt *service.Runtime, cfg *Config, pool *slots.Pool) error {
-	decoy, err := passdb.NewDecoy()
-	if err != nil {
-		return err
-	}
-	deps := deps{log: rt.Log, hasher: pool, decoy: decoy, now: d.now}
+	deps := deps{log: rt.Log, hasher: pool, decoy: scheme.Decoy(), now: d.now}
 	st, err := newState(cfg, nil, deps)
 	if err != nil {
 		return err
@@ -116,6 +109,9 @@ func (d *daemon) load(rt *service.Runtime, cfg *Config, pool *slots.Pool) error 
 
 // publish makes the daemon's condition visible.
 func (d *daemon) publish(rt *service.Runtime, pool *slots.Pool) {
+	if !pool.Niced() {
+		rt.Log.Warn("password hashing runs at normal priority: the sandbox forbids setpriority")
+	}
 	rt.Metrics.GaugeFunc("authd_hash_slots_busy", "Passwords being hashed.", func() float64 { return float64(pool.Busy()) })
 	rt.Metrics.GaugeFunc("authd_hash_queue", "Passwords waiting to be hashed.", func() float64 { return float64(pool.Waiting()) })
 	rt.Metrics.GaugeFunc("authd_cache_entries", "Successful checks that are remembered.", func() float64 {

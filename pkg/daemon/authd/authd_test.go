@@ -262,7 +262,7 @@ func TestClassicLines(t *testing.T) {
 // While every slot hashes and the queue is full, the rest goes on.
 func TestHashFloodStarvesNobody(t *testing.T) {
 	w := newWorld(t, func(c *Config) { c.Passwords.Slots, c.Passwords.Queue = 1, 1 })
-	w.writeUsers("slow@example.org:{ARGON2ID}$argon2id$v=19$m=65536,t=8,p=1$c29tZXNhbHQ$MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI\nbob@example.org:{PLAIN}secret\n")
+	w.writeUsers("slow@example.org:{ARGON2ID}$argon2id$v=19$m=32768,t=2,p=1$c29tZXNhbHQ$MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI\nbob@example.org:{PLAIN}secret\n")
 	c, u := w.auth(authserver.Client), w.userdb(authserver.Userdb)
 	flood, stop := context.WithCancel(t.Context())
 	verdicts := make(chan error, 8)
@@ -335,6 +335,9 @@ func TestConfigIsDocumented(t *testing.T) {
 func TestDrain(t *testing.T) {
 	w := newWorld(t, nil)
 	nc := w.dial("userdb")
+	if _, err := dovecotauth.NewReader(nc).Next(); err != nil { // it is being served
+		t.Fatal(err)
+	}
 	if err := w.stop(); err != nil {
 		t.Fatal(err)
 	}

@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 
 // world is a running daemon with a users file.
 type world struct {
-	t    *testing.T
+	t    testing.TB
 	dir  string
 	log  *obs.Recorder
 	stop func() error
@@ -44,7 +44,7 @@ broken@example.org:{PLAIN}secret:uid
 `
 
 // newWorld runs a daemon in this process. edit changes its configuration.
-func newWorld(t *testing.T, edit func(*Config)) *world {
+func newWorld(t testing.TB, edit func(*Config)) *world {
 	t.Helper()
 	w := &world{t: t, dir: t.TempDir()}
 	w.writeUsers(demoUsers)

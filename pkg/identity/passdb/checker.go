@@ -19,18 +19,9 @@ type Checker struct {
 	Cache  *Cache // nil: none
 	Policy scheme.Policy
 	// Decoy is hashed for users that nobody knows, so that they take as long
-	// as the others. It should cost what the users' hashes cost.
+	// as the others. It should cost what the users' hashes cost; see
+	// scheme.Decoy.
 	Decoy scheme.Hash
-}
-
-// NewDecoy makes a hash of the default scheme that no password fits.
-func NewDecoy() (scheme.Hash, error) {
-	var w scheme.Workspace
-	stored, err := scheme.Generate(&w, scheme.Default, "a decoy, see Verify")
-	if err != nil {
-		return nil, err
-	}
-	return scheme.Parse(stored, scheme.Policy{})
 }
 
 // Verify returns the account that q proves. Errors: a *Refused in the chain

@@ -210,13 +210,3 @@ func TestLookup(t *testing.T) {
 		t.Error(err)
 	}
 }
-
-func TestDecoyFitsNothingShort(t *testing.T) {
-	h, err := NewDecoy()
-	if err != nil || h.Scheme() != scheme.Default {
-		t.Fatal(err)
-	}
-	if h.Verify(&scheme.Workspace{}, "") {
-		t.Error("the decoy has an empty password")
-	}
-}

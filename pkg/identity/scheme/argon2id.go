@@ -98,10 +98,24 @@ func (h argon2Hash) Verify(w *Workspace, password string) bool {
 	return subtle.ConstantTimeCompare(got, h.tag) == 1
 }
 
+func newCosts() argon2.Params {
+	return argon2.Params{Variant: argon2.ID, Time: argonTime, Memory: argonMemory, Lanes: argonLanes}
+}
+
+func random(n int) []byte {
+	b := make([]byte, n)
+	_, _ = rand.Read(b) // never fails, see crypto/rand
+	return b
+}
+
+// Decoy is a hash of the default scheme and costs that no password fits: its
+// tag is random and belongs to none.
+func Decoy() Hash {
+	return argon2Hash{name: Default, params: newCosts(), salt: random(argonSalt), tag: random(argonTag)}
+}
+
 func generateArgon2ID(w *Workspace, password string) (string, error) {
-	salt := make([]byte, argonSalt)
-	_, _ = rand.Read(salt) // never fails, see crypto/rand
-	p := argon2.Params{Variant: argon2.ID, Time: argonTime, Memory: argonMemory, Lanes: argonLanes}
+	salt, p := random(argonSalt), newCosts()
 	tag := w.arena.Key(p, []byte(password), salt, argonTag)
 	return fmt.Sprintf("$argon2id$v=19$m=%d,t=%d,p=%d$%s$%s", p.Memory, p.Time, p.Lanes,
 		base64.RawStdEncoding.EncodeToString(salt), base64.RawStdEncoding.EncodeToString(tag)), nil

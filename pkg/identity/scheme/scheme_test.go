@@ -31,7 +31,8 @@ func TestVerifiesDovecotsHashes(t *testing.T) {
 		if h.Scheme() != tc.scheme {
 			t.Errorf("%s is taken for %s", tc.stored, h.Scheme())
 		}
-		if !h.Verify(&w, "sésame Ouvre-toi") || h.Verify(&w, "sésame Ouvre-toi ") || h.Verify(&w, "") {
+		// Wrong passwords of the costly ones are TestGenerated's.
+		if !h.Verify(&w, "sésame Ouvre-toi") || (!strings.HasPrefix(tc.scheme, "ARGON") && h.Verify(&w, "sésame Ouvre-toi ")) {
 			t.Errorf("%s: wrong verdict", tc.stored)
 		}
 	}
@@ -41,12 +42,8 @@ func TestGenerated(t *testing.T) {
 	var w Workspace
 	for _, name := range Names() {
 		a, err := Generate(&w, strings.ToLower(name), "pässword")
-		if err != nil {
-			t.Fatal(err)
-		}
-		b, _ := Generate(&w, name, "pässword")
-		if !strings.HasPrefix(a, "{"+name+"}") || (a == b && name != "PLAIN") {
-			t.Fatalf("%s and %s", a, b)
+		if err != nil || !strings.HasPrefix(a, "{"+name+"}") {
+			t.Fatal(a, err)
 		}
 		h, err := Parse(a, Policy{Allow: []string{"PLAIN"}})
 		if err != nil || h.Scheme() != name {
@@ -67,6 +64,24 @@ func TestGenerated(t *testing.T) {
 		if got, err := Generate(&w, tc.scheme, tc.password); !fail.Is(err, fail.Invalid) {
 			t.Errorf("%s of %q: %s %v", tc.scheme, tc.password, got, err)
 		}
+	}
+}
+
+// Two hashes of one password differ, and the decoy is like them but fits none.
+func TestSaltAndDecoy(t *testing.T) {
+	var w Workspace
+	a, _ := Generate(&w, Default, "same")
+	b, _ := Generate(&w, Default, "same")
+	if a == b {
+		t.Errorf("%s twice", a)
+	}
+	h, err := Parse(a, Policy{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := Decoy()
+	if d.Scheme() != Default || d.Verify(&w, "") || d.(argon2Hash).params != h.(argon2Hash).params {
+		t.Errorf("%+v is no decoy for %+v", d, h)
 	}
 }
 

@@ -51,13 +51,17 @@ func Default(cores int) int { return max(cores-1, 1) }
 // out the cores.
 func Processors(cores, slots int) int { return cores + slots }
 
-// New starts the slots. queue is how many requests may wait for one.
+// New starts the slots and returns when their threads stand. queue is how many
+// requests may wait for one.
 func New(slots, queue int) *Pool {
 	p := &Pool{jobs: make(chan *job, max(queue, 1))}
+	var started sync.WaitGroup
 	for range max(slots, 1) {
 		p.running.Add(1)
-		go p.slot()
+		started.Add(1)
+		go p.slot(&started)
 	}
+	started.Wait()
 	return p
 }
 
@@ -119,13 +123,14 @@ func (p *Pool) enqueue(j *job) error {
 
 // slot is one worker. Its goroutine keeps the thread for good: the thread ends
 // with it and the low priority never leaks to other goroutines.
-func (p *Pool) slot() {
+func (p *Pool) slot(started *sync.WaitGroup) {
 	defer p.running.Done()
 	runtime.LockOSThread()
 	// On Linux a "process" of setpriority(2) is a thread; 0 is this one.
 	if unix.Setpriority(unix.PRIO_PROCESS, 0, Nice) != nil {
 		p.unniced.Store(true)
 	}
+	started.Done()
 	var w scheme.Workspace
 	for j := range p.jobs {
 		if !j.state.CompareAndSwap(waiting, begun) {
