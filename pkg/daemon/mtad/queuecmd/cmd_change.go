@@ -1,0 +1,88 @@
+package queuecmd
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/postcote/postcote/pkg/platform/fail"
+)
+
+// idsAtOnce keeps a request below the 1024 arguments of a control line.
+const idsAtOnce = 1000
+
+// changeCommands is the table of commands that change messages. The words at
+// the end are postsuper's, for those that have one.
+func (h Host) changeCommands() []*cobra.Command {
+	var cmds []*cobra.Command
+	for _, c := range []struct {
+		name, verb, short, long, done string
+		destination                   bool
+	}{
+		{"delete", verbDelete, "Delete messages without telling their senders", "", "Deleted", false},
+		{"hold", verbHold, "Keep messages from being tried", "A delivery that is running ends first.", "Placed on hold", false},
+		{"release", verbRelease, "Let held messages go on", "", "Released from hold", false},
+		{
+			"flush", verbFlush, "Try deferred messages now",
+			"Tries deferred messages now and forgets which destinations are down. Without arguments all of them.", "Flushed", true,
+		},
+		{
+			"requeue", verbRequeue, "Treat messages as if they had just arrived",
+			"Forgets reasons and attempts, finds a new route, and tries at once. Held messages are released.", "Requeued", true,
+		},
+		{
+			"expire", verbExpire, "Return messages to their senders",
+			"Gives messages up as if they had been tried for as long as they may be: what is not delivered is returned.", "Force-expired", true,
+		},
+	} {
+		var destination string
+		cmd := &cobra.Command{
+			Use:   c.name + " ID...|ALL",
+			Short: c.short,
+			Long:  c.short + ". " + c.long,
+			RunE: func(cmd *cobra.Command, ids []string) error {
+				return h.change(cmd, c.verb, c.done, ids, destination)
+			},
+		}
+		if c.destination {
+			cmd.Use = c.name + " [ID...|ALL]"
+			cmd.Flags().StringVar(&destination, "destination", "", "messages with an unfinished recipient in this `domain`")
+		}
+		cmds = append(cmds, cmd)
+	}
+	return cmds
+}
+
+func (h Host) change(cmd *cobra.Command, verb, done string, ids []string, destination string) error {
+	switch {
+	case destination != "" && len(ids) > 0:
+		return fail.New(fail.Invalid, "name ids or a destination, not both")
+	case destination != "":
+		ids = []string{"destination=" + destination}
+	case len(ids) == 0 && verb == verbFlush:
+		ids = []string{"ALL"}
+	case len(ids) == 0:
+		return fail.New(fail.Invalid, "name queue ids, or ALL")
+	}
+	total := 0
+	var first error
+	for len(ids) > 0 {
+		n := min(len(ids), idsAtOnce)
+		err := h.each(cmd, verb, ids[:n], func(raw json.RawMessage) error {
+			var c Changed
+			err := json.Unmarshal(raw, &c)
+			total += c.Changed
+			return err
+		})
+		ids = ids[n:]
+		if err != nil && first == nil {
+			first = err
+		}
+		if err != nil && !fail.Is(err, fail.NotFound) {
+			break
+		}
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "%s: %d message%s\n", done, total, plural(total))
+	return first
+}

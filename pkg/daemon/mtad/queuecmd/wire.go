@@ -1,0 +1,120 @@
+package queuecmd
+
+import (
+	"time"
+
+	"github.com/postcote/postcote/pkg/mta/queue"
+)
+
+// Names of the verbs.
+const (
+	verbList    = "QUEUE-LIST"
+	verbStats   = "QUEUE-STATS"
+	verbShow    = "QUEUE-SHOW"
+	verbDelete  = "QUEUE-DELETE"
+	verbHold    = "QUEUE-HOLD"
+	verbRelease = "QUEUE-RELEASE"
+	verbFlush   = "QUEUE-FLUSH"
+	verbRequeue = "QUEUE-REQUEUE"
+	verbExpire  = "QUEUE-EXPIRE"
+)
+
+// Listed is one message of a list. The first seven names are Postfix's
+// (postqueue -j).
+type Listed struct {
+	QueueName    string            `json:"queue_name"`
+	QueueID      string            `json:"queue_id"`
+	ArrivalTime  int64             `json:"arrival_time"`
+	MessageSize  int64             `json:"message_size"`
+	ForcedExpire bool              `json:"forced_expire"`
+	Sender       string            `json:"sender"`
+	Recipients   []ListedRecipient `json:"recipients"`
+	NextAttempt  int64             `json:"next_attempt,omitempty"`
+	Damaged      bool              `json:"damaged,omitempty"`
+}
+
+// ListedRecipient is one recipient of a Listed message.
+type ListedRecipient struct {
+	Address     string `json:"address"`
+	DelayReason string `json:"delay_reason,omitempty"`
+	Status      string `json:"status"`
+	Attempts    int    `json:"attempts,omitempty"`
+	Code        string `json:"code,omitempty"`
+	NextAttempt int64  `json:"next_attempt,omitempty"`
+}
+
+func listed(e *queue.Entry) Listed {
+	l := Listed{
+		QueueName: e.Place.String(), QueueID: e.ID.String(), ArrivalTime: e.Arrival.Unix(), MessageSize: e.Size,
+		ForcedExpire: e.Expiring, Sender: e.Sender.String(), NextAttempt: unix(e.Next), Damaged: e.Damaged,
+		Recipients: make([]ListedRecipient, len(e.Recipients)),
+	}
+	if e.Sender.Null() {
+		l.Sender = "MAILER-DAEMON" // as Postfix shows the null sender
+	}
+	for i := range e.Recipients {
+		r := &e.Recipients[i]
+		l.Recipients[i] = ListedRecipient{
+			Address: r.Addr.String(), DelayReason: r.Reason, Status: r.Status.String(), Attempts: int(r.Attempts),
+			Code: r.Code.String(), NextAttempt: unix(r.Next),
+		}
+	}
+	return l
+}
+
+func unix(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.Unix()
+}
+
+// Facts are the envelope of a message, for show.
+type Facts struct {
+	Listed
+	Client     string         `json:"client,omitempty"` // name[address]:port
+	Helo       string         `json:"helo,omitempty"`
+	Protocol   string         `json:"protocol,omitempty"`
+	Origin     string         `json:"origin,omitempty"`
+	User       string         `json:"user,omitempty"`
+	Method     string         `json:"method,omitempty"`
+	EnvelopeID string         `json:"envelope_id,omitempty"`
+	Return     string         `json:"return,omitempty"`
+	SMTPUTF8   bool           `json:"smtputf8,omitempty"`
+	EightBit   bool           `json:"8bitmime,omitempty"`
+	RequireTLS bool           `json:"require_tls,omitempty"`
+	Requests   []RequestFacts `json:"requests,omitempty"` // of each recipient, in order
+}
+
+// RequestFacts are what the sender said of one recipient.
+type RequestFacts struct {
+	Original string `json:"original,omitempty"`
+	ORCPT    string `json:"orcpt,omitempty"`
+	Notify   string `json:"notify,omitempty"`
+}
+
+func facts(e *queue.Entry, env *queue.Envelope) Facts {
+	f := Facts{
+		Listed: listed(e), Helo: env.Client.Helo, Protocol: env.Client.Proto, Origin: env.Origin, User: env.SASLUser, Method: env.SASLMethod,
+		EnvelopeID: env.EnvID, Return: env.Return.String(), SMTPUTF8: env.SMTPUTF8, EightBit: env.EightBit, RequireTLS: env.RequireTLS,
+	}
+	if env.Client.Addr != "" {
+		f.Client = env.Client.Name + "[" + env.Client.Addr + "]"
+	}
+	for _, r := range env.Recipients {
+		f.Requests = append(f.Requests, RequestFacts{Original: r.Original.String(), ORCPT: r.ORCPT, Notify: r.Notify.String()})
+	}
+	return f
+}
+
+// Shown is one value of the answer to show; one field is set.
+type Shown struct {
+	Envelope *Facts `json:"envelope,omitempty"`
+	Headers  []byte `json:"headers,omitempty"` // a piece
+	Body     []byte `json:"body,omitempty"`    // a piece
+}
+
+// Changed is the answer to verbs that change messages.
+type Changed struct {
+	Changed int `json:"changed"`
+}
