@@ -14,7 +14,7 @@ import (
 // Deliver makes one attempt for recipients that share the next hop. The
 // outcomes match rcpts by index.
 func (c *Client) Deliver(ctx context.Context, hop route.Hop, msg Message, rcpts []Recipient) []Outcome {
-	a := &attempt{c: c, hop: hop, msg: msg, rcpts: rcpts, out: make([]Outcome, len(rcpts)), start: c.cfg.Now()}
+	a := &attempt{c: c, hop: hop, msg: msg, rcpts: rcpts, out: make([]Outcome, len(rcpts)), heard: make([]bool, len(rcpts)), start: c.cfg.Now()}
 	for i := range rcpts {
 		a.todo = append(a.todo, i)
 	}
@@ -32,7 +32,7 @@ func (c *Client) Deliver(ctx context.Context, hop route.Hop, msg Message, rcpts 
 // errorHop splits "X.Y.Z text"; without a code it is 5.0.0.
 func errorHop(text string) trouble {
 	t := failure(0, 0, text)
-	m := regexp.MustCompile(`^([245])\.(\d{1,3})\.(\d{1,3}) +(.+)$`).FindStringSubmatch(text)
+	m := regexp.MustCompile(`^([45])\.(\d{1,3})\.(\d{1,3}) +(.+)$`).FindStringSubmatch(text)
 	if m == nil {
 		return t
 	}
@@ -53,7 +53,8 @@ type attempt struct {
 	msg   Message
 	rcpts []Recipient
 	out   []Outcome
-	todo  []int // recipients that may still be tried at another host
+	heard []bool // a host has decided about the recipient, if only for now
+	todo  []int  // recipients that may still be tried at another host
 	start time.Time
 }
 
@@ -103,7 +104,7 @@ func canceled() trouble {
 // about which nothing better is known.
 func (a *attempt) note(o Outcome) {
 	for _, i := range a.todo {
-		if a.out[i].Reply == "" {
+		if !a.heard[i] {
 			a.out[i] = o
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"time"
 
+	gosasl "github.com/emersion/go-sasl"
 	"github.com/emersion/go-smtp"
 
 	"github.com/postcote/postcote/pkg/mta/route"
@@ -27,6 +28,7 @@ type session struct {
 	target  target
 	opened  time.Time
 	connect time.Duration // until the session was ready; 0 when it is used again
+	reused  bool          // taken from the cache
 }
 
 // connect opens a session. When that fails, met says that the host was
@@ -56,8 +58,6 @@ func (c *Client) connect(ctx context.Context, hop route.Hop, t target, start tim
 // tlsMode decides for a target. Credentials demand TLS unless the target is
 // this host; why is the wording for when it is missing.
 func (c *Client) tlsMode(hop route.Hop, t target) (client.TLSMode, string) {
-	ip, _ := netip.ParseAddr(t.IP)
-	here := t.Network == "unix" || ip.IsLoopback()
 	switch login := c.login(hop); {
 	case t.Network == "unix":
 		return client.NoTLS, ""
@@ -65,7 +65,7 @@ func (c *Client) tlsMode(hop route.Hop, t target) (client.TLSMode, string) {
 		return client.ImplicitTLS, ""
 	case c.cfg.TLS == TLSEncrypt:
 		return client.RequiredTLS, "TLS is required"
-	case login != nil && !here:
+	case login != nil && !t.here():
 		return client.RequiredTLS, "TLS is required for authentication"
 	case c.cfg.TLS == TLSNone:
 		return client.NoTLS, ""
@@ -91,7 +91,9 @@ func (c *Client) clientConfig(hop route.Hop, t target, mode client.TLSMode) clie
 		cfg.TLS.ClientSessionCache = c.sessions
 	}
 	if login := c.login(hop); login != nil {
-		cfg.Auth = sasl.NewPlainClient(sasl.Credentials{Authcid: login.User, Password: login.Password})
+		cfg.Auth = func(offered []string, private bool) (gosasl.Client, error) {
+			return sasl.Choose(offered, private || t.here(), sasl.Credentials{Authcid: login.User, Password: login.Password})
+		}
 	}
 	return cfg
 }
@@ -100,12 +102,11 @@ func (c *Client) clientConfig(hop route.Hop, t target, mode client.TLSMode) clie
 // what became of them. It returns false when a session that was idle turned
 // out to be dead before anything was decided.
 func (s *session) transact(ctx context.Context, a *attempt) bool {
-	again := s.connect == 0
 	begin := s.c.cfg.Now()
 	content := &lazy{open: a.msg.Open}
 	results, err := s.conn.Send(ctx, a.envelope(), content)
 	content.close()
-	if again && lost(err) && !anyKnown(results) && ctx.Err() == nil {
+	if s.reused && stale(err) && !anyKnown(results) && ctx.Err() == nil {
 		_ = s.conn.Close()
 		return false
 	}
@@ -127,6 +128,10 @@ func (a *attempt) record(results []client.Result, failed *trouble, base Outcome,
 		switch {
 		case k < len(results) && results[k].Known():
 			o.decide(results[k], t)
+			a.heard[i] = true
+		case a.heard[i]:
+			left = append(left, i)
+			continue
 		case failed != nil:
 			o.Status, o.DSN, o.Text, o.Site, o.Reply = failed.Status, failed.DSN, failed.Text, failed.Site, failed.Reply
 		default:
@@ -163,7 +168,7 @@ func (s *session) release(key string) {
 		_ = s.conn.Close()
 		return
 	}
-	s.connect = 0
+	s.connect, s.reused = 0, true
 	if s.c.cfg.Now().Sub(s.opened) > maxAge {
 		key = ""
 	}
@@ -195,9 +200,13 @@ func (s *session) failed(ctx context.Context, err error) *trouble {
 	return &t
 }
 
-func lost(err error) bool {
+// stale reports whether the session broke before the message was sent.
+func stale(err error) bool {
 	var site *client.SiteError
-	return errors.As(err, &site) || errors.Is(err, client.ErrClosed)
+	if errors.As(err, &site) {
+		return site.Stage != client.StageContent && site.Stage != client.StageEnd
+	}
+	return errors.Is(err, client.ErrClosed)
 }
 
 func anyKnown(results []client.Result) bool {

@@ -49,6 +49,12 @@ func (t target) relay() string {
 	return t.name() + ":" + strconv.Itoa(int(t.Port))
 }
 
+// here reports whether the target is on this host.
+func (t target) here() bool {
+	ip, err := netip.ParseAddr(t.IP)
+	return t.Network == "unix" || err == nil && ip.IsLoopback()
+}
+
 // targets lists where to connect for hop, best first; or says why nowhere.
 func (c *Client) targets(ctx context.Context, hop route.Hop) ([]target, *trouble) {
 	if hop.Socket != "" {

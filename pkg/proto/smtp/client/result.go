@@ -37,6 +37,7 @@ type Result struct {
 	Enhanced smtp.EnhancedCode // as sent, or X.0.0 for the code's class
 	Text     string            // of the reply, lines separated by "\n"
 	Stage    Stage
+	Bare     bool // the server sent no enhanced code, Enhanced is made up
 }
 
 // Known reports whether the server decided about the recipient.
@@ -50,14 +51,19 @@ func (r Result) Permanent() bool { return r.Code/100 == 5 }
 
 // Reply returns the reply as the server sent it.
 func (r Result) Reply() wire.Reply {
-	return wire.Reply{Code: r.Code, Enhanced: r.Enhanced, Text: r.Text}
+	out := wire.Reply{Code: r.Code, Enhanced: r.Enhanced, Text: r.Text}
+	if r.Bare {
+		out.Enhanced = smtp.EnhancedCode{}
+	}
+	return out
 }
 
 func resultOf(r wire.Reply, stage Stage) Result {
+	out := Result{Code: r.Code, Enhanced: r.Enhanced, Text: r.Text, Stage: stage}
 	if r.Enhanced[0] == 0 {
-		r.Enhanced = smtp.EnhancedCode{r.Code / 100, 0, 0}
+		out.Enhanced, out.Bare = smtp.EnhancedCode{r.Code / 100, 0, 0}, true
 	}
-	return Result{Code: r.Code, Enhanced: r.Enhanced, Text: r.Text, Stage: stage}
+	return out
 }
 
 // SiteError is a failure that says nothing about a message or a recipient:

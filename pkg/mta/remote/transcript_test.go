@@ -1,0 +1,355 @@
+package remote
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/postcote/postcote/pkg/mta/route"
+	"github.com/postcote/postcote/pkg/platform/addr"
+	"github.com/postcote/postcote/pkg/platform/tlsx"
+)
+
+// Each file of testdata is one delivery attempt, or several in a row:
+//
+//	set KEY VALUE        tls none|may|encrypt, login user:password, idle off
+//	message KEY VALUE    8bit yes, utf8 yes, from ADDR, body TEXT
+//	deliver HOP RCPT...  starts an attempt; what follows up to the next one is its
+//	== ADDRESS [refused|timeout|reuse]
+//	                     the next connection it makes, and what happens on it
+//	S: C:                lines of the server, lines it must hear
+//	starttls, garbage, close, hang
+//	                     the server does a handshake, breaks it, closes, says no more
+//	=> RCPT STATUS DSN SITE RELAY TEXT
+//	                     an outcome; SITE is site or -
+func TestTranscripts(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no transcripts: %v", err)
+	}
+	for _, f := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(f), ".txt"), func(t *testing.T) {
+			t.Parallel()
+			text, err := os.ReadFile(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			runTranscript(t, string(text))
+		})
+	}
+}
+
+// peerScript is one expected connection.
+type peerScript struct {
+	address string
+	how     string // "", "refused", "timeout", "reuse"
+	lines   []string
+}
+
+// play is one attempt of a transcript.
+type play struct {
+	hop   string
+	rcpts []string
+	peers []*peerScript
+	wants []string
+}
+
+type transcript struct {
+	cfg   Config
+	msg   Message
+	body  string
+	plays []*play
+}
+
+func parseTranscript(t *testing.T, text string) *transcript {
+	t.Helper()
+	tr := &transcript{
+		cfg:  Config{Hostname: "me.example", Self: []string{"me.example"}, Resolver: zone(), Shuffle: func(int, func(i, j int)) {}},
+		msg:  Message{From: addr.Address{Local: "s", Domain: "me.example"}},
+		body: "Subject: x\r\n\r\nhello\r\n",
+	}
+	tr.cfg.Timeouts.Greeting = 50 * time.Millisecond // for "hang"; everything else answers at once
+	for n, line := range strings.Split(text, "\n") {
+		if line = strings.TrimRight(line, " "); line == "" || line[0] == '#' {
+			continue
+		}
+		if err := tr.add(line); err != nil {
+			t.Fatalf("line %d: %v", n+1, err)
+		}
+	}
+	tr.msg.Open = func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(tr.body)), nil }
+	return tr
+}
+
+func (tr *transcript) add(line string) error {
+	word, rest, _ := strings.Cut(line, " ")
+	var now *play
+	if len(tr.plays) > 0 {
+		now = tr.plays[len(tr.plays)-1]
+	}
+	switch word {
+	case "set", "message":
+		return tr.set(rest)
+	case "deliver":
+		words := strings.Fields(rest)
+		tr.plays = append(tr.plays, &play{hop: words[0], rcpts: words[1:]})
+	case "==":
+		address, how, _ := strings.Cut(rest, " ")
+		now.peers = append(now.peers, &peerScript{address: address, how: how})
+	case "=>":
+		now.wants = append(now.wants, rest)
+	case "S:", "C:", "starttls", "garbage", "close", "hang":
+		p := now.peers[len(now.peers)-1]
+		p.lines = append(p.lines, line)
+	default:
+		return fmt.Errorf("what is %q?", line)
+	}
+	return nil
+}
+
+func (tr *transcript) set(rest string) error {
+	key, value, _ := strings.Cut(rest, " ")
+	switch key {
+	case "tls":
+		tr.cfg.TLS, _ = ParseTLSLevel(value)
+	case "login":
+		user, password, _ := strings.Cut(value, ":")
+		tr.cfg.Login = func(route.Hop) *Credentials { return &Credentials{user, password} }
+	case "idle":
+		tr.cfg.Idle = -1
+	case "8bit":
+		tr.msg.EightBit = true
+	case "utf8":
+		tr.msg.UTF8 = true
+	case "from":
+		tr.msg.From, _ = addr.Parse(value)
+	case "body":
+		tr.body = strings.ReplaceAll(value, "|", "\r\n")
+	default:
+		return fmt.Errorf("unknown setting %q", key)
+	}
+	return nil
+}
+
+// stage plays the peers of an attempt, in order, to whoever dials.
+type stage struct {
+	t     *testing.T
+	cert  tls.Certificate
+	mu    sync.Mutex
+	peers []*peerScript
+	open  []*actor // connections that a later attempt may use again
+	done  sync.WaitGroup
+}
+
+// actor is a peer on a connection; more holds what it plays when the
+// connection is used again.
+type actor struct {
+	s    *stage
+	conn net.Conn
+	r    *bufio.Reader
+	more chan *peerScript
+}
+
+func runTranscript(t *testing.T, text string) {
+	tr := parseTranscript(t, text)
+	s := &stage{t: t, cert: testCertificate(t)}
+	tr.cfg.Dial = s.dial
+	c := New(tr.cfg)
+	for _, p := range tr.plays {
+		s.begin(p)
+		hop, err := route.ParseHop(p.hop)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var rcpts []Recipient
+		for _, r := range p.rcpts {
+			a, err := addr.Parse(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			rcpts = append(rcpts, Recipient{To: a})
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		outs := c.Deliver(ctx, hop, tr.msg, rcpts)
+		cancel()
+		s.check(p, outs)
+	}
+	s.end()
+	c.Close()
+	s.done.Wait()
+}
+
+func (s *stage) begin(p *play) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for len(p.peers) > 0 && p.peers[0].how == "reuse" {
+		if len(s.open) == 0 {
+			s.t.Fatal("no open connection to use again")
+		}
+		s.open[0].more <- p.peers[0]
+		p.peers = p.peers[1:]
+	}
+	s.peers = p.peers
+}
+
+func (s *stage) check(p *play, outs []Outcome) {
+	s.t.Helper()
+	s.mu.Lock()
+	for _, left := range s.peers {
+		s.t.Errorf("%s: no connection was made to %s", p.hop, left.address)
+	}
+	s.mu.Unlock()
+	var got []string
+	for i, o := range outs {
+		site := "-"
+		if o.Site {
+			site = "site"
+		}
+		got = append(got, fmt.Sprintf("%s %v %s %s %s %s", p.rcpts[i], o.Status, o.Code(), site, o.Relay, o.Text))
+	}
+	if g, w := strings.Join(got, "\n"), strings.Join(p.wants, "\n"); g != w {
+		s.t.Errorf("deliver %s:\ngot\n%s\nwant\n%s", p.hop, g, w)
+	}
+}
+
+// end lets the actors wait for QUIT only.
+func (s *stage) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, a := range s.open {
+		close(a.more)
+	}
+	s.open = nil
+}
+
+func (s *stage) dial(_ context.Context, network, address string) (net.Conn, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.peers) == 0 {
+		s.t.Errorf("unexpected connection to %s", address)
+		return nil, errors.New("unexpected")
+	}
+	p := s.peers[0]
+	s.peers = s.peers[1:]
+	if p.address != address {
+		s.t.Errorf("connection to %s, want %s", address, p.address)
+	}
+	switch p.how {
+	case "refused":
+		return nil, &net.OpError{Op: "dial", Net: network, Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
+	case "timeout":
+		return nil, &net.OpError{Op: "dial", Net: network, Err: os.ErrDeadlineExceeded}
+	}
+	near, far := socketPair(s.t)
+	a := &actor{s: s, conn: far, r: bufio.NewReader(far), more: make(chan *peerScript, 1)}
+	s.open = append(s.open, a)
+	s.done.Add(1)
+	go a.run(p)
+	return near, nil
+}
+
+// socketPair is a connected pair over loopback: unlike net.Pipe it buffers,
+// as a network does.
+func socketPair(t *testing.T) (near, far net.Conn) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Error(err)
+		return nil, nil
+	}
+	defer ln.Close()
+	accepted := make(chan net.Conn, 1)
+	go func() {
+		c, _ := ln.Accept()
+		accepted <- c
+	}()
+	if near, err = net.Dial("tcp", ln.Addr().String()); err != nil {
+		t.Error(err)
+	}
+	return near, <-accepted
+}
+
+func (a *actor) run(p *peerScript) {
+	defer a.s.done.Done()
+	defer func() { a.conn.Close() }()
+	for p != nil {
+		for _, line := range p.lines {
+			if !a.step(line) {
+				a.forget()
+				return
+			}
+		}
+		p = <-a.more
+	}
+	_ = a.conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+	if line, err := a.r.ReadString('\n'); err == nil && strings.TrimSpace(line) == "QUIT" {
+		fmt.Fprintf(a.conn, "221 bye\r\n")
+	}
+}
+
+// forget takes the actor off the list of those that can be used again.
+func (a *actor) forget() {
+	a.s.mu.Lock()
+	defer a.s.mu.Unlock()
+	for i, o := range a.s.open {
+		if o == a {
+			a.s.open = append(a.s.open[:i], a.s.open[i+1:]...)
+			return
+		}
+	}
+}
+
+// step plays one line; false ends the connection.
+func (a *actor) step(line string) bool {
+	_ = a.conn.SetDeadline(time.Now().Add(5 * time.Second))
+	word, rest, _ := strings.Cut(line, " ")
+	switch word {
+	case "S:":
+		fmt.Fprintf(a.conn, "%s\r\n", rest)
+		return true
+	case "C:":
+		got, err := a.r.ReadString('\n')
+		if got = strings.TrimSuffix(got, "\r\n"); err != nil || got != rest {
+			a.s.t.Errorf("client said %q (%v), want %q", got, err, rest)
+			return false
+		}
+		return true
+	case "starttls":
+		t := tls.Server(a.conn, &tls.Config{Certificates: []tls.Certificate{a.s.cert}})
+		if err := t.Handshake(); err != nil {
+			a.s.t.Errorf("handshake: %v", err)
+			return false
+		}
+		a.conn, a.r = t, bufio.NewReader(t)
+		return true
+	case "garbage":
+		_, _ = a.conn.Write([]byte("this is no TLS record at all"))
+		return false
+	case "hang":
+		_, _ = a.r.ReadString('\n')
+	}
+	return false
+}
+
+func testCertificate(t *testing.T) tls.Certificate {
+	t.Helper()
+	certPEM, keyPEM, err := tlsx.SelfSigned([]string{"mx.one.example"}, time.Now(), time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := tls.X509KeyPair(certPEM, keyPEM)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cert
+}
