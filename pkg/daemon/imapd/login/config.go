@@ -42,15 +42,14 @@ type Endpoint struct {
 
 // Limits is the `limits` section.
 type Limits struct {
-	Connections    int            `yaml:"connections" min:"1" doc:"Connections at a time, sessions with TLS included."`
-	WithoutLogin   int            `yaml:"without_login" min:"1" doc:"Of these, connections on which nobody has logged in yet. One more pushes the oldest one out."`
-	PerAddress     int            `yaml:"per_address" min:"0" doc:"Of those without a login, how many one IPv4 address or IPv6 /64 may have; 0: any number."`
-	Exempt         []netip.Prefix `yaml:"exempt" doc:"Networks that per_address does not bind."`
-	PerUserAddress int            `yaml:"per_user_and_address" min:"0" reload:"true" doc:"Sessions with TLS of one user from one address at a time, for each protocol; 0: any number."`
-	LoginTime      conf.Duration  `yaml:"login_time" min:"1s" max:"1h" reload:"true" doc:"Time in which somebody must have logged in."`
-	AuthTime       conf.Duration  `yaml:"auth_time" min:"1s" max:"10m" reload:"true" doc:"Time that one attempt to log in may take."`
-	BadCommands    int            `yaml:"bad_commands" min:"1" reload:"true" doc:"Invalid commands that end a connection."`
-	Stall          conf.Duration  `yaml:"stall" min:"1s" doc:"How long a client may take none of a session's output."`
+	Connections  int            `yaml:"connections" min:"1" doc:"Connections at a time, sessions with TLS included."`
+	WithoutLogin int            `yaml:"without_login" min:"1" doc:"Of these, connections on which nobody has logged in yet. One more pushes the oldest one out."`
+	PerAddress   int            `yaml:"per_address" min:"0" doc:"Of those without a login, how many one IPv4 address or IPv6 /64 may have; 0: any number."`
+	Exempt       []netip.Prefix `yaml:"exempt" doc:"Networks that per_address does not bind."`
+	LoginTime    conf.Duration  `yaml:"login_time" min:"1s" max:"1h" reload:"true" doc:"Time in which somebody must have logged in."`
+	AuthTime     conf.Duration  `yaml:"auth_time" min:"1s" max:"10m" reload:"true" doc:"Time that one attempt to log in may take."`
+	BadCommands  int            `yaml:"bad_commands" min:"1" reload:"true" doc:"Invalid commands that end a connection."`
+	Stall        conf.Duration  `yaml:"stall" min:"1s" doc:"How long a client may take none of a session's output."`
 }
 
 // Default is the configuration without a file.
@@ -70,12 +69,11 @@ func Default() Config {
 		SessionSocket: "/run/postcote-imapd/session",
 		Limits: Limits{
 			Connections: 20000, WithoutLogin: 1000, PerAddress: 100,
-			Exempt:         []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
-			PerUserAddress: 10, // Dovecot's mail_max_userip_connections
-			LoginTime:      conf.Duration(3 * time.Minute),
-			AuthTime:       conf.Duration(150 * time.Second),
-			BadCommands:    3,
-			Stall:          conf.Duration(5 * time.Minute),
+			Exempt:      []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
+			LoginTime:   conf.Duration(3 * time.Minute),
+			AuthTime:    conf.Duration(150 * time.Second),
+			BadCommands: 3,
+			Stall:       conf.Duration(5 * time.Minute),
 		},
 		Common: service.DefaultCommon("imapd-login"),
 	}

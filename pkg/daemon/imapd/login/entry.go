@@ -95,7 +95,6 @@ type client struct {
 	mpid    int
 	started time.Time
 	relay   *relay
-	place   *userAddr // taken of per_user_and_address
 }
 
 func (r *role) newClient(e *entry) *client {
@@ -153,9 +152,6 @@ func (r *role) serve(ctx context.Context, conn net.Conn) {
 	c := r.newClient(e)
 	if local := c.begin(ctx); local != nil {
 		c.pump(local)
-	}
-	if c.place != nil {
-		r.users.Give(*c.place)
 	}
 }
 
@@ -260,7 +256,7 @@ func (c *client) ended(out outcome) {
 	}
 	now := c.role.now()
 	c.role.log.Log(disconnected{
-		facts: c.facts(out.user, out.mechanism), why: out.why, limit: c.cfg.Limits.PerUserAddress, attempts: out.attempts, err: err,
+		facts: c.facts(out.user, out.mechanism), why: out.why, attempts: out.attempts, err: err,
 		extra: c.extraWords(out, now),
 		took:  now.Sub(c.started),
 	})

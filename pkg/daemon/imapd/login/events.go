@@ -115,7 +115,6 @@ const (
 	endShutdown ending = "shutdown"
 	endPushed   ending = "queue full"
 	endAddress  ending = "too many of address"
-	endLimit    ending = "user limit"
 	endInternal ending = "internal"
 )
 
@@ -136,8 +135,6 @@ func (e ending) text() string {
 		return "Disconnected: Connection queue full"
 	case endAddress:
 		return "Disconnected: Too many connections from this address"
-	case endLimit:
-		return "Disconnected: Maximum number of connections from user+IP exceeded"
 	case endInternal:
 		return "Disconnected: Internal login failure"
 	}
@@ -148,7 +145,6 @@ func (e ending) text() string {
 type disconnected struct {
 	facts
 	why      ending
-	limit    int // of endLimit
 	attempts int
 	extra    string // Dovecot's words in brackets
 	took     time.Duration
@@ -166,11 +162,7 @@ func (e disconnected) Attrs() []slog.Attr {
 }
 
 func (e disconnected) Classic() (string, string) {
-	text := e.why.text()
-	if e.why == endLimit {
-		text += fmt.Sprintf(" (mail_max_userip_connections=%d)", e.limit)
-	}
-	return e.tag(), fmt.Sprintf("%s (%s): %s", text, e.extra, e.elements())
+	return e.tag(), fmt.Sprintf("%s (%s): %s", e.why.text(), e.extra, e.elements())
 }
 
 // handoverFailed: the login was right, but nobody could serve it.

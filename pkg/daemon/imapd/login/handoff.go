@@ -3,9 +3,7 @@ package login
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
-	"net/netip"
 	"path/filepath"
 	"syscall"
 	"time"
@@ -22,22 +20,9 @@ import (
 // authd included. The login expires there after as long.
 const handoverLimit = 30 * time.Second
 
-// userAddr is what per_user_and_address counts by.
-type userAddr struct {
-	protocol handover.Protocol
-	user     string
-	addr     netip.Addr
-}
-
 // handOver gives the connection to the session role. With TLS it returns the
 // near end of the pump; if nobody took the connection, how it ended.
 func (c *client) handOver(ctx context.Context, s *success) (local *net.UnixConn, why ending, err error) {
-	if !c.takePlace(s.result.User) {
-		c.count("limit")
-		s.refuse(reason{imap.ResponseCodeLimit, "IN-USE", fmt.Sprintf(
-			"Maximum number of connections from user+IP exceeded (mail_max_userip_connections=%d)", c.cfg.Limits.PerUserAddress)})
-		return nil, endLimit, nil
-	}
 	local, pid, err := c.offerTo(ctx, s)
 	if err != nil {
 		c.count("internal")
@@ -52,20 +37,6 @@ func (c *client) handOver(ctx context.Context, s *success) (local *net.UnixConn,
 
 func (c *client) count(result string) {
 	c.role.metrics.logins.WithLabelValues(c.protocol().String(), result).Inc()
-}
-
-// takePlace counts the session of user. Without TLS the connection leaves
-// this process, which cannot see its end then: it is not counted.
-func (c *client) takePlace(user string) bool {
-	if c.tls == nil {
-		return true
-	}
-	key := userAddr{c.protocol(), user, c.peer.Addr()}
-	if !c.role.users.Take(key, c.cfg.Limits.PerUserAddress) {
-		return false
-	}
-	c.place = &key
-	return true
 }
 
 // offerTo offers the descriptor itself, or one end of a new pair whose other

@@ -246,38 +246,6 @@ func TestShutdown(t *testing.T) {
 	}
 }
 
-func TestUserAndAddressLimit(t *testing.T) {
-	w := newWorld(t, options{change: func(c *Config) { c.Limits.PerUserAddress = 2 }})
-	first, _ := w.login("imaps")
-	w.login("imaps")
-	c := bufio.NewReader(w.dialAndSend("imaps", "a LOGIN alice secret\r\n"))
-	_, _ = c.ReadString('\n')
-	want := "a NO [LIMIT] Maximum number of connections from user+IP exceeded (mail_max_userip_connections=2)\r\n"
-	if l, _ := c.ReadString('\n'); l != want {
-		t.Fatalf("%q", l)
-	}
-	if l, err := c.ReadString('\n'); !errors.Is(err, io.EOF) {
-		t.Fatalf("%q %v", l, err)
-	}
-	w.login("pop3s") // another protocol counts apart
-	bob := bufio.NewReader(w.dialAndSend("imaps", "a LOGIN bob secret\r\n"))
-	_, _ = bob.ReadString('\n')
-	if l, _ := bob.ReadString('\n'); l != "a OK Logged in as bob\r\n" {
-		t.Fatalf("another user: %q", l)
-	}
-	_ = first.Close()
-	for w.role.users.Count(userAddr{handover.IMAP, "alice", netip.MustParseAddr("127.0.0.1")}) == 2 {
-		time.Sleep(time.Millisecond)
-	}
-	w.login("imaps")
-	for _, l := range w.events.Classic() {
-		if strings.HasPrefix(l, "imap-login: Disconnected: Maximum number of connections from user+IP exceeded (mail_max_userip_connections=2) (internal failure, 1 successful auths): user=<alice>, method=PLAIN, ") {
-			return
-		}
-	}
-	t.Errorf("not logged: %q", w.events.Classic())
-}
-
 func (w *world) dialAndSend(door, text string) net.Conn {
 	c := w.dial(door)
 	_, _ = io.WriteString(c, text)

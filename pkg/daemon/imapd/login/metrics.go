@@ -8,7 +8,7 @@ import (
 
 type metrics struct {
 	connections *prometheus.CounterVec // protocol
-	logins      *prometheus.CounterVec // protocol; result: ok, failed, unavailable, limit, internal
+	logins      *prometheus.CounterVec // protocol; result: ok, failed, unavailable, internal
 	ended       *prometheus.CounterVec // protocol; reason: see endings
 	handshakes  *prometheus.CounterVec // result: ok, resumed, failed
 	pumped      *prometheus.CounterVec // direction: in, out

@@ -28,7 +28,6 @@ type role struct {
 	offer   offer
 	keeper  *tlsx.Keeper // nil without certificates
 	waiting waiting
-	users   netx.Tally[userAddr]
 	buffers sync.Pool
 	held    atomic.Int64 // buffers in use
 	pop3    *pop3wire.Pools
@@ -162,7 +161,7 @@ func (r *role) reload(fresh *Config) {
 	next := *r.cfg.Load()
 	next.Greeting, next.AllowPlaintext = fresh.Greeting, fresh.AllowPlaintext
 	l := &next.Limits
-	l.PerUserAddress, l.BadCommands = fresh.Limits.PerUserAddress, fresh.Limits.BadCommands
+	l.BadCommands = fresh.Limits.BadCommands
 	l.LoginTime, l.AuthTime = fresh.Limits.LoginTime, fresh.Limits.AuthTime
 	r.cfg.Store(&next)
 	if r.keeper != nil {
