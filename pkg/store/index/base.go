@@ -1,0 +1,265 @@
+package index
+
+import (
+	"bufio"
+	"encoding/binary"
+	"hash/crc32"
+	"io"
+	"math"
+	"os"
+
+	"github.com/postcote/postcote/pkg/platform/disk"
+)
+
+// A base is a header of 96 bytes, the chunks' data, and a trailer: the list of
+// chunks, the tables, and what else the index keeps.
+//
+//	 0 "PCIXBAS\x01" | crc of the rest of the header 4 | 0 4
+//	16 seq 8 | epoch 8
+//	32 uidvalidity 4 | uidnext 4 | first recent 4 | 0 4
+//	48 highest modseq 8 | reserved bound 8
+//	64 trailer offset 8 | trailer length 8
+//	80 trailer crc 4 | 0 12
+const (
+	baseMagic  = "PCIXBAS\x01"
+	baseHeader = 96
+	maxTrailer = 1 << 30
+)
+
+// head is a base's header.
+type head struct {
+	seq, epoch       uint64
+	meta             Meta
+	reserved         uint64
+	trailer, trailen int64
+	trailcrc         uint32
+}
+
+func (h *head) append(dst []byte) []byte {
+	le := binary.LittleEndian
+	b := make([]byte, baseHeader)
+	copy(b, baseMagic)
+	le.PutUint64(b[16:], h.seq)
+	le.PutUint64(b[24:], h.epoch)
+	le.PutUint32(b[32:], h.meta.UIDValidity)
+	le.PutUint32(b[36:], h.meta.UIDNext)
+	le.PutUint32(b[40:], h.meta.FirstRecent)
+	le.PutUint64(b[48:], h.meta.HighestModSeq)
+	le.PutUint64(b[56:], h.reserved)
+	le.PutUint64(b[64:], uint64(h.trailer))
+	le.PutUint64(b[72:], uint64(h.trailen))
+	le.PutUint32(b[80:], h.trailcrc)
+	le.PutUint32(b[8:], crc32.Checksum(b[16:], castagnoli))
+	return append(dst, b...)
+}
+
+func readHead(file string, b []byte) (head, error) {
+	le := binary.LittleEndian
+	if len(b) < baseHeader || string(b[:8]) != baseMagic {
+		return head{}, damage(file, 0, "no index of this version")
+	}
+	if crc32.Checksum(b[16:baseHeader], castagnoli) != le.Uint32(b[8:]) {
+		return head{}, damage(file, 8, "checksum of the header")
+	}
+	return head{
+		seq: le.Uint64(b[16:]), epoch: le.Uint64(b[24:]),
+		meta: Meta{
+			UIDValidity: le.Uint32(b[32:]), UIDNext: le.Uint32(b[36:]), FirstRecent: le.Uint32(b[40:]),
+			HighestModSeq: le.Uint64(b[48:]),
+		},
+		reserved: le.Uint64(b[56:]), trailer: int64(le.Uint64(b[64:])), trailen: int64(le.Uint64(b[72:])),
+		trailcrc: le.Uint32(b[80:]),
+	}, nil
+}
+
+// writeBase writes a whole Image to a new file, synced. It returns the chunks'
+// places.
+func writeBase(fsys disk.FS, name string, h head, im *Image, x *extra) ([]place, error) {
+	f, err := fsys.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_TRUNC, filePerm)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	w := bufio.NewWriterSize(f, 256<<10)
+	_, _ = w.Write(make([]byte, baseHeader)) // errors stay in w until Flush
+	off := int64(baseHeader)
+	places := make([]place, len(im.chunks))
+	for i, c := range im.chunks {
+		data, err := c.load()
+		if err != nil {
+			return nil, err
+		}
+		places[i] = place{off: off, size: len(data), crc: crc32.Checksum(data, castagnoli)}
+		_, _ = w.Write(data)
+		off += int64(len(data))
+	}
+	trailer := appendTrailer(nil, im, places, x)
+	_, _ = w.Write(trailer)
+	if err := w.Flush(); err != nil {
+		return nil, err
+	}
+	h.trailer, h.trailen, h.trailcrc = off, int64(len(trailer)), crc32.Checksum(trailer, castagnoli)
+	if _, err := f.WriteAt(h.append(nil), 0); err != nil {
+		return nil, err
+	}
+	disk.Point(fsys, "index.checkpoint.before_sync")
+	return places, f.Sync()
+}
+
+func appendTrailer(dst []byte, im *Image, places []place, x *extra) []byte {
+	u := func(n ...uint64) {
+		for _, v := range n {
+			dst = binary.AppendUvarint(dst, v)
+		}
+	}
+	text := func(s string) {
+		u(uint64(len(s)))
+		dst = append(dst, s...)
+	}
+	u(uint64(len(im.chunks)))
+	for i, c := range im.chunks {
+		u(uint64(c.n), uint64(c.first), uint64(c.last), uint64(c.or), uint64(c.and), uint64(c.unseen), uint64(c.deleted))
+		u(uint64(c.vsize), uint64(c.unsized), uint64(places[i].off), uint64(places[i].size), uint64(places[i].crc))
+	}
+	u(uint64(len(im.tab.keywords)))
+	for _, k := range im.tab.keywords {
+		text(k)
+	}
+	u(uint64(len(im.tab.sets)))
+	for _, s := range im.tab.sets {
+		u(uint64(len(s)))
+		for _, k := range s {
+			u(uint64(k))
+		}
+	}
+	u(uint64(len(im.tab.hosts)))
+	for _, h := range im.tab.hosts {
+		text(h)
+	}
+	u(uint64(len(x.buried)))
+	for uid, name := range x.buried {
+		u(uint64(uid))
+		text(name)
+	}
+	u(x.cacheSeq)
+	text(x.owner)
+	b := Batch{buf: dst}
+	b.Stamps(x.stamps)
+	return b.buf
+}
+
+// readBase reads header and trailer; chunks are read when they are looked at.
+func readBase(name string, f disk.File) (*Image, head, *extra, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return nil, head{}, nil, err
+	}
+	buf := make([]byte, baseHeader)
+	if n, err := f.ReadAt(buf, 0); err != nil && err != io.EOF { //nolint:errorlint // ReaderAt returns it bare
+		return nil, head{}, nil, err
+	} else if n < baseHeader {
+		return nil, head{}, nil, damage(name, int64(n), "the file ends in its header")
+	}
+	h, err := readHead(name, buf)
+	if err != nil {
+		return nil, h, nil, err
+	}
+	if h.trailer < baseHeader || h.trailen < 0 || h.trailen > maxTrailer || h.trailer > info.Size()-h.trailen {
+		return nil, h, nil, damage(name, 64, "the trailer lies outside the file")
+	}
+	buf = make([]byte, h.trailen)
+	if _, err := f.ReadAt(buf, h.trailer); err != nil {
+		return nil, h, nil, damage(name, h.trailer, "reading the trailer: %v", err)
+	}
+	if crc32.Checksum(buf, castagnoli) != h.trailcrc {
+		return nil, h, nil, damage(name, h.trailer, "checksum of the trailer")
+	}
+	t := trailerReader{d: decoder{b: buf}, src: &source{f, name}, end: h.trailer}
+	im, x := t.read(h.meta)
+	if t.d.bad {
+		return nil, h, nil, damage(name, h.trailer, "the trailer makes no sense")
+	}
+	x.reserved = h.reserved
+	return im, h, x, nil
+}
+
+type trailerReader struct {
+	d   decoder
+	src *source
+	end int64 // of the chunks
+}
+
+func (t *trailerReader) read(m Meta) (*Image, *extra) {
+	chunks := t.chunks()
+	tab := t.tables()
+	x := &extra{buried: map[uint32]string{}}
+	for n := t.d.uint(); n > 0 && !t.d.bad; n-- {
+		uid := t.d.uid()
+		x.buried[uid] = t.d.text(maxNameLen)
+	}
+	x.cacheSeq = t.d.uint()
+	x.owner = t.d.text(maxNameLen)
+	if t.d.byte() != opStamps {
+		t.d.fail()
+	}
+	p := player{d: t.d, x: x}
+	p.stamps()
+	t.d = p.d
+	return newImage(m, chunks, tab), x
+}
+
+func (t *trailerReader) chunks() []*chunk {
+	var out []*chunk
+	last, total := uint32(0), uint64(0)
+	for n := t.d.uint(); n > 0 && !t.d.bad; n-- {
+		c, at := &chunk{}, &place{src: t.src}
+		count := t.d.uint()
+		c.first, c.last = t.d.uid(), t.d.uid()
+		c.or, c.and = uint8(t.d.uint()), uint8(t.d.uint())
+		unseen, deleted, vsize, unsized := t.d.uint(), t.d.uint(), t.d.uint(), t.d.uint()
+		off, size, crc := t.d.uint(), t.d.uint(), t.d.uint()
+		c.n, c.unseen, c.deleted, c.unsized = int(min(count, maxChunk)), int(min(unseen, count)), int(min(deleted, count)), int(min(unsized, count))
+		c.vsize = int64(min(vsize, math.MaxInt64/2))
+		total += count
+		switch {
+		case count == 0 || count > maxChunk || c.first <= last || c.last < c.first || total > math.MaxInt32:
+			t.d.fail()
+		case size < count*recordSize || size > count*recordSize+maxArena || off > uint64(t.end) || size > uint64(t.end)-off:
+			t.d.fail()
+		}
+		at.off, at.size, at.crc = int64(off&math.MaxInt64), int(size&math.MaxInt32), uint32(crc)
+		c.place.Store(at)
+		last = c.last
+		out = append(out, c)
+	}
+	return out
+}
+
+func (t *trailerReader) tables() tables {
+	var tab tables
+	for n := t.d.uint(); n > 0 && !t.d.bad; n-- {
+		tab.keywords = append(tab.keywords, t.d.text(maxText))
+	}
+	if len(tab.keywords) > MaxKeywords {
+		t.d.fail()
+	}
+	for n := t.d.uint(); n > 0 && !t.d.bad; n-- {
+		var set []uint16
+		for k := t.d.uint(); k > 0 && !t.d.bad; k-- {
+			id := t.d.uint()
+			if id >= uint64(len(tab.keywords)) || len(set) > 0 && id <= uint64(set[len(set)-1]) {
+				t.d.fail()
+			}
+			set = append(set, uint16(id&0xffff))
+		}
+		tab.sets = append(tab.sets, set)
+		tab.names = append(tab.names, tab.namesOf(set))
+	}
+	for n := t.d.uint(); n > 0 && !t.d.bad; n-- {
+		tab.hosts = append(tab.hosts, t.d.text(maxText))
+	}
+	if len(tab.sets) > 0 && len(tab.sets[0]) != 0 {
+		t.d.fail()
+	}
+	return tab
+}

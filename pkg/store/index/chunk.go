@@ -1,0 +1,172 @@
+package index
+
+import (
+	"encoding/binary"
+	"hash/crc32"
+	"sort"
+	"sync/atomic"
+
+	"github.com/postcote/postcote/pkg/platform/disk"
+)
+
+// maxChunk is the number of records in a full chunk: what one change copies
+// (some 30 KB) against what every change copies of the chunk list.
+const maxChunk = 512
+
+// maxArena caps the names of a chunk: three bytes address them.
+const maxArena = 1<<24 - 1
+
+// summary is what is known of a chunk without its records.
+type summary struct {
+	n           int
+	first, last uint32 // UIDs
+	or, and     uint8  // flags of all records together
+	unseen      int    // without \Seen
+	deleted     int    // with \Deleted
+	vsize       int64  // sum of the known sizes
+	unsized     int    // records whose VSize is unknown
+}
+
+// chunk is an immutable run of records: n records of 48 bytes, then their
+// name entries.
+type chunk struct {
+	summary
+	data atomic.Pointer[[]byte]
+
+	// Where the data can be read again; nil while it is only in memory.
+	place atomic.Pointer[place]
+}
+
+// place is a chunk's place in a base file.
+type place struct {
+	src  *source
+	off  int64
+	size int
+	crc  uint32
+}
+
+// source is a base file that chunks refer to. Old Images may hold on to a base
+// that was replaced, so it is closed by the garbage collector.
+type source struct {
+	file disk.File
+	name string
+}
+
+// The flags that summaries count, as in package maildir.
+const (
+	flagSeen    = 1 << 4
+	flagDeleted = 1 << 5
+)
+
+// newChunk makes a chunk around data, which holds n records.
+func newChunk(data []byte, n int) *chunk {
+	c := &chunk{}
+	c.data.Store(&data)
+	c.n = n
+	c.and = 0xff
+	for i := range n {
+		c.count(rec(data[i*recordSize : (i+1)*recordSize]))
+	}
+	if n > 0 {
+		c.first, c.last = rec(data).uid(), rec(data[(n-1)*recordSize:]).uid()
+	}
+	return c
+}
+
+func (s *summary) count(r rec) {
+	f := r.flags()
+	s.or |= f
+	s.and &= f
+	if f&flagSeen == 0 {
+		s.unseen++
+	}
+	if f&flagDeleted != 0 {
+		s.deleted++
+	}
+	if v := r.vsize(); v >= 0 {
+		s.vsize += v
+	} else {
+		s.unsized++
+	}
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// load returns the chunk's data, from disk if it must.
+func (c *chunk) load() ([]byte, error) {
+	if p := c.data.Load(); p != nil {
+		return *p, nil
+	}
+	at := c.place.Load()
+	data := make([]byte, at.size)
+	if _, err := at.src.file.ReadAt(data, at.off); err != nil {
+		return nil, damage(at.src.name, at.off, "reading a chunk: %v", err)
+	}
+	if crc32.Checksum(data, castagnoli) != at.crc {
+		return nil, damage(at.src.name, at.off, "checksum of a chunk")
+	}
+	if err := c.check(data, at); err != nil {
+		return nil, err
+	}
+	c.data.Store(&data)
+	return data, nil
+}
+
+// check proves that the records are those of the summary: UIDs grow and lie in
+// its range. The rest cannot mislead more than a wrong value.
+func (c *chunk) check(data []byte, at *place) error {
+	last := uint32(0)
+	for i := range c.n {
+		uid := rec(data[i*recordSize:]).uid()
+		if uid <= last || i == 0 && uid != c.first || i == c.n-1 && uid != c.last {
+			return damage(at.src.name, at.off+int64(i)*recordSize, "UID %d is out of order", uid)
+		}
+		last = uid
+	}
+	return nil
+}
+
+// records returns the chunk's records, none when they cannot be read.
+func (c *chunk) records() []byte {
+	data, err := c.load()
+	if err != nil {
+		return nil
+	}
+	return data[:c.n*recordSize]
+}
+
+// at decodes record i with its name.
+func (c *chunk) at(data []byte, i int, hosts []string) Record {
+	r := rec(data[i*recordSize : (i+1)*recordSize])
+	x := r.get()
+	if arena := data[c.n*recordSize:]; int(r.nameOff()) < len(arena) {
+		x.Name, x.Info = readName(arena[r.nameOff():], x.Size, x.VSize, hosts)
+	}
+	return x
+}
+
+// find returns the position of uid, or where it would be.
+func find(data []byte, n int, uid uint32) (int, bool) {
+	i := sort.Search(n, func(i int) bool {
+		return binary.LittleEndian.Uint32(data[i*recordSize:]) >= uid
+	})
+	return i, i < n && binary.LittleEndian.Uint32(data[i*recordSize:]) == uid
+}
+
+// pack makes chunks of records.
+func pack(recs []Record, t *interner) []*chunk {
+	var out []*chunk
+	for len(recs) > 0 {
+		n := min(len(recs), maxChunk)
+		data := make([]byte, n*recordSize, n*(recordSize+16))
+		for i := range recs[:n] {
+			r := rec(data[i*recordSize : (i+1)*recordSize])
+			r.put(&recs[i])
+			r.setNameOff(uint32(len(data) - n*recordSize))
+			data = appendName(data, &recs[i], t)
+		}
+		out = append(out, newChunk(data, n))
+		recs = recs[n:]
+	}
+	return out
+}

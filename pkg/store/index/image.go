@@ -1,0 +1,220 @@
+package index
+
+import (
+	"iter"
+	"sort"
+)
+
+// Meta is what an Image knows of the mailbox as a whole.
+type Meta struct {
+	UIDValidity   uint32
+	UIDNext       uint32
+	FirstRecent   uint32 // messages from this UID on are \Recent for the next session
+	HighestModSeq uint64
+}
+
+// Image is an immutable view of a mailbox's index.
+type Image struct {
+	Meta
+	chunks []*chunk
+	starts []uint32 // index of each chunk's first record, and the total
+	tab    tables
+}
+
+func newImage(m Meta, chunks []*chunk, tab tables) *Image {
+	im := &Image{Meta: m, chunks: chunks, starts: make([]uint32, len(chunks)+1), tab: tab}
+	for i, c := range chunks {
+		im.starts[i+1] = im.starts[i] + uint32(c.n)
+	}
+	return im
+}
+
+// Len is the number of messages.
+func (im *Image) Len() int { return int(im.starts[len(im.chunks)]) }
+
+// chunkOf returns the chunk that holds message i.
+func (im *Image) chunkOf(i int) int {
+	return sort.Search(len(im.chunks), func(c int) bool { return int(im.starts[c+1]) > i })
+}
+
+// At returns message i, 0 <= i < Len. Its UID is 0 when the record cannot be
+// read from disk (any more).
+func (im *Image) At(i int) Record {
+	ci := im.chunkOf(i)
+	c := im.chunks[ci]
+	data, err := c.load()
+	if err != nil {
+		return Record{}
+	}
+	return c.at(data, i-int(im.starts[ci]), im.tab.hosts)
+}
+
+// Brief is At without the names, for those who only look at flags and sizes.
+func (im *Image) Brief(i int) Record {
+	ci := im.chunkOf(i)
+	data := im.chunks[ci].records()
+	if data == nil {
+		return Record{}
+	}
+	return rec(data[(i-int(im.starts[ci]))*recordSize:]).get()
+}
+
+// UID returns the UID of message i, 0 as in At.
+func (im *Image) UID(i int) uint32 {
+	ci := im.chunkOf(i)
+	data := im.chunks[ci].records()
+	if data == nil {
+		return 0
+	}
+	return rec(data[(i-int(im.starts[ci]))*recordSize:]).uid()
+}
+
+// Find returns the index of uid; when there is no such message, the index at
+// which it would stand, and false.
+func (im *Image) Find(uid uint32) (int, bool) {
+	ci := sort.Search(len(im.chunks), func(c int) bool { return im.chunks[c].last >= uid })
+	if ci == len(im.chunks) {
+		return im.Len(), false
+	}
+	c := im.chunks[ci]
+	data := c.records()
+	if data == nil || uid < c.first {
+		return int(im.starts[ci]), false
+	}
+	i, ok := find(data, c.n, uid)
+	return int(im.starts[ci]) + i, ok
+}
+
+// Range yields messages lo <= i < hi without their names.
+func (im *Image) Range(lo, hi int) iter.Seq2[int, Record] {
+	return func(yield func(int, Record) bool) {
+		hi = min(hi, im.Len())
+		if lo >= hi {
+			return
+		}
+		for ci := im.chunkOf(lo); ci < len(im.chunks) && int(im.starts[ci]) < hi; ci++ {
+			c, start := im.chunks[ci], int(im.starts[ci])
+			data := c.records()
+			for j := max(0, lo-start); j < c.n && start+j < hi; j++ {
+				var x Record
+				if data != nil {
+					x = rec(data[j*recordSize : (j+1)*recordSize]).get()
+				}
+				if !yield(start+j, x) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Named yields all messages with their names.
+func (im *Image) Named() iter.Seq2[int, Record] {
+	return func(yield func(int, Record) bool) {
+		for ci, c := range im.chunks {
+			data, err := c.load()
+			for j := range c.n {
+				var x Record
+				if err == nil {
+					x = c.at(data, j, im.tab.hosts)
+				}
+				if !yield(int(im.starts[ci])+j, x) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Count is the number of messages that have all flags of with and none of
+// without. Chunks whose summary answers are not looked at.
+func (im *Image) Count(with, without uint8) int {
+	n := 0
+	for _, c := range im.chunks {
+		switch {
+		case c.or&with != with || c.and&without != 0:
+			continue
+		case c.and&with == with && c.or&without == 0:
+			n += c.n
+			continue
+		case with == 0 && without == flagSeen:
+			n += c.unseen
+			continue
+		case with == flagDeleted && without == 0:
+			n += c.deleted
+			continue
+		}
+		data := c.records()
+		for i := 0; i < len(data); i += recordSize {
+			if f := data[i+4]; f&with == with && f&without == 0 {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// FirstWithout returns the index of the first message that lacks all of flags,
+// or -1.
+func (im *Image) FirstWithout(flags uint8) int {
+	for ci, c := range im.chunks {
+		if c.and&flags != 0 {
+			continue
+		}
+		data := c.records()
+		for i := 0; i < len(data); i += recordSize {
+			if data[i+4]&flags == 0 {
+				return int(im.starts[ci]) + i/recordSize
+			}
+		}
+	}
+	return -1
+}
+
+// VSize is the sum of the known sizes, and how many are unknown.
+func (im *Image) VSize() (sum int64, unknown int) {
+	for _, c := range im.chunks {
+		sum += c.vsize
+		unknown += c.unsized
+	}
+	return sum, unknown
+}
+
+// Recent is the number of messages from FirstRecent on.
+func (im *Image) Recent() int {
+	i, _ := im.Find(im.FirstRecent)
+	return im.Len() - i
+}
+
+// Keywords are the names of all keywords that the mailbox knows. Do not change
+// the slice.
+func (im *Image) Keywords() []string { return im.tab.keywords }
+
+// KeywordNames are the names in a record's keyword set. Do not change the
+// slice.
+func (im *Image) KeywordNames(set uint32) []string {
+	if int(set) >= len(im.tab.names) {
+		return nil
+	}
+	return im.tab.names[set]
+}
+
+// Evict drops from memory what can be read from disk again.
+func (im *Image) Evict() {
+	for _, c := range im.chunks {
+		if c.place.Load() != nil {
+			c.data.Store(nil)
+		}
+	}
+}
+
+// Resident is the number of bytes of records and names in memory.
+func (im *Image) Resident() int {
+	n := 0
+	for _, c := range im.chunks {
+		if p := c.data.Load(); p != nil {
+			n += len(*p)
+		}
+	}
+	return n
+}

@@ -1,0 +1,180 @@
+package index
+
+import (
+	"encoding/binary"
+	"strconv"
+	"strings"
+)
+
+// Most base names are those of Dovecot and of us:
+// <sec>.M<usec>P<pid>.<host>,S=<size>,W=<vsize>. Their numbers and the number
+// of the host take some 13 bytes; the sizes are in the record. Other names are
+// kept as they are. An entry is a kind, the name, and the info text if there
+// is one.
+const (
+	nameCompact = 1 << iota // numbers; else length and bytes
+	nameInfo                // info text follows
+)
+
+// appendName appends the entry of x's name.
+func appendName(dst []byte, x *Record, t *interner) []byte {
+	kind := byte(0)
+	if x.Info != "" {
+		kind |= nameInfo
+	}
+	if n, ok := parseName(x.Name, x.Size, x.VSize); ok {
+		if host, ok := t.host(n.host); ok {
+			dst = append(dst, kind|nameCompact)
+			dst = binary.AppendUvarint(dst, n.sec)
+			dst = binary.AppendUvarint(dst, n.usec)
+			dst = binary.AppendUvarint(dst, n.pid)
+			dst = binary.AppendUvarint(dst, uint64(host))
+			return appendInfo(dst, x.Info)
+		}
+	}
+	dst = append(dst, kind)
+	dst = binary.AppendUvarint(dst, uint64(len(x.Name)))
+	dst = append(dst, x.Name...)
+	return appendInfo(dst, x.Info)
+}
+
+func appendInfo(dst []byte, info string) []byte {
+	if info == "" {
+		return dst
+	}
+	dst = binary.AppendUvarint(dst, uint64(len(info)))
+	return append(dst, info...)
+}
+
+type numbers struct {
+	sec, usec, pid uint64
+	host           string
+}
+
+// parseName takes a standard name apart; ok only if render gives it back.
+func parseName(name string, size, vsize int64) (n numbers, ok bool) {
+	rest, ok := strings.CutSuffix(name, sizeText(size, vsize))
+	if !ok || size < 0 || vsize < 0 {
+		return n, false
+	}
+	sec, rest, ok1 := strings.Cut(rest, ".M")
+	usec, rest, ok2 := strings.Cut(rest, "P")
+	pid, host, ok3 := strings.Cut(rest, ".")
+	if !ok1 || !ok2 || !ok3 || host == "" {
+		return n, false
+	}
+	var errs [3]error
+	n.sec, errs[0] = strconv.ParseUint(sec, 10, 63)
+	n.usec, errs[1] = strconv.ParseUint(usec, 10, 63)
+	n.pid, errs[2] = strconv.ParseUint(pid, 10, 63)
+	n.host = host
+	if errs != [3]error{} {
+		return n, false
+	}
+	return n, n.render(size, vsize) == name
+}
+
+func sizeText(size, vsize int64) string {
+	return ",S=" + strconv.FormatInt(size, 10) + ",W=" + strconv.FormatInt(vsize, 10)
+}
+
+func (n numbers) render(size, vsize int64) string {
+	b := make([]byte, 0, 64)
+	b = strconv.AppendUint(b, n.sec, 10)
+	b = append(b, ".M"...)
+	b = strconv.AppendUint(b, n.usec, 10)
+	b = append(b, 'P')
+	b = strconv.AppendUint(b, n.pid, 10)
+	b = append(b, '.')
+	b = append(b, n.host...)
+	return string(append(b, sizeText(size, vsize)...))
+}
+
+// readName reads the entry at the start of b for a record with these sizes. An
+// entry that makes no sense gives empty strings.
+func readName(b []byte, size, vsize int64, hosts []string) (name, info string) {
+	if len(b) == 0 {
+		return "", ""
+	}
+	d := decoder{b: b[1:]}
+	if b[0]&nameCompact != 0 {
+		n := numbers{sec: d.uint(), usec: d.uint(), pid: d.uint()}
+		host := d.uint()
+		if d.bad || host >= uint64(len(hosts)) || size < 0 || vsize < 0 {
+			return "", ""
+		}
+		n.host = hosts[host]
+		name = n.render(size, vsize)
+	} else {
+		name = d.text(maxNameLen)
+	}
+	if b[0]&nameInfo != 0 {
+		info = d.text(maxNameLen)
+	}
+	if d.bad {
+		return "", ""
+	}
+	return name, info
+}
+
+const maxNameLen = 255
+
+// decoder reads numbers and strings; after the first that is not there, all
+// are zero and bad is set.
+type decoder struct {
+	b   []byte
+	bad bool
+}
+
+func (d *decoder) fail() { d.bad, d.b = true, nil }
+
+func (d *decoder) uint() uint64 {
+	v, n := binary.Uvarint(d.b)
+	if n <= 0 {
+		d.fail()
+		return 0
+	}
+	d.b = d.b[n:]
+	return v
+}
+
+func (d *decoder) int() int64 {
+	v, n := binary.Varint(d.b)
+	if n <= 0 {
+		d.fail()
+		return 0
+	}
+	d.b = d.b[n:]
+	return v
+}
+
+func (d *decoder) byte() byte {
+	if len(d.b) == 0 {
+		d.fail()
+		return 0
+	}
+	c := d.b[0]
+	d.b = d.b[1:]
+	return c
+}
+
+// uid reads a number that must fit a UID.
+func (d *decoder) uid() uint32 {
+	v := d.uint()
+	if v > 1<<32-1 {
+		d.fail()
+		return 0
+	}
+	return uint32(v)
+}
+
+func (d *decoder) text(max int) string {
+	n := d.uint()
+	if n > uint64(max) || n > uint64(len(d.b)) {
+		d.fail()
+		return ""
+	}
+	s := string(d.b[:n])
+	d.b = d.b[n:]
+	return s
+}
