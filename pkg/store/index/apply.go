@@ -100,6 +100,10 @@ func (p *player) step(code byte) bool {
 		delete(p.x.buried, p.d.uid())
 	case opPending:
 		p.pending()
+	case opDirty:
+		p.ranges(func(r Range) {
+			p.e.each(r, func(x rec) { x.setState(x.state() | Dirty) })
+		})
 	case opOwner:
 		p.x.owner = p.d.text(maxNameLen)
 	case opClean:
@@ -157,13 +161,14 @@ func (p *player) flags() {
 			}
 			x.setSet(lastResult)
 			x.setModseq(modseq)
+			x.setState(x.state() | Dirty)
 		})
 	})
 }
 
 func (p *player) append() {
 	x := Record{UID: p.d.uid(), ModSeq: p.d.uint(), Flags: uint8(p.d.uint()), FileFlags: uint8(p.d.uint()), FileLetters: p.d.uid()}
-	x.State = State(p.d.uint()) & InNew
+	x.State = State(p.d.uint()) & kept
 	x.Size, x.VSize, x.Date = p.d.int(), p.d.int(), p.d.int()
 	x.Name, x.Info = p.d.text(maxNameLen), p.d.text(maxNameLen)
 	keywords := p.ids()
@@ -187,13 +192,13 @@ func (p *player) append() {
 }
 
 func (p *player) file() {
-	uid, flags, letters, place, info := p.d.uid(), uint8(p.d.uint()), p.d.uid(), p.d.uint(), p.d.text(maxNameLen)
+	uid, flags, letters, state, info := p.d.uid(), uint8(p.d.uint()), p.d.uid(), p.d.uint(), p.d.text(maxNameLen)
 	if p.d.bad {
 		return
 	}
 	odd := info != ""
 	p.e.each(Range{uid, uid}, func(r rec) {
-		r.setFile(flags, letters, place == 1)
+		r.setFile(flags, letters, State(state))
 	})
 	p.e.setInfo(uid, info, odd)
 }

@@ -17,7 +17,7 @@ const (
 	opFlags    = 5  // modseq, add, remove, keywords to add, to remove, set
 	opAppend   = 6  // a message
 	opExpunge  = 7  // modseq, set
-	opFile     = 8  // uid, flags, letters, place, info: what the file's name is now
+	opFile     = 8  // uid, flags, letters, state, info: what the file's name is now
 	opKnown    = 9  // uid, size, vsize, date
 	opCached   = 10 // uid, offset in the cache file
 	opStamps   = 11 // what the folder looked like at the last complete look
@@ -27,6 +27,7 @@ const (
 	opUncached = 15 // the cache file was begun anew
 	opOwner    = 16 // the folder's directory
 	opClean    = 17 // highest modseq: closed in good order, none above was given out
+	opDirty    = 18 // set: the files are to be renamed
 )
 
 // Batch collects operations that take effect together. It is made by
@@ -106,7 +107,7 @@ func (b *Batch) Keyword(name string) (id uint16, ok bool) {
 }
 
 // Flags adds and removes flags and keywords of the messages of set (ranges in
-// ascending order). A message whose flags do not change gets the MODSEQ all
+// ascending order) and makes them Dirty. A message whose flags do not change gets the MODSEQ all
 // the same: leave it out of set.
 func (b *Batch) Flags(set []Range, add, remove uint8, addKeywords, removeKeywords []uint16, modseq uint64) {
 	if len(set) == 0 {
@@ -120,7 +121,7 @@ func (b *Batch) Flags(set []Range, add, remove uint8, addKeywords, removeKeyword
 
 // Append adds a message. UIDs must grow. keywords are the names' numbers.
 func (b *Batch) Append(x *Record, keywords []uint16) {
-	b.op(opAppend, uint64(x.UID), x.ModSeq, uint64(x.Flags), uint64(x.FileFlags), uint64(x.FileLetters), uint64(x.State&InNew))
+	b.op(opAppend, uint64(x.UID), x.ModSeq, uint64(x.Flags), uint64(x.FileFlags), uint64(x.FileLetters), uint64(x.State&kept))
 	size, vsize := x.Size, x.VSize
 	if size < 0 || vsize < size {
 		vsize = Unknown
@@ -140,14 +141,19 @@ func (b *Batch) Expunge(set []Range, modseq uint64) {
 	b.set(set)
 }
 
-// File says what the name of a message's file is now.
-func (b *Batch) File(uid uint32, flags uint8, letters uint32, inNew bool, info string) {
-	place := uint64(0)
-	if inNew {
-		place = 1
-	}
-	b.op(opFile, uint64(uid), uint64(flags), uint64(letters), place)
+// File says what the name of a message's file is now; state is InNew and
+// Dirty or not. info is the text from ":" on where it is not the usual one.
+func (b *Batch) File(uid uint32, flags uint8, letters uint32, state State, info string) {
+	b.op(opFile, uint64(uid), uint64(flags), uint64(letters), uint64(state&kept))
 	b.text(info)
+}
+
+// Dirty says that the files of set are to be renamed.
+func (b *Batch) Dirty(set []Range) {
+	if len(set) > 0 {
+		b.op(opDirty)
+		b.set(set)
+	}
 }
 
 // Known records what was learned of a message; Unknown for what was not.

@@ -11,7 +11,7 @@ const big = 100_000
 func bigIndex(b *testing.B) (*Index, disk.FS, string) {
 	b.Helper()
 	dir := b.TempDir() + "/i"
-	x, err := Create(disk.OS(), dir, 1, Meta{UIDValidity: 7}, "")
+	x, err := Create(disk.OS(), dir, 1, Meta{UIDValidity: 7}, "", nil)
 	must(b, err)
 	batch := x.Begin()
 	for uid := uint32(1); uid <= big; uid++ {

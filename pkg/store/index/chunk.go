@@ -25,6 +25,7 @@ type summary struct {
 	deleted     int    // with \Deleted
 	vsize       int64  // sum of the known sizes
 	unsized     int    // records whose VSize is unknown
+	dirty       int    // records that are Dirty
 }
 
 // chunk is an immutable run of records: n records of 48 bytes, then their
@@ -82,6 +83,9 @@ func (s *summary) count(r rec) {
 	}
 	if f&flagDeleted != 0 {
 		s.deleted++
+	}
+	if r.state()&Dirty != 0 {
+		s.dirty++
 	}
 	if v := r.vsize(); v >= 0 {
 		s.vsize += v

@@ -167,7 +167,7 @@ func TestCheckpointInTheBackground(t *testing.T) {
 
 func TestStaleWriterIsRefused(t *testing.T) {
 	mem := disk.NewForgetful()
-	x, err := Create(mem, "/index", 5, Meta{}, "")
+	x, err := Create(mem, "/index", 5, Meta{}, "", nil)
 	must(t, err)
 	must(t, x.Close())
 	if _, err := Open(mem, "/index", 4); !fail.Is(err, fail.Corrupt) {
@@ -297,7 +297,7 @@ func TestSalvageFollowsFlushes(t *testing.T) {
 		must(t, err)
 	}
 	step(func(b *Batch) { b.Flags([]Range{{1, 9}}, flagSeen, 0, nil, nil, b.ModSeq()) })
-	step(func(b *Batch) { b.File(1, flagSeen, 0, false, "") })
+	step(func(b *Batch) { b.File(1, flagSeen, 0, 0, "") })
 	step(func(b *Batch) { b.Flags([]Range{{1, 2}}, 0, flagSeen, nil, nil, b.ModSeq()) })
 	got := Salvage(mem, "/index", []uint32{1, 2, 3})
 	if got.Pending[1].Remove != flagSeen || got.Pending[1].Add != 0 || got.Pending[2].Add != 0 || got.Pending[3].Add != flagSeen {

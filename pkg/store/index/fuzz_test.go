@@ -42,7 +42,7 @@ func FuzzFrame(f *testing.F) {
 	r := message(101)
 	b.Append(&r, []uint16{id})
 	b.Flags([]Range{{1, 7}, {9, 200}}, 3, 4, []uint16{id}, nil, 5)
-	b.File(3, 1, 2, true, ":2,Z")
+	b.File(3, 1, 2, InNew|Dirty, ":2,Z")
 	b.Known(4, 1, 2, 3)
 	b.Stamps(Stamps{})
 	b.Bury(5, "x")

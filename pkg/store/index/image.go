@@ -180,6 +180,36 @@ func (im *Image) VSize() (sum int64, unknown int) {
 	return sum, unknown
 }
 
+// Dirty is the number of messages whose files are to be renamed.
+func (im *Image) Dirty() int {
+	n := 0
+	for _, c := range im.chunks {
+		n += c.dirty
+	}
+	return n
+}
+
+// DirtyFrom yields, with names, the Dirty messages from UID first on.
+func (im *Image) DirtyFrom(first uint32) iter.Seq[Record] {
+	return func(yield func(Record) bool) {
+		for _, c := range im.chunks {
+			if c.dirty == 0 || c.last < first {
+				continue
+			}
+			data, err := c.load()
+			if err != nil {
+				continue
+			}
+			for i := range c.n {
+				r := rec(data[i*recordSize : (i+1)*recordSize])
+				if r.state()&Dirty != 0 && r.uid() >= first && !yield(c.at(data, i, im.tab.hosts)) {
+					return
+				}
+			}
+		}
+	}
+}
+
 // Recent is the number of messages from FirstRecent on.
 func (im *Image) Recent() int {
 	i, _ := im.Find(im.FirstRecent)
@@ -206,6 +236,18 @@ func (im *Image) Evict() {
 			c.data.Store(nil)
 		}
 	}
+}
+
+// Unplaced is the number of bytes that Evict cannot drop before the next
+// checkpoint.
+func (im *Image) Unplaced() int {
+	n := 0
+	for _, c := range im.chunks {
+		if p := c.data.Load(); p != nil && c.place.Load() == nil {
+			n += len(*p)
+		}
+	}
+	return n
 }
 
 // Resident is the number of bytes of records and names in memory.

@@ -32,7 +32,7 @@ func message(uid uint32) Record {
 // filled makes an index of n messages with UIDs 1 to n.
 func filled(t testing.TB, fsys disk.FS, n int) *Index {
 	t.Helper()
-	x, err := Create(fsys, "/index", 1, Meta{UIDValidity: 7, HighestModSeq: 10}, ".A")
+	x, err := Create(fsys, "/index", 1, Meta{UIDValidity: 7, HighestModSeq: 10}, ".A", nil)
 	must(t, err)
 	b := x.Begin()
 	for uid := uint32(1); uid <= uint32(n); uid++ {
@@ -49,7 +49,7 @@ func TestRecordKeepsWhatItIsGiven(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		x := Record{
 			UID: rapid.Uint32().Draw(t, "uid"), Flags: rapid.Uint8().Draw(t, "flags"), FileFlags: rapid.Uint8().Draw(t, "file flags"),
-			FileLetters: rapid.Uint32().Draw(t, "letters"), State: State(rapid.Uint16Range(0, 1).Draw(t, "state")), ModSeq: rapid.Uint64().Draw(t, "modseq"),
+			FileLetters: rapid.Uint32().Draw(t, "letters"), State: rapid.SampledFrom([]State{0, InNew, Dirty, InNew | Dirty}).Draw(t, "state"), ModSeq: rapid.Uint64().Draw(t, "modseq"),
 			Keywords: rapid.Uint32Range(0, maxSets).Draw(t, "set"), Cache: rapid.Int64Range(0, 1<<39-1).Draw(t, "cache"),
 			Size: Unknown, VSize: Unknown, Date: Unknown,
 			Name: rapid.StringMatching(`[a-z0-9.,=]{1,80}`).Draw(t, "name"), Info: rapid.StringMatching(`(:2,[a-zA-Z]{0,9})?`).Draw(t, "info"),
@@ -175,7 +175,7 @@ func (m *model) check(t *rapid.T, im *Image) {
 	if im.Len() != len(uids) || im.UIDNext != m.next || im.HighestModSeq != m.modseq || im.FirstRecent != m.recent {
 		t.Fatalf("%d messages, next %d, modseq %d, recent %d; want %d %d %d %d", im.Len(), im.UIDNext, im.HighestModSeq, im.FirstRecent, len(uids), m.next, m.modseq, m.recent)
 	}
-	unseen := 0
+	unseen, dirty := 0, 0
 	for i, r := range im.Named() {
 		want := m.recs[uids[i]]
 		got := r
@@ -196,9 +196,18 @@ func (m *model) check(t *rapid.T, im *Image) {
 		if r.Flags&flagSeen == 0 {
 			unseen++
 		}
+		if r.State&Dirty != 0 {
+			dirty++
+		}
 		if at, ok := im.Find(r.UID); !ok || at != i || im.At(i) != r || im.UID(i) != r.UID {
 			t.Fatalf("UID %d is found at %d %v", r.UID, at, ok)
 		}
+	}
+	for range im.DirtyFrom(0) {
+		dirty--
+	}
+	if dirty != 0 {
+		t.Fatalf("%d dirty messages were not listed", dirty)
 	}
 	if im.Count(0, flagSeen) != unseen {
 		t.Fatalf("%d unseen, want %d", im.Count(0, flagSeen), unseen)
@@ -296,6 +305,7 @@ func (m *model) step(t *rapid.T, b *Batch) {
 		m.in(set, func(uid uint32) {
 			r := m.recs[uid]
 			r.Flags, r.ModSeq = r.Flags&^remove|add, b.ModSeq()
+			r.State |= Dirty
 			m.recs[uid] = r
 			if name != "" && on {
 				m.keywords[uid][name] = true
@@ -318,7 +328,8 @@ func (m *model) step(t *rapid.T, b *Batch) {
 		if rapid.Bool().Draw(t, "file") {
 			r.FileFlags, r.FileLetters = rapid.Uint8Range(0, 63).Draw(t, "flags"), rapid.Uint32Range(0, 1<<26-1).Draw(t, "letters")
 			r.Info = rapid.SampledFrom([]string{"", ":2,SZ", ":2,FZZ"}).Draw(t, "info")
-			b.File(uid, r.FileFlags, r.FileLetters, false, r.Info)
+			r.State &^= Dirty
+			b.File(uid, r.FileFlags, r.FileLetters, 0, r.Info)
 		} else {
 			r.Size = rapid.Int64Range(1, 1e6).Draw(t, "size")
 			r.VSize, r.Date = r.Size+5, r.Date+1
@@ -336,7 +347,7 @@ func (m *model) step(t *rapid.T, b *Batch) {
 func TestIndexAgainstModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		mem := disk.NewForgetful()
-		x, err := Create(mem, "/index", 1, Meta{UIDValidity: 7, HighestModSeq: 10}, ".A")
+		x, err := Create(mem, "/index", 1, Meta{UIDValidity: 7, HighestModSeq: 10}, ".A", nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -47,9 +47,10 @@ type Index struct {
 	running *Checkpoint
 }
 
-// Create makes an empty index in dir, replacing what is there. The first
-// MODSEQ given out will be above m.HighestModSeq.
-func Create(fsys disk.FS, dir string, epoch uint64, m Meta, owner string) (*Index, error) {
+// Create makes an index in dir, replacing what is there. fill puts messages
+// into it and may be nil. The first MODSEQ given out will be above
+// m.HighestModSeq.
+func Create(fsys disk.FS, dir string, epoch uint64, m Meta, owner string, fill func(*Batch)) (*Index, error) {
 	if err := disk.MkdirAll(fsys, dir, dirPerm); err != nil {
 		return nil, ioError(err, "making index %s", dir)
 	}
@@ -62,6 +63,16 @@ func Create(fsys disk.FS, dir string, epoch uint64, m Meta, owner string) (*Inde
 		m.FirstRecent = 1
 	}
 	x.image.Store(newImage(m, nil, x.in.tables))
+	if fill != nil {
+		b := x.Begin()
+		fill(b)
+		im, err := apply(x.Image(), &x.x, x.in, b.buf)
+		if err != nil {
+			return nil, ioError(err, "filling index %s", dir)
+		}
+		x.x.reserved = max(x.x.reserved, im.HighestModSeq)
+		x.image.Store(im)
+	}
 	x.used = lastSeq(fsys, dir)
 	x.broken = fail.New(fail.Temporary, "index %s has no log yet", dir)
 	if err := x.Checkpoint(); err != nil {

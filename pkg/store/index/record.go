@@ -11,7 +11,11 @@ const (
 	hasSize                    // Size is known
 	hasVSize                   // VSize is known
 	hasDate                    // Date is known
+	Dirty                      // the file's name does not say yet what is in force
 )
+
+// kept are the states that Record shows; the others show in its fields.
+const kept = InNew | Dirty
 
 // Unknown is the Size, VSize or Date of a record that does not say.
 const Unknown int64 = -1 << 39
@@ -73,15 +77,11 @@ func (r rec) setCache(off int64)  { put40(r[40:], off) }
 
 func (r rec) setState(s State) { binary.LittleEndian.PutUint16(r[6:], uint16(s)) }
 
-// setFile sets what the file's name says.
-func (r rec) setFile(flags uint8, letters uint32, inNew bool) {
+// setFile sets what the file's name says, and the states of kept.
+func (r rec) setFile(flags uint8, letters uint32, s State) {
 	r[5] = flags
 	binary.LittleEndian.PutUint32(r[16:], letters)
-	s := r.state() &^ InNew
-	if inNew {
-		s |= InNew
-	}
-	r.setState(s)
+	r.setState(r.state()&^kept | s&kept)
 }
 
 // setKnown sets sizes and date; Unknown leaves what is there.
@@ -128,9 +128,8 @@ func (r rec) put(x *Record) {
 	clear(r)
 	binary.LittleEndian.PutUint32(r, x.UID)
 	r[4] = x.Flags
-	r.setState(x.State & InNew)
 	r.setModseq(x.ModSeq)
-	r.setFile(x.FileFlags, x.FileLetters, x.State&InNew != 0)
+	r.setFile(x.FileFlags, x.FileLetters, x.State)
 	r.setSet(x.Keywords)
 	r.setCache(x.Cache)
 	r.setKnown(x.Size, x.VSize, x.Date)
@@ -139,7 +138,7 @@ func (r rec) put(x *Record) {
 // get reads all but the name.
 func (r rec) get() Record {
 	return Record{
-		UID: r.uid(), Flags: r[4], FileFlags: r[5], State: r.state() & InNew,
+		UID: r.uid(), Flags: r[4], FileFlags: r[5], State: r.state() & kept,
 		FileLetters: binary.LittleEndian.Uint32(r[16:]), ModSeq: r.modseq(),
 		Keywords: r.set(), Size: r.size(), VSize: r.vsize(), Date: r.date(), Cache: get40(r[40:]),
 	}
