@@ -131,7 +131,7 @@ func Default() Config {
 			Trusted:      []Network{{netip.MustParsePrefix("127.0.0.0/8")}, {netip.MustParsePrefix("::1/128")}},
 			RedeemWithin: conf.Duration(30 * time.Second), RequestTimeout: conf.Duration(150 * time.Second),
 		},
-		Limits: Limits{Connections: 2000, Requests: 4096},
+		Limits: Limits{Connections: 2000, Requests: 10000},
 		Common: service.DefaultCommon("authd"),
 	}
 }

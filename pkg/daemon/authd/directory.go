@@ -40,7 +40,7 @@ func (dir directory) Pass(ctx context.Context, name, _ string) (authserver.Recor
 }
 
 // Redeemed is User for a login that was granted.
-func (dir directory) Redeemed(ctx context.Context, user, _ string, _ any) (authserver.Record, error) {
+func (dir directory) Redeemed(ctx context.Context, user, _ string) (authserver.Record, error) {
 	return dir.counted("redeem", func(st *state) (authserver.Record, error) {
 		return st.record(ctx, user)
 	})

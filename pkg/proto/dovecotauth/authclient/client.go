@@ -60,7 +60,8 @@ func (c *Client) Mechanisms(ctx context.Context) ([]dovecotauth.Mechanism, error
 }
 
 // Start begins an exchange and waits for the server's first answer. The
-// exchange is nil when err is not. ctx bounds this call only. Errors: as Next.
+// exchange is nil when err is not. ctx bounds this call only. When the server
+// goes away before it has answered, it is asked once more. Errors: as Next.
 func (c *Client) Start(ctx context.Context, r Request) (*Exchange, Step, error) {
 	if !dovecotauth.ValidMechName(r.Mech) || r.Service == "" {
 		return nil, Step{}, fail.New(fail.Invalid, "authentication request without mechanism or service")
@@ -68,25 +69,34 @@ func (c *Client) Start(ctx context.Context, r Request) (*Exchange, Step, error) 
 	if size := r.encodedSize(); size > dovecotauth.MaxLine {
 		return nil, Step{}, fail.New(fail.Invalid, "authentication request of %d bytes is too long", size)
 	}
+	x, step, lost, err := c.begin(ctx, r)
+	if lost && ctx.Err() == nil {
+		x, step, _, err = c.begin(ctx, r)
+	}
+	return x, step, err
+}
+
+// begin is one try of Start; lost says that the connection ended without an
+// answer.
+func (c *Client) begin(ctx context.Context, r Request) (x *Exchange, step Step, lost bool, err error) {
 	conn, err := c.link.Get(ctx)
 	if err != nil {
-		return nil, Step{}, err
+		return nil, Step{}, false, err
 	}
 	if !greeting(conn).offers(r.Mech) {
 		// A Dovecot before 2.4.3 hangs up on an unknown mechanism, which
 		// would fail everybody's requests.
-		return nil, Step{}, fail.New(fail.Invalid, "authentication mechanism %s is not offered", r.Mech)
+		return nil, Step{}, false, fail.New(fail.Invalid, "authentication mechanism %s is not offered", r.Mech)
 	}
 	call, err := c.link.Begin(ctx, func(_ *link.Conn, id uint32) []byte { return r.appendTo(nil, id) })
 	if err != nil {
-		return nil, Step{}, err
+		return nil, Step{}, false, err
 	}
-	x := &Exchange{call: call, pid: c.pid, cookie: greeting(call.Conn()).cookie}
-	step, err := x.await(ctx)
-	if err != nil {
-		return nil, Step{}, err
+	x = &Exchange{call: call, pid: c.pid, cookie: greeting(call.Conn()).cookie}
+	if step, err = x.await(ctx); err != nil {
+		return nil, Step{}, call.Lost(), err
 	}
-	return x, step, nil
+	return x, step, false, nil
 }
 
 func greeting(c *link.Conn) *handshake {

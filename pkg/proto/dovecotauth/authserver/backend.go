@@ -32,7 +32,6 @@ type Step struct {
 	Challenge []byte
 	User      string             // canonical name, when Done
 	Fields    dovecotauth.Fields // further fields of the OK line
-	Login     any                // handed back to Directory.Redeemed; nil is fine
 }
 
 // Refusal is what a FAIL line may tell.
@@ -80,8 +79,8 @@ type Directory interface {
 	Pass(ctx context.Context, name, service string) (Record, error)
 	// List yields the names matching mask.
 	List(ctx context.Context, mask string) iter.Seq2[string, error]
-	// Redeemed is User for a login granted by Step; login is Step.Login.
-	Redeemed(ctx context.Context, user, service string, login any) (Record, error)
+	// Redeemed is User for a login that was granted.
+	Redeemed(ctx context.Context, user, service string) (Record, error)
 	// Flush drops cached results, of all users when none are named, and
 	// returns how many.
 	Flush(users []string) int

@@ -31,7 +31,6 @@ type grant struct {
 	service string
 	mech    string
 	user    string
-	login   any
 	expires time.Time
 }
 

@@ -111,7 +111,7 @@ func (c *masterConn) request(id string, l dovecotauth.Line) error {
 		return c.reply("FAIL", id)
 	}
 	return c.spawn(id, func() error {
-		r, err := c.s.cfg.Directory.Redeemed(c.ctx, gr.user, gr.service, gr.login)
+		r, err := c.s.cfg.Directory.Redeemed(c.ctx, gr.user, gr.service)
 		if err != nil {
 			return c.notFound(id, err)
 		}

@@ -49,7 +49,7 @@ type worldExchange struct {
 func (x *worldExchange) Next(ctx context.Context, response []byte) (Step, error) {
 	x.ctx = ctx
 	ch, done, err := x.server.Next(response)
-	return Step{Done: done, Challenge: ch, User: x.user, Login: "for " + x.user}, err
+	return Step{Done: done, Challenge: ch, User: x.user}, err
 }
 
 func (x *worldExchange) VerifyPassword(c sasl.Credentials) error {
@@ -108,10 +108,7 @@ func (w *world) List(_ context.Context, mask string) iter.Seq2[string, error] {
 	}
 }
 
-func (w *world) Redeemed(ctx context.Context, user, service string, login any) (Record, error) {
-	if login != "for "+user {
-		return Record{}, fail.New(fail.Corrupt, "login of %s carries %v", user, login)
-	}
+func (w *world) Redeemed(ctx context.Context, user, service string) (Record, error) {
 	return w.User(ctx, user, service)
 }
 

@@ -49,8 +49,17 @@ func (c *Client) Ping(ctx context.Context) error {
 }
 
 // User looks name up for service ("lmtp", "smtp", "imap"). Errors:
-// fail.NotFound, fail.Denied (this peer may not ask), fail.Unavailable.
+// fail.NotFound, fail.Denied (this peer may not ask), fail.Unavailable. When
+// the server goes away in between, it is asked once more.
 func (c *Client) User(ctx context.Context, name, service string) (UserRecord, error) {
+	r, lost, err := c.user(ctx, name, service)
+	if lost && ctx.Err() == nil {
+		r, _, err = c.user(ctx, name, service)
+	}
+	return r, err
+}
+
+func (c *Client) user(ctx context.Context, name, service string) (r UserRecord, lost bool, err error) {
 	return c.ask(ctx, "user "+name, fail.Unavailable, "USER", name, "service="+service)
 }
 
@@ -61,34 +70,37 @@ func (c *Client) Redeem(ctx context.Context, clientPID, requestID uint32, cookie
 	if sessionPID == 0 {
 		sessionPID = os.Getpid()
 	}
-	return c.ask(ctx, "login "+dovecotauth.FormatID(requestID), fail.Denied, "REQUEST",
+	r, _, err := c.ask(ctx, "login "+dovecotauth.FormatID(requestID), fail.Denied, "REQUEST",
 		dovecotauth.FormatID(clientPID), dovecotauth.FormatID(requestID), cookie,
 		"session_pid="+strconv.Itoa(sessionPID))
+	return r, err
 }
 
 // ask sends one request and reads its one answer. what names it in errors;
+// lost says that the connection ended without an answer;
 // bare is what a FAIL without a code means: an internal error for USER, a
 // login that cannot be redeemed for REQUEST.
-func (c *Client) ask(ctx context.Context, what string, bare fail.Kind, verb string, params ...string) (UserRecord, error) {
+func (c *Client) ask(ctx context.Context, what string, bare fail.Kind, verb string, params ...string) (r UserRecord, lost bool, err error) {
 	size := len(verb)
 	for _, p := range params {
 		size += 1 + 2*len(p)
 	}
 	if size > dovecotauth.MaxLine-16 {
-		return UserRecord{}, fail.New(fail.NotFound, "user name of %d bytes is longer than any user's", len(params[0]))
+		return UserRecord{}, false, fail.New(fail.NotFound, "user name of %d bytes is longer than any user's", len(params[0]))
 	}
 	call, err := c.link.Begin(ctx, func(_ *link.Conn, id uint32) []byte {
 		return dovecotauth.AppendLine(nil, verb, append([]string{dovecotauth.FormatID(id)}, params...)...)
 	})
 	if err != nil {
-		return UserRecord{}, err
+		return UserRecord{}, false, err
 	}
 	defer call.End()
 	line, err := call.Wait(ctx)
 	if err != nil {
-		return UserRecord{}, err
+		return UserRecord{}, call.Lost(), err
 	}
-	return answer(what, bare, line)
+	r, err = answer(what, bare, line)
+	return r, false, err
 }
 
 func answer(what string, bare fail.Kind, line dovecotauth.Line) (UserRecord, error) {

@@ -13,6 +13,8 @@ type Call struct {
 	ID      uint32
 	conn    *Conn
 	replies chan dovecotauth.Line // one slot: the peer waits for us in turn
+
+	timedOut bool
 }
 
 // Begin takes a free id on a live connection and sends what build makes of it.
@@ -77,6 +79,7 @@ func (x *Call) Wait(ctx context.Context) (dovecotauth.Line, error) {
 	case <-ctx.Done():
 		return dovecotauth.Line{}, fail.Wrap(fail.Unavailable, ctx.Err(), "waiting for auth service")
 	case <-t.C:
+		x.timedOut = true
 		err := fail.New(fail.Unavailable, "auth service did not answer within %s", x.conn.cfg.RequestTimeout)
 		if x.conn.lastRead.Load() < asked.UnixNano() {
 			x.conn.kill(err) // silent towards everybody: it hangs, start afresh
@@ -84,6 +87,10 @@ func (x *Call) Wait(ctx context.Context) (dovecotauth.Line, error) {
 		return dovecotauth.Line{}, err
 	}
 }
+
+// Lost reports whether the connection was lost before an answer came. A server
+// that hangs is not lost: asking it again would only take as long again.
+func (x *Call) Lost() bool { return x.conn.isDead() && !x.timedOut }
 
 // Send writes a further line of this request.
 func (x *Call) Send(lines []byte) error { return x.conn.Send(lines) }
