@@ -135,7 +135,8 @@ virtual_mailbox_maps = static:box/
 virtual_mailbox_base = `+"$queue_directory/../mail"+`
 virtual_uid_maps = static:65534
 virtual_gid_maps = static:65534
-virtual_minimum_uid = 1`)
+virtual_minimum_uid = 1
+smtpd_relay_restrictions = reject_unauth_destination`)
 	s := start(t, map[string]func(string) string{"mtad": func(c string) string {
 		return c + fmt.Sprintf("\nrelayhost: \"[127.0.0.1]:%d\"\n", p.port)
 	}})

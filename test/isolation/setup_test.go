@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"net/smtp"
 	"os"
 	"os/exec"
 	"os/user"
@@ -16,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/emersion/go-smtp"
 
 	"github.com/postcote/postcote/test/suite"
 )
@@ -39,7 +40,12 @@ func start(t *testing.T) *suite.Suite {
 		t.Fatal("make isolation needs root: it creates users and starts processes under them")
 	}
 	if !suite.UsersExist() {
-		out, err := exec.Command("systemd-sysusers", "../../deploy/sysusers.d/postcote.conf").CombinedOutput()
+		// A relative path would be looked for in the system's folders.
+		users, err := filepath.Abs("../../deploy/sysusers.d/postcote.conf")
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := exec.Command("systemd-sysusers", users).CombinedOutput()
 		if err != nil || !suite.UsersExist() {
 			t.Fatalf("systemd-sysusers: %v\n%s", err, out)
 		}
@@ -77,7 +83,12 @@ func start(t *testing.T) *suite.Suite {
 func deliver(t *testing.T, s *suite.Suite) {
 	t.Helper()
 	msg := "From: <x@elsewhere.test>\r\nTo: <" + s.Accounts[0].Name + ">\r\nSubject: secret\r\n\r\nfor alice only\r\n"
-	if err := smtp.SendMail(s.Addr(25), nil, "x@elsewhere.test", []string{s.Accounts[0].Name}, []byte(msg)); err != nil {
+	c, err := smtp.Dial(s.Addr(25))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.SendMail("x@elsewhere.test", []string{s.Accounts[0].Name}, strings.NewReader(msg)); err != nil {
 		t.Fatal(err)
 	}
 	for deadline := time.Now().Add(20 * time.Second); mailFile(s) == ""; time.Sleep(50 * time.Millisecond) {
