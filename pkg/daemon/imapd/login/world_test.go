@@ -303,7 +303,7 @@ func (a *authd) Pass(ctx context.Context, name, service string) (authserver.Reco
 func (a *authd) List(context.Context, string) iter.Seq2[string, error] { return nil }
 func (a *authd) Flush([]string) int                                    { return 0 }
 
-func (a *authd) Redeemed(ctx context.Context, user, service string, _ any) (authserver.Record, error) {
+func (a *authd) Redeemed(ctx context.Context, user, service string) (authserver.Record, error) {
 	return a.User(ctx, user, service)
 }
 
