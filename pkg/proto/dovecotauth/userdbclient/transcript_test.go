@@ -116,3 +116,24 @@ func FuzzReplies(f *testing.F) {
 		}
 	})
 }
+
+// A server that hangs is an outage after the request timeout, is not asked
+// again for this request, and is left for a new connection at the next one.
+func TestHangingServer(t *testing.T) {
+	dials := make(chan net.Conn, 8)
+	c := New(Config{RequestTimeout: 20 * time.Millisecond, Dial: func(context.Context) (net.Conn, error) {
+		a, b := wiretest.Pair(t)
+		_, _ = b.Write([]byte("VERSION\t1\t1\nSPID\t1\n"))
+		dials <- b
+		return a, nil
+	}})
+	defer c.Close()
+	for n := 1; n <= 2; n++ {
+		if _, err := c.User(t.Context(), "alice", "lmtp"); !fail.Is(err, fail.Unavailable) {
+			t.Fatal(err)
+		}
+		if len(dials) != n {
+			t.Errorf("%d connections after %d requests", len(dials), n)
+		}
+	}
+}
