@@ -66,12 +66,12 @@ type Passwords struct {
 
 // Login is the `login` section.
 type Login struct {
-	Mechanisms     []string      `yaml:"mechanisms" min:"1" reload:"true" doc:"SASL mechanisms that are offered."`
-	FailureDelay   conf.Duration `yaml:"failure_delay" max:"1m" reload:"true" doc:"How long a refusal is held back."`
-	Penalty        bool          `yaml:"penalty" reload:"true" doc:"Make an address that failed wait before its next try: 2, 4, 8, then 15 seconds."`
-	Trusted        []Network     `yaml:"trusted_networks" reload:"true" doc:"Addresses and networks that are never made to wait, such as webmail."`
-	RedeemWithin   conf.Duration `yaml:"redeem_within" min:"1s" max:"150s" doc:"How long a login on a socket of type login can be redeemed. A real Dovecot expects 150s."`
-	RequestTimeout conf.Duration `yaml:"request_timeout" min:"5s" max:"10m" doc:"How long a client may take to respond to a challenge, and a check to be decided."`
+	Mechanisms     []string       `yaml:"mechanisms" min:"1" reload:"true" doc:"SASL mechanisms that are offered."`
+	FailureDelay   conf.Duration  `yaml:"failure_delay" max:"1m" reload:"true" doc:"How long a refusal is held back."`
+	Penalty        bool           `yaml:"penalty" reload:"true" doc:"Make an address that failed wait before its next try: 2, 4, 8, then 15 seconds."`
+	Trusted        []conf.Network `yaml:"trusted_networks" reload:"true" doc:"Addresses and networks that are never made to wait, such as webmail."`
+	RedeemWithin   conf.Duration  `yaml:"redeem_within" min:"1s" max:"150s" doc:"How long a login on a socket of type login can be redeemed. A real Dovecot expects 150s."`
+	RequestTimeout conf.Duration  `yaml:"request_timeout" min:"5s" max:"10m" doc:"How long a client may take to respond to a challenge, and a check to be decided."`
 }
 
 // Limits is the `limits` section.
@@ -79,30 +79,6 @@ type Limits struct {
 	Connections int `yaml:"connections" min:"1" doc:"Connections to each listener. Postfix keeps one for each smtpd process."`
 	Requests    int `yaml:"requests" min:"1" max:"100000" doc:"Logins in progress on one connection."`
 }
-
-// Network is an address or a network.
-type Network struct{ prefix netip.Prefix }
-
-// UnmarshalText reads "192.0.2.1" or "192.0.2.0/24".
-func (n *Network) UnmarshalText(text []byte) error {
-	s := string(text)
-	if ip, err := netip.ParseAddr(s); err == nil && ip.Zone() == "" {
-		n.prefix = netip.PrefixFrom(ip, ip.BitLen())
-		return nil
-	}
-	p, err := netip.ParsePrefix(s)
-	switch {
-	case err != nil:
-		return fail.New(fail.Invalid, "%q is neither an address nor a network such as 192.0.2.0/24", s)
-	case p != p.Masked():
-		return fail.New(fail.Invalid, "%q has bits behind its mask; is %s meant?", s, p.Masked())
-	}
-	n.prefix = p
-	return nil
-}
-
-// MarshalText writes the network with its mask.
-func (n Network) MarshalText() ([]byte, error) { return []byte(n.prefix.String()), nil }
 
 // Default is the configuration without a file.
 func Default() Config {
@@ -128,7 +104,7 @@ func Default() Config {
 		},
 		Login: Login{
 			Mechanisms: []string{"PLAIN", "LOGIN"}, FailureDelay: conf.Duration(2 * time.Second), Penalty: true,
-			Trusted:      []Network{{netip.MustParsePrefix("127.0.0.0/8")}, {netip.MustParsePrefix("::1/128")}},
+			Trusted:      []conf.Network{conf.MustNetwork("127.0.0.0/8"), conf.MustNetwork("::1/128")},
 			RedeemWithin: conf.Duration(30 * time.Second), RequestTimeout: conf.Duration(150 * time.Second),
 		},
 		Limits: Limits{Connections: 2000, Requests: 10000},
