@@ -50,7 +50,7 @@ func TestHashCommand(t *testing.T) {
 	} {
 		out, errs, code := authdCommand(t, tc.stdin, append([]string{"hash"}, tc.args...)...)
 		h, err := scheme.Parse(strings.TrimSpace(out), scheme.Policy{})
-		if code != 0 || errs != "" || err != nil || !strings.HasPrefix(out, tc.Prefix) || !h.Verify(&w, tc.password) {
+		if code != 0 || errs != "" || err != nil || !strings.HasPrefix(out, tc.prefix) || !h.Verify(&w, tc.password) {
 			t.Errorf("%v: %d %s %s %v", tc.args, code, out, errs, err)
 		}
 	}

@@ -14,7 +14,6 @@ import (
 	"github.com/postcote/postcote/pkg/identity/slots"
 	"github.com/postcote/postcote/pkg/identity/userdb"
 	"github.com/postcote/postcote/pkg/platform/conf"
-	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/proto/dovecotauth/authserver"
 	"github.com/postcote/postcote/pkg/proto/sasl"
 )
