@@ -19,17 +19,13 @@
 //   - No body is in memory while it waits; a deferred recipient costs at most
 //     400 bytes.
 //
-// Crash points, in the order of a message's life: queue.body.written,
-// queue.body.before_sync, queue.body.after_sync, queue.envelope.before_write,
-// queue.envelope.written, queue.commit.done, queue.recipient.done,
-// queue.bounce.committed, queue.removed; of the files:
-// queue.state.before_sync, queue.state.after_sync,
-// queue.checkpoint.written, queue.checkpoint.renamed, queue.log.removed,
-// queue.segment.sealed, queue.segment.recycled, queue.compact.copied,
-// queue.compact.recorded, queue.abort.recorded.
+// Crash points besides those of package spool: queue.bounce.committed (the
+// notification is durable, the original does not know it yet), queue.removed
+// (a message has left, which is not durable yet).
 //
 // Files in reading order: api.go (values), consumer.go (what the queue asks
-// of others), settings.go, queue.go (open, close), message.go (submission),
-// then the scheduler: intake.go, dest.go, dispatch.go, finish.go, due.go;
-// admin.go and list.go for operators, events.go for the log.
+// of others), settings.go, queue.go (open, run, close), message.go
+// (submission and content), then the scheduler: sched.go (places of a
+// message), due.go, intake.go, dest.go, dispatch.go, finish.go; admin.go and
+// list.go for operators, check.go, metrics.go.
 package queue

@@ -93,22 +93,26 @@ func (s *scheduler) notices(m *message) []*Notice {
 	now := s.q.now()
 	expired := false
 	for kind := NoticeFailure; kind <= NoticeSuccess; kind++ {
-		n := &Notice{Kind: kind, ID: m.e.ID, Envelope: m.env, Now: now, Expires: m.env.Arrival.Add(s.q.settings.Load().lifetime(m.env))}
+		var about []NoticeRecipient
 		for i := range m.states {
 			st := &m.states[i]
-			if kind == NoticeFailure && st.Status == Expired && !st.Notified {
-				expired = true
-			}
+			expired = expired || st.Status == Expired && !st.Notified
 			if s.concerns(m, kind, i, now) {
-				n.Recipients = append(n.Recipients, NoticeRecipient{Recipient: m.env.Recipients[i], State: *st, Index: i, Transport: m.via[i]})
+				about = append(about, NoticeRecipient{Recipient: m.env.Recipients[i], State: *st, Index: i, Transport: m.via[i]})
 			}
 		}
-		if len(n.Recipients) > 0 {
-			n.Open = func() (*Content, error) { return s.q.open(m.e) }
-			list = append(list, n)
+		if len(about) > 0 {
+			list = append(list, &Notice{
+				Kind: kind, ID: m.e.ID, Envelope: m.env, Recipients: about, Now: now,
+				Expires: m.env.Arrival.Add(s.q.settings.Load().lifetime(m.env)),
+				Open:    func() (*Content, error) { return s.q.open(m.e) },
+			})
 		}
 	}
-	if flags, _ := s.q.spool.Flags(m.e); expired && flags&spool.Expiring == 0 {
+	if !expired {
+		return list
+	}
+	if flags, _ := s.q.spool.Flags(m.e); flags&spool.Expiring == 0 {
 		s.q.consumer.Observer.Expired(m.e.ID, m.env)
 	}
 	return list

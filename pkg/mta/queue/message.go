@@ -1,7 +1,6 @@
 package queue
 
 import (
-	"bytes"
 	"context"
 	"io"
 
@@ -80,8 +79,33 @@ func (c *Content) Body() io.Reader { return c.c.Body() }
 
 // Reader reads Headers, then Body. Headers and Body have been read when it
 // has been.
-func (c *Content) Reader() io.Reader {
-	return io.MultiReader(bytes.NewReader(c.c.Headers()), c.c.Body())
+func (c *Content) Reader() io.Reader { return &wholeReader{headers: c.c.Headers(), body: c.c.Body()} }
+
+// wholeReader is io.MultiReader without its buffer: a small body is written
+// in one piece.
+type wholeReader struct {
+	headers []byte
+	body    io.Reader
+}
+
+func (r *wholeReader) Read(p []byte) (int, error) {
+	if len(r.headers) > 0 {
+		n := copy(p, r.headers)
+		r.headers = r.headers[n:]
+		return n, nil
+	}
+	return r.body.Read(p)
+}
+
+// WriteTo writes what is left.
+func (r *wholeReader) WriteTo(w io.Writer) (int64, error) {
+	n, err := w.Write(r.headers)
+	r.headers = r.headers[n:]
+	if err != nil {
+		return int64(n), err
+	}
+	k, err := io.Copy(w, r.body)
+	return int64(n) + k, err
 }
 
 // Size is the length of Headers and Body together.

@@ -34,7 +34,6 @@
 //	queue.recipient.done      results of an attempt written, not synced
 //	queue.state.before_sync   about to sync the state log
 //	queue.state.after_sync
-//	queue.removed             a message left the index
 //	queue.abort.recorded      a failed group is marked as such
 //	queue.segment.created     a new segment file has its name
 //	queue.segment.sealed
