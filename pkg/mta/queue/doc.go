@@ -27,5 +27,5 @@
 // of others), settings.go, queue.go (open, run, close), message.go
 // (submission and content), then the scheduler: sched.go (places of a
 // message), due.go, intake.go, dest.go, dispatch.go, finish.go; admin.go and
-// list.go for operators, check.go, metrics.go.
+// list.go for operators, metrics.go.
 package queue
