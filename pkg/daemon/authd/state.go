@@ -92,7 +92,7 @@ func (s *state) penalty(old *state, now func() time.Time) *throttle.Penalty {
 	}
 	exempt := make([]netip.Prefix, 0, len(l.Trusted))
 	for _, n := range l.Trusted {
-		exempt = append(exempt, n.Prefix)
+		exempt = append(exempt, n.Prefix())
 	}
 	return throttle.NewPenalty(penaltyLife, exempt, now)
 }

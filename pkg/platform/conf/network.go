@@ -7,7 +7,13 @@ import (
 )
 
 // Network is an address or a network: "192.0.2.1", "192.0.2.0/24", "2001:db8::/32".
-type Network struct{ netip.Prefix }
+type Network struct{ prefix netip.Prefix }
+
+// Prefix is the network in the form of package netip.
+func (n Network) Prefix() netip.Prefix { return n.prefix }
+
+// String is the network with its mask.
+func (n Network) String() string { return n.prefix.String() }
 
 // MustNetwork is for defaults written in code; it panics on what a file
 // would be refused for.
@@ -24,7 +30,7 @@ func MustNetwork(s string) Network {
 func (n *Network) UnmarshalText(text []byte) error {
 	s := string(text)
 	if ip, err := netip.ParseAddr(s); err == nil && ip.Zone() == "" {
-		n.Prefix = netip.PrefixFrom(ip, ip.BitLen())
+		n.prefix = netip.PrefixFrom(ip, ip.BitLen())
 		return nil
 	}
 	p, err := netip.ParsePrefix(s)
@@ -34,7 +40,7 @@ func (n *Network) UnmarshalText(text []byte) error {
 	case p != p.Masked():
 		return fail.New(fail.Invalid, "%q has bits behind its mask; is %s meant?", s, p.Masked())
 	}
-	n.Prefix = p
+	n.prefix = p
 	return nil
 }
 
