@@ -299,6 +299,23 @@ func TestPreloadAndRelease(t *testing.T) {
 	}
 }
 
+// The end of a line that is exactly as long as allowed belongs to it: Recover
+// must not skip the next one.
+func TestLineAtTheLimit(t *testing.T) {
+	r, _ := reading("12345678\nnext\n", Limits{Line: 8})
+	if got := string(r.Line()); got != "12345678" || !r.Ok() {
+		t.Error(got, r.Err())
+	}
+	r, _ = reading("123456789\nnext\n", Limits{Line: 8, Drain: 1})
+	if r.Line(); r.Ok() || r.Recover() != nil {
+		t.Error(r.Err())
+	}
+	r.Start()
+	if got := r.Atom(); got != "next" {
+		t.Error(got, r.Err())
+	}
+}
+
 func TestLine(t *testing.T) {
 	r, _ := reading("DoNe\r\nab\rc\n\r\n", DefaultLimits())
 	for _, want := range []string{"DoNe", "ab\rc", ""} {

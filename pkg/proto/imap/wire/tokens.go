@@ -312,7 +312,7 @@ func (r *Reader) Line() []byte {
 		case !r.Ok():
 			return nil
 		case c == '\n':
-			r.next()
+			r.bump() // within the limit or not: the line is over
 			if n := len(line); n > 0 && line[n-1] == '\r' {
 				line = line[:n-1]
 			}
