@@ -21,31 +21,31 @@ type Config struct {
 
 // Settings is the `queue` section of mtad's configuration.
 type Settings struct {
-	MinBackoff     conf.Duration `yaml:"min_backoff" doc:"The shortest time between two attempts; also how long a destination counts as down."`
-	MaxBackoff     conf.Duration `yaml:"max_backoff" doc:"The longest time between two attempts. In between, a message waits as long as it is old."`
-	Lifetime       conf.Duration `yaml:"lifetime" doc:"How long delivery is tried before the message is returned; 0s tries once."`
-	BounceLifetime conf.Duration `yaml:"bounce_lifetime" doc:"The same for notifications, which are dropped then."`
-	DelayWarning   conf.Duration `yaml:"delay_warning" doc:"Tell the sender once when a message is delayed for so long; 0s never does."`
+	MinBackoff     conf.Duration `yaml:"min_backoff" min:"1s" reload:"true" doc:"The shortest time between two attempts; also how long a destination counts as down."`
+	MaxBackoff     conf.Duration `yaml:"max_backoff" min:"1s" reload:"true" doc:"The longest time between two attempts. In between, a message waits as long as it is old."`
+	Lifetime       conf.Duration `yaml:"lifetime" reload:"true" doc:"How long delivery is tried before the message is returned; 0s tries once."`
+	BounceLifetime conf.Duration `yaml:"bounce_lifetime" reload:"true" doc:"The same for notifications, which are dropped then."`
+	DelayWarning   conf.Duration `yaml:"delay_warning" reload:"true" doc:"Tell the sender once when a message is delayed for so long; 0s never does."`
 
-	ActiveMessages   int `yaml:"active_messages" doc:"Messages being worked on at a time; the others wait on disk."`
-	ActiveRecipients int `yaml:"active_recipients" doc:"The same for recipients. A message with more than that is worked on alone."`
+	ActiveMessages   int `yaml:"active_messages" min:"10" reload:"true" doc:"Messages being worked on at a time; the others wait on disk."`
+	ActiveRecipients int `yaml:"active_recipients" min:"10" reload:"true" doc:"The same for recipients. A message with more than that is worked on alone."`
 
-	Default    Limits            `yaml:"default" doc:"Limits of each transport that is not listed under transports."`
-	Transports map[string]Limits `yaml:"transports" doc:"Limits by transport name (smtp, lmtp)."`
+	Default    Limits            `yaml:"default" reload:"true" doc:"Limits of each transport that is not listed under transports."`
+	Transports map[string]Limits `yaml:"transports" reload:"true" doc:"Limits by transport name (smtp, lmtp)."`
 
 	MinFree      conf.Size     `yaml:"min_free" doc:"Free space below which no mail is taken (452 4.3.1)."`
-	SegmentSize  conf.Size     `yaml:"segment_size" doc:"Size of the files that hold small messages."`
-	LargeMessage conf.Size     `yaml:"large_message" doc:"Messages above this size get a file of their own."`
+	SegmentSize  conf.Size     `yaml:"segment_size" min:"64KiB" max:"1GiB" doc:"Size of the files that hold small messages."`
+	LargeMessage conf.Size     `yaml:"large_message" min:"4KiB" max:"16MiB" doc:"Messages above this size get a file of their own."`
 	BufferBudget conf.Size     `yaml:"buffer_budget" doc:"Memory for messages being received; when it is used up, messages go to files of their own from 64 KiB on."`
-	SyncInterval conf.Duration `yaml:"sync_interval" doc:"How long a delivery result may be known to the kernel only. A power failure repeats the deliveries of this time."`
+	SyncInterval conf.Duration `yaml:"sync_interval" min:"10ms" max:"1m" reload:"true" doc:"How long a delivery result may be known to the kernel only. A power failure repeats the deliveries of this time."`
 }
 
 // Limits of one transport.
 type Limits struct {
-	Concurrency int `yaml:"concurrency" doc:"Deliveries at a time over this transport."`
-	Initial     int `yaml:"initial_destination_concurrency" doc:"Deliveries at a time to a destination that is not known yet."`
-	Destination int `yaml:"destination_concurrency" doc:"The most deliveries at a time to one destination."`
-	Recipients  int `yaml:"recipients" doc:"The most recipients in one delivery."`
+	Concurrency int `yaml:"concurrency" min:"0" doc:"Deliveries at a time over this transport; 0 takes the value of default."`
+	Initial     int `yaml:"initial_destination_concurrency" min:"0" doc:"Deliveries at a time to a destination that is not known yet."`
+	Destination int `yaml:"destination_concurrency" min:"0" doc:"The most deliveries at a time to one destination."`
+	Recipients  int `yaml:"recipients" min:"0" doc:"The most recipients in one delivery."`
 }
 
 // DefaultSettings are Postfix's where Postfix has them.

@@ -96,6 +96,9 @@ func (s *Spool) openActive() (*segment, error) {
 	if err != nil {
 		// Whether the new header is on disk is unknown, but nothing was
 		// promised. The file is not trusted again.
+		if g.file == nil {
+			s.openFiles--
+		}
 		s.closeSegment(g)
 		if old != nil {
 			old.failed, old.idle = true, false

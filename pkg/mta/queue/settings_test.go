@@ -1,0 +1,49 @@
+package queue
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/postcote/postcote/pkg/platform/conf"
+)
+
+func TestSettingsFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "queue.yaml")
+	text := "min_backoff: 1m\ntransports:\n  smtp: {concurrency: 10, destination_concurrency: 40}\n  lmtp: {recipients: 1}\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := DefaultSettings()
+	if err := conf.Load(file, &s); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]Limits{
+		"smtp": {Concurrency: 10, Initial: 5, Destination: 10, Recipients: 50}, // a destination cannot have more than the transport
+		"lmtp": {Concurrency: 100, Initial: 5, Destination: 20, Recipients: 1},
+		"none": {Concurrency: 100, Initial: 5, Destination: 20, Recipients: 50},
+	} {
+		if got := s.limits(name); got != want {
+			t.Errorf("limits of %s: %+v, want %+v", name, got, want)
+		}
+	}
+	if s.MinBackoff.Std() != time.Minute || s.MaxBackoff.Std() != 4000*time.Second {
+		t.Errorf("back-off %v to %v", s.MinBackoff, s.MaxBackoff)
+	}
+	if got := (&Settings{}).limits("smtp"); got != (Limits{Concurrency: 100, Initial: 5, Destination: 20, Recipients: 50}) {
+		t.Errorf("limits of nothing: %+v", got)
+	}
+}
+
+func TestBackoff(t *testing.T) {
+	s := DefaultSettings()
+	for age, want := range map[time.Duration]time.Duration{
+		0: 300 * time.Second, 300 * time.Second: 300 * time.Second, 1200 * time.Second: 1200 * time.Second,
+		24 * time.Hour: 4000 * time.Second, -time.Hour: 300 * time.Second,
+	} {
+		if got := s.backoff(age); got != want {
+			t.Errorf("after %v: wait %v, want %v", age, got, want)
+		}
+	}
+}
