@@ -23,7 +23,7 @@ type Config struct {
 
 	Domains    Domains           `yaml:"domains" reload:"true" doc:"The domains this host takes mail for."`
 	Postmaster string            `yaml:"postmaster" reload:"true" example:"admin@example.org" doc:"Mailbox for mail to postmaster without a domain or at this host's name. Empty: postmaster at the first mailbox domain."`
-	Trusted    []Network         `yaml:"trusted_networks" reload:"true" doc:"Addresses and networks (1.2.3.0/24) whose hosts may send to anywhere through the listeners of role mx."`
+	Trusted    []conf.Network    `yaml:"trusted_networks" reload:"true" doc:"Addresses and networks (1.2.3.0/24) whose hosts may send to anywhere through the listeners of role mx."`
 	Delimiter  string            `yaml:"recipient_delimiter" reload:"true" max:"8" doc:"Characters that separate a user name from its detail, as in user+detail; empty for none."`
 	Deliver    Deliver           `yaml:"deliver" reload:"true" doc:"How mail reaches the mailboxes."`
 	RelayHost  string            `yaml:"relayhost" reload:"true" example:"[smtp.example.net]:587" doc:"Host that takes all mail for other domains: [host]:port as it stands, host:port through its MX records. Empty: each domain's own MX."`
@@ -112,8 +112,8 @@ type Remote struct {
 
 // Limits is the `limits` section.
 type Limits struct {
-	Connections        int `yaml:"connections" min:"1" doc:"Sessions at a time, over all listeners."`
-	ConnectionsPerPeer int `yaml:"connections_per_peer" min:"0" doc:"Sessions at a time from one IPv4 address or IPv6 /64; 0 for no limit. Trusted networks are exempt."`
+	Connections        int `yaml:"connections" min:"1" doc:"Sessions at a time on one listener."`
+	ConnectionsPerPeer int `yaml:"connections_per_peer" min:"0" doc:"The same from one IPv4 address or IPv6 /64; 0 for no limit. Trusted networks are exempt."`
 	Recipients         int `yaml:"recipients" min:"1" max:"100000" doc:"Recipients of one message."`
 	SoftErrors         int `yaml:"soft_errors" min:"1" doc:"Errors of a session from which on each answer is delayed."`
 	HardErrors         int `yaml:"hard_errors" min:"1" doc:"Errors that end a session."`
@@ -146,7 +146,7 @@ func Default() Config {
 		TLS:          defaultTLS(),
 		AuthSocket:   "/run/postcote-authd/auth-client",
 		ExistsSocket: "/run/postcote-authd/auth-exists",
-		Trusted:      []Network{mustNetwork("127.0.0.1/32"), mustNetwork("::1/128")},
+		Trusted:      []conf.Network{conf.MustNetwork("127.0.0.1/32"), conf.MustNetwork("::1/128")},
 		Delimiter:    "+",
 		Deliver:      Deliver{LMTP: "unix:/run/postcote-deliverd/lmtp"},
 		Remote: Remote{

@@ -7,12 +7,67 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/postcote/postcote/pkg/mta/queue"
 	"github.com/postcote/postcote/pkg/platform/addr"
 	"github.com/postcote/postcote/pkg/platform/obs"
 )
 
 // The events of a queued message: what Postfix's qmgr, smtp, lmtp, error and
 // bounce write.
+
+// observer turns what the queue tells into events.
+type observer struct{ log *obs.Logger }
+
+// Activated implements queue.Observer, as the methods below do.
+func (o observer) Activated(id queue.ID, env *queue.Envelope, recipients int) {
+	o.log.Log(messageActive{id.String(), env.Sender, env.Size, recipients})
+}
+
+// Attempted logs one line for one recipient. A destination that is known to
+// be down is Postfix's error transport at work.
+func (o observer) Attempted(a *queue.Attempt) {
+	r := a.Result
+	e := attempted{
+		QID: a.ID.String(), Rcpt: a.Recipient.Addr, Transport: a.Route.Transport, Relay: r.Relay, ConnUse: r.ConnUse,
+		Delays: delays{a.Before, a.Queued, r.Connect, r.Send}, DSN: r.Code.String(), Text: r.Reason, TLS: r.TLS, Status: "deferred",
+	}
+	if !a.Recipient.Original.Null() {
+		e.Orig = a.Recipient.Original.String()
+	}
+	if e.Relay == "" {
+		e.Relay = "none"
+	}
+	if a.Suspended || e.Transport == "" {
+		e.Transport = "error"
+	}
+	switch r.Status {
+	case queue.Delivered:
+		e.Status = "sent"
+	case queue.Failed, queue.Expired:
+		e.Status = "bounced"
+	}
+	o.log.Log(e)
+}
+
+// Expired says that the queue gave a message up.
+func (o observer) Expired(id queue.ID, env *queue.Envelope) {
+	o.log.Log(messageExpired{id.String(), env.Sender})
+}
+
+// Notified says that its sender is told something.
+func (o observer) Notified(id queue.ID, kind queue.NoticeKind, notice queue.ID) {
+	name := "non-delivery"
+	switch kind {
+	case queue.NoticeDelay:
+		name = "delay"
+	case queue.NoticeSuccess:
+		name = "delivery status"
+	}
+	o.log.Log(notified{id.String(), name, notice.String()})
+}
+
+// Removed says that a message is done with.
+func (o observer) Removed(id queue.ID) { o.log.Log(messageRemoved{id.String()}) }
 
 // messageActive: deliveries of a message begin.
 type messageActive struct {

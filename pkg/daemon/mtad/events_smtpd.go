@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"strings"
 	"time"
 
 	"github.com/postcote/postcote/pkg/platform/addr"
@@ -58,49 +57,30 @@ func (clientConnected) Event() string        { return "client connected" }
 func (clientConnected) Level() slog.Level    { return slog.LevelInfo }
 func (e clientConnected) Attrs() []slog.Attr { return e.attrs() }
 func (e clientConnected) Classic() (string, string) {
+	if e.Local { // Postfix's pickup has no connections
+		return "", ""
+	}
 	return e.tag(), "connect from " + e.String()
 }
 
-// tally counts one verb of a session.
-type tally struct {
-	Verb      string
-	OK, Total int
-}
-
-func (t tally) String() string {
-	if t.OK == t.Total {
-		return fmt.Sprintf("%s=%d", t.Verb, t.OK)
-	}
-	return fmt.Sprintf("%s=%d/%d", t.Verb, t.OK, t.Total)
-}
-
-// clientDisconnected: a session ended; Tallies are in Postfix's order.
+// clientDisconnected: a session ended.
 type clientDisconnected struct {
 	client
-	Tallies  []tally
+	Summary  string // "ehlo=1 auth=0/1 commands=1/2"
 	Duration time.Duration
 }
 
 func (clientDisconnected) Event() string     { return "client disconnected" }
 func (clientDisconnected) Level() slog.Level { return slog.LevelInfo }
-
-func (e clientDisconnected) summary() string {
-	all := tally{Verb: "commands"}
-	words := make([]string, 0, len(e.Tallies)+1)
-	for _, t := range e.Tallies {
-		all.OK += t.OK
-		all.Total += t.Total
-		words = append(words, t.String())
-	}
-	return strings.Join(append(words, all.String()), " ")
-}
-
 func (e clientDisconnected) Attrs() []slog.Attr {
-	return e.attrs(slog.String("commands", e.summary()), slog.Duration("duration", e.Duration))
+	return e.attrs(slog.String("commands", e.Summary), slog.Duration("duration", e.Duration))
 }
 
 func (e clientDisconnected) Classic() (string, string) {
-	return e.tag(), "disconnect from " + e.String() + " " + e.summary()
+	if e.Local {
+		return "", ""
+	}
+	return e.tag(), "disconnect from " + e.String() + " " + e.Summary
 }
 
 // connectionRefused: too many connections from one peer or in all.
@@ -131,6 +111,32 @@ func (e tlsEstablished) Attrs() []slog.Attr {
 
 func (e tlsEstablished) Classic() (string, string) {
 	return e.tag(), fmt.Sprintf("Anonymous TLS connection established from %s: %s with cipher %s (%d/%d bits)", e.client, e.Version, e.Cipher, e.Bits, e.Bits)
+}
+
+// tlsFailed: a handshake with a client failed.
+type tlsFailed struct {
+	client
+	Cause error
+}
+
+func (tlsFailed) Event() string        { return "client tls failed" }
+func (tlsFailed) Level() slog.Level    { return slog.LevelInfo }
+func (e tlsFailed) Attrs() []slog.Attr { return e.attrs(obs.Err(e.Cause)) }
+func (e tlsFailed) Classic() (string, string) {
+	return e.tag(), fmt.Sprintf("SSL_accept error from %s: %v", e.client, e.Cause)
+}
+
+// foreignProtocol: a browser or a scanner talks to us.
+type foreignProtocol struct {
+	client
+	Input string
+}
+
+func (foreignProtocol) Event() string        { return "foreign protocol" }
+func (foreignProtocol) Level() slog.Level    { return slog.LevelWarn }
+func (e foreignProtocol) Attrs() []slog.Attr { return e.attrs(slog.String("got", e.Input)) }
+func (e foreignProtocol) Classic() (string, string) {
+	return e.tag(), "warning: non-SMTP command from " + e.client.String() + ": " + e.Input
 }
 
 // nameMismatch: a PTR name did not lead back to the address.

@@ -26,10 +26,11 @@ func TestClassicLines(t *testing.T) {
 		{clientConnected{c}, "postfix/smtpd: connect from mail.far.example[192.0.2.1]"},
 		{clientConnected{six}, "postfix/submission/smtpd: connect from unknown[2001:db8::1]"},
 		{
-			clientDisconnected{client: c, Tallies: []tally{{"ehlo", 1, 1}, {"auth", 0, 1}, {"mail", 1, 1}, {"rcpt", 1, 1}, {"data", 1, 1}, {"quit", 1, 1}}},
+			clientDisconnected{client: c, Summary: "ehlo=1 auth=0/1 mail=1 rcpt=1 data=1 quit=1 commands=5/6"},
 			"postfix/smtpd: disconnect from mail.far.example[192.0.2.1] ehlo=1 auth=0/1 mail=1 rcpt=1 data=1 quit=1 commands=5/6",
 		},
-		{clientDisconnected{client: c}, "postfix/smtpd: disconnect from mail.far.example[192.0.2.1] commands=0"},
+		{tlsFailed{c, errors.New("bad record")}, "postfix/smtpd: SSL_accept error from mail.far.example[192.0.2.1]: bad record"},
+		{foreignProtocol{c, "GET / HTTP/1.1"}, "postfix/smtpd: warning: non-SMTP command from mail.far.example[192.0.2.1]: GET / HTTP/1.1"},
 		{connectionRefused{c, "51"}, "postfix/smtpd: warning: Connection concurrency limit exceeded: 51 from mail.far.example[192.0.2.1] for service smtpd"},
 		{
 			tlsEstablished{c, "TLSv1.3", "TLS_AES_256_GCM_SHA384", 256},

@@ -1,42 +1,13 @@
 package mtad
 
 import (
-	"net/netip"
 	"os"
 	"strings"
 
 	"github.com/postcote/postcote/pkg/mta/route"
 	"github.com/postcote/postcote/pkg/platform/addr"
 	"github.com/postcote/postcote/pkg/platform/conf"
-	"github.com/postcote/postcote/pkg/platform/fail"
 )
-
-// Network is an address or a network, "192.0.2.1" or "192.0.2.0/24".
-type Network struct{ netip.Prefix }
-
-// UnmarshalText reads either form. Bits set behind the mask are a mistake:
-// 10.1.2.3/8 is a typing error more often than it is meant.
-func (n *Network) UnmarshalText(text []byte) error {
-	s := string(text)
-	if ip, err := netip.ParseAddr(s); err == nil && ip.Zone() == "" {
-		n.Prefix = netip.PrefixFrom(ip, ip.BitLen())
-		return nil
-	}
-	p, err := netip.ParsePrefix(s)
-	switch {
-	case err != nil:
-		return fail.New(fail.Invalid, "%q is neither an address nor a network such as 192.0.2.0/24", s)
-	case p != p.Masked():
-		return fail.New(fail.Invalid, "%q has bits behind its mask; is %s meant?", s, p.Masked())
-	}
-	n.Prefix = p
-	return nil
-}
-
-// MarshalText writes the network with its mask.
-func (n Network) MarshalText() ([]byte, error) { return []byte(n.String()), nil }
-
-func mustNetwork(s string) Network { return Network{netip.MustParsePrefix(s)} }
 
 // Validate reports what is wrong between the keys.
 func (c Config) Validate(p *conf.Reporter) {
@@ -121,8 +92,9 @@ func (c Config) hostname() string {
 	if c.Hostname != "" {
 		return strings.ToLower(c.Hostname)
 	}
-	name, err := os.Hostname()
-	if name, err = addr.Domain(name); err != nil {
+	system, _ := os.Hostname()
+	name, err := addr.Domain(system)
+	if err != nil {
 		name = "localhost"
 	}
 	if !strings.Contains(name, ".") {

@@ -1,0 +1,162 @@
+package mtad
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/postcote/postcote/pkg/platform/addr"
+	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/platform/netx"
+	"github.com/postcote/postcote/pkg/platform/tlsx"
+	"github.com/postcote/postcote/pkg/proto/dovecotauth/authclient"
+	"github.com/postcote/postcote/pkg/proto/dovecotauth/userdbclient"
+	"github.com/postcote/postcote/pkg/proto/smtp/server"
+)
+
+// authenticator relays AUTH to authd (or a Dovecot). mtad sees the exchange
+// pass by and learns the name; it never looks at a password.
+type authenticator struct {
+	client *authclient.Client
+	d      *daemon
+
+	mu    sync.Mutex
+	known []string  // mechanisms of the last greeting
+	retry time.Time // authd was away: do not make EHLO wait for it before
+}
+
+// The time EHLO may wait for authd, and how long it does not try again.
+const (
+	greetingPatience = time.Second
+	greetingPause    = 5 * time.Second
+)
+
+// Mechanisms lists what authd offers. While it is away the last list, or what
+// every authd has, is announced all the same: a client that tries then gets
+// 454 and comes back, one that sees no AUTH tells its user that the server has
+// none.
+func (a *authenticator) Mechanisms(*server.Conn) []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if now := a.d.now(); !now.Before(a.retry) {
+		ctx, cancel := context.WithTimeout(context.Background(), greetingPatience)
+		defer cancel()
+		mechs, err := a.client.Mechanisms(ctx)
+		if err != nil {
+			a.retry = now.Add(greetingPause)
+		} else {
+			a.known = a.known[:0:0]
+			for _, m := range mechs {
+				if !m.Anonymous && !m.Private {
+					a.known = append(a.known, m.Name)
+				}
+			}
+		}
+	}
+	if a.known == nil {
+		return []string{"PLAIN", "LOGIN"}
+	}
+	return a.known
+}
+
+// Start prepares an exchange; authd is asked when the first response is there.
+func (a *authenticator) Start(_ context.Context, c *server.Conn, mech string) (server.Exchange, error) {
+	return &exchange{a: a, c: c, mech: mech}, nil
+}
+
+type exchange struct {
+	a    *authenticator
+	c    *server.Conn
+	mech string
+	x    *authclient.Exchange
+}
+
+// Next passes one response on. Outages are temporary whatever their cause.
+func (e *exchange) Next(ctx context.Context, response []byte) (server.AuthStep, error) {
+	var step authclient.Step
+	var err error
+	if e.x == nil {
+		e.x, step, err = e.a.client.Start(ctx, e.request(response))
+	} else {
+		step, err = e.x.Next(ctx, response)
+	}
+	switch {
+	case err != nil:
+		return server.AuthStep{}, e.failed(err)
+	case step.Done:
+		e.a.d.metrics.logins.WithLabelValues(e.c.Listener, "ok").Inc()
+		return server.AuthStep{Done: true, Identity: step.Result.User}, nil
+	}
+	return server.AuthStep{Challenge: step.Challenge}, nil
+}
+
+func (e *exchange) request(initial []byte) authclient.Request {
+	r := authclient.Request{
+		Mech: e.mech, Service: "smtp", NoLogin: true, Session: e.c.ID, Initial: initial,
+		LocalAddr: netx.AddrPort(e.c.Local), RemoteAddr: netx.AddrPort(e.c.Remote),
+	}
+	if t := e.c.TLS; t != nil {
+		r.Secured, r.LocalName = true, t.ServerName
+		r.TLSProtocol, r.TLSCipher = tlsx.Version(t.Version), tlsx.Cipher(t.CipherSuite)
+	}
+	return r
+}
+
+// The reasons of Postfix's "authentication failed: REASON".
+const (
+	noReason = "(reason unavailable)"
+	authDown = "Connection lost to authentication server"
+)
+
+// failed logs a failure and words it for the client.
+func (e *exchange) failed(err error) error {
+	event := authFailed{client: e.a.d.clientOf(e.c), Mech: e.mech, Reason: noReason}
+	result := "denied"
+	var out error
+	switch f := authclient.AsFailure(err); {
+	case fail.Is(err, fail.Denied):
+		if f != nil {
+			event.User = f.User
+			if f.Reason != "" {
+				event.Reason = f.Reason
+			}
+		}
+		out = fail.New(fail.Denied, "%s", event.Reason)
+	case fail.Is(err, fail.Invalid):
+		result, event.Reason = "invalid", "Invalid authentication mechanism"
+		out = fail.New(fail.Invalid, "malformed authentication request")
+	default:
+		result, event.Reason, event.Cause = "unavailable", authDown, err
+		out = fail.New(fail.Unavailable, "%s", authDown)
+	}
+	e.a.d.metrics.logins.WithLabelValues(e.c.Listener, result).Inc()
+	if !errors.Is(err, context.Canceled) {
+		e.a.d.log.Log(event)
+	}
+	return out
+}
+
+// Close gives up an exchange that has not ended.
+func (e *exchange) Close() {
+	if e.x != nil {
+		e.x.Cancel()
+	}
+}
+
+// recipients asks authd's exists socket (or a Dovecot's auth-userdb, which
+// answers more than is asked) whether a mailbox exists; it is the
+// gate.Recipients of the running daemon.
+type recipients struct{ users *userdbclient.Client }
+
+// Exists asks with the address in lower case, as authd keys its users.
+func (r recipients) Exists(ctx context.Context, rcpt addr.Address) error {
+	user, err := r.users.User(ctx, rcpt.Key(), "smtp")
+	switch {
+	case err != nil:
+		return err
+	case user.Quota == "full":
+		return fail.New(fail.Full, "mailbox %s is over its quota", rcpt)
+	}
+	return nil
+}

@@ -1,0 +1,97 @@
+package mtad
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/emersion/go-smtp"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/postcote/postcote/pkg/mta/queue"
+	"github.com/postcote/postcote/pkg/mta/remote"
+	"github.com/postcote/postcote/pkg/mta/route"
+	"github.com/postcote/postcote/pkg/platform/addr"
+	"github.com/postcote/postcote/pkg/platform/conf"
+	"github.com/postcote/postcote/pkg/platform/fail"
+)
+
+// What the queue is told of a route comes back as the same hop.
+func TestRouterAndHopAgree(t *testing.T) {
+	cfg := Default()
+	cfg.Hostname = "mx.ours.example"
+	cfg.Domains.Mailbox = []string{"ours.example"}
+	cfg.Transports = map[string]string{"moved.example": "error:5.1.6 moved: see http://x", "inner.example": "smtp:[2001:db8::1]:26"}
+	st, err := newState(cfg, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &daemon{}
+	d.state.Store(st)
+	for _, domain := range []string{"ours.example", "far.example", "moved.example", "inner.example", "[192.0.2.1]"} {
+		rcpt := addr.Address{Local: "r", Domain: domain}
+		want, err := st.routes.Route(context.Background(), rcpt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := router{d}.Route(context.Background(), nil, rcpt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if hop, err := route.ParseHop(got.Transport + ":" + got.NextHop); err != nil || hop != want.Hop {
+			t.Errorf("%s: %+v became %+v, %v", domain, want.Hop, hop, err)
+		}
+	}
+}
+
+func TestRecipientOf(t *testing.T) {
+	joe := addr.Address{Local: "joe", Domain: "ours.example"}
+	for name, tc := range map[string]struct {
+		in   queue.Recipient
+		want smtp.RcptOptions
+	}{
+		"plain":       {queue.Recipient{Addr: joe}, smtp.RcptOptions{}},
+		"never":       {queue.Recipient{Addr: joe, Notify: queue.NotifyNever}, smtp.RcptOptions{Notify: []smtp.DSNNotify{smtp.DSNNotifyNever}}},
+		"two notices": {queue.Recipient{Addr: joe, Notify: queue.NotifyFailure | queue.NotifyDelay}, smtp.RcptOptions{Notify: []smtp.DSNNotify{smtp.DSNNotifyFailure, smtp.DSNNotifyDelayed}}},
+		"orcpt":       {queue.Recipient{Addr: joe, ORCPT: "rfc822;j;oe@x.example"}, smtp.RcptOptions{OriginalRecipientType: smtp.DSNAddressTypeRFC822, OriginalRecipient: "j;oe@x.example"}},
+		"resolved":    {queue.Recipient{Addr: joe, Original: addr.Address{Local: "postmaster"}}, smtp.RcptOptions{OriginalRecipientType: smtp.DSNAddressTypeRFC822, OriginalRecipient: "postmaster"}},
+	} {
+		if diff := cmp.Diff(tc.want, recipientOf(tc.in).Options); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+		if n := notifyOf(recipientOf(tc.in).Options.Notify); n != tc.in.Notify {
+			t.Errorf("%s: NOTIFY %v does not come back: %v", name, tc.in.Notify, n)
+		}
+	}
+}
+
+func TestResultOf(t *testing.T) {
+	for status, want := range map[remote.Status]queue.Status{
+		remote.Delivered: queue.Delivered, remote.Bounced: queue.Failed, remote.Deferred: queue.Deferred,
+	} {
+		r := resultOf(remote.Outcome{Status: status, DSN: smtp.EnhancedCode{5, 1, 1}, DSNOffered: true})
+		if r.Status != want || r.Code.String() != "5.1.1" || r.Relayed != (status == remote.Delivered) {
+			t.Errorf("%v: %+v", status, r)
+		}
+	}
+}
+
+func TestRelayCredentials(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "relay")
+	cfg := Default()
+	cfg.Hostname, cfg.RelayHost = "mx.ours.example", "[smart.example]:587"
+	cfg.Remote.RelayCredentials = conf.SecretFile(file)
+	for text, ok := range map[string]bool{"joe:sec:ret\n": true, "joe": false, ":x": false, "joe:": false} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		st, err := newState(cfg, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := (&daemon{}).newRemote(st); (err == nil) != ok || err != nil && !fail.Is(err, fail.Invalid) {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}

@@ -1,0 +1,109 @@
+package mtad
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"sync/atomic"
+
+	"github.com/postcote/postcote/pkg/mta/gate"
+	"github.com/postcote/postcote/pkg/platform/conf"
+	"github.com/postcote/postcote/pkg/platform/netx"
+	"github.com/postcote/postcote/pkg/proto/smtp/server"
+)
+
+// listening is an open listener. Its engine is replaced when the
+// configuration is read again; sessions keep the one they began with.
+type listening struct {
+	d      *daemon
+	spec   Listener
+	label  string
+	local  bool // the submit socket
+	policy *gate.Policy
+	tls    *tls.Config
+	rcptOK server.Reply
+	ln     net.Listener
+	engine atomic.Pointer[server.Server]
+	conns  *netx.Server
+}
+
+// listen opens one listener.
+func (d *daemon) listen(spec Listener) (*listening, error) {
+	policy := spec.policy()
+	l := &listening{d: d, spec: spec, label: spec.label(), policy: &policy}
+	if d.keeper != nil && spec.TLS != TLSNone {
+		l.tls = d.keeper.Server()
+	}
+	return l, l.open(spec.Listen)
+}
+
+// listenSubmit opens the socket for local programs.
+func (d *daemon) listenSubmit(spec conf.Listen) (*listening, error) {
+	policy := gate.Submit()
+	l := &listening{d: d, label: "submit", local: true, policy: &policy}
+	l.spec = Listener{TLS: TLSNone, Auth: AuthNone}
+	return l, l.open(spec)
+}
+
+func (l *listening) open(spec conf.Listen) error {
+	l.rcptOK = server.DefaultReplies().Rcpt
+	if err := l.build(l.d.state.Load()); err != nil {
+		return err
+	}
+	ln, err := l.d.rt.Listen(spec)
+	if err != nil {
+		return err
+	}
+	l.ln = ln
+	limits := l.d.state.Load().cfg.Limits
+	l.conns = &netx.Server{
+		Handler:    func(ctx context.Context, conn net.Conn) { l.engine.Load().Serve(ctx, conn) },
+		Limits:     netx.Limits{MaxConns: limits.Connections, MaxPerPeer: limits.ConnectionsPerPeer, Exempt: l.d.state.Load().trusted()},
+		DrainLimit: l.d.rt.Drain(),
+		OnReject:   l.turnAway,
+		Log:        l.d.log,
+	}
+	return nil
+}
+
+// build makes the engine that fits a configuration.
+func (l *listening) build(st *state) error {
+	c := server.Default()
+	c.Hostname, c.Listener = st.hostname, l.label
+	c.TLS, c.ImplicitTLS = l.tls, l.spec.TLS == TLSImplicit
+	if l.spec.Auth != AuthNone && l.d.auth != nil {
+		c.Auth = l.d.auth
+		c.Policy.ClearAuth = l.spec.Auth == AuthClear
+	}
+	c.Policy.Limits.MessageSize = st.cfg.MessageSize.Int64()
+	c.Policy.Limits.Recipients = st.cfg.Limits.Recipients
+	c.Policy.Limits.SoftErrors, c.Policy.Limits.HardErrors = st.cfg.Limits.SoftErrors, st.cfg.Limits.HardErrors
+	t := st.cfg.Timeouts
+	c.Timeouts.Command, c.Timeouts.Data, c.Timeouts.TLS = t.Command.Std(), t.Data.Std(), t.TLS.Std()
+	c.Timeouts.ErrorDelay = t.Error.Std()
+	c.Now = l.d.now
+	c.Accept = func(ctx context.Context, conn *server.Conn) (server.Session, server.Reply) {
+		return l.d.accept(ctx, l, conn)
+	}
+	engine, err := server.New(c)
+	if err != nil {
+		return err
+	}
+	l.engine.Store(engine)
+	return nil
+}
+
+// turnAway says 421 to a connection that the limits refuse.
+func (l *listening) turnAway(conn net.Conn, why netx.Reason) {
+	ip := netx.AddrPort(conn.RemoteAddr()).Addr()
+	who := client{Service: l.label, Name: unknownName, IP: ip, Local: l.local}
+	reply := server.MakeReply(421, 4, 3, 2, l.d.state.Load().hostname+" Error: all server ports are busy")
+	if why == netx.TooManyFromPeer {
+		reply = server.MakeReply(421, 4, 7, 0, l.d.state.Load().hostname+" Error: too many connections from "+ip.String())
+	}
+	l.d.metrics.refused.WithLabelValues(l.label, string(why)).Inc()
+	l.d.log.Log(connectionRefused{who, string(why)})
+	if l.spec.TLS != TLSImplicit {
+		_, _ = conn.Write(reply.Append(nil))
+	}
+}

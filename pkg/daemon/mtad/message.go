@@ -1,0 +1,239 @@
+package mtad
+
+import (
+	"context"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/emersion/go-smtp"
+
+	"github.com/postcote/postcote/pkg/mta/gate"
+	"github.com/postcote/postcote/pkg/mta/gate/header"
+	"github.com/postcote/postcote/pkg/mta/queue"
+	"github.com/postcote/postcote/pkg/platform/addr"
+	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/platform/netx"
+	"github.com/postcote/postcote/pkg/proto/smtp/server"
+)
+
+// submission is a session's part of a transaction.
+type submission struct{ msg *queue.Message }
+
+// copyBuffers are shared by sessions that are receiving at this moment; an
+// idle session holds none.
+type copyBuffers struct{ pool sync.Pool }
+
+const copyBuffer = 32 << 10
+
+func (b *copyBuffers) get() *[]byte {
+	if p, ok := b.pool.Get().(*[]byte); ok {
+		return p
+	}
+	p := make([]byte, copyBuffer)
+	return &p
+}
+
+func (b *copyBuffers) put(p *[]byte) { b.pool.Put(p) }
+
+// Data gives the message its queue id, or refuses it when there is no room.
+func (s *session) Data(ctx context.Context, tx *server.Transaction) server.Verdict {
+	ctx = context.WithoutCancel(ctx) // a daemon that stops lets transactions end
+	if r := s.ask(ctx, gate.Data, tx); !r.IsZero() {
+		return server.Say(r)
+	}
+	msg, err := s.d.queue.Begin(ctx, tx.Options.Size)
+	if err != nil {
+		return server.Say(s.notStored("DATA", tx, "", err))
+	}
+	tx.Value = &submission{msg: msg}
+	s.d.log.Log(messageStarted{client: s.who, QID: msg.ID().String(), Sender: tx.From, Method: s.c.Mech, User: s.c.User})
+	return server.Verdict{}
+}
+
+// notStored is the reply to a message that the queue could not take.
+func (s *session) notStored(stage string, tx *server.Transaction, qid string, err error) server.Reply {
+	v := gate.Verdict{Action: gate.Defer, Code: 451, Enhanced: smtp.EnhancedCode{4, 3, 0}, Text: "Error: queue file write error", Cause: err}
+	if fail.Is(err, fail.Full) {
+		v = gate.Verdict{Action: gate.Defer, Code: 452, Enhanced: smtp.EnhancedCode{4, 3, 1}, Text: "Insufficient system storage", Cause: err}
+	}
+	return s.refuse(stage, tx, nil, qid, v)
+}
+
+// endOfMessage is Postfix's name of the stage behind the final dot.
+const endOfMessage = "END-OF-MESSAGE"
+
+// Message streams the content into the queue and answers 250 only when it is
+// durable there.
+func (s *session) Message(ctx context.Context, tx *server.Transaction, content io.Reader) server.Result {
+	sub, ok := tx.Value.(*submission)
+	if !ok || sub.msg == nil {
+		return server.Result{} // Data was refused; the engine does not come here
+	}
+	msg := sub.msg
+	defer msg.Abort()
+	ctx = context.WithoutCancel(ctx)
+	qid, now := msg.ID().String(), s.d.now()
+	say := func(r server.Reply) server.Result { return server.Result{Verdict: server.Say(r)} }
+
+	edit := header.NewEditor(s.headerRules(tx.From, qid, now))
+	readErr, writeErr := s.d.copy(msg, edit, content)
+	if readErr != nil {
+		return server.Result{} // the message is void, and the engine knows why
+	}
+	if writeErr != nil {
+		return say(s.notStored(endOfMessage, tx, qid, writeErr))
+	}
+	found := edit.Finish()
+	if v := checkHeader(found); v.Refused() {
+		return say(s.refuse(endOfMessage, tx, nil, qid, v))
+	}
+	env, err := s.envelope(ctx, tx, now)
+	if err != nil {
+		return say(s.notStored(endOfMessage, tx, qid, err))
+	}
+	trace := []byte(s.trace(env, qid, now).String())
+	if found.Edited {
+		msg.SetHeaders(append(trace, found.Block...), found.Skip)
+	} else {
+		msg.SetHeaders(trace, 0)
+	}
+	size := msg.Size()
+	if err := msg.Commit(ctx, env); err != nil {
+		return say(s.notStored(endOfMessage, tx, qid, err))
+	}
+	s.taken(tx, qid, found.MessageID, size)
+	return say(server.MakeReply(250, 2, 0, 0, "Ok: queued as "+qid))
+}
+
+// taken logs and counts a message that is durable.
+func (s *session) taken(tx *server.Transaction, qid, msgid string, size int64) {
+	s.d.metrics.accepted.WithLabelValues(s.l.label).Inc()
+	s.d.metrics.bytes.WithLabelValues(s.l.label).Add(float64(size))
+	s.d.log.Log(messageAccepted{client: s.who, QID: qid, MsgID: msgid, Sender: tx.From, User: s.c.User, Size: size, Rcpts: len(tx.Rcpts)})
+}
+
+// copy moves content into the queue, past the header editor.
+func (d *daemon) copy(msg io.Writer, edit *header.Editor, content io.Reader) (readErr, writeErr error) {
+	buf := d.buffers.get()
+	defer d.buffers.put(buf)
+	for {
+		n, err := content.Read(*buf)
+		if n > 0 {
+			if _, werr := msg.Write((*buf)[:n]); werr != nil {
+				return nil, werr
+			}
+			_, _ = edit.Write((*buf)[:n])
+		}
+		switch {
+		case err == io.EOF:
+			return nil, nil
+		case err != nil:
+			return err, nil
+		}
+	}
+}
+
+func checkHeader(found header.Found) gate.Verdict {
+	switch {
+	case found.Hops >= gate.HopLimit:
+		return gate.TooManyHops()
+	case found.TooLarge:
+		return gate.Verdict{Action: gate.Reject, Code: 552, Enhanced: smtp.EnhancedCode{5, 3, 4}, Text: "Error: message header is too large"}
+	}
+	return gate.Verdict{}
+}
+
+// submitted reports whether the message is a user's own, rather than one that
+// another server passes on.
+func (s *session) submitted() bool { return s.c.User != "" || s.who.Local }
+
+func (s *session) headerRules(from addr.Address, qid string, now time.Time) header.Rules {
+	if !s.submitted() {
+		return header.Rules{Drop: header.Relayed()}
+	}
+	return header.Rules{
+		Drop: header.Submitted(), AddMissing: true, Sender: from, Date: now,
+		MessageID: "<" + now.UTC().Format("20060102150405") + "." + qid + "@" + s.st.hostname + ">",
+	}
+}
+
+func (s *session) trace(env *queue.Envelope, qid string, now time.Time) header.Trace {
+	t := header.Trace{
+		Helo: s.c.Helo, Name: s.who.Name, Peer: s.who.IP, Local: s.who.Local, UID: s.who.UID,
+		By: s.st.hostname, With: env.Client.Proto, QID: qid, Date: now,
+	}
+	if len(env.Recipients) == 1 {
+		t.For = env.Recipients[0].Addr
+		if !env.Recipients[0].Original.Null() {
+			t.For = env.Recipients[0].Original
+		}
+	}
+	return t
+}
+
+// envelope is what the queue keeps. Recipients that mean the same mailbox
+// appear once.
+func (s *session) envelope(ctx context.Context, tx *server.Transaction, now time.Time) (*queue.Envelope, error) {
+	env := &queue.Envelope{
+		Sender: tx.From, Arrival: now, EnvID: tx.Options.EnvelopeID, Return: returnOf(tx.Options.Return),
+		SMTPUTF8: tx.Options.UTF8, EightBit: tx.Options.Body == smtp.Body8BitMIME, RequireTLS: tx.Options.RequireTLS,
+		SASLUser: s.c.User, SASLMethod: s.c.Mech, Origin: s.l.label,
+		Client: queue.Client{Name: s.who.Name, Helo: s.c.Helo, Proto: s.c.Protocol(tx.Options.UTF8)},
+	}
+	if ap := netx.AddrPort(s.c.Remote); ap.IsValid() {
+		env.Client.Addr, env.Client.Port = ap.Addr().String(), ap.Port()
+	}
+	if s.who.Local {
+		env.Client.Name = ""
+	}
+	seen := make(map[string]bool, len(tx.Rcpts))
+	for _, r := range tx.Rcpts {
+		to, err := s.st.routes.Resolve(ctx, r.To)
+		if err != nil {
+			return nil, err
+		}
+		if key := to.String(); seen[key] {
+			continue
+		} else {
+			seen[key] = true
+		}
+		q := queue.Recipient{Addr: to, Notify: notifyOf(r.Options.Notify)}
+		if to != r.To {
+			q.Original = r.To
+		}
+		if r.Options.OriginalRecipient != "" {
+			q.ORCPT = strings.ToLower(string(r.Options.OriginalRecipientType)) + ";" + r.Options.OriginalRecipient
+		}
+		env.Recipients = append(env.Recipients, q)
+	}
+	return env, nil
+}
+
+func returnOf(r smtp.DSNReturn) queue.Return {
+	switch r {
+	case smtp.DSNReturnFull:
+		return queue.ReturnFull
+	case smtp.DSNReturnHeaders:
+		return queue.ReturnHeaders
+	}
+	return queue.ReturnUnset
+}
+
+func notifyOf(list []smtp.DSNNotify) queue.Notify {
+	var n queue.Notify
+	for _, w := range list {
+		switch w {
+		case smtp.DSNNotifyNever:
+			n |= queue.NotifyNever
+		case smtp.DSNNotifySuccess:
+			n |= queue.NotifySuccess
+		case smtp.DSNNotifyFailure:
+			n |= queue.NotifyFailure
+		case smtp.DSNNotifyDelayed:
+			n |= queue.NotifyDelay
+		}
+	}
+	return n
+}

@@ -1,0 +1,186 @@
+package mtad
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"strings"
+
+	"github.com/postcote/postcote/pkg/mta/gate"
+	"github.com/postcote/postcote/pkg/platform/addr"
+	"github.com/postcote/postcote/pkg/platform/netx"
+	"github.com/postcote/postcote/pkg/platform/obs"
+	"github.com/postcote/postcote/pkg/platform/tlsx"
+	"github.com/postcote/postcote/pkg/proto/smtp/server"
+)
+
+// session joins one SMTP connection to the gate and the queue. The engine
+// calls it from one goroutine.
+type session struct {
+	d      *daemon
+	st     *state
+	l      *listening
+	c      *server.Conn
+	who    client
+	policy *gate.Policy
+}
+
+// accept begins a session: who is it, and may it talk to us at all.
+func (d *daemon) accept(ctx context.Context, l *listening, c *server.Conn) (server.Session, server.Reply) {
+	st := d.state.Load()
+	s := &session{d: d, st: st, l: l, c: c, policy: l.policy}
+	c.Policy.Limits.MessageSize = st.cfg.MessageSize.Int64()
+	s.who = client{Service: l.label, Conn: c.ID, Name: unknownName, IP: netx.AddrPort(c.Remote).Addr(), Local: l.local}
+	d.metrics.open.WithLabelValues(l.label).Inc()
+	d.sessions.Store(c, s)
+	if l.local {
+		cred, err := netx.Peer(c.Net)
+		if err != nil {
+			d.log.Error("a peer of the submit socket cannot be told", obs.Err(err))
+			return s, server.MakeReply(421, 4, 3, 0, "Error: cannot tell who is there")
+		}
+		s.who.UID = int(cred.UID)
+	} else if st.cfg.ClientNames {
+		var claimed string
+		s.who.Name, claimed = clientName(ctx, d.parts.Resolver, s.who.IP, st.cfg.Timeouts.DNS.Std())
+		if claimed != "" {
+			d.log.Log(nameMismatch{s.who, claimed})
+		}
+	}
+	d.log.Log(clientConnected{s.who})
+	return s, s.ask(ctx, gate.Connect, nil)
+}
+
+// clientOf is the peer of a connection that accept has seen.
+func (d *daemon) clientOf(c *server.Conn) client {
+	if v, ok := d.sessions.Load(c); ok {
+		return v.(*session).who
+	}
+	return client{Service: c.Listener, Conn: c.ID, Name: unknownName, IP: netx.AddrPort(c.Remote).Addr()}
+}
+
+func (s *session) facts(tx *server.Transaction) gate.Facts {
+	f := gate.Facts{
+		Peer: s.who.IP, Name: s.who.Name, Local: s.who.Local,
+		TLS: s.c.TLS != nil, User: s.c.User, Helo: s.c.Helo,
+	}
+	if tx != nil {
+		f.Sender = tx.From
+	}
+	return f
+}
+
+// ask runs a stage that needs no recipient; zero means go on.
+func (s *session) ask(ctx context.Context, stage gate.Stage, tx *server.Transaction) server.Reply {
+	v := s.st.gate.Check(ctx, s.policy, stage, s.facts(tx))
+	if !v.Refused() {
+		return server.Reply{}
+	}
+	return s.refuse(stage.String(), tx, nil, "", v)
+}
+
+// refuse logs and counts a refusal and words it.
+func (s *session) refuse(stage string, tx *server.Transaction, rcpt *addr.Address, qid string, v gate.Verdict) server.Reply {
+	e := rejected{client: s.who, QID: qid, Stage: stage, Reply: v.String(), Rcpt: rcpt, Proto: s.proto(), Helo: s.c.Helo, Cause: v.Cause}
+	if tx != nil {
+		from := tx.From
+		e.Sender = &from
+	}
+	s.d.log.Log(e)
+	s.d.metrics.rejects.WithLabelValues(stage, fmt.Sprintf("%dxx", v.Code/100)).Inc()
+	return server.Reply{Code: v.Code, Enhanced: v.Enhanced, Text: v.Text}
+}
+
+// proto is Postfix's proto=, which does not tell about TLS or AUTH.
+func (s *session) proto() string {
+	if s.c.ESMTP() {
+		return "ESMTP"
+	}
+	return "SMTP"
+}
+
+// Helo implements server.Session, as the methods below do.
+func (s *session) Helo(ctx context.Context) server.Reply { return s.ask(ctx, gate.Helo, nil) }
+
+// Mail begins a transaction.
+func (s *session) Mail(ctx context.Context, tx *server.Transaction) server.Verdict {
+	tx.Value = &submission{}
+	return server.Say(s.ask(ctx, gate.Mail, tx))
+}
+
+// Rcpt checks a recipient. Lookups of pipelined recipients run side by side;
+// the engine keeps the order of the replies.
+func (s *session) Rcpt(ctx context.Context, tx *server.Transaction, rcpt server.Recipient) server.Verdict {
+	f := s.facts(tx)
+	f.Rcpt = rcpt.To
+	ctx = context.WithoutCancel(ctx) // a daemon that stops lets transactions end
+	answer := make(chan server.Reply, 1)
+	go func() {
+		defer close(answer)
+		defer s.survive("RCPT")
+		v := s.st.gate.Check(ctx, s.policy, gate.Rcpt, f)
+		if !v.Refused() {
+			answer <- s.l.rcptOK
+			return
+		}
+		answer <- s.refuse(gate.Rcpt.String(), &server.Transaction{From: f.Sender}, &f.Rcpt, "", v)
+	}()
+	return server.Later(answer)
+}
+
+// survive keeps a panic in a goroutine of ours from ending the daemon; the
+// engine answers 451 for the missing verdict.
+func (s *session) survive(where string) {
+	if v := recover(); v != nil {
+		s.d.log.Error("panic while checking a command", slog.String("cmd", where), slog.Any("panic", v), slog.String("stack", string(debug.Stack())))
+	}
+}
+
+// Reset forgets the transaction. A message that was committed is not touched.
+func (s *session) Reset(tx *server.Transaction) {
+	if sub, ok := tx.Value.(*submission); ok && sub.msg != nil {
+		sub.msg.Abort()
+	}
+}
+
+// Event logs what the engine did by itself.
+func (s *session) Event(e server.Event) {
+	switch e.Kind {
+	case server.EventTLS:
+		if t := s.c.TLS; t != nil {
+			s.d.log.Log(tlsEstablished{s.who, tlsx.Version(t.Version), tlsx.Cipher(t.CipherSuite), tlsx.CipherBits(t.CipherSuite)})
+		}
+	case server.EventTLSFailed:
+		s.d.log.Log(tlsFailed{s.who, e.Err})
+	case server.EventPipelining:
+		s.d.log.Log(sessionBroken{s.who, "improper command pipelining", e.Verb, e.Input})
+	case server.EventForbidden:
+		s.d.log.Log(foreignProtocol{s.who, e.Input})
+	case server.EventRefused:
+		s.d.log.Debug("command refused by the protocol", slog.String("conn", s.c.ID), slog.String("cmd", e.Verb), slog.String("reply", e.Reply.String()))
+	}
+}
+
+// Close says how the session ended.
+func (s *session) Close(sum server.Summary) {
+	s.d.sessions.Delete(s.c)
+	what := ""
+	switch sum.End {
+	case server.Lost, server.TLSFailed:
+		what = "lost connection"
+	case server.TimedOut:
+		what = "timeout"
+	case server.TooManyErrors:
+		what = "too many errors"
+	}
+	if what != "" {
+		after := strings.ToUpper(sum.After)
+		if sum.Bytes > 0 {
+			after += fmt.Sprintf(" (%d bytes)", sum.Bytes)
+		}
+		s.d.log.Log(sessionBroken{s.who, what, after, ""})
+	}
+	s.d.log.Log(clientDisconnected{s.who, sum.String(), s.d.now().Sub(s.c.Start)})
+	s.d.metrics.ended(s.l.label, sum)
+}

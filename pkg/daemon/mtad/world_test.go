@@ -1,0 +1,370 @@
+package mtad
+
+import (
+	"context"
+	"errors"
+	"io"
+	"iter"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	gosasl "github.com/emersion/go-sasl"
+
+	"github.com/postcote/postcote/pkg/daemon/service"
+	"github.com/postcote/postcote/pkg/mta/queue"
+	"github.com/postcote/postcote/pkg/platform/conf"
+	"github.com/postcote/postcote/pkg/platform/disk"
+	"github.com/postcote/postcote/pkg/platform/dnsx"
+	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/platform/obs"
+	"github.com/postcote/postcote/pkg/platform/tlsx"
+	"github.com/postcote/postcote/pkg/proto/dovecotauth"
+	"github.com/postcote/postcote/pkg/proto/dovecotauth/authserver"
+	"github.com/postcote/postcote/pkg/proto/sasl"
+	"github.com/postcote/postcote/pkg/proto/smtp/server"
+)
+
+// world is a whole mtad with everything it talks to: an authd, a delivery
+// agent, one host on the Internet with its DNS, all in this process.
+type world struct {
+	t    *testing.T
+	dir  string
+	cfg  Config
+	disk *disk.Faulty
+	log  *obs.Recorder
+	logg *obs.Logger
+	zone *dnsx.Static
+
+	authd  *outside
+	exists *outside
+	lmtp   *sink // socket dir/lmtp
+	far    *sink // 192.0.2.1
+
+	daemon *daemon
+	queue  *queue.Queue
+	listen map[string]net.Addr
+	stop   context.CancelFunc
+	ended  chan error
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "mtad") // t.TempDir is too long for a socket
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	w := &world{t: t, dir: dir, disk: disk.NewFaulty(disk.OS())}
+	w.logg, w.log = obs.Capture()
+	w.zone = &dnsx.Static{
+		MXs: map[string][]dnsx.MX{
+			"far.example":  {{Host: "mx.far.example", Pref: 10}},
+			"null.example": {{Host: "."}},
+		},
+		Hosts: map[string][]netip.Addr{"mx.far.example": {netip.MustParseAddr("192.0.2.1")}, "localhost": {netip.MustParseAddr("127.0.0.1")}},
+	}
+	w.configure()
+	auth := authserver.New(authserver.Config{Auth: logins{}, Directory: directory{}})
+	w.authd = serveUnix(t, w.cfg.AuthSocket, func(ctx context.Context, c net.Conn) { _ = auth.Serve(ctx, c, authserver.Client, authserver.Peer{}) })
+	w.exists = serveUnix(t, w.cfg.ExistsSocket, func(ctx context.Context, c net.Conn) { _ = auth.Serve(ctx, c, authserver.Exists, authserver.Peer{}) })
+	w.lmtp = newSink(t, server.LMTP)
+	w.lmtp.service = serveUnix(t, filepath.Join(dir, "lmtp"), w.lmtp.engine.Serve)
+	w.far = newSink(t, server.SMTP)
+	w.far.service = serveUnix(t, filepath.Join(dir, "far"), w.far.engine.Serve)
+	return w
+}
+
+func (w *world) configure() {
+	c := Default()
+	c.Hostname = "mx.ours.example"
+	for i := range c.Listeners {
+		c.Listeners[i].Listen.Address = "127.0.0.1:0"
+	}
+	c.Submit.Listen = conf.Listen{Address: "unix:" + filepath.Join(w.dir, "submit")}
+	c.AuthSocket, c.ExistsSocket = filepath.Join(w.dir, "auth"), filepath.Join(w.dir, "exists")
+	c.Domains.Mailbox = []string{"ours.example"}
+	c.Trusted = []conf.Network{conf.MustNetwork("127.0.0.9/32")}
+	c.Deliver.LMTP = "unix:" + filepath.Join(w.dir, "lmtp")
+	c.Remote.TLS = "none"
+	c.Queue.Dir = filepath.Join(w.dir, "queue")
+	c.Queue.MinFree = 0
+	c.Queue.SegmentSize = 1 << 20
+	c.Queue.MinBackoff = conf.Duration(50 * time.Millisecond)
+	c.Queue.MaxBackoff = conf.Duration(100 * time.Millisecond)
+	c.ClientNames = false
+	c.Timeouts.Error = 0
+	c.TLS.CertFile, c.TLS.KeyFile = filepath.Join(w.dir, "cert.pem"), filepath.Join(w.dir, "key.pem")
+	if err := tlsx.WriteSelfSigned(c.TLS.CertFile, c.TLS.KeyFile, []string{c.Hostname}, time.Now(), time.Hour); err != nil {
+		w.t.Fatal(err)
+	}
+	w.cfg = c
+}
+
+// start runs mtad until stopMTA or the end of the test.
+func (w *world) start() {
+	w.t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	ready := make(chan struct{})
+	w.stop, w.ended = cancel, make(chan error, 1)
+	w.listen = map[string]net.Addr{}
+	rt := &service.Runtime{Name: "mtad", Log: w.logg, Metrics: obs.NopMetrics(), Now: time.Now, FS: w.disk}
+	p := parts{Resolver: w.zone, Dial: w.dial, Patience: 50 * time.Millisecond, Listening: func(l []*listening) {
+		for _, k := range l {
+			w.listen[k.label] = k.ln.Addr()
+			w.queue, w.daemon = k.d.queue, k.d
+		}
+		close(ready)
+	}}
+	go func() { w.ended <- run(ctx, rt, w.cfg, p) }()
+	select {
+	case <-ready:
+	case err := <-w.ended:
+		w.t.Fatalf("mtad does not start: %v", err)
+	}
+	w.t.Cleanup(w.stopMTA)
+}
+
+func (w *world) stopMTA() {
+	if w.stop == nil {
+		return
+	}
+	w.stop()
+	w.stop = nil
+	select {
+	case err := <-w.ended:
+		if err != nil {
+			w.t.Errorf("mtad ended with %v", err)
+		}
+	case <-time.After(10 * time.Second):
+		w.t.Error("mtad does not stop")
+	}
+}
+
+// dial reaches the sockets of this world, and of the Internet one host.
+func (w *world) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	if network == "tcp" && address == "192.0.2.1:25" {
+		network, address = "unix", w.far.service.path
+	} else if network == "tcp" {
+		return nil, os.NewSyscallError("connect", syscall.ECONNREFUSED)
+	}
+	return new(net.Dialer).DialContext(ctx, network, address)
+}
+
+// connect opens a connection to a listener by its label.
+func (w *world) connect(label string) net.Conn {
+	w.t.Helper()
+	a, ok := w.listen[label]
+	if !ok {
+		w.t.Fatalf("no listener %q", label)
+	}
+	c, err := net.Dial(a.Network(), a.String())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// eventually waits for a condition that other goroutines bring about.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); !ok(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("never: %s", what)
+		}
+	}
+}
+
+// outside is a Unix socket server that can go away and come back.
+type outside struct {
+	t     *testing.T
+	path  string
+	serve func(context.Context, net.Conn)
+	stop  func()
+}
+
+func serveUnix(t *testing.T, path string, serve func(context.Context, net.Conn)) *outside {
+	s := &outside{t: t, path: path, serve: serve}
+	s.up()
+	t.Cleanup(s.down)
+	return s
+}
+
+func (s *outside) up() {
+	ln, err := net.Listen("unix", s.path)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Add(1)
+	go func() {
+		defer wg.Done()
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			stop := context.AfterFunc(ctx, func() { c.Close() })
+			wg.Add(1)
+			go func() {
+				defer wg.Done()
+				defer stop()
+				defer c.Close()
+				s.serve(ctx, c)
+			}()
+		}
+	}()
+	s.stop = func() {
+		cancel()
+		ln.Close()
+		wg.Wait()
+	}
+}
+
+func (s *outside) down() {
+	if s.stop != nil {
+		s.stop()
+		s.stop = nil
+	}
+}
+
+// The users of this world.
+type logins struct{}
+
+func (logins) Mechanisms() []dovecotauth.Mechanism {
+	return []dovecotauth.Mechanism{{Name: "PLAIN", Plaintext: true}, {Name: "LOGIN", Plaintext: true}}
+}
+
+func (logins) Begin(r authserver.Request) (authserver.Exchange, error) {
+	if r.Mech == "LOGIN" {
+		return saslExchange{sasl.NewLoginServer(passwords{})}, nil
+	}
+	return saslExchange{sasl.NewPlainServer(passwords{})}, nil
+}
+
+type passwords struct{}
+
+func (passwords) VerifyPassword(c sasl.Credentials) error {
+	if c.Authcid == "joe@ours.example" && c.Password == "secret" {
+		return nil
+	}
+	return fail.New(fail.Denied, "wrong password")
+}
+
+type saslExchange struct{ gosasl.Server }
+
+func (x saslExchange) Next(_ context.Context, response []byte) (authserver.Step, error) {
+	challenge, done, err := x.Server.Next(response)
+	return authserver.Step{Done: done, Challenge: challenge, User: "joe@ours.example"}, err
+}
+
+type directory struct{}
+
+func (directory) Exists(_ context.Context, name, _ string) (authserver.Record, error) {
+	user, domain, _ := strings.Cut(name, "@")
+	switch user {
+	case "joe", "ann", "postmaster", "refused":
+		return authserver.Record{User: user + "@" + domain}, nil
+	case "broken":
+		return authserver.Record{}, fail.New(fail.Unavailable, "database is away")
+	}
+	return authserver.Record{}, fail.New(fail.NotFound, "no user %s", name)
+}
+
+func (d directory) User(ctx context.Context, n, s string) (authserver.Record, error) {
+	return d.Exists(ctx, n, s)
+}
+
+func (d directory) Pass(ctx context.Context, n, s string) (authserver.Record, error) {
+	return d.Exists(ctx, n, s)
+}
+func (directory) List(context.Context, string) iter.Seq2[string, error] { return nil }
+func (directory) Flush([]string) int                                    { return 0 }
+func (directory) Redeemed(context.Context, string, string) (authserver.Record, error) {
+	return authserver.Record{}, errors.New("nobody logs in here")
+}
+
+// sink is a host that takes mail: the delivery agent, or a far MX. It refuses
+// recipients called refused (550) and defers those called later (450).
+type sink struct {
+	t       *testing.T
+	engine  *server.Server
+	service *outside
+
+	mu  sync.Mutex
+	got []received
+}
+
+type received struct{ from, to, text string }
+
+func newSink(t *testing.T, mode server.Mode) *sink {
+	s := &sink{t: t}
+	c := server.Default()
+	c.Hostname, c.Mode = "sink.example", mode
+	c.Accept = func(context.Context, *server.Conn) (server.Session, server.Reply) {
+		return &sinkSession{s: s}, server.Reply{}
+	}
+	var err error
+	if s.engine, err = server.New(c); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// messages for a recipient, "" for all.
+func (s *sink) messages(to string) []received {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []received
+	for _, m := range s.got {
+		if to == "" || m.to == to {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+type sinkSession struct{ s *sink }
+
+func (x *sinkSession) Helo(context.Context) server.Reply { return server.Reply{} }
+func (x *sinkSession) Mail(context.Context, *server.Transaction) server.Verdict {
+	return server.Verdict{}
+}
+
+func (x *sinkSession) Rcpt(_ context.Context, _ *server.Transaction, r server.Recipient) server.Verdict {
+	switch r.To.Local {
+	case "refused":
+		return server.Say(server.MakeReply(550, 5, 1, 1, "no such user here"))
+	case "later":
+		return server.Say(server.MakeReply(450, 4, 2, 1, "come back later"))
+	}
+	return server.Verdict{}
+}
+
+func (x *sinkSession) Data(context.Context, *server.Transaction) server.Verdict {
+	return server.Verdict{}
+}
+
+func (x *sinkSession) Message(_ context.Context, tx *server.Transaction, r io.Reader) server.Result {
+	text, err := io.ReadAll(r)
+	if err != nil {
+		return server.Result{}
+	}
+	x.s.mu.Lock()
+	defer x.s.mu.Unlock()
+	for _, rcpt := range tx.Rcpts {
+		x.s.got = append(x.s.got, received{tx.From.String(), rcpt.To.String(), string(text)})
+	}
+	return server.Result{}
+}
+func (x *sinkSession) Reset(*server.Transaction) {}
+func (x *sinkSession) Event(server.Event)        {}
+func (x *sinkSession) Close(server.Summary)      {}
