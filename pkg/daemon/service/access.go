@@ -34,6 +34,11 @@ func reach(use conf.PathUse) verdict {
 		return verdict{note: "does not exist; whoever serves it does not run, or it lies elsewhere"}
 	case conf.UseSocket, conf.UseWrite:
 		return reachFolder(use)
+	case conf.UseDir: // the daemons make their own folders, one level deep
+		if v := reachFolder(use); v.mistake != "" {
+			return v
+		}
+		return verdict{note: "does not exist yet; the daemon makes it"}
 	default:
 		return verdict{mistake: "does not exist"}
 	}

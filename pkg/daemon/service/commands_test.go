@@ -136,8 +136,8 @@ func TestCheck(t *testing.T) {
 	if code := y.cli("check"); code != ExitConfig || !strings.Contains(y.stderr.String(), "toy.yaml:2: wrod: unknown key") {
 		t.Errorf("exit code %d: %s", code, y.stderr)
 	}
-	y.write("spool_dir: " + spool + "/absent")
-	if code := y.cli("check"); code != ExitConfig || !strings.Contains(y.stderr.String(), "toy.yaml: spool_dir: "+spool+"/absent does not exist") {
+	y.write("spool_dir: " + spool + "/absent/deeper")
+	if code := y.cli("check"); code != ExitConfig || !strings.Contains(y.stderr.String(), "toy.yaml: spool_dir: "+spool+"/absent/deeper cannot be made") {
 		t.Errorf("exit code %d: %s", code, y.stderr)
 	}
 }
@@ -173,7 +173,8 @@ func TestReach(t *testing.T) {
 		{conf.UseWrite, "/proc/new", "cannot be made: /proc may not be used by", ""},
 		{conf.UseDir, dir, "", ""},
 		{conf.UseDir, path("file"), "is not a directory", ""},
-		{conf.UseDir, path("none"), "does not exist", ""},
+		{conf.UseDir, path("none"), "", "the daemon makes it"},
+		{conf.UseDir, path("none/queue"), "cannot be made: " + path("none") + " does not exist", ""},
 		{conf.UseSocket, path("new"), "", ""},
 		{conf.UseSocket, path("socket"), "", ""},
 		{conf.UseSocket, path("file"), "is there and is not a socket", ""},
