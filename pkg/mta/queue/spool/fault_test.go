@@ -127,7 +127,9 @@ func TestFailedGroupStaysAway(t *testing.T) {
 	}
 	abandon(s) // everything that was written survives
 
-	s, r := mustOpen(t, crashConfigOn(fsys))
+	cfg = crashConfigOn(fsys)
+	cfg.FreeKept = 10
+	s, r := mustOpen(t, cfg)
 	defer mustClose(t, s)
 	if r.Messages != 2 || len(r.Damage) != 0 {
 		t.Fatalf("recovery: %+v", r)
