@@ -52,6 +52,9 @@ func (x deliverer) Deliver(ctx context.Context, job *queue.Job) queue.Outcome {
 		result.Results[i] = resultOf(o)
 		result.SiteFailure = result.SiteFailure || o.Site
 	}
+	if result.SiteFailure && hop.Socket != "" {
+		x.d.agents.away(hop.Socket)
+	}
 	return result
 }
 

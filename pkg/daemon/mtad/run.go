@@ -28,6 +28,7 @@ type parts struct {
 	Dial     func(ctx context.Context, network, address string) (net.Conn, error)
 	// Patience is how long a request waits for authd to come back; 0: 2 s.
 	Patience time.Duration
+	Probe    time.Duration // in place of probeInterval
 	// Listening is told when all listeners are open.
 	Listening func([]*listening)
 }
@@ -46,6 +47,7 @@ type daemon struct {
 	reload sync.Mutex // one reload at a time
 
 	queue    *queue.Queue
+	agents   *agents
 	keeper   *tlsx.Keeper         // nil without certificate
 	auth     *authenticator       // nil without auth socket
 	users    *userdbclient.Client // nil without exists socket
@@ -82,6 +84,7 @@ func run(ctx context.Context, rt *service.Runtime, cfg Config, p parts) error {
 
 func newDaemon(rt *service.Runtime, cfg Config, p parts) (*daemon, error) {
 	d := &daemon{rt: rt, log: rt.Log, now: rt.Now, parts: p, metrics: newMetrics(rt.Metrics)}
+	d.agents = newAgents(d)
 	if d.now == nil {
 		d.now = time.Now
 	}
@@ -161,6 +164,10 @@ func (d *daemon) serve(ctx context.Context, cfg Config) error {
 	for _, l := range d.listens {
 		g.Go(func() error { return l.conns.Serve(gctx, l.ln) })
 	}
+	g.Go(func() error {
+		d.agents.run(gctx)
+		return nil
+	})
 	if d.keeper != nil {
 		g.Go(func() error {
 			d.keeper.Run(gctx)

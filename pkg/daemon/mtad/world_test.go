@@ -115,7 +115,7 @@ func (w *world) start() {
 	w.stop, w.ended = cancel, make(chan error, 1)
 	w.listen = map[string]net.Addr{}
 	rt := &service.Runtime{Name: "mtad", Log: w.logg, Metrics: obs.NopMetrics(), Now: time.Now, FS: w.disk}
-	p := parts{Resolver: w.zone, Dial: w.dial, Patience: 50 * time.Millisecond, Listening: func(l []*listening) {
+	p := parts{Resolver: w.zone, Dial: w.dial, Patience: 50 * time.Millisecond, Probe: 20 * time.Millisecond, Listening: func(l []*listening) {
 		for _, k := range l {
 			w.listen[k.label] = k.ln.Addr()
 			w.queue, w.daemon = k.d.queue, k.d
