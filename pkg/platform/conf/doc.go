@@ -28,7 +28,7 @@
 //
 // Reading order: load.go (Load), decode.go (nodes to values), bounds.go (min
 // and max), suggest.go (hints for typing errors), validate.go, types.go and
-// listen.go (Duration, Size and so on), problem.go (mistakes), schema.go
+// listen.go (Duration, Size, Listen, Network), problem.go (mistakes), schema.go
 // (structs as lists of keys), render.go (values to YAML), defaults.go
 // (WriteDefaults), reference.go (the manual), paths.go, changes.go.
 package conf
