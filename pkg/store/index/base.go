@@ -119,7 +119,7 @@ func appendTrailer(dst []byte, im *Image, places []place, x *extra) []byte {
 	u(uint64(len(im.chunks)))
 	for i, c := range im.chunks {
 		u(uint64(c.n), uint64(c.first), uint64(c.last), uint64(c.or), uint64(c.and), uint64(c.unseen), uint64(c.deleted))
-		u(uint64(c.vsize), uint64(c.unsized), uint64(c.dirty), uint64(places[i].off), uint64(places[i].size), uint64(places[i].crc))
+		u(uint64(c.vsize), uint64(c.unsized), uint64(c.dirty), uint64(c.fresh), uint64(places[i].off), uint64(places[i].size), uint64(places[i].crc))
 	}
 	u(uint64(len(im.tab.keywords)))
 	for _, k := range im.tab.keywords {
@@ -216,10 +216,11 @@ func (t *trailerReader) chunks() []*chunk {
 		count := t.d.uint()
 		c.first, c.last = t.d.uid(), t.d.uid()
 		c.or, c.and = uint8(t.d.uint()), uint8(t.d.uint())
-		unseen, deleted, vsize, unsized, dirty := t.d.uint(), t.d.uint(), t.d.uint(), t.d.uint(), t.d.uint()
+		unseen, deleted, vsize := t.d.uint(), t.d.uint(), t.d.uint()
+		unsized, dirty, fresh := t.d.uint(), t.d.uint(), t.d.uint()
 		off, size, crc := t.d.uint(), t.d.uint(), t.d.uint()
 		c.n, c.unseen, c.deleted, c.unsized = int(min(count, maxChunk)), int(min(unseen, count)), int(min(deleted, count)), int(min(unsized, count))
-		c.dirty = int(min(dirty, count))
+		c.dirty, c.fresh = int(min(dirty, count)), int(min(fresh, count))
 		c.vsize = int64(min(vsize, math.MaxInt64/2))
 		total += count
 		switch {

@@ -26,6 +26,7 @@ type summary struct {
 	vsize       int64  // sum of the known sizes
 	unsized     int    // records whose VSize is unknown
 	dirty       int    // records that are Dirty
+	fresh       int    // records that are InNew
 }
 
 // chunk is an immutable run of records: n records of 48 bytes, then their
@@ -86,6 +87,9 @@ func (s *summary) count(r rec) {
 	}
 	if r.state()&Dirty != 0 {
 		s.dirty++
+	}
+	if r.state()&InNew != 0 {
+		s.fresh++
 	}
 	if v := r.vsize(); v >= 0 {
 		s.vsize += v

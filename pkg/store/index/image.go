@@ -189,11 +189,12 @@ func (im *Image) Dirty() int {
 	return n
 }
 
-// DirtyFrom yields, with names, the Dirty messages from UID first on.
-func (im *Image) DirtyFrom(first uint32) iter.Seq[Record] {
+// In yields, with names, the messages from UID first on that are in a state:
+// InNew or Dirty. Chunks without any are not looked at.
+func (im *Image) In(state State, first uint32) iter.Seq[Record] {
 	return func(yield func(Record) bool) {
 		for _, c := range im.chunks {
-			if c.dirty == 0 || c.last < first {
+			if c.last < first || state == Dirty && c.dirty == 0 || state == InNew && c.fresh == 0 {
 				continue
 			}
 			data, err := c.load()
@@ -202,7 +203,7 @@ func (im *Image) DirtyFrom(first uint32) iter.Seq[Record] {
 			}
 			for i := range c.n {
 				r := rec(data[i*recordSize : (i+1)*recordSize])
-				if r.state()&Dirty != 0 && r.uid() >= first && !yield(c.at(data, i, im.tab.hosts)) {
+				if r.state()&state != 0 && r.uid() >= first && !yield(c.at(data, i, im.tab.hosts)) {
 					return
 				}
 			}

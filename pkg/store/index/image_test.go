@@ -203,7 +203,7 @@ func (m *model) check(t *rapid.T, im *Image) {
 			t.Fatalf("UID %d is found at %d %v", r.UID, at, ok)
 		}
 	}
-	for range im.DirtyFrom(0) {
+	for range im.In(Dirty, 0) {
 		dirty--
 	}
 	if dirty != 0 {

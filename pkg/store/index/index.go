@@ -78,6 +78,9 @@ func Create(fsys disk.FS, dir string, epoch uint64, m Meta, owner string, fill f
 	if err := x.Checkpoint(); err != nil {
 		return nil, err
 	}
+	if err := fsys.Remove(filepath.Join(dir, condemnedName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, ioError(err, "making index %s", dir)
+	}
 	return x, nil
 }
 
@@ -104,6 +107,9 @@ func Open(fsys disk.FS, dir string, epoch uint64) (*Index, error) {
 		return nil, ioError(err, "opening index %s", dir)
 	}
 	im, h, ex, err := readBase(name, f)
+	if ok, _ := disk.Exists(fsys, filepath.Join(dir, condemnedName)); ok && err == nil {
+		err = damage(name, 0, "its writer found it damaged")
+	}
 	if err == nil && h.epoch > epoch {
 		err = damage(name, 24, "written in epoch %d, this writer's is %d", h.epoch, epoch)
 	}
@@ -119,6 +125,34 @@ func Open(fsys disk.FS, dir string, epoch uint64) (*Index, error) {
 		return nil, err
 	}
 	return x, nil
+}
+
+// condemnedName marks an index that its writer found damaged.
+const condemnedName = "damaged"
+
+// Condemn makes every later Open fail with Corrupt, until Create: for damage
+// that shows when a chunk is looked at.
+func (x *Index) Condemn() {
+	f, err := x.fs.OpenFile(filepath.Join(x.dir, condemnedName), os.O_WRONLY|os.O_CREATE, filePerm)
+	if err == nil {
+		_ = f.Close()
+	}
+}
+
+// OwnerOf reads which folder the index in dir was last known to belong to,
+// from its base alone. NotFound, Corrupt.
+func OwnerOf(fsys disk.FS, dir string) (string, error) {
+	name := filepath.Join(dir, baseName)
+	f, err := fsys.OpenFile(name, os.O_RDONLY, 0)
+	if err != nil {
+		return "", ioError(err, "opening index %s", dir)
+	}
+	defer f.Close()
+	_, _, x, err := readBase(name, f)
+	if err != nil {
+		return "", err
+	}
+	return x.owner, nil
 }
 
 func (x *Index) logName(seq uint64) string {

@@ -2,124 +2,440 @@ package mailbox
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
 
+	"github.com/postcote/postcote/pkg/platform/disk"
 	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/platform/obs"
+	"github.com/postcote/postcote/pkg/store/maildir"
 )
 
-var errUnbuilt = fail.New(fail.Unavailable, "mailbox: not usable yet")
-
-// Store is the mail of one process: its open accounts and its one inotify
-// instance. Safe for concurrent use, as everything in this package is.
-type Store struct{}
-
-// NewStore opens no files. Run it with Run.
-func NewStore(cfg Config) (*Store, error) { return &Store{}, nil }
-
-// Run does the work in the background (write-behind, watching, idle mailboxes)
-// until ctx is done. Without it nothing is flushed before Close.
-func (s *Store) Run(ctx context.Context) error { return errUnbuilt }
-
-// Account opens a user's mail, or joins those who have it open; Close it once
-// for each call. Creates the INBOX and the configured automatic folders.
-// Kinds: Exists (another process owns the account; the text says which),
-// Denied, NotFound (no such home), Full.
-func (s *Store) Account(ctx context.Context, cfg AccountConfig) (*Account, error) {
-	return nil, errUnbuilt
-}
-
-// Hint tells of a delivery by another process. It does nothing when the
-// account is not open. It never blocks.
-func (s *Store) Hint(user string, h Hint) {}
-
-// Release flushes the user's mailboxes and gives the account up, so that
-// another server may take over. Sessions that are still there get Unavailable
-// from then on. It does nothing when the account is not open.
-func (s *Store) Release(ctx context.Context, user string) error { return errUnbuilt }
-
-// Freeze flushes the user's mailboxes and stops writing until thaw is called,
-// for backups. Operations that change something wait.
-func (s *Store) Freeze(ctx context.Context, user string) (thaw func(), err error) {
-	return nil, errUnbuilt
-}
-
-// Accounts lists the users whose accounts are open.
-func (s *Store) Accounts() []string { return nil }
-
-// Close flushes and closes everything. The error joins what could not be
-// flushed; it stays in the logs and is flushed at the next start.
-func (s *Store) Close(ctx context.Context) error { return errUnbuilt }
-
-// Hint is what deliverd says of a delivery. Nothing of it is believed: it only
-// says where to look.
-type Hint struct {
-	Folder string // folder name with the account's separator
-	File   string // base name of the message
-	Size   int64
-	VSize  int64
-}
-
 // Account is one user's mail.
-type Account struct{}
+type Account struct {
+	store    *Store
+	cfg      AccountConfig
+	tree     *maildir.Tree
+	indexDir string
+	lock     disk.File
+	epoch    uint64
+
+	// freeze is held for reading by everything that writes.
+	freeze sync.RWMutex
+	// names is held while folders are made, renamed and deleted.
+	names sync.Mutex
+
+	mu    sync.Mutex
+	boxes map[string]*boxSlot // by canonical name
+	err   error               // why the account is closed
+}
+
+// boxSlot is a folder that is open or being opened.
+type boxSlot struct {
+	ready chan struct{} // closed when box or err is set
+	box   *box
+	err   error
+	refs  int
+	idle  time.Time     // since when refs is 0
+	gone  chan struct{} // closed when the box is closed; nil before that begins
+}
+
+func pid() int { return os.Getpid() }
+
+// openAccount takes the lock and makes what every account has.
+func (s *Store) openAccount(ctx context.Context, cfg AccountConfig) (*Account, error) {
+	if cfg.Separator == 0 {
+		cfg.Separator = '.'
+	}
+	if !filepath.IsAbs(cfg.Maildir) || cfg.User == "" {
+		return nil, fail.New(fail.Invalid, "account %q needs a name and an absolute path, got %q", cfg.User, cfg.Maildir)
+	}
+	a := &Account{
+		store: s, cfg: cfg, boxes: map[string]*boxSlot{}, indexDir: filepath.Join(s.cfg.IndexRoot, userDir(cfg.User)),
+		tree: maildir.NewTree(s.fs, cfg.Maildir, maildir.Options{Separator: cfg.Separator, Namer: s.namer, Now: s.now}),
+	}
+	if err := disk.MkdirAll(s.fs, a.indexDir, os.ModeSetgid|0o770); err != nil {
+		return nil, fail.Wrap(kindOf(err), err, "making the index folder of account %s", cfg.User)
+	}
+	if err := a.takeLock(); err != nil {
+		return nil, err
+	}
+	if err := a.prepare(ctx); err != nil {
+		return nil, errors.Join(err, a.lock.Close())
+	}
+	return a, nil
+}
+
+// kindOf classifies an error of the file system.
+func kindOf(err error) fail.Kind {
+	switch {
+	case disk.IsFull(err):
+		return fail.Full
+	case errors.Is(err, os.ErrPermission):
+		return fail.Denied
+	case errors.Is(err, os.ErrNotExist):
+		return fail.NotFound
+	}
+	return fail.KindOf(err)
+}
+
+// userDir is the folder of a user's indexes: the name with all but harmless
+// bytes as %XX.
+func userDir(user string) string {
+	var out []byte
+	for i := 0; i < len(user); i++ {
+		c := user[i]
+		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_' || c == '@' || c == '+' || c == '.' && i > 0 {
+			out = append(out, c)
+			continue
+		}
+		out = fmt.Appendf(out, "%%%02X", c)
+	}
+	return string(out)
+}
+
+// takeLock makes this process the account's one writer. The epoch in the lock
+// file grows with every owner; it is in all that an owner writes.
+func (a *Account) takeLock() error {
+	name := filepath.Join(a.indexDir, "lock")
+	f, err := a.store.fs.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o660)
+	if err != nil {
+		return fail.Wrap(kindOf(err), err, "locking account %s", a.cfg.User)
+	}
+	var text [64]byte
+	err = disk.TryLock(f, disk.Exclusive)
+	n, _ := f.ReadAt(text[:], 0)
+	owner := 0
+	_, _ = fmt.Sscanf(string(text[:n]), "epoch %d pid %d", &a.epoch, &owner)
+	if errors.Is(err, disk.ErrLocked) {
+		_ = f.Close()
+		return fail.Wrap(fail.Exists, err, "account %s is open in another process (pid %d); only one may write its indexes", a.cfg.User, owner)
+	}
+	if err == nil {
+		a.epoch++
+		line := fmt.Sprintf("epoch %d pid %d\n", a.epoch, pid())
+		if err = f.Truncate(0); err == nil {
+			_, err = f.WriteAt([]byte(line), 0)
+		}
+		if err == nil {
+			err = f.Sync()
+		}
+	}
+	if err != nil {
+		_ = f.Close()
+		return fail.Wrap(kindOf(err), err, "locking account %s", a.cfg.User)
+	}
+	a.lock = f
+	return nil
+}
+
+// prepare makes INBOX and the automatic folders.
+func (a *Account) prepare(ctx context.Context) error {
+	if err := a.tree.Ensure(ctx, maildir.Inbox); err != nil {
+		return err
+	}
+	if err := a.tree.EmptyTrash(); err != nil {
+		a.store.log.Warn("removing a deleted folder failed", obs.Err(err))
+	}
+	for _, f := range a.cfg.Folders {
+		if f.Auto == AutoNo {
+			continue
+		}
+		ok, err := a.tree.Exists(ctx, f.Name)
+		if err != nil {
+			return err
+		}
+		if ok {
+			continue
+		}
+		if err := a.tree.Ensure(ctx, f.Name); err != nil {
+			return err
+		}
+		if f.Auto == AutoSubscribe {
+			if err := a.tree.Subscribe(ctx, f.Name, true); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
 
 // Close gives up this reference. After the last one the account lingers, then
 // everything is flushed and the lock is given back.
-func (a *Account) Close() error { return errUnbuilt }
+func (a *Account) Close() error {
+	s := a.store
+	s.mu.Lock()
+	slot := s.accounts[a.cfg.User]
+	s.mu.Unlock()
+	if slot != nil && slot.acct == a {
+		s.leave(a.cfg.User, slot)
+	}
+	return nil
+}
 
 // User is the name the account was opened under.
-func (a *Account) User() string { return "" }
+func (a *Account) User() string { return a.cfg.User }
 
 // Separator is the hierarchy separator.
-func (a *Account) Separator() byte { return '.' }
+func (a *Account) Separator() byte { return a.cfg.Separator }
 
 // Shared reports whether other programs may write at the same time: then
 // CONDSTORE and QRESYNC must not be announced.
-func (a *Account) Shared() bool { return false }
+func (a *Account) Shared() bool { return a.cfg.Mode == Shared }
 
-// Folder is one line of List.
-type Folder struct {
-	Name        string // UTF-8; "INBOX" in upper case
-	Exists      bool   // can be selected; false for a mere parent (\NoSelect) and for a subscription of nothing (\NonExistent)
-	Parent      bool   // has folders below it that exist (\HasChildren)
-	Subscribed  bool
-	SpecialUse  string // "\\Sent" …, or empty
-	NonExistent bool   // known only from the subscriptions
+// canonical returns a folder's name as it is the key of boxes.
+func (a *Account) canonical(name string) (string, error) {
+	f, err := a.tree.Folder(name)
+	if err != nil {
+		return "", err
+	}
+	return f.Name(), nil
 }
 
-// List returns all folders that exist, their missing parents, and all
-// subscribed names, sorted with INBOX first. Patterns are the caller's work.
-func (a *Account) List(ctx context.Context) ([]Folder, error) { return nil, errUnbuilt }
-
-// Create makes a folder and its UIDVALIDITY. Exists, Invalid (name), Full.
-// specialUse may be empty.
-func (a *Account) Create(ctx context.Context, name string) error { return errUnbuilt }
-
-// Delete removes a folder with its messages; folders below it stay. NotFound;
-// Denied for INBOX. Sessions that have it open get NotFound from then on.
-func (a *Account) Delete(ctx context.Context, name string) error { return errUnbuilt }
-
-// Rename renames a folder and all below it, keeping UIDs. Renaming INBOX moves
-// its messages (RFC 3501 section 6.3.5). NotFound, Exists, Invalid.
-func (a *Account) Rename(ctx context.Context, from, to string) error { return errUnbuilt }
-
-// Subscribe adds the name to the subscriptions, or takes it away. The name
-// need not exist.
-func (a *Account) Subscribe(ctx context.Context, name string, on bool) error { return errUnbuilt }
-
-// Status describes a folder for STATUS and SELECT.
-type Status struct {
-	Messages, Recent, Unseen, Deleted int
-	UIDNext, UIDValidity              uint32
-	HighestModSeq                     uint64
-	Size                              int64 // sum of RFC822.SIZE; only when asked for
-	GUID                              string
+// acquire opens a folder, or joins those who have it open; release it.
+func (a *Account) acquire(ctx context.Context, name string) (*box, error) {
+	name, err := a.canonical(name)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		a.mu.Lock()
+		if a.err != nil {
+			a.mu.Unlock()
+			return nil, a.err
+		}
+		slot := a.boxes[name]
+		if slot == nil {
+			slot = &boxSlot{ready: make(chan struct{}), refs: 1}
+			a.boxes[name] = slot
+			a.mu.Unlock()
+			return a.fill(ctx, name, slot)
+		}
+		if slot.gone == nil {
+			slot.refs++
+		}
+		wait := slot.gone
+		a.mu.Unlock()
+		if wait == nil {
+			wait = slot.ready
+		}
+		select {
+		case <-wait:
+		case <-ctx.Done():
+			err := fail.Wrap(fail.Unavailable, ctx.Err(), "opening folder %s", name)
+			if wait == slot.ready {
+				a.leave(slot)
+			}
+			return nil, err
+		}
+		if wait != slot.ready {
+			continue // it was being closed
+		}
+		if slot.err == nil && slot.box.usable() == nil {
+			return slot.box, nil
+		}
+		a.leave(slot)
+		if slot.err != nil {
+			return nil, slot.err
+		}
+		// Dead: make another. What it died of is known already.
+		_ = a.closeSlot(ctx, name, slot, slot.box.usable())
+	}
 }
 
-// Status looks at a folder without selecting it. withSize may have to read
-// messages. NotFound.
-func (a *Account) Status(ctx context.Context, name string, withSize bool) (Status, error) {
-	return Status{}, errUnbuilt
+// closeSlot closes a box and takes it out of the table. Until that is done
+// nobody else can open the folder: an index has one writer.
+func (a *Account) closeSlot(ctx context.Context, name string, slot *boxSlot, why error) error {
+	a.mu.Lock()
+	if gone := slot.gone; gone != nil {
+		a.mu.Unlock()
+		<-gone
+		return nil
+	}
+	slot.gone = make(chan struct{})
+	a.mu.Unlock()
+	err := slot.box.close(ctx, why)
+	a.mu.Lock()
+	if a.boxes[name] == slot {
+		delete(a.boxes, name)
+	}
+	a.mu.Unlock()
+	close(slot.gone)
+	return err
 }
 
-// Open opens a folder for one session. All handles of a folder share one
-// state. NotFound, Invalid; Corrupt never: a damaged index is rebuilt.
-func (a *Account) Open(ctx context.Context, name string) (*Mailbox, error) { return nil, errUnbuilt }
+// fill opens the box of a new slot.
+func (a *Account) fill(ctx context.Context, name string, slot *boxSlot) (*box, error) {
+	a.freeze.RLock()
+	slot.box, slot.err = a.openBox(ctx, name)
+	a.freeze.RUnlock()
+	if slot.err != nil {
+		a.mu.Lock()
+		if a.boxes[name] == slot {
+			delete(a.boxes, name)
+		}
+		a.mu.Unlock()
+	}
+	close(slot.ready)
+	return slot.box, slot.err
+}
+
+func (a *Account) leave(slot *boxSlot) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	slot.refs--
+	slot.idle = a.store.now()
+}
+
+// release gives back what acquire returned.
+func (a *Account) release(b *box) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, slot := range a.boxes {
+		if slot.box == b {
+			slot.refs--
+			slot.idle = a.store.now()
+			return
+		}
+	}
+}
+
+// openBoxes returns the boxes that are open.
+func (a *Account) openBoxes() map[string]*boxSlot {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	out := map[string]*boxSlot{}
+	for name, slot := range a.boxes {
+		select {
+		case <-slot.ready:
+			if slot.box != nil && slot.gone == nil {
+				out[name] = slot
+			}
+		default:
+		}
+	}
+	return out
+}
+
+// boxLinger is how long a folder that nobody has selected stays open, and how
+// long one that nobody asks anything of stays in memory.
+const boxLinger = 10 * time.Second
+
+// tidy closes or evicts boxes that have been idle for a while.
+func (a *Account) tidy(ctx context.Context, now time.Time) {
+	if !a.freeze.TryRLock() {
+		return
+	}
+	defer a.freeze.RUnlock()
+	for name, slot := range a.openBoxes() {
+		b := slot.box
+		a.mu.Lock()
+		idle := slot.refs == 0 && now.Sub(slot.idle) >= boxLinger && slot.gone == nil
+		if idle {
+			slot.gone = make(chan struct{})
+		}
+		a.mu.Unlock()
+		switch {
+		case idle:
+			if err := b.close(ctx, fail.New(fail.Unavailable, "folder %s is closed", name)); err != nil {
+				a.store.log.Error("closing a folder failed", obs.Err(err))
+			}
+			a.mu.Lock()
+			delete(a.boxes, name)
+			a.mu.Unlock()
+			close(slot.gone)
+		case now.UnixNano()-b.lastUse.Load() >= int64(boxLinger):
+			b.rest()
+		}
+	}
+}
+
+// poll looks at selected folders that cannot be watched.
+func (a *Account) poll() {
+	for _, slot := range a.openBoxes() {
+		b := slot.box
+		b.handlesMu.Lock()
+		due := b.watchers > 0 && b.noWatch.Load()
+		b.handlesMu.Unlock()
+		if due {
+			b.syncSoon()
+		}
+	}
+}
+
+func (a *Account) hint(h Hint) {
+	name, err := a.canonical(h.Folder)
+	if err != nil {
+		return
+	}
+	a.mu.Lock()
+	slot := a.boxes[name]
+	a.mu.Unlock()
+	if slot == nil {
+		return
+	}
+	select {
+	case <-slot.ready:
+		if slot.box != nil {
+			slot.box.syncSoon()
+		}
+	default: // it is being opened and looks anyway
+	}
+}
+
+// shut closes all boxes and gives the lock back. It does not wait for a thaw:
+// in a frozen account everything is flushed.
+func (a *Account) shut(ctx context.Context, why error) error {
+	a.mu.Lock()
+	a.err = why
+	slots := map[string]*boxSlot{}
+	for name, slot := range a.boxes {
+		slots[name] = slot
+	}
+	a.mu.Unlock()
+	var errs []error
+	for name, slot := range slots {
+		<-slot.ready
+		if slot.box != nil {
+			errs = append(errs, a.closeSlot(ctx, name, slot, why))
+		}
+	}
+	return errors.Join(append(errs, a.lock.Close())...)
+}
+
+// freezeAll stops all writers, with everything flushed.
+func (a *Account) freezeAll(ctx context.Context) error {
+	a.freeze.Lock()
+	for _, slot := range a.openBoxes() {
+		b := slot.box
+		b.mu.Lock()
+		var err error
+		if b.usable() == nil && b.ix != nil {
+			err = b.flushAll(ctx, true)
+		}
+		b.mu.Unlock()
+		if err != nil {
+			a.freeze.Unlock()
+			return err
+		}
+	}
+	return nil
+}
+
+// thaw lets writers go on and looks at what happened meanwhile.
+func (a *Account) thaw() {
+	a.freeze.Unlock()
+	for _, slot := range a.openBoxes() {
+		b := slot.box
+		b.mu.Lock()
+		if b.usable() == nil && b.ix != nil && (b.ix.Image().Dirty() > 0 || len(b.graves) > 0) {
+			b.flushSoon()
+		}
+		b.mu.Unlock()
+		b.syncSoon()
+	}
+}

@@ -18,7 +18,7 @@
 //   - UIDs and MODSEQs never go backwards and no UID names two messages.
 //   - Doubt about what is on disk means looking again.
 //
-// Files in reading order: format.go, config.go, store.go, account.go,
-// folders.go, mailbox.go, snapshot.go, set.go, change.go, append.go, copy.go,
-// read.go, sync.go, flush.go.
+// Files in reading order: format.go, snapshot.go, store.go, account.go,
+// folders.go, mailbox.go, box.go, sync.go, change.go, append.go, flush.go,
+// read.go, rebuild.go, fmaildir.go (the one Format there is).
 package mailbox

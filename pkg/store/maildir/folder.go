@@ -111,6 +111,18 @@ func (t *Tree) Folder(name string) (*Folder, error) {
 	return &Folder{tree: t, name: name, dir: filepath.Join(t.root, t.encode(name))}, nil
 }
 
+// FolderAt returns the folder whose directory is dir.
+func (t *Tree) FolderAt(dir string) (*Folder, error) {
+	if filepath.Clean(dir) == filepath.Clean(t.root) {
+		return t.Folder(Inbox)
+	}
+	name, ok := t.decode(filepath.Base(dir))
+	if !ok || filepath.Dir(filepath.Clean(dir)) != filepath.Clean(t.root) {
+		return nil, fail.New(fail.Invalid, "%s is no folder of %s", dir, t.root)
+	}
+	return t.Folder(name)
+}
+
 // Name is the canonical name.
 func (f *Folder) Name() string { return f.name }
 

@@ -35,6 +35,9 @@ func (l *Lock) Touch() error {
 	return l.dot.Touch()
 }
 
+// Held is false after Unlock and Rewrite.
+func (l *Lock) Held() bool { return l.dot != nil }
+
 // Unlock gives the lock back; it may be called again.
 func (l *Lock) Unlock() error {
 	if l == nil || l.dot == nil {
@@ -66,6 +69,9 @@ func (l *Lock) Publish(d *Delivery, info Info, fresh bool) (Delivered, error) {
 	d.dest = path
 	return d.done, nil
 }
+
+// NameFor is the file name that Publish gives a finished delivery in cur/.
+func (d *Delivery) NameFor(info Info) string { return Join(d.done.Base, info) }
 
 // Published ends a delivery whose name is durable: Abort does nothing after it.
 func (d *Delivery) Published() { d.tmp, d.dest = "", "" }

@@ -97,6 +97,24 @@ func (f *Folder) UIDList() (*UIDList, error) {
 	return l, nil
 }
 
+// UIDListHeader reads the first line of the folder's UID list: a UIDList
+// without records, whose Next may lag behind. NotFound: there is none.
+func (f *Folder) UIDListHeader() (*UIDList, error) {
+	name := f.path(uidlistName)
+	file, err := f.tree.fs.OpenFile(name, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, ioError(err, "reading the UID list of folder %s", f.name)
+	}
+	defer file.Close()
+	var line [1024]byte
+	n, err := file.ReadAt(line[:], 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, ioError(err, "reading %s", name)
+	}
+	header, _, _ := strings.Cut(string(line[:n]), "\n")
+	return ParseUIDList(name, header+"\n"), nil
+}
+
 // ParseUIDList understands versions 3 and 1 (also Courier's
 // courierimapuiddb). It never fails: lines that make no sense, or whose UIDs
 // do not grow, are left out and reported in Damage. name is for that text.

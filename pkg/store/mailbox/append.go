@@ -1,0 +1,312 @@
+package mailbox
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"github.com/postcote/postcote/pkg/platform/disk"
+	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/store/index"
+	"github.com/postcote/postcote/pkg/store/maildir"
+)
+
+// Incoming is one message to append.
+type Incoming struct {
+	Flags    Flags
+	Keywords []string
+	Date     time.Time // INTERNALDATE; zero means now
+	Size     int64     // announced bytes, 0 unknown: to fail early when the disk is full
+}
+
+// Append collects messages and adds all of them or none. It is for one
+// goroutine.
+type Append struct {
+	acct *Account
+	box  *box
+	new  []newborn
+	done bool
+}
+
+// newborn is a message that is written and not yet published.
+type newborn struct {
+	file     Newborn
+	flags    Flags
+	keywords []string
+	date     time.Time
+}
+
+// Append starts an append to a folder: one message for APPEND, several for
+// MULTIAPPEND. NotFound: no such folder.
+func (a *Account) Append(ctx context.Context, folder string) (*Append, error) {
+	b, err := a.acquire(ctx, folder)
+	if err != nil {
+		return nil, err
+	}
+	b.startWatch() // or else each append would have to look at all of the folder
+	return &Append{acct: a, box: b}, nil
+}
+
+// reserve is how much space an append leaves on the disk.
+const reserve = 1 << 20
+
+// Add stores one message, CRLF as LF. An error of r is returned and ends the
+// append. Full: no space.
+func (p *Append) Add(ctx context.Context, in Incoming, r io.Reader) error {
+	if p.done {
+		return fail.New(fail.Invalid, "the append is over")
+	}
+	for _, k := range in.Keywords {
+		if !maildir.ValidKeyword(k) {
+			return fail.New(fail.Invalid, "%q cannot be a keyword", k)
+		}
+	}
+	if space, err := disk.Statfs(p.box.acct.store.fs, p.box.dir); err == nil && in.Size > 0 && space.Free < uint64(in.Size)+reserve {
+		return fail.New(fail.Full, "no space for %d bytes in folder %s", in.Size, p.box.folderName())
+	}
+	file, err := p.box.format.Begin()
+	if err != nil {
+		return err
+	}
+	p.new = append(p.new, newborn{file, in.Flags & maildir.AllFlags, in.Keywords, in.Date})
+	if _, err = io.Copy(file, r); err == nil {
+		err = ctx.Err()
+	}
+	if err == nil {
+		err = file.Finish(in.Date)
+	}
+	if err != nil {
+		p.Abort()
+	}
+	return err
+}
+
+// Commit gives out UIDs and publishes; durable when it returns.
+func (p *Append) Commit(ctx context.Context) (uidValidity uint32, uids []uint32, err error) {
+	if p.done {
+		return 0, nil, fail.New(fail.Invalid, "the append is over")
+	}
+	defer p.Abort()
+	err = p.box.write(ctx, func() error {
+		uidValidity = p.box.ix.Image().UIDValidity
+		uids, err = p.box.admit(ctx, p.new)
+		return err
+	})
+	if err == nil {
+		p.new = nil
+	}
+	return uidValidity, uids, err
+}
+
+// Abort drops everything. After Commit it does nothing.
+func (p *Append) Abort() {
+	if p.done {
+		return
+	}
+	p.done = true
+	for _, n := range p.new {
+		n.file.Abort()
+	}
+	p.acct.release(p.box)
+}
+
+// admit makes newborns messages of the folder, b.mu held. The order: names in
+// cur/, synced; UIDs in the list, synced; the index, which need not be synced,
+// because all of it can be found again.
+//
+// Crash points: mailbox.append.before_publish, .before_assign, .after_assign.
+func (b *box) admit(ctx context.Context, list []newborn) ([]uint32, error) {
+	if len(list) == 0 {
+		return nil, nil
+	}
+	// What others put into the folder first gets its UIDs first.
+	if err := b.sync(ctx, false); err != nil {
+		return nil, err
+	}
+	lk, err := b.format.Lock(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var uids []uint32
+	batch := b.ix.Begin()
+	err = b.own(func() error {
+		var err error
+		uids, err = b.admitLocked(lk, batch, list)
+		return err
+	})
+	err = firstErr(err, lk.Unlock())
+	if err != nil {
+		return nil, err
+	}
+	if err := b.commit(batch, false); err != nil {
+		return nil, err
+	}
+	for _, n := range list {
+		n.file.Published()
+	}
+	return uids, nil
+}
+
+func (b *box) admitLocked(lk Locked, batch *index.Batch, list []newborn) ([]uint32, error) {
+	infos := make([]maildir.Info, len(list))
+	files := make([]Newborn, len(list))
+	var names []string
+	for i, n := range list {
+		infos[i].Flags, files[i] = n.flags, n.file
+		names = append(names, n.keywords...)
+	}
+	if len(names) > 0 {
+		if _, _, err := lk.Letters(names); err != nil {
+			return nil, err
+		}
+		if err := b.loadKeywords(); err != nil {
+			return nil, err
+		}
+		for i, n := range list {
+			for _, k := range n.keywords {
+				l, _ := b.keywords.Letter(k)
+				infos[i].Letters |= l
+			}
+		}
+	}
+	disk.Point(b.acct.store.fs, "mailbox.append.before_publish")
+	entries, err := lk.Publish(files, infos)
+	if err != nil {
+		return nil, err
+	}
+	disk.Point(b.acct.store.fs, "mailbox.append.before_assign")
+	uids, err := lk.Assign(entries, b.ix.Image().UIDNext)
+	if err != nil {
+		return nil, err
+	}
+	disk.Point(b.acct.store.fs, "mailbox.append.after_assign")
+	for i, e := range entries {
+		x := b.recordOf(e, uids[i], batch.ModSeq())
+		if !list[i].date.IsZero() {
+			x.Date = list[i].date.Unix()
+		}
+		batch.Append(&x, ids(batch, list[i].keywords))
+	}
+	return uids, nil
+}
+
+// Copied is the COPYUID of a copy or move: Source[i] became Dest[i].
+type Copied struct {
+	UIDValidity  uint32
+	Source, Dest []uint32
+}
+
+// Copy copies messages into another folder of the same account, with flags and
+// dates; all or nothing. Messages that are gone are skipped. NotFound: no such
+// folder, or no message left to copy.
+func (m *Mailbox) Copy(ctx context.Context, set Set, folder string) (Copied, error) {
+	return m.box.copyTo(ctx, set, folder)
+}
+
+// Move is Copy, then Remove of what was copied. A crash between the two leaves
+// the messages in both folders.
+func (m *Mailbox) Move(ctx context.Context, set Set, folder string) (Copied, error) {
+	out, err := m.box.copyTo(ctx, set, folder)
+	if err != nil {
+		return out, err
+	}
+	_, err = m.Remove(ctx, SetOf(out.Source...))
+	return out, err
+}
+
+// copyTo links the files into the other folder's tmp/, then admits them there.
+// No two boxes are locked at once.
+func (b *box) copyTo(ctx context.Context, set Set, folder string) (Copied, error) {
+	var out Copied
+	if err := b.usable(); err != nil {
+		return out, err
+	}
+	b.touch()
+	dest, err := b.acct.acquire(ctx, folder)
+	if err != nil {
+		return out, err
+	}
+	defer b.acct.release(dest)
+	dest.startWatch()
+	list, source, err := b.duplicates(ctx, dest, set)
+	done := false
+	defer func() {
+		for _, n := range list {
+			if !done {
+				n.file.Abort()
+			}
+		}
+	}()
+	if err != nil {
+		return out, err
+	}
+	if len(list) == 0 {
+		return out, fail.New(fail.NotFound, "no such message in folder %s (any more)", b.folderName())
+	}
+	err = dest.write(ctx, func() error {
+		var err error
+		out.UIDValidity = dest.ix.Image().UIDValidity
+		out.Dest, err = dest.admit(ctx, list)
+		return err
+	})
+	if err != nil {
+		return Copied{}, err
+	}
+	done, out.Source = true, source
+	return out, nil
+}
+
+// duplicates makes newborns of the messages of set. After an error those made
+// so far are returned too.
+func (b *box) duplicates(ctx context.Context, dest *box, set Set) (list []newborn, source []uint32, err error) {
+	im := b.now.Load().im
+	set.Normalize().each(im, func(i int, brief index.Record) bool {
+		if err = ctx.Err(); err != nil {
+			return false
+		}
+		r := im.At(i)
+		var n newborn
+		n.file, err = b.duplicate(ctx, dest, r)
+		if fail.Is(err, fail.NotFound) {
+			err = nil
+			return true
+		}
+		if err != nil {
+			return false
+		}
+		n.flags, n.keywords = Flags(brief.Flags)&maildir.AllFlags, im.KeywordNames(brief.Keywords)
+		list, source = append(list, n), append(source, r.UID)
+		return true
+	})
+	return list, source, err
+}
+
+// duplicate links one message, or copies its bytes where links do not work.
+func (b *box) duplicate(ctx context.Context, dest *box, r index.Record) (Newborn, error) {
+	n, err := dest.format.Link(b.format, refOf(r))
+	if n == nil && fail.Is(err, fail.NotFound) {
+		var ref Ref
+		if ref, err = b.findAgain(ctx, r.UID); err == nil {
+			n, err = dest.format.Link(b.format, ref)
+		}
+	}
+	if n != nil || err != nil {
+		return n, err
+	}
+	f, date, err := b.openMessage(ctx, r.UID)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if n, err = dest.format.Begin(); err != nil {
+		return nil, err
+	}
+	if _, err = io.Copy(n, io.NewSectionReader(f, 0, f.Size())); err == nil {
+		err = n.Finish(date)
+	}
+	if err != nil {
+		n.Abort()
+		return nil, err
+	}
+	return n, nil
+}

@@ -1,0 +1,315 @@
+package mailbox
+
+import (
+	"context"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/postcote/postcote/pkg/platform/disk"
+	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/platform/obs"
+	"github.com/postcote/postcote/pkg/store/index"
+	"github.com/postcote/postcote/pkg/store/maildir"
+)
+
+// box is the one state of an open folder that all its handles share.
+//
+// mu is the folder's writer lock: index, format and the fields under it are
+// used by its holder only. Readers use now, an immutable Snapshot.
+type box struct {
+	acct   *Account
+	format Format
+	dir    string // of the folder; changes with the account's and the box's lock held
+	guid   string
+	now    atomic.Pointer[Snapshot]
+
+	mu       sync.Mutex
+	ix       *index.Index
+	known    index.Stamps     // what the folder looked like when ix knew all of it
+	identAt  index.FileStamp  // the UID list whose UIDVALIDITY was checked
+	doubt    time.Time        // since when known may hide a foreign change; zero for never
+	keywords maildir.Keywords // names of the letters
+	watch    Watch
+	noWatch  atomic.Bool      // watching was tried in vain: poll
+	graves   map[uint32]grave // expunged, the file still there
+	cache    *index.Cache
+	flushAt  *time.Timer
+
+	learnedMu sync.Mutex
+	learned   []lesson
+
+	handlesMu sync.Mutex
+	name      string
+	handles   map[*Mailbox]struct{}
+	watchers  int
+	err       error        // why the box is dead
+	lastUse   atomic.Int64 // unix nanoseconds
+	evicted   *index.Image // dropped from memory when it was idle
+
+	syncing atomic.Bool // an asynchronous sync is due or running
+}
+
+// grave is an expunged message whose file is kept for sessions that still see
+// it, or because it was not removed yet.
+type grave struct {
+	ref Ref
+	gen uint64 // the snapshot in which it is gone
+	at  time.Time
+}
+
+// maxGrave is how long a file outlives its message at most.
+const maxGrave = time.Minute
+
+// openBox reads the index, or makes it, and brings it up to date.
+func (a *Account) openBox(ctx context.Context, name string) (*box, error) {
+	folder, err := a.tree.Folder(name)
+	if err != nil {
+		return nil, err
+	}
+	if ok, err := folder.Exists(); err != nil {
+		return nil, err
+	} else if !ok {
+		return nil, fail.New(fail.NotFound, "no folder %s", folder.Name())
+	}
+	format := newMaildirFormat(folder, a.store.watcher)
+	b := &box{
+		acct: a, format: format, dir: folder.Dir(), name: folder.Name(),
+		handles: map[*Mailbox]struct{}{}, graves: map[uint32]grave{},
+	}
+	b.touch()
+	if _, err := folder.CleanTmp(); err != nil && !fail.Is(err, fail.NotFound) {
+		a.store.log.Warn("cleaning tmp failed", obs.Err(err))
+	}
+	ident, err := format.Ident(ctx)
+	if err != nil {
+		return nil, err
+	}
+	b.guid, err = a.ownGUID(ctx, format, ident.GUID, filepath.Base(b.dir))
+	if err != nil {
+		return nil, err
+	}
+	ident.GUID = b.guid
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err := b.openIndex(ctx, ident, folder); err != nil {
+		if b.ix != nil {
+			_ = b.ix.Close()
+		}
+		return nil, err
+	}
+	return b, nil
+}
+
+// openIndex opens the index of a folder by its GUID; a missing, damaged or
+// foreign one is made anew.
+func (b *box) openIndex(ctx context.Context, id Ident, folder *maildir.Folder) error {
+	s := b.acct.store
+	dir := filepath.Join(b.acct.indexDir, id.GUID)
+	ix, err := index.Open(s.fs, dir, b.acct.epoch)
+	if err == nil && ix.Image().UIDValidity != id.UIDValidity {
+		err = fail.New(fail.Corrupt, "index %s is of UIDVALIDITY %d, the folder of %d", dir, ix.Image().UIDValidity, id.UIDValidity)
+		_ = ix.Close()
+	}
+	switch {
+	case err == nil:
+		return b.resume(ctx, ix, id)
+	case fail.Is(err, fail.NotFound):
+	case fail.Is(err, fail.Corrupt):
+		s.log.Error("index is rebuilt from the folder", obs.Err(err))
+	default:
+		return err
+	}
+	return b.rebuild(ctx, dir, id, folder)
+}
+
+// resume goes on with a good index.
+func (b *box) resume(ctx context.Context, ix *index.Index, id Ident) error {
+	b.ix, b.cache = ix, ix.Cache()
+	b.known = ix.Stamps()
+	*b.format.Trusted() = b.known.UIDList
+	now := b.acct.store.now()
+	for uid, base := range ix.Buried() {
+		// Where exactly the file is shows at the next complete look.
+		b.graves[uid] = grave{ref: Ref{Base: base}, at: now.Add(-maxGrave)}
+	}
+	batch := ix.Begin()
+	if id.UIDNext > ix.Image().UIDNext {
+		batch.UIDNext(id.UIDNext)
+	}
+	if owner := filepath.Base(b.dir); ix.Owner() != owner {
+		batch.Owner(owner)
+	}
+	if _, err := ix.Commit(batch, false); err != nil {
+		return err
+	}
+	b.publish()
+	if err := b.loadKeywords(); err != nil {
+		return err
+	}
+	return b.sync(ctx, len(b.graves) > 0)
+}
+
+func (b *box) loadKeywords() error {
+	t, ok := b.format.(keywordTable)
+	if !ok {
+		return nil
+	}
+	k, err := t.Keywords()
+	if err == nil {
+		b.keywords = k
+	}
+	return err
+}
+
+// publish shows the index's present image to everybody.
+func (b *box) publish() {
+	old := b.now.Load()
+	im := b.ix.Image()
+	if old != nil && old.im == im {
+		return
+	}
+	s := &Snapshot{im: im, gen: 1}
+	if old != nil {
+		s.gen = old.gen + 1
+	}
+	b.now.Store(s)
+	b.handlesMu.Lock()
+	defer b.handlesMu.Unlock()
+	for h := range b.handles {
+		h.signal()
+	}
+}
+
+// commit writes a batch and shows the result.
+func (b *box) commit(batch *index.Batch, durable bool) error {
+	if batch.Empty() {
+		return nil
+	}
+	if _, err := b.ix.Commit(batch, durable); err != nil {
+		if fail.Is(err, fail.Corrupt) {
+			return b.damaged()
+		}
+		return err
+	}
+	b.publish()
+	return nil
+}
+
+// damaged gives up an index of which a part cannot be read; the next opening
+// makes it anew.
+func (b *box) damaged() error {
+	b.ix.Condemn()
+	err := fail.New(fail.Unavailable, "the index of folder %s is damaged; open it again", b.folderName())
+	b.acct.store.log.Error("index is damaged", obs.Err(err))
+	b.die(err)
+	return err
+}
+
+// usable is nil, or why the box is dead.
+func (b *box) usable() error {
+	b.handlesMu.Lock()
+	defer b.handlesMu.Unlock()
+	return b.err
+}
+
+// die ends all use of the box; its handles are told.
+func (b *box) die(err error) {
+	b.handlesMu.Lock()
+	defer b.handlesMu.Unlock()
+	if b.err == nil {
+		b.err = err
+	}
+	for h := range b.handles {
+		h.signal()
+	}
+}
+
+func (b *box) folderName() string {
+	b.handlesMu.Lock()
+	defer b.handlesMu.Unlock()
+	return b.name
+}
+
+func (b *box) rename(name string) {
+	b.handlesMu.Lock()
+	defer b.handlesMu.Unlock()
+	b.name = name
+}
+
+// touch notes that the box is in use.
+func (b *box) touch() { b.lastUse.Store(b.acct.store.now().UnixNano()) }
+
+// shared reports whether others write too.
+func (b *box) shared() bool { return b.acct.cfg.Mode == Shared }
+
+// write runs fn under the writer lock of a usable box of an account that is
+// not frozen.
+func (b *box) write(ctx context.Context, fn func() error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	b.acct.freeze.RLock()
+	defer b.acct.freeze.RUnlock()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err := b.usable(); err != nil {
+		return err
+	}
+	b.touch()
+	return fn()
+}
+
+// close flushes and closes. The box must be out of the account's table, so
+// that nobody finds it any more.
+func (b *box) close(ctx context.Context, why error) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.ix == nil {
+		return nil
+	}
+	var err error
+	if b.usable() == nil {
+		err = b.flushAll(ctx, true)
+	}
+	b.die(why)
+	if b.flushAt != nil {
+		b.flushAt.Stop()
+	}
+	if b.watch != nil {
+		b.watch.Close()
+		b.watch = nil
+	}
+	cerr := b.ix.Close()
+	if fail.Is(cerr, fail.NotFound) {
+		cerr = nil // the folder was deleted, and its index with it
+	}
+	_ = b.cache.Close()
+	b.ix = nil
+	if err == nil {
+		err = cerr
+	}
+	return err
+}
+
+// oldestGen is the oldest snapshot that a handle may still show.
+func (b *box) oldestGen() uint64 {
+	b.handlesMu.Lock()
+	defer b.handlesMu.Unlock()
+	oldest := ^uint64(0)
+	for h := range b.handles {
+		oldest = min(oldest, h.gen.Load())
+	}
+	return oldest
+}
+
+// removeIndex removes a deleted folder's index.
+func (a *Account) removeIndex(guid string) {
+	if guid == "" {
+		return
+	}
+	if err := disk.RemoveAll(a.store.fs, filepath.Join(a.indexDir, guid)); err != nil {
+		a.store.log.Warn("removing the index of a deleted folder failed", obs.Err(err))
+	}
+}

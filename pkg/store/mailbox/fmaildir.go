@@ -1,0 +1,490 @@
+package mailbox
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/postcote/postcote/pkg/platform/disk"
+	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/store/index"
+	"github.com/postcote/postcote/pkg/store/maildir"
+)
+
+// maildirFormat is a Maildir++ folder as a Format.
+type maildirFormat struct {
+	at      atomic.Pointer[maildir.Folder] // changes when the folder is renamed
+	watcher *maildir.Watcher               // nil: there is none
+
+	mu    sync.Mutex // guards what follows; the mailbox's lock does the rest
+	watch *maildir.Watch
+	trust index.FileStamp // the UID list that we know
+	next  uint32          // above all UIDs in it
+	short int64           // its size when it was last made as short as it can be
+	stale bool            // it must be rewritten before the next append
+}
+
+func newMaildirFormat(folder *maildir.Folder, w *maildir.Watcher) *maildirFormat {
+	f := &maildirFormat{watcher: w}
+	f.at.Store(folder)
+	return f
+}
+
+func (f *maildirFormat) folder() *maildir.Folder { return f.at.Load() }
+
+func (f *maildirFormat) Trusted() *index.FileStamp { return &f.trust }
+
+func fileStamp(s maildir.Stamp) index.FileStamp {
+	return index.FileStamp{Dev: s.ID.Dev, Ino: s.ID.Ino, Size: s.Size, Mtime: s.Mtime}
+}
+
+func sameStamp(a, b index.FileStamp) bool {
+	return a.Dev == b.Dev && a.Ino == b.Ino && a.Size == b.Size && a.Mtime.Equal(b.Mtime)
+}
+
+func (f *maildirFormat) Look() (index.Stamps, error) {
+	s, err := f.folder().Look()
+	return index.Stamps{
+		New: index.DirStamp(s.New), Cur: index.DirStamp(s.Cur),
+		UIDList: fileStamp(s.UIDList), Keywords: fileStamp(s.Keywords),
+	}, err
+}
+
+func (f *maildirFormat) Keywords() (maildir.Keywords, error) { return f.folder().Keywords() }
+
+// Ident reads the UID list's header, or makes a list. A list without a GUID,
+// or one that cannot be understood, is written anew.
+func (f *maildirFormat) Ident(ctx context.Context) (Ident, error) {
+	h, err := f.folder().UIDListHeader()
+	if err == nil && h.Validity != 0 && h.GUID != "" {
+		return Ident{UIDValidity: h.Validity, UIDNext: h.Next, GUID: h.GUID, Used: true}, nil
+	}
+	if err != nil && !fail.Is(err, fail.NotFound) {
+		return Ident{}, err
+	}
+	if ok, err := f.folder().Exists(); err != nil {
+		return Ident{}, err
+	} else if !ok {
+		return Ident{}, fail.New(fail.NotFound, "no folder %s", f.folder().Name())
+	}
+	lk, err := f.folder().Lock(ctx)
+	if err != nil {
+		return Ident{}, err
+	}
+	defer func() { _ = lk.Unlock() }()
+	list, used, err := f.freshList(lk)
+	if err != nil {
+		return Ident{}, err
+	}
+	return Ident{UIDValidity: list.Validity, UIDNext: list.Next, GUID: list.GUID, Used: used}, nil
+}
+
+// freshList makes sure that there is a list with UIDVALIDITY and GUID.
+func (f *maildirFormat) freshList(lk *maildir.Lock) (list *maildir.UIDList, used bool, err error) {
+	list, err = f.folder().UIDList()
+	switch {
+	case fail.Is(err, fail.NotFound):
+		list, err = lk.Create()
+		return list, false, err
+	case err != nil:
+		return nil, false, err
+	case list.Validity == 0:
+		// Nothing can be believed of it: clients must forget what they know.
+		list, err = lk.Create()
+		return list, true, err
+	case list.GUID == "":
+		return list, true, lk.Rewrite(list)
+	}
+	return list, true, nil
+}
+
+// newGUID gives the folder a GUID that no other has.
+func (f *maildirFormat) newGUID(ctx context.Context) (string, error) {
+	lk, err := f.folder().Lock(ctx)
+	if err != nil {
+		return "", err
+	}
+	list, err := f.folder().UIDList()
+	if err != nil {
+		return "", firstErr(err, lk.Unlock())
+	}
+	list.GUID = "" // Rewrite makes another
+	err = lk.Rewrite(list)
+	return list.GUID, err
+}
+
+func (f *maildirFormat) Open(r Ref) (File, time.Time, error) {
+	m, err := f.folder().OpenMessage(maildir.Place(r.InNew), r.File)
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	return m, m.Date(), nil
+}
+
+// Begin starts a message in tmp/.
+func (f *maildirFormat) Begin() (Newborn, error) {
+	d, err := f.folder().Begin()
+	if err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+func (f *maildirFormat) Link(from Format, r Ref) (Newborn, error) {
+	src, ok := from.(*maildirFormat)
+	if !ok {
+		return nil, nil
+	}
+	d, ok, err := f.folder().LinkMessage(src.folder(), maildir.Place(r.InNew), r.File)
+	if err != nil || !ok {
+		return nil, err
+	}
+	return d, nil
+}
+
+func (f *maildirFormat) Watch(wake func()) (Watch, error) {
+	if f.watcher == nil {
+		return nil, fail.New(fail.Unavailable, "no inotify")
+	}
+	w, err := f.watcher.Watch(f.folder(), wake)
+	if err != nil {
+		return nil, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.watch = w
+	return &maildirWatch{f, w}, nil
+}
+
+type maildirWatch struct {
+	f *maildirFormat
+	*maildir.Watch
+}
+
+func (w *maildirWatch) Close() {
+	w.f.mu.Lock()
+	if w.f.watch == w.Watch {
+		w.f.watch = nil
+	}
+	w.f.mu.Unlock()
+	w.Watch.Close()
+}
+
+func (f *maildirFormat) Lock(ctx context.Context) (Locked, error) {
+	lk, err := f.folder().Lock(ctx)
+	if err != nil {
+		return nil, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return &maildirLocked{maildirFormat: f, ctx: ctx, lk: lk, watched: f.watch}, nil
+}
+
+type maildirLocked struct {
+	*maildirFormat
+	ctx     context.Context //nolint:containedctx // of the operation that holds the lock
+	lk      *maildir.Lock
+	watched *maildir.Watch
+}
+
+func (l *maildirLocked) Unlock() error { return l.lk.Unlock() }
+
+// List reads new/ first: a file that moves to cur/ meanwhile is then seen
+// twice and not missed.
+func (l *maildirLocked) List(onlyNew bool) (Listing, error) {
+	var out Listing
+	files, stamp, err := l.folder().Files(maildir.InNew)
+	if err != nil {
+		return out, err
+	}
+	out.New = index.DirStamp(stamp)
+	for _, n := range files {
+		out.Entries = append(out.Entries, entryOf(n, true))
+	}
+	if onlyNew {
+		return out, nil
+	}
+	if err := l.lk.Touch(); err != nil {
+		return out, err
+	}
+	files, stamp, err = l.folder().Files(maildir.InCur)
+	if err != nil {
+		return out, err
+	}
+	out.Cur = index.DirStamp(stamp)
+	out.Entries = slices.Grow(out.Entries, len(files))
+	for _, n := range files {
+		out.Entries = append(out.Entries, entryOf(n, false))
+	}
+	return out, l.lk.Touch()
+}
+
+func entryOf(file string, inNew bool) Entry {
+	base, info := maildir.Split(file)
+	e := Entry{Ref: Ref{Base: base, File: file, InNew: inNew}, Flags: info.Flags, Letters: info.Letters}
+	if usual := usualFile(base, info.Flags, info.Letters, inNew); usual != file {
+		e.Odd = file[len(base):]
+	}
+	return e
+}
+
+// usualFile is the name that a file has when nothing is odd about it.
+func usualFile(base string, flags Flags, letters maildir.Letters, inNew bool) string {
+	if inNew {
+		return base
+	}
+	return maildir.Join(base, maildir.Info{Flags: flags, Letters: letters})
+}
+
+// refOf is where the file of a record is.
+func refOf(r index.Record) Ref {
+	ref := Ref{Base: r.Name, InNew: r.State&index.InNew != 0}
+	if r.Info != "" {
+		ref.File = r.Name + r.Info
+	} else {
+		ref.File = usualFile(r.Name, Flags(r.FileFlags), maildir.Letters(r.FileLetters), ref.InNew)
+	}
+	return ref
+}
+
+// Assign asks the list only when somebody else has written it.
+func (l *maildirLocked) Assign(entries []Entry, floor uint32) ([]uint32, error) {
+	stamps, err := l.Look()
+	if err != nil {
+		return nil, err
+	}
+	var list *maildir.UIDList
+	if l.stale || l.trust == (index.FileStamp{}) || !sameStamp(stamps.UIDList, l.trust) {
+		if list, err = l.readList(); err != nil {
+			return nil, err
+		}
+	}
+	uids := make([]uint32, len(entries))
+	if list != nil {
+		l.known(list, entries, uids, floor)
+	}
+	l.next = max(l.next, floor)
+	fresh, err := l.assignNew(entries, uids)
+	if err != nil || len(fresh) == 0 && (list == nil || !list.Stale) {
+		return uids, err
+	}
+	return uids, l.writeList(list, fresh)
+}
+
+func (l *maildirLocked) readList() (*maildir.UIDList, error) {
+	list, _, err := l.freshList(l.lk)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.relock(); err != nil {
+		return nil, err
+	}
+	l.trust, l.next = fileStamp(list.Stamp), max(l.next, list.Next)
+	if l.stale {
+		list.Stale = true
+	}
+	return list, nil
+}
+
+// relock takes the lock again after a rewrite gave it up.
+func (l *maildirLocked) relock() error {
+	if l.lk.Held() {
+		return nil
+	}
+	lk, err := l.folder().Lock(l.ctx)
+	if err == nil {
+		l.lk = lk
+	}
+	return err
+}
+
+// known looks entries up in the list. A UID below floor belongs to a message
+// that sessions saw vanish; coming back, it gets a new one, as in Dovecot.
+func (l *maildirLocked) known(list *maildir.UIDList, entries []Entry, uids []uint32, floor uint32) {
+	at := make(map[string]int, len(entries))
+	for i, e := range entries {
+		at[e.Base] = i
+	}
+	for _, r := range list.Records {
+		if i, ok := at[r.Base]; ok && r.UID >= floor {
+			uids[i] = r.UID
+		}
+	}
+}
+
+// assignNew gives UIDs to the entries that have none, in the order in which
+// their names say they arrived.
+func (l *maildirLocked) assignNew(entries []Entry, uids []uint32) ([]maildir.UIDRecord, error) {
+	var order []int
+	for i, uid := range uids {
+		if uid == 0 {
+			order = append(order, i)
+		}
+	}
+	slices.SortFunc(order, func(i, j int) int { return byArrival(entries[i].Base, entries[j].Base) })
+	fresh := make([]maildir.UIDRecord, 0, len(order))
+	for _, i := range order {
+		if l.next >= 1<<32-1 {
+			return nil, fail.New(fail.Full, "folder %s has used up its UIDs", l.folder().Name())
+		}
+		uids[i] = l.next
+		fresh = append(fresh, maildir.UIDRecord{UID: l.next, Base: entries[i].Base})
+		l.next++
+	}
+	return fresh, nil
+}
+
+// byArrival compares base names by the seconds and microseconds that they
+// begin with, then as text.
+func byArrival(a, b string) int {
+	x, restA := leadingNumber(a)
+	y, restB := leadingNumber(b)
+	if c := byLength(x, y); c != 0 {
+		return c
+	}
+	if restA, ok := strings.CutPrefix(restA, ".M"); ok {
+		if restB, ok := strings.CutPrefix(restB, ".M"); ok {
+			x, _ = leadingNumber(restA)
+			y, _ = leadingNumber(restB)
+			if c := byLength(x, y); c != 0 {
+				return c
+			}
+		}
+	}
+	return strings.Compare(a, b)
+}
+
+// byLength compares two numbers in digits.
+func byLength(x, y string) int {
+	if len(x) != len(y) {
+		return len(x) - len(y)
+	}
+	return strings.Compare(x, y)
+}
+
+func leadingNumber(s string) (digits, rest string) {
+	n := 0
+	for n < len(s) && s[n] >= '0' && s[n] <= '9' {
+		n++
+	}
+	return strings.TrimLeft(s[:n], "0"), s[n:]
+}
+
+// writeList makes fresh durable.
+func (l *maildirLocked) writeList(list *maildir.UIDList, fresh []maildir.UIDRecord) error {
+	if list == nil || !list.Stale {
+		stamp, err := l.lk.AppendUIDs(maildir.Stamp{Size: l.trust.Size}, fresh)
+		if err != nil {
+			l.stale = true // a list whose sync failed is not appended to again
+			return err
+		}
+		l.trust = fileStamp(stamp)
+		return nil
+	}
+	list.Records = append(list.Records, fresh...)
+	list.Next = max(list.Next, l.next)
+	return l.rewrite(list)
+}
+
+func (l *maildirLocked) rewrite(list *maildir.UIDList) error {
+	if err := l.lk.Rewrite(list); err != nil {
+		l.stale = true
+		return errors.Join(err, l.relock())
+	}
+	l.stale, l.trust = false, fileStamp(list.Stamp)
+	return l.relock()
+}
+
+// Compact rewrites a list of which a good part is dead, judging by its size:
+// Dovecot does so at a quarter.
+func (l *maildirLocked) Compact(messages int, live func(uint32) bool) error {
+	const worthIt, line = 100_000, 80
+	if size := l.trust.Size; size < worthIt || size < int64(messages)*line || size < l.short*4/3 {
+		return nil
+	}
+	list, err := l.readList()
+	if err != nil {
+		return err
+	}
+	list.Records = slices.DeleteFunc(list.Records, func(r maildir.UIDRecord) bool { return !live(r.UID) })
+	err = l.rewrite(list)
+	l.short = l.trust.Size
+	return err
+}
+
+func (l *maildirLocked) Letters(names []string) (maildir.Letters, []string, error) {
+	return l.lk.AllotKeywords(names)
+}
+
+func (l *maildirLocked) Rename(r Ref, info maildir.Info) (Ref, error) {
+	to := Ref{Base: r.Base, File: maildir.Join(r.Base, info)}
+	if to == r {
+		return r, nil
+	}
+	if l.watched != nil {
+		l.watched.Expect(maildir.Place(r.InNew), r.File, maildir.InCur, to.File)
+	}
+	_, err := l.folder().SetInfo(maildir.Place(r.InNew), r.File, info)
+	if err != nil {
+		if l.watched != nil {
+			l.watched.Unexpect(maildir.Place(r.InNew), r.File, maildir.InCur, to.File)
+		}
+		return r, err
+	}
+	return to, nil
+}
+
+func (l *maildirLocked) Remove(r Ref) error {
+	if l.watched != nil {
+		l.watched.Expect(maildir.Place(r.InNew), r.File, maildir.InCur, "")
+	}
+	err := l.folder().RemoveMessage(maildir.Place(r.InNew), r.File)
+	if err != nil && l.watched != nil {
+		l.watched.Unexpect(maildir.Place(r.InNew), r.File, maildir.InCur, "")
+	}
+	return err
+}
+
+// Publish renames drafts into cur/ and syncs it once.
+func (l *maildirLocked) Publish(drafts []Newborn, infos []maildir.Info) ([]Entry, error) {
+	out := make([]Entry, 0, len(drafts))
+	for i, x := range drafts {
+		d, ok := x.(*maildir.Delivery)
+		if !ok {
+			return nil, fail.New(fail.Invalid, "a message of another format")
+		}
+		if l.watched != nil {
+			l.watched.Expect(maildir.InCur, "", maildir.InCur, d.NameFor(infos[i]))
+		}
+		done, err := l.lk.Publish(d, infos[i], false)
+		if err != nil {
+			return nil, err // the caller aborts all drafts, the published ones too
+		}
+		e := entryOf(done.File, false)
+		out = append(out, e)
+	}
+	if err := l.folder().SyncDir("cur"); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// duplicate deals with two files of one base name.
+func (l *maildirLocked) duplicate(first, second Ref) (Entry, bool, error) {
+	name, err := l.lk.FixDuplicate(maildir.Place(first.InNew), first.File, maildir.Place(second.InNew), second.File)
+	if err != nil || name == "" {
+		return Entry{}, false, err
+	}
+	return entryOf(name, false), true, nil
+}
+
+// dovecotModSeq reads Dovecot's MODSEQ of the folder. What cannot be read
+// counts as not there.
+func dovecotModSeq(fsys disk.FS, f *maildir.Folder) (uint64, bool) {
+	highest, found, _ := index.DovecotModSeq(fsys, f.Dir())
+	return highest, found
+}

@@ -1,0 +1,328 @@
+package mailbox
+
+import (
+	"context"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/postcote/postcote/pkg/platform/disk"
+	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/platform/obs"
+	"github.com/postcote/postcote/pkg/store/index"
+	"github.com/postcote/postcote/pkg/store/maildir"
+)
+
+// Folder is one line of List.
+type Folder struct {
+	Name        string // UTF-8; "INBOX" in upper case
+	Exists      bool   // can be selected; false for a mere parent (\NoSelect) and for a subscription of nothing (\NonExistent)
+	Parent      bool   // has folders below it that exist (\HasChildren)
+	Subscribed  bool
+	SpecialUse  string // "\\Sent" …, or empty
+	NonExistent bool   // known only from the subscriptions
+}
+
+// List returns all folders that exist, their missing parents, and all
+// subscribed names, sorted with INBOX first. Patterns are the caller's work.
+func (a *Account) List(ctx context.Context) ([]Folder, error) {
+	if err := a.usable(); err != nil {
+		return nil, err
+	}
+	names, err := a.tree.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	subscribed, err := a.tree.Subscriptions(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all := map[string]*Folder{}
+	get := func(n string) *Folder {
+		if all[n] == nil {
+			all[n] = &Folder{Name: n}
+		}
+		return all[n]
+	}
+	for _, n := range names {
+		get(n).Exists = true
+		for i := strings.LastIndexByte(n, a.cfg.Separator); i > 0; i = strings.LastIndexByte(n[:i], a.cfg.Separator) {
+			get(n[:i]).Parent = true
+		}
+	}
+	for _, n := range subscribed {
+		f := get(n)
+		f.Subscribed, f.NonExistent = true, !f.Exists && !f.Parent
+	}
+	for _, c := range a.cfg.Folders {
+		if name, err := a.canonical(c.Name); err == nil && all[name] != nil && all[name].Exists {
+			all[name].SpecialUse = c.SpecialUse
+		}
+	}
+	out := make([]Folder, 0, len(all))
+	for _, f := range all {
+		out = append(out, *f)
+	}
+	slices.SortFunc(out, func(x, y Folder) int {
+		if (x.Name == maildir.Inbox) != (y.Name == maildir.Inbox) {
+			if x.Name == maildir.Inbox {
+				return -1
+			}
+			return 1
+		}
+		return strings.Compare(x.Name, y.Name)
+	})
+	return out, nil
+}
+
+// usable is nil while the account is open.
+func (a *Account) usable() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.err
+}
+
+// alter runs fn, which changes the tree of folders.
+func (a *Account) alter(fn func() error) error {
+	a.freeze.RLock()
+	defer a.freeze.RUnlock()
+	a.names.Lock()
+	defer a.names.Unlock()
+	if err := a.usable(); err != nil {
+		return err
+	}
+	return fn()
+}
+
+// Create makes a folder and its UIDVALIDITY. A separator at the end of the
+// name is ignored (RFC 3501 section 6.3.3). Exists, Invalid (name), Full.
+func (a *Account) Create(ctx context.Context, name string) error {
+	return a.alter(func() error { return a.create(ctx, name) })
+}
+
+func (a *Account) create(ctx context.Context, name string) error {
+	name = strings.TrimSuffix(name, string(a.cfg.Separator))
+	if err := a.tree.Create(ctx, name); err != nil {
+		return err
+	}
+	f, err := a.tree.Folder(name)
+	if err != nil {
+		return err
+	}
+	_, err = newMaildirFormat(f, nil).Ident(ctx)
+	return err
+}
+
+// Delete removes a folder with its messages; folders below it stay. NotFound;
+// Denied for INBOX. Sessions that have it open get NotFound from then on.
+func (a *Account) Delete(ctx context.Context, name string) error {
+	return a.alter(func() error {
+		f, err := a.tree.Folder(name)
+		if err != nil {
+			return err
+		}
+		if f.Name() == maildir.Inbox {
+			return fail.New(fail.Denied, "INBOX cannot be deleted")
+		}
+		guid := ""
+		if h, err := f.UIDListHeader(); err == nil {
+			guid = h.GUID
+		}
+		if err := a.dropFolder(ctx, f.Name()); err != nil {
+			return err
+		}
+		if err := a.tree.Delete(ctx, name); err != nil {
+			return err
+		}
+		a.removeIndex(guid)
+		return nil
+	})
+}
+
+// dropFolder closes a folder that is about to go, for all its users.
+func (a *Account) dropFolder(ctx context.Context, name string) error {
+	a.mu.Lock()
+	slot := a.boxes[name]
+	a.mu.Unlock()
+	if slot == nil {
+		return nil
+	}
+	<-slot.ready
+	if slot.box == nil {
+		return nil
+	}
+	why := fail.New(fail.NotFound, "folder %s was deleted", name)
+	slot.box.die(why)
+	return a.closeSlot(ctx, name, slot, why)
+}
+
+// Rename renames a folder and all below it, keeping UIDs; sessions that have
+// them open keep them under the new names. Renaming INBOX moves its messages
+// into a new folder (RFC 3501 section 6.3.5). NotFound, Exists, Invalid.
+func (a *Account) Rename(ctx context.Context, from, to string) error {
+	to = strings.TrimSuffix(to, string(a.cfg.Separator))
+	src, err := a.canonical(from)
+	if err != nil {
+		return err
+	}
+	dst, err := a.canonical(to)
+	if err != nil {
+		return err
+	}
+	if src == maildir.Inbox {
+		return a.renameInbox(ctx, dst)
+	}
+	return a.alter(func() error { return a.rename(ctx, src, dst) })
+}
+
+func (a *Account) renameInbox(ctx context.Context, to string) error {
+	if err := a.Create(ctx, to); err != nil {
+		return err
+	}
+	m, err := a.Open(ctx, maildir.Inbox)
+	if err != nil {
+		return err
+	}
+	if err = m.Sync(ctx); err == nil && m.Snapshot().Len() > 0 {
+		_, err = m.Move(ctx, Set{{First: 1, Last: 1<<32 - 1}}, to)
+	}
+	return firstErr(err, m.Close())
+}
+
+// rename holds the locks of all boxes concerned, so that nobody looks for
+// files under the old name meanwhile. Nothing else locks two boxes at once.
+func (a *Account) rename(ctx context.Context, from, to string) error {
+	sep := string(a.cfg.Separator)
+	slots := a.openBoxes()
+	var names []string
+	for n := range slots {
+		if n == from || strings.HasPrefix(n, from+sep) {
+			names = append(names, n)
+		}
+	}
+	slices.Sort(names)
+	for _, n := range names {
+		b := slots[n].box
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if b.usable() == nil && b.ix != nil {
+			if err := b.flushAll(ctx, true); err != nil {
+				return err
+			}
+		}
+	}
+	if err := a.tree.Rename(ctx, from, to); err != nil {
+		return err
+	}
+	a.mu.Lock()
+	for _, n := range names {
+		delete(a.boxes, n)
+		a.boxes[to+n[len(from):]] = slots[n]
+	}
+	a.mu.Unlock()
+	for _, n := range names {
+		slots[n].box.moved(a, to+n[len(from):])
+	}
+	return nil
+}
+
+// moved takes note of the folder's new name, b.mu held.
+func (b *box) moved(a *Account, name string) {
+	f, ok := b.format.(*maildirFormat)
+	folder, err := a.tree.Folder(name)
+	if !ok || err != nil || b.ix == nil {
+		return
+	}
+	f.at.Store(folder)
+	b.dir = folder.Dir()
+	b.rename(name)
+	batch := b.ix.Begin()
+	batch.Owner(filepath.Base(b.dir))
+	if err := b.commit(batch, false); err != nil {
+		a.store.log.Warn("writing the index failed", obs.Err(err))
+	}
+	if b.watch != nil { // it watches the old path
+		b.watch.Close()
+		b.watch = nil
+		a.store.spawn(func(context.Context) { b.startWatch() })
+	}
+}
+
+// Subscribe adds the name to the subscriptions, or takes it away. The name
+// need not exist.
+func (a *Account) Subscribe(ctx context.Context, name string, on bool) error {
+	return a.alter(func() error { return a.tree.Subscribe(ctx, name, on) })
+}
+
+// Status describes a folder for STATUS and SELECT.
+type Status struct {
+	Messages, Recent, Unseen, Deleted int
+	UIDNext, UIDValidity              uint32
+	HighestModSeq                     uint64
+	Size                              int64 // sum of RFC822.SIZE; only when asked for
+	GUID                              string
+}
+
+// Status looks at a folder without selecting it. withSize may have to read
+// messages. NotFound.
+func (a *Account) Status(ctx context.Context, name string, withSize bool) (Status, error) {
+	m, err := a.Open(ctx, name)
+	if err != nil {
+		return Status{}, err
+	}
+	defer m.Close()
+	if err := m.Sync(ctx); err != nil {
+		return Status{}, err
+	}
+	s := m.Snapshot()
+	out := Status{
+		Messages: s.Len(), Recent: s.Recent(), Unseen: s.Count(0, Seen), Deleted: s.Count(Deleted, 0),
+		UIDNext: s.UIDNext(), UIDValidity: s.UIDValidity(), HighestModSeq: s.HighestModSeq(), GUID: m.box.guid,
+	}
+	if withSize {
+		out.Size, err = m.totalSize(ctx, s)
+	}
+	return out, err
+}
+
+func (m *Mailbox) totalSize(ctx context.Context, s *Snapshot) (int64, error) {
+	if sum, ok := s.VSize(); ok {
+		return sum, nil
+	}
+	var sum int64
+	for i := range s.Len() {
+		x, err := m.Resolve(ctx, s, i)
+		if fail.Is(err, fail.NotFound) {
+			continue
+		}
+		if err != nil {
+			return 0, err
+		}
+		sum += x.VSize
+	}
+	return sum, nil
+}
+
+// ownGUID makes sure that no other folder uses the same GUID: a folder that
+// was copied with its UID list would share the other's index.
+func (a *Account) ownGUID(ctx context.Context, f *maildirFormat, guid, dir string) (string, error) {
+	owner, err := index.OwnerOf(a.store.fs, filepath.Join(a.indexDir, guid))
+	if err != nil || owner == "" || owner == dir {
+		return guid, nil // no index yet, or ours, or damaged and made anew anyway
+	}
+	h := filepath.Join(a.tree.Root(), owner)
+	if owner == filepath.Base(a.tree.Root()) {
+		h = a.tree.Root()
+	}
+	if ok, err := disk.Exists(a.store.fs, filepath.Join(h, "cur")); err != nil || !ok {
+		return guid, nil // it was renamed
+	}
+	other, err := a.tree.FolderAt(h)
+	if err != nil {
+		return guid, nil
+	}
+	if list, err := other.UIDListHeader(); err != nil || list.GUID != guid {
+		return guid, nil
+	}
+	return f.newGUID(ctx)
+}

@@ -1,0 +1,108 @@
+package mailbox
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"github.com/postcote/postcote/pkg/store/index"
+	"github.com/postcote/postcote/pkg/store/maildir"
+)
+
+// Format is one folder's storage: files and UIDs. What the flags are, which
+// MODSEQ they have and who is told is the mailbox's business. Look, Open and
+// Watch may be called by anybody at any time, the rest by one at a time.
+type Format interface {
+	// Ident reads what identifies the folder, making it when it is new.
+	Ident(ctx context.Context) (Ident, error)
+	// Look tells cheaply whether somebody may have changed the folder.
+	Look() (index.Stamps, error)
+	// Trusted is what the folder's list of UIDs looked like when nothing in it
+	// was unknown. The mailbox keeps it across restarts.
+	Trusted() *index.FileStamp
+	// Lock keeps other programs from giving out UIDs and moving files.
+	Lock(ctx context.Context) (Locked, error)
+	// Open opens a message. NotFound: its file has another name now, or none.
+	Open(r Ref) (File, time.Time, error)
+	// Begin starts a new message.
+	Begin() (Newborn, error)
+	// Link starts a new message that is a copy of another folder's. It is nil
+	// where only a copy of the bytes will do.
+	Link(from Format, r Ref) (Newborn, error)
+	// Watch has wake called after changes by others. Unavailable: poll.
+	Watch(wake func()) (Watch, error)
+}
+
+// Locked is a folder whose lock is held.
+type Locked interface {
+	// List lists the messages: all, or only where new ones arrive.
+	List(onlyNew bool) (Listing, error)
+	// Assign returns a UID for each entry: the one it has, if that is at
+	// least floor, else a new one above all others. Durable when it returns.
+	Assign(entries []Entry, floor uint32) ([]uint32, error)
+	// Letters finds or makes letters for keywords. Those that got none are
+	// returned in left.
+	Letters(names []string) (l maildir.Letters, left []string, err error)
+	// Rename makes the file's name say what info says.
+	Rename(r Ref, info maildir.Info) (Ref, error)
+	// Remove removes a message's file, if it is there.
+	Remove(r Ref) error
+	// Publish makes drafts messages, durably; all or, after an error, none.
+	Publish(drafts []Newborn, infos []maildir.Info) ([]Entry, error)
+	// Compact drops UIDs that are not live from the list, where there are so
+	// many that it pays. messages is the number of live ones.
+	Compact(messages int, live func(uid uint32) bool) error
+	Unlock() error
+}
+
+// Ident identifies a folder.
+type Ident struct {
+	UIDValidity uint32
+	UIDNext     uint32 // at least
+	GUID        string
+	Used        bool // the folder has given out UIDs before
+}
+
+// Ref is where a message's file is.
+type Ref struct {
+	Base  string // the permanent part of the name
+	File  string // the name
+	InNew bool
+}
+
+// Entry is a message as a listing shows it.
+type Entry struct {
+	Ref
+	Flags   Flags
+	Letters maildir.Letters
+	Odd     string // the name's text from ":" on, where it is not the usual one
+}
+
+// Listing is a look into the folder.
+type Listing struct {
+	Entries  []Entry
+	New, Cur index.DirStamp // Cur only when all was listed
+}
+
+// Newborn is a message that is not published yet.
+type Newborn interface {
+	io.Writer
+	// Finish makes the bytes durable; date is the INTERNALDATE.
+	Finish(date time.Time) error
+	// Abort removes what was written or published; after Published it does
+	// nothing.
+	Abort()
+	Published()
+}
+
+// Watch is a folder being watched.
+type Watch interface {
+	// Dirty reports where others made changes since the last call.
+	Dirty() (inNew, inCur bool)
+	Close()
+}
+
+// keywordTable is an optional side of a Format: the names of keyword letters.
+type keywordTable interface {
+	Keywords() (maildir.Keywords, error)
+}

@@ -1,0 +1,220 @@
+package mailbox
+
+import (
+	"context"
+	"path/filepath"
+	"slices"
+
+	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/platform/obs"
+	"github.com/postcote/postcote/pkg/store/index"
+	"github.com/postcote/postcote/pkg/store/maildir"
+)
+
+// rebuild makes the index from the folder: at the first opening, at take-over
+// from Dovecot, and after damage. UIDs come from the UID list, flags from the
+// file names; what was acknowledged and not flushed comes from the remains.
+func (b *box) rebuild(ctx context.Context, dir string, id Ident, folder *maildir.Folder) error {
+	if err := b.loadKeywords(); err != nil {
+		return err
+	}
+	lk, err := b.format.Lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = lk.Unlock() }()
+	listing, err := lk.List(false)
+	if err != nil {
+		return err
+	}
+	entries, err := b.unique(lk, listing.Entries)
+	if err != nil {
+		return err
+	}
+	uids, err := lk.Assign(entries, 1)
+	if err != nil {
+		return err
+	}
+	order := make([]int, len(entries))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(i, j int) int { return int(int64(uids[i]) - int64(uids[j])) })
+	sorted := slices.Clone(uids)
+	slices.Sort(sorted)
+
+	left := index.Salvage(b.acct.store.fs, dir, sorted)
+	r := rebuilding{b: b, id: id, left: left, entries: entries, uids: uids, order: order}
+	meta := index.Meta{UIDValidity: id.UIDValidity, UIDNext: max(id.UIDNext, left.UIDNext), HighestModSeq: b.firstModSeq(id, folder, left)}
+	meta.FirstRecent = r.firstRecent()
+	b.ix, err = index.Create(b.acct.store.fs, dir, b.acct.epoch, meta, filepath.Base(b.dir), r.fill)
+	if err != nil {
+		return err
+	}
+	b.cache = b.ix.Cache()
+	for _, i := range r.buried {
+		b.graves[uids[i]] = grave{ref: entries[i].Ref, at: b.acct.store.now().Add(-maxGrave)}
+	}
+	b.known.New, b.known.Cur = listing.New, listing.Cur
+	stamps, err := b.format.Look()
+	if err != nil {
+		return err
+	}
+	b.known.UIDList, b.known.Keywords = *b.format.Trusted(), stamps.Keywords
+	batch := b.ix.Begin()
+	batch.Stamps(b.known)
+	if err := b.commit(batch, false); err != nil {
+		return err
+	}
+	b.publish()
+	if b.ix.Image().Dirty() > 0 || len(b.graves) > 0 {
+		b.flushSoon()
+	}
+	return nil
+}
+
+// unique gives files that share a base name names of their own.
+func (b *box) unique(lk Locked, entries []Entry) ([]Entry, error) {
+	at := make(map[string]int, len(entries))
+	out := entries[:0]
+	for _, e := range entries {
+		i, twice := at[e.Base]
+		if !twice {
+			at[e.Base] = len(out)
+			out = append(out, e)
+			continue
+		}
+		d, ok := lk.(interface {
+			duplicate(first, second Ref) (Entry, bool, error)
+		})
+		if !ok {
+			continue
+		}
+		other, left, err := d.duplicate(out[i].Ref, e.Ref)
+		switch {
+		case fail.Is(err, fail.NotFound):
+			out[i] = e // it only moved while we looked
+		case err != nil:
+			return nil, err
+		case left:
+			b.acct.store.log.Warn("two messages had one name", obs.Err(fail.New(fail.Corrupt, "%s in folder %s", e.Base, b.name)))
+			at[other.Base] = len(out)
+			out = append(out, other)
+		}
+	}
+	return out, nil
+}
+
+// firstModSeq is what no client can have seen more than: of the old index, of
+// Dovecot. When neither is left of a folder that has been in use (the index
+// tree was deleted, or Dovecot kept its index elsewhere), only the clock can
+// tell of a number that is certainly higher.
+func (b *box) firstModSeq(id Ident, folder *maildir.Folder, left index.Remains) uint64 {
+	highest := left.ModSeq
+	n, found := dovecotModSeq(b.acct.store.fs, folder)
+	if found {
+		highest = max(highest, n)
+	}
+	if highest == 0 && id.Used {
+		highest = uint64(b.acct.store.now().Unix()) * 1000
+	}
+	return max(highest, 1)
+}
+
+type rebuilding struct {
+	b       *box
+	id      Ident
+	left    index.Remains
+	entries []Entry
+	uids    []uint32
+	order   []int // of entries, by UID
+	buried  []int // entries that are expunged and still there
+}
+
+// firstRecent is the first message of new/ when there is no better knowledge.
+func (r *rebuilding) firstRecent() uint32 {
+	if r.left.FirstRecent > 0 {
+		return r.left.FirstRecent
+	}
+	for _, i := range r.order {
+		if r.entries[i].InNew {
+			return r.uids[i]
+		}
+	}
+	if n := len(r.order); n > 0 {
+		return r.uids[r.order[n-1]] + 1
+	}
+	return 1
+}
+
+// fill writes the messages into the new index.
+func (r *rebuilding) fill(batch *index.Batch) {
+	b := r.b
+	modseq := batch.ModSeq()
+	var pending []uint32
+	for _, i := range r.order {
+		e, uid := r.entries[i], r.uids[i]
+		if r.left.Buried[uid] == e.Base {
+			r.buried = append(r.buried, i)
+			batch.Bury(uid, e.Base)
+			continue
+		}
+		x := b.recordOf(e, uid, modseq)
+		batch.Append(&x, b.keywordIDs(batch, e.Letters))
+		if _, ok := r.left.Pending[uid]; ok {
+			pending = append(pending, uid)
+		}
+	}
+	for _, uid := range pending {
+		p := r.left.Pending[uid]
+		batch.Flags([]Range{{First: uid, Last: uid}}, p.Add, p.Remove, ids(batch, p.AddKeywords), ids(batch, p.RemoveKeywords), modseq)
+	}
+}
+
+// recordOf is a new message as the index keeps it.
+func (b *box) recordOf(e Entry, uid uint32, modseq uint64) index.Record {
+	size, vsize := maildir.Sizes(e.Base)
+	x := index.Record{
+		UID: uid, Flags: uint8(e.Flags), FileFlags: uint8(e.Flags), FileLetters: uint32(e.Letters), ModSeq: modseq,
+		Size: index.Unknown, VSize: index.Unknown, Date: index.Unknown, Name: e.Base, Info: e.Odd,
+	}
+	if size >= 0 {
+		x.Size = size
+		if vsize >= size {
+			x.VSize = vsize
+		}
+	}
+	if e.InNew {
+		x.State = index.InNew
+	}
+	return x
+}
+
+// keywordIDs are the index's numbers of the keywords that letters stand for.
+func (b *box) keywordIDs(batch *index.Batch, l maildir.Letters) []uint16 {
+	if l == 0 {
+		return nil
+	}
+	return ids(batch, b.namesOf(l))
+}
+
+func (b *box) namesOf(l maildir.Letters) []string {
+	var out []string
+	for i := range 26 {
+		if l&(1<<i) != 0 {
+			out = append(out, b.keywords.Name(i))
+		}
+	}
+	return out
+}
+
+// ids are the numbers of keywords; those that no longer fit are left out.
+func ids(batch *index.Batch, names []string) []uint16 {
+	var out []uint16
+	for _, n := range names {
+		if id, ok := batch.Keyword(n); ok {
+			out = append(out, id)
+		}
+	}
+	return out
+}

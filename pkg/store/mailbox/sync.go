@@ -1,0 +1,437 @@
+package mailbox
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/platform/obs"
+	"github.com/postcote/postcote/pkg/store/index"
+	"github.com/postcote/postcote/pkg/store/maildir"
+)
+
+// maxDoubt is how long a foreign change may hide behind one of our own where
+// nobody watches the folder.
+const maxDoubt = 30 * time.Second
+
+// sync looks for changes by others, b.mu held. It costs four stats when there
+// are none.
+func (b *box) sync(ctx context.Context, force bool) error {
+	onlyNew, all, err := b.whatChanged(force)
+	if err != nil || !onlyNew && !all {
+		return err
+	}
+	lk, err := b.format.Lock(ctx)
+	if err != nil {
+		return err
+	}
+	err = b.syncLocked(lk, all)
+	if uerr := lk.Unlock(); err == nil {
+		err = uerr
+	}
+	return err
+}
+
+// whatChanged decides where to look.
+func (b *box) whatChanged(force bool) (onlyNew, all bool, err error) {
+	look, err := b.format.Look()
+	if err != nil {
+		if fail.Is(err, fail.NotFound) {
+			b.die(err)
+		}
+		return false, false, err
+	}
+	if err := b.checkIdent(look); err != nil {
+		return false, false, err
+	}
+	if !sameStamp(look.Keywords, b.known.Keywords) {
+		if err := b.loadKeywords(); err != nil {
+			return false, false, err
+		}
+		all = true // letters may have got names
+	}
+	if b.watch != nil {
+		inNew, inCur := b.watch.Dirty()
+		onlyNew, all = onlyNew || inNew, all || inCur
+	}
+	onlyNew = onlyNew || !b.same(look.New, b.known.New)
+	all = all || force || !b.same(look.Cur, b.known.Cur)
+	if !b.doubt.IsZero() && b.acct.store.now().Sub(b.doubt) > maxDoubt {
+		all = true
+	}
+	return onlyNew, all, nil
+}
+
+// same compares two looks at a directory. While it is watched, an unchanged
+// mtime is enough; else it must have been old enough to prove something.
+func (b *box) same(now, before index.DirStamp) bool {
+	if b.watch != nil {
+		return !before.At.IsZero() && now.Mtime.Equal(before.Mtime)
+	}
+	return maildir.DirStamp(now).Unchanged(maildir.DirStamp(before))
+}
+
+// checkIdent notices that the folder behind the name is another one now.
+func (b *box) checkIdent(look index.Stamps) error {
+	if sameStamp(look.UIDList, b.identAt) {
+		return nil
+	}
+	id, err := b.format.Ident(context.Background())
+	if err != nil {
+		return err
+	}
+	if id.UIDValidity != b.ix.Image().UIDValidity {
+		err := fail.New(fail.Unavailable, "folder %s has got a new UIDVALIDITY", b.folderName())
+		b.die(err)
+		return err
+	}
+	b.identAt = look.UIDList
+	return nil
+}
+
+// merge compares a listing with the index.
+type merge struct {
+	b       *box
+	lk      Locked
+	im      *index.Image
+	all     bool
+	listing Listing
+	at      map[string]int // entries by base name
+	seen    []bool         // entries that the index has
+	missing []index.Record
+
+	flags map[flagChange]Set
+	files []fileChange
+	gone  Set
+}
+
+type flagChange struct {
+	add, remove   uint8
+	letters, less maildir.Letters // keywords that came and went
+}
+
+type fileChange struct {
+	uid   uint32
+	entry Entry
+	dirty bool
+}
+
+// syncLocked brings the index up to date with the folder, whose lock is held.
+func (b *box) syncLocked(lk Locked, all bool) error {
+	m := &merge{b: b, lk: lk, im: b.ix.Image(), all: all, flags: map[flagChange]Set{}}
+	if err := m.list(); err != nil {
+		return err
+	}
+	if err := m.compare(); err != nil {
+		return err
+	}
+	if len(m.missing) > 0 && !m.all {
+		// What left new/ is in cur/, most likely.
+		return b.syncLocked(lk, true)
+	}
+	if err := m.confirm(); err != nil {
+		return err
+	}
+	fresh, err := m.fresh()
+	if err != nil {
+		return err
+	}
+	uids, err := lk.Assign(fresh, m.im.UIDNext)
+	if err != nil {
+		return err
+	}
+	return m.commit(fresh, uids)
+}
+
+func (m *merge) list() error {
+	var err error
+	if m.listing, err = m.lk.List(!m.all); err != nil {
+		return err
+	}
+	if m.listing.Entries, err = m.b.unique(m.lk, m.listing.Entries); err != nil {
+		return err
+	}
+	m.at = make(map[string]int, len(m.listing.Entries))
+	for i, e := range m.listing.Entries {
+		m.at[e.Base] = i
+	}
+	m.seen = make([]bool, len(m.listing.Entries))
+	return nil
+}
+
+// compare finds what changed among the messages that the index has: all of
+// them, or those that were in new/.
+func (m *merge) compare() error {
+	var err error
+	one := func(r index.Record) {
+		if r.UID == 0 || r.Name == "" {
+			err = m.b.damaged()
+			return
+		}
+		i, ok := m.at[r.Name]
+		if !ok {
+			m.missing = append(m.missing, r)
+			return
+		}
+		m.seen[i] = true
+		m.entry(r, m.listing.Entries[i])
+	}
+	if m.all {
+		for _, r := range m.im.Named() {
+			one(r)
+		}
+		return err
+	}
+	for r := range m.im.In(index.InNew, 0) {
+		one(r)
+	}
+	return err
+}
+
+// entry merges three ways: what the file's name said when we last knew it,
+// what it says now, and what is in force here. What somebody else changed in
+// the name is taken over; what was changed here only stays.
+func (m *merge) entry(r index.Record, e Entry) {
+	inNew := r.State&index.InNew != 0
+	relabel := m.all && e.Letters != 0 && !m.b.hasAll(m.im.KeywordNames(r.Keywords), e.Letters)
+	if uint8(e.Flags) == r.FileFlags && uint32(e.Letters) == r.FileLetters && e.InNew == inNew && e.Odd == r.Info && (!relabel || r.State&index.Dirty != 0) {
+		return
+	}
+	changed := uint8(e.Flags) ^ r.FileFlags
+	now := r.Flags&^changed | uint8(e.Flags)&changed
+	c := flagChange{add: now &^ r.Flags, remove: r.Flags &^ now}
+	before := maildir.Letters(r.FileLetters)
+	c.letters, c.less = e.Letters&^before, before&^e.Letters
+	if relabel {
+		c.letters |= e.Letters
+	}
+	if c != (flagChange{}) {
+		m.flags[c] = m.flags[c].add(r.UID)
+	}
+	m.files = append(m.files, fileChange{r.UID, e, r.State&index.Dirty != 0})
+}
+
+// hasAll reports whether names hold the keywords of all letters.
+func (b *box) hasAll(names []string, l maildir.Letters) bool {
+	for _, want := range b.namesOf(l) {
+		if !slices.Contains(names, want) && !containsFold(names, want) {
+			return false
+		}
+	}
+	return true
+}
+
+// confirm looks a second time for messages that were not found: reading a
+// directory may pass over a file that is renamed meanwhile.
+func (m *merge) confirm() error {
+	if len(m.missing) == 0 {
+		return nil
+	}
+	again, err := m.lk.List(false)
+	if err != nil {
+		return err
+	}
+	at := make(map[string]int, len(m.missing))
+	for i, r := range m.missing {
+		at[r.Name] = i
+	}
+	found := map[int]Entry{}
+	for _, e := range again.Entries {
+		if i, ok := at[e.Base]; ok {
+			found[i] = e
+		}
+	}
+	for i, r := range m.missing {
+		if e, ok := found[i]; ok {
+			m.entry(r, e)
+		} else {
+			m.gone = m.gone.add(r.UID)
+		}
+	}
+	return nil
+}
+
+// fresh returns the entries that are new. Those that are expunged already and
+// were only not removed yet, are removed now.
+func (m *merge) fresh() ([]Entry, error) {
+	buried := map[string]uint32{}
+	for uid, g := range m.b.graves {
+		buried[g.ref.Base] = uid
+	}
+	var out []Entry
+	for i, e := range m.listing.Entries {
+		if m.seen[i] {
+			continue
+		}
+		uid, dead := buried[e.Base]
+		if dead {
+			g := m.b.graves[uid]
+			g.ref = e.Ref
+			m.b.graves[uid] = g
+			continue
+		}
+		out = append(out, e)
+	}
+	if m.all {
+		// A grave without a file has nothing left to remove.
+		for base, uid := range buried {
+			if _, ok := m.at[base]; !ok {
+				g := m.b.graves[uid]
+				g.ref.File = ""
+				m.b.graves[uid] = g
+			}
+		}
+	}
+	slices.SortFunc(out, func(a, b Entry) int { return byArrival(a.Base, b.Base) })
+	return out, nil
+}
+
+// commit writes what was found. Everything can be found again, so that it need
+// not be durable; UIDs are, by Assign.
+func (m *merge) commit(fresh []Entry, uids []uint32) error {
+	b := m.b
+	batch := b.ix.Begin()
+	for _, c := range slices.SortedFunc(maps.Keys(m.flags), flagChange.compare) {
+		batch.Flags(m.flags[c].Normalize(), c.add, c.remove, b.keywordIDs(batch, c.letters), b.keywordIDs(batch, c.less), batch.ModSeq())
+	}
+	for _, f := range m.files {
+		state := index.State(0)
+		if f.entry.InNew {
+			state |= index.InNew
+		}
+		if f.dirty {
+			state |= index.Dirty
+		}
+		batch.File(f.uid, uint8(f.entry.Flags), uint32(f.entry.Letters), state, f.entry.Odd)
+	}
+	if len(m.gone) > 0 {
+		batch.Expunge(m.gone, batch.ModSeq())
+	}
+	order := make([]int, len(fresh))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(i, j int) int { return int(int64(uids[i]) - int64(uids[j])) })
+	for _, i := range order {
+		x := b.recordOf(fresh[i], uids[i], batch.ModSeq())
+		batch.Append(&x, b.keywordIDs(batch, fresh[i].Letters))
+	}
+	if err := m.stamps(batch); err != nil {
+		return err
+	}
+	if err := b.commit(batch, false); err != nil {
+		return err
+	}
+	if b.ix.Image().Dirty() > 0 || len(b.graves) > 0 {
+		b.flushSoon()
+	}
+	return nil
+}
+
+// stamps notes what the folder looked like before it was listed.
+func (m *merge) stamps(batch *index.Batch) error {
+	b := m.b
+	look, err := b.format.Look()
+	if err != nil {
+		return err
+	}
+	b.known.New = m.listing.New
+	if m.all {
+		b.known.Cur = m.listing.Cur
+		b.doubt = time.Time{}
+	}
+	b.known.UIDList, b.known.Keywords = *b.format.Trusted(), look.Keywords
+	batch.Stamps(b.known)
+	return nil
+}
+
+func (c flagChange) compare(d flagChange) int {
+	for _, n := range []int{int(c.add) - int(d.add), int(c.remove) - int(d.remove), int(c.letters) - int(d.letters), int(c.less) - int(d.less)} {
+		if n != 0 {
+			return n
+		}
+	}
+	return 0
+}
+
+// own runs fn, which changes the folder itself, so that its changes are not
+// taken for somebody else's afterwards. A foreign change in the same moment
+// shows in the watch; without one it may hide, and a later complete look is
+// noted as due.
+func (b *box) own(fn func() error) error {
+	before, err := b.format.Look()
+	if err != nil {
+		return err
+	}
+	err = fn()
+	after, lerr := b.format.Look()
+	if lerr != nil {
+		return firstErr(err, lerr)
+	}
+	clean := false
+	for _, d := range []struct {
+		before, after index.DirStamp
+		known         *index.DirStamp
+	}{{before.New, after.New, &b.known.New}, {before.Cur, after.Cur, &b.known.Cur}} {
+		if d.after.Mtime.Equal(d.known.Mtime) || !d.before.Mtime.Equal(d.known.Mtime) || b.shared() {
+			continue // unchanged, or there is something to find in any case
+		}
+		*d.known = d.after
+		clean = true
+	}
+	if clean && b.watch == nil && b.noWatch.Load() {
+		// The rule of one second would have every change of ours followed by a
+		// complete look. Trust it for the time being.
+		b.known.New.At, b.known.Cur.At = later(b.known.New), later(b.known.Cur)
+		if b.doubt.IsZero() {
+			b.doubt = b.acct.store.now()
+		}
+	}
+	b.known.UIDList, b.known.Keywords = *b.format.Trusted(), after.Keywords
+	return err
+}
+
+// later is a time at which the stamp would have proved something.
+func later(s index.DirStamp) time.Time {
+	if at := s.Mtime.Add(2 * time.Second); at.After(s.At) {
+		return at
+	}
+	return s.At
+}
+
+func firstErr(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// syncSoon syncs in the background, once for any number of calls.
+func (b *box) syncSoon() {
+	if !b.syncing.CompareAndSwap(false, true) {
+		return
+	}
+	s := b.acct.store
+	ok := s.spawn(func(ctx context.Context) {
+		b.syncing.Store(false)
+		if !b.acct.freeze.TryRLock() {
+			return // the thaw looks again
+		}
+		defer b.acct.freeze.RUnlock()
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if b.usable() != nil {
+			return
+		}
+		if err := b.sync(ctx, false); err != nil && ctx.Err() == nil {
+			s.log.Warn("looking at a folder failed", obs.Err(err))
+		}
+	})
+	if !ok {
+		b.syncing.Store(false)
+	}
+}
