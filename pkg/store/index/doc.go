@@ -26,6 +26,6 @@
 //   - The index can be lost. What then remains of it is read by Salvage.
 //
 // Files in reading order: record.go, names.go, tables.go, chunk.go, image.go,
-// diff.go, edit.go, batch.go, apply.go, frame.go, base.go, index.go,
-// checkpoint.go, salvage.go, cache.go, dovecot.go.
+// edit.go, batch.go, apply.go, frame.go, index.go, base.go (checkpoints),
+// salvage.go, cache.go, dovecot.go.
 package index

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -141,6 +142,9 @@ func (a *Account) prepare(ctx context.Context) error {
 	if err := a.tree.EmptyTrash(); err != nil {
 		a.store.log.Warn("removing a deleted folder failed", obs.Err(err))
 	}
+	if err := a.firstSubscription(ctx); err != nil {
+		return err
+	}
 	for _, f := range a.cfg.Folders {
 		if f.Auto == AutoNo {
 			continue
@@ -162,6 +166,19 @@ func (a *Account) prepare(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// firstSubscription subscribes INBOX for a user who has no subscriptions yet,
+// where folders are subscribed automatically: clients that show subscribed
+// folders only would miss it among them.
+func (a *Account) firstSubscription(ctx context.Context) error {
+	if !slices.ContainsFunc(a.cfg.Folders, func(f FolderConfig) bool { return f.Auto == AutoSubscribe }) {
+		return nil
+	}
+	if old, err := a.tree.HasSubscriptions(); old || err != nil {
+		return err
+	}
+	return a.tree.Subscribe(ctx, maildir.Inbox, true)
 }
 
 // Close gives up this reference. After the last one the account lingers, then

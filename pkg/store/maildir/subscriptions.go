@@ -35,6 +35,12 @@ func (t *Tree) Subscriptions(_ context.Context) ([]string, error) {
 	return names, nil
 }
 
+// HasSubscriptions reports whether there ever were any.
+func (t *Tree) HasSubscriptions() (bool, error) {
+	ok, err := disk.Exists(t.fs, filepath.Join(t.root, subscriptionsName))
+	return ok, ioError(err, "looking for the subscriptions in %s", t.root)
+}
+
 // subscriptionLines reads the file's lines after its header.
 func (t *Tree) subscriptionLines() (lines []string, v2 bool, stamp Stamp, err error) {
 	name := filepath.Join(t.root, subscriptionsName)
