@@ -30,7 +30,7 @@ type Config struct {
 // Limits is the `limits` section.
 type Limits struct {
 	Connections     int           `yaml:"connections" min:"1" doc:"LMTP connections at a time."`
-	UserConcurrency int           `yaml:"user_concurrency" min:"0" reload:"true" doc:"Deliveries at a time for one user, more get 451; 0 for no limit."`
+	UserConcurrency int           `yaml:"user_concurrency" min:"0" reload:"true" doc:"Deliveries at a time for one user, more get 451; 0 for no limit. Keep it above what the MTA sends to one destination at a time (20 in mtad and in Postfix), or bursts for one user are put off."`
 	Recipients      int           `yaml:"recipients" min:"1" max:"100000" doc:"Recipients of one message."`
 	Command         conf.Duration `yaml:"command_timeout" min:"1s" doc:"How long to wait for a command."`
 	Lookup          conf.Duration `yaml:"lookup_timeout" min:"1s" doc:"How long to wait for the userdb."`
@@ -45,7 +45,7 @@ func Default() Config {
 		Delimiter:    "+",
 		TempDir:      os.TempDir(),
 		Limits: Limits{
-			Connections: 1000, UserConcurrency: 10, Recipients: 1000,
+			Connections: 1000, UserConcurrency: 50, Recipients: 1000,
 			Command: conf.Duration(5 * time.Minute), Lookup: conf.Duration(30 * time.Second),
 		},
 		Common: service.DefaultCommon("deliverd"),
