@@ -16,6 +16,7 @@ type Mailbox struct {
 	acct    *Account
 	box     *box
 	changes chan struct{}
+	wake    atomic.Pointer[func()]
 	gen     atomic.Uint64 // of the newest snapshot taken
 	seen    atomic.Pointer[Snapshot]
 	closed  atomic.Bool
@@ -74,10 +75,25 @@ func (m *Mailbox) Snapshot() *Snapshot {
 // is a newer snapshot than the handle has taken, or when the handle is dead.
 func (m *Mailbox) Changes() <-chan struct{} { return m.changes }
 
+// OnChange has wake called whenever Changes is signalled, from any goroutine
+// and with locks held: it must neither block nor call back. It is for a session
+// that waits elsewhere and would need a goroutine to wait here too. nil ends it;
+// a call that has begun may still arrive.
+func (m *Mailbox) OnChange(wake func()) {
+	if wake == nil {
+		m.wake.Store(nil)
+		return
+	}
+	m.wake.Store(&wake)
+}
+
 func (m *Mailbox) signal() {
 	select {
 	case m.changes <- struct{}{}:
 	default:
+	}
+	if wake := m.wake.Load(); wake != nil {
+		(*wake)()
 	}
 }
 

@@ -26,25 +26,12 @@ func (b *imapMailbox) Sync(ctx context.Context) error { return b.m.Sync(ctx) }
 
 func (b *imapMailbox) Err() error { return b.m.Err() }
 
-// Watch runs one goroutine that lives until stop.
 func (b *imapMailbox) Watch(wake func()) (stop func()) {
+	b.m.OnChange(wake)
 	unwatch := b.m.Watch()
-	done, ended := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(ended)
-		for {
-			select {
-			case <-b.m.Changes():
-				wake()
-			case <-done:
-				return
-			}
-		}
-	}()
 	return func() {
-		close(done)
-		<-ended
 		unwatch()
+		b.m.OnChange(nil)
 	}
 }
 
