@@ -8,6 +8,9 @@ import (
 	"os"
 	"time"
 
+	imap "github.com/emersion/go-imap/v2"
+
+	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/platform/netx"
 	"github.com/postcote/postcote/pkg/proto/imap/wire"
 )
@@ -209,7 +212,11 @@ func (s *session) lostMailbox() bool {
 	if err == nil {
 		return false
 	}
-	s.bye("", textDeleted, "Selected mailbox was deleted", err)
+	if fail.Is(err, fail.NotFound) {
+		s.bye("", textDeleted, "Selected mailbox was deleted", nil)
+	} else {
+		s.bye(string(imap.ResponseCodeUnavailable), "Mailbox is not available at the moment.", "Selected mailbox was given up", err)
+	}
 	return true
 }
 

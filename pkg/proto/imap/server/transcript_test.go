@@ -151,6 +151,9 @@ func (w *world) event(words []string) error {
 		delete(a.boxes, words[1])
 		b.dead = fail.New(fail.NotFound, "deleted")
 		b.changed()
+	case "release":
+		b.dead = fail.New(fail.Unavailable, "released")
+		b.changed()
 	case "fault":
 		a.fault = fail.New(fail.Temporary, "disk on fire at /var/mail")
 	case "outage":
