@@ -39,6 +39,7 @@ func (x *Index) Start() *Checkpoint {
 	}
 	x.used++
 	x.running = &Checkpoint{x: x, im: x.Image(), ex: x.x.clone(), seq: x.used}
+	x.running.ex.reserved = max(x.x.reserved, x.Image().HighestModSeq+reserveBlock)
 	return x.running
 }
 
@@ -85,6 +86,7 @@ func (c *Checkpoint) Finish() error {
 	x.seq = c.seq
 	x.log, x.logEnd, x.synced, x.broken = disk.Guard(log, x.logName(x.seq)), end, end, nil
 	x.base, x.size = src, c.size
+	x.x.reserved = max(x.x.reserved, c.ex.reserved)
 	for i, ch := range c.im.chunks {
 		at := c.places[i]
 		at.src = src

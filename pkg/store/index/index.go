@@ -19,8 +19,10 @@ const (
 	dirPerm  = fs.ModeSetgid | 0o770
 	baseName = "base"
 
-	// reserveBlock is how many MODSEQs are reserved at a time.
-	reserveBlock = 10_000
+	// reserveBlock is how many MODSEQs are reserved at a time. Every base has
+	// such a block in its header, more than a log can use up before the next
+	// checkpoint: so the bound is known even when the whole log is lost.
+	reserveBlock = 1 << 20
 	maxLog       = 1 << 30
 )
 

@@ -288,17 +288,16 @@ func (a *Account) closeSlot(ctx context.Context, name string, slot *boxSlot, why
 // fill opens the box of a new slot.
 func (a *Account) fill(ctx context.Context, name string, slot *boxSlot) (*box, error) {
 	a.freeze.RLock()
-	slot.box, slot.err = a.openBox(ctx, name)
+	b, err := a.openBox(ctx, name)
 	a.freeze.RUnlock()
-	if slot.err != nil {
-		a.mu.Lock()
-		if a.boxes[name] == slot {
-			delete(a.boxes, name)
-		}
-		a.mu.Unlock()
+	a.mu.Lock()
+	slot.box, slot.err = b, err
+	if err != nil && a.boxes[name] == slot {
+		delete(a.boxes, name)
 	}
+	a.mu.Unlock()
 	close(slot.ready)
-	return slot.box, slot.err
+	return b, err
 }
 
 func (a *Account) leave(slot *boxSlot) {

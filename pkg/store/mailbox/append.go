@@ -283,13 +283,12 @@ func (b *box) duplicates(ctx context.Context, dest *box, set Set) (list []newbor
 
 // duplicate links one message, or copies its bytes where links do not work.
 func (b *box) duplicate(ctx context.Context, dest *box, r index.Record) (Newborn, error) {
-	n, err := dest.format.Link(b.format, refOf(r))
-	if n == nil && fail.Is(err, fail.NotFound) {
-		var ref Ref
-		if ref, err = b.findAgain(ctx, r.UID); err == nil {
-			n, err = dest.format.Link(b.format, ref)
-		}
-	}
+	var n Newborn
+	err := b.withFile(ctx, r.UID, func(ref Ref) error {
+		var err error
+		n, err = dest.format.Link(b.format, ref)
+		return err
+	})
 	if n != nil || err != nil {
 		return n, err
 	}

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/postcote/postcote/pkg/platform/disk"
-	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/platform/obs"
 	"github.com/postcote/postcote/pkg/store/index"
 	"github.com/postcote/postcote/pkg/store/maildir"
@@ -168,7 +167,7 @@ func (b *box) rest() {
 	if b.evicted == im {
 		return
 	}
-	if im.Unplaced() > 16<<10 {
+	if im.Unplaced() > 4<<10 {
 		if c := b.ix.Start(); c != nil {
 			if err := firstErr(c.Write(), c.Finish()); err != nil {
 				b.acct.store.log.Warn("writing the index failed", obs.Err(err))
@@ -222,23 +221,23 @@ func (b *box) renameAll(lk Locked, batch *index.Batch, im *index.Image, todo []i
 	if err != nil {
 		return false, err
 	}
-	for _, r := range todo {
+	refs, infos := make([]Ref, len(todo)), make([]maildir.Info, len(todo))
+	for i, r := range todo {
 		// Odd letters and text that the name has now are kept.
-		ref := refOf(r)
-		_, had := maildir.Split(ref.File)
-		info := maildir.Info{Flags: Flags(r.Flags), Letters: letters[r.Keywords], Odd: had.Odd}
-		to, err := lk.Rename(ref, info)
-		if fail.Is(err, fail.NotFound) {
+		refs[i] = refOf(r)
+		_, had := maildir.Split(refs[i].File)
+		infos[i] = maildir.Info{Flags: Flags(r.Flags), Letters: letters[r.Keywords], Odd: had.Odd}
+	}
+	done, err := lk.Rename(refs, infos)
+	for i, to := range done {
+		if to.File == "" {
 			lost = true
 			continue
 		}
-		if err != nil {
-			return lost, err
-		}
 		e := entryOf(to.File, false)
-		batch.File(r.UID, uint8(e.Flags), uint32(e.Letters), 0, e.Odd)
+		batch.File(todo[i].UID, uint8(e.Flags), uint32(e.Letters), 0, e.Odd)
 	}
-	return lost, nil
+	return lost, err
 }
 
 // lettersOf maps the keyword sets of some messages to letters, allotting new
@@ -301,18 +300,19 @@ func (b *box) bury(ctx context.Context, all bool) error {
 		return err
 	}
 	batch := b.ix.Begin()
-	err = b.own(func() error {
+	var refs []Ref
+	for _, uid := range ready {
+		if g := b.graves[uid]; g.ref.File != "" {
+			refs = append(refs, g.ref)
+		}
+	}
+	err = b.own(func() error { return lk.Remove(refs) })
+	if err == nil {
 		for _, uid := range ready {
-			if g := b.graves[uid]; g.ref.File != "" {
-				if err := lk.Remove(g.ref); err != nil {
-					return err
-				}
-			}
 			batch.Buried(uid)
 			delete(b.graves, uid)
 		}
-		return nil
-	})
+	}
 	err = firstErr(err, b.compact(lk))
 	err = firstErr(err, lk.Unlock())
 	disk.Point(b.acct.store.fs, "mailbox.bury.before_commit")

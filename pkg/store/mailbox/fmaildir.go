@@ -420,7 +420,32 @@ func (l *maildirLocked) Letters(names []string) (maildir.Letters, []string, erro
 	return l.lk.AllotKeywords(names)
 }
 
-func (l *maildirLocked) Rename(r Ref, info maildir.Info) (Ref, error) {
+// Rename syncs cur/ once for all: the index must not say that a name is
+// changed which a crash would change back. That would look as if somebody had
+// taken the flags away.
+func (l *maildirLocked) Rename(refs []Ref, infos []maildir.Info) ([]Ref, error) {
+	out := make([]Ref, 0, len(refs))
+	var err error
+	for i, r := range refs {
+		var to Ref
+		if to, err = l.rename(r, infos[i]); fail.Is(err, fail.NotFound) {
+			to, err = Ref{Base: r.Base}, nil
+		}
+		if err == nil && i%100 == 99 {
+			err = l.lk.Touch()
+		}
+		if err != nil {
+			break
+		}
+		out = append(out, to)
+	}
+	if serr := l.folder().SyncDir("cur"); serr != nil {
+		return nil, serr // what happened to the names shows at the next look
+	}
+	return out, err
+}
+
+func (l *maildirLocked) rename(r Ref, info maildir.Info) (Ref, error) {
 	to := Ref{Base: r.Base, File: maildir.Join(r.Base, info)}
 	if to == r {
 		return r, nil
@@ -429,24 +454,37 @@ func (l *maildirLocked) Rename(r Ref, info maildir.Info) (Ref, error) {
 		l.watched.Expect(maildir.Place(r.InNew), r.File, maildir.InCur, to.File)
 	}
 	_, err := l.folder().SetInfo(maildir.Place(r.InNew), r.File, info)
-	if err != nil {
-		if l.watched != nil {
-			l.watched.Unexpect(maildir.Place(r.InNew), r.File, maildir.InCur, to.File)
-		}
-		return r, err
+	if err != nil && l.watched != nil {
+		l.watched.Unexpect(maildir.Place(r.InNew), r.File, maildir.InCur, to.File)
 	}
-	return to, nil
+	return to, err
 }
 
-func (l *maildirLocked) Remove(r Ref) error {
-	if l.watched != nil {
-		l.watched.Expect(maildir.Place(r.InNew), r.File, maildir.InCur, "")
+func (l *maildirLocked) Remove(refs []Ref) error {
+	dirs := map[string]bool{}
+	for i, r := range refs {
+		place := maildir.Place(r.InNew)
+		if l.watched != nil {
+			l.watched.Expect(place, r.File, maildir.InCur, "")
+		}
+		err := l.folder().RemoveMessage(place, r.File)
+		if err != nil && l.watched != nil {
+			l.watched.Unexpect(place, r.File, maildir.InCur, "")
+		}
+		if err == nil && i%100 == 99 {
+			err = l.lk.Touch()
+		}
+		if err != nil {
+			return err
+		}
+		dirs[place.Dir()] = true
 	}
-	err := l.folder().RemoveMessage(maildir.Place(r.InNew), r.File)
-	if err != nil && l.watched != nil {
-		l.watched.Unexpect(maildir.Place(r.InNew), r.File, maildir.InCur, "")
+	for d := range dirs {
+		if err := l.folder().SyncDir(d); err != nil {
+			return err
+		}
 	}
-	return err
+	return nil
 }
 
 // Publish renames drafts into cur/ and syncs it once.

@@ -43,10 +43,12 @@ type Locked interface {
 	// Letters finds or makes letters for keywords. Those that got none are
 	// returned in left.
 	Letters(names []string) (l maildir.Letters, left []string, err error)
-	// Rename makes the file's name say what info says.
-	Rename(r Ref, info maildir.Info) (Ref, error)
-	// Remove removes a message's file, if it is there.
-	Remove(r Ref) error
+	// Rename makes the names of files say what infos say, durably. It returns
+	// where they are now, without a File where there was none of that name;
+	// after an error as many as are done.
+	Rename(refs []Ref, infos []maildir.Info) ([]Ref, error)
+	// Remove removes files, durably; those that are not there are no error.
+	Remove(refs []Ref) error
 	// Publish makes drafts messages, durably; all or, after an error, none.
 	Publish(drafts []Newborn, infos []maildir.Info) ([]Entry, error)
 	// Compact drops UIDs that are not live from the list, where there are so

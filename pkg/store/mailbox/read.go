@@ -30,27 +30,13 @@ func (b *box) record(uid uint32) (index.Record, bool) {
 	return im.At(i), true
 }
 
-// openMessage opens a message's file wherever it is by now: under its name, as
-// a file that waits to be removed, under a name that a flush gave it a moment
-// ago, or, after a complete look, under one that somebody else gave it.
-func (b *box) openMessage(ctx context.Context, uid uint32) (File, time.Time, error) {
-	if err := b.usable(); err != nil {
-		return nil, time.Time{}, err
-	}
-	b.touch()
-	if r, ok := b.record(uid); ok {
-		if f, date, err := b.format.Open(refOf(r)); !fail.Is(err, fail.NotFound) {
-			return f, date, err
-		}
-	}
-	ref, err := b.findAgain(ctx, uid)
-	if err != nil {
-		return nil, time.Time{}, err
-	}
-	f, date, err := b.format.Open(ref)
-	if fail.Is(err, fail.NotFound) {
-		err = goneError(uid)
-	}
+// openMessage opens a message's file wherever it is by now.
+func (b *box) openMessage(ctx context.Context, uid uint32) (f File, date time.Time, err error) {
+	err = b.withFile(ctx, uid, func(r Ref) error {
+		var err error
+		f, date, err = b.format.Open(r)
+		return err
+	})
 	return f, date, err
 }
 
@@ -58,36 +44,50 @@ func goneError(uid uint32) error {
 	return fail.New(fail.NotFound, "message %d has been removed", uid)
 }
 
-// findAgain returns where a message's file certainly was a moment ago.
-func (b *box) findAgain(ctx context.Context, uid uint32) (Ref, error) {
+// withFile calls use with a message's place, again with another one while use
+// finds nothing there: the place that the newest view knows, then, keeping
+// flushes away, that of a file that waits to be removed, and what a complete
+// look finds after somebody else gave the file another name.
+func (b *box) withFile(ctx context.Context, uid uint32, use func(Ref) error) error {
+	if err := b.usable(); err != nil {
+		return err
+	}
+	b.touch()
+	if r, ok := b.record(uid); ok {
+		if err := use(refOf(r)); !fail.Is(err, fail.NotFound) {
+			return err
+		}
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if err := b.usable(); err != nil {
-		return Ref{}, err
-	}
 	for try := 0; ; try++ {
-		if g, ok := b.graves[uid]; ok && g.ref.File != "" {
-			return g.ref, nil
+		if err := b.usable(); err != nil {
+			return err
 		}
 		r, ok := b.record(uid)
-		if !ok {
-			return Ref{}, goneError(uid)
+		g, dead := b.graves[uid]
+		switch {
+		case dead && g.ref.File != "":
+			if err := use(g.ref); !fail.Is(err, fail.NotFound) {
+				return err
+			}
+			return goneError(uid)
+		case !ok:
+			return goneError(uid)
 		}
-		f, _, err := b.format.Open(refOf(r))
-		if err == nil {
-			_ = f.Close()
-			return refOf(r), nil
+		if err := use(refOf(r)); !fail.Is(err, fail.NotFound) {
+			return err
 		}
-		if !fail.Is(err, fail.NotFound) || try > 0 {
-			return Ref{}, err
+		if try == 3 {
+			return goneError(uid)
 		}
 		if !b.acct.freeze.TryRLock() {
-			return Ref{}, fail.New(fail.Temporary, "message %d cannot be looked for while the account is frozen", uid)
+			return fail.New(fail.Temporary, "message %d cannot be looked for while the account is frozen", uid)
 		}
-		err = b.sync(ctx, true)
+		err := b.sync(ctx, true)
 		b.acct.freeze.RUnlock()
 		if err != nil {
-			return Ref{}, err
+			return err
 		}
 	}
 }

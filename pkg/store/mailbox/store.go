@@ -164,7 +164,10 @@ func (s *Store) Account(ctx context.Context, cfg AccountConfig) (*Account, error
 			slot = &accountSlot{ready: make(chan struct{}), refs: 1}
 			s.accounts[cfg.User] = slot
 			s.mu.Unlock()
-			slot.acct, slot.err = s.openAccount(ctx, cfg)
+			acct, err := s.openAccount(ctx, cfg)
+			s.mu.Lock()
+			slot.acct, slot.err = acct, err
+			s.mu.Unlock()
 			close(slot.ready)
 			return s.join(ctx, cfg.User, slot)
 		}

@@ -195,8 +195,9 @@ func (m *merge) compare() error {
 // the name is taken over; what was changed here only stays.
 func (m *merge) entry(r index.Record, e Entry) {
 	inNew := r.State&index.InNew != 0
-	relabel := m.all && e.Letters != 0 && !m.b.hasAll(m.im.KeywordNames(r.Keywords), e.Letters)
-	if uint8(e.Flags) == r.FileFlags && uint32(e.Letters) == r.FileLetters && e.InNew == inNew && e.Odd == r.Info && (!relabel || r.State&index.Dirty != 0) {
+	// Letters of which we did not know the names before.
+	relabel := m.all && e.Letters != 0 && r.State&index.Dirty == 0 && !m.b.hasAll(m.im.KeywordNames(r.Keywords), e.Letters)
+	if uint8(e.Flags) == r.FileFlags && uint32(e.Letters) == r.FileLetters && e.InNew == inNew && e.Odd == r.Info && !relabel {
 		return
 	}
 	changed := uint8(e.Flags) ^ r.FileFlags

@@ -25,7 +25,8 @@ const (
 	InNew Place = true
 )
 
-func (p Place) dir() string {
+// Dir is the directory's name.
+func (p Place) Dir() string {
 	if p == InNew {
 		return "new"
 	}
@@ -88,13 +89,13 @@ func (f *Folder) lookDir(dir string) (DirStamp, error) {
 // Files lists the message files in new/ or cur/, in no order, with the look at
 // the directory that was taken before reading it.
 func (f *Folder) Files(p Place) ([]string, DirStamp, error) {
-	stamp, err := f.lookDir(p.dir())
+	stamp, err := f.lookDir(p.Dir())
 	if err != nil {
 		return nil, stamp, err
 	}
-	entries, err := f.tree.fs.ReadDir(f.path(p.dir()))
+	entries, err := f.tree.fs.ReadDir(f.path(p.Dir()))
 	if err != nil {
-		return nil, stamp, ioError(err, "listing %s of folder %s", p.dir(), f.name)
+		return nil, stamp, ioError(err, "listing %s of folder %s", p.Dir(), f.name)
 	}
 	names := make([]string, 0, len(entries))
 	for _, e := range entries {
@@ -122,7 +123,7 @@ func (m *Message) Date() time.Time { return m.date }
 // of that name (any more).
 func (f *Folder) OpenMessage(p Place, file string) (*Message, error) {
 	// Not through a link, and not waiting for the writer of a pipe.
-	h, err := f.tree.fs.OpenFile(f.path(p.dir(), file), os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	h, err := f.tree.fs.OpenFile(f.path(p.Dir(), file), os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, ioError(err, "opening a message of folder %s", f.name)
 	}
@@ -139,7 +140,7 @@ func (f *Folder) OpenMessage(p Place, file string) (*Message, error) {
 
 // StatMessage returns size and INTERNALDATE of a file.
 func (f *Folder) StatMessage(p Place, file string) (size int64, date time.Time, err error) {
-	info, err := f.tree.fs.Stat(f.path(p.dir(), file))
+	info, err := f.tree.fs.Stat(f.path(p.Dir(), file))
 	if err != nil {
 		return 0, time.Time{}, ioError(err, "looking at a message of folder %s", f.name)
 	}
@@ -155,14 +156,14 @@ func (f *Folder) SetInfo(p Place, file string, info Info) (newFile string, err e
 	if p == InCur && newFile == file {
 		return file, nil
 	}
-	err = f.tree.fs.Rename(f.path(p.dir(), file), f.path("cur", newFile))
+	err = f.tree.fs.Rename(f.path(p.Dir(), file), f.path("cur", newFile))
 	return newFile, ioError(err, "changing flags in folder %s", f.name)
 }
 
 // RemoveMessage removes a message file. It is not synced. A missing one is no
 // error.
 func (f *Folder) RemoveMessage(p Place, file string) error {
-	err := f.tree.fs.Remove(f.path(p.dir(), file))
+	err := f.tree.fs.Remove(f.path(p.Dir(), file))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -175,11 +176,11 @@ func (f *Folder) RemoveMessage(p Place, file string) error {
 // it under the lock.
 func (l *Lock) FixDuplicate(place1 Place, first string, place2 Place, second string) (string, error) {
 	f := l.folder
-	a, err := f.tree.fs.Stat(f.path(place1.dir(), first))
+	a, err := f.tree.fs.Stat(f.path(place1.Dir(), first))
 	if err != nil {
 		return "", ioError(err, "two files of one name in folder %s", f.name)
 	}
-	b, err := f.tree.fs.Stat(f.path(place2.dir(), second))
+	b, err := f.tree.fs.Stat(f.path(place2.Dir(), second))
 	if err != nil {
 		return "", ioError(err, "two files of one name in folder %s", f.name)
 	}
@@ -192,7 +193,7 @@ func (l *Lock) FixDuplicate(place1 Place, first string, place2 Place, second str
 		fresh = WithSizes(fresh, size, vsize)
 	}
 	name := Join(fresh, info)
-	err = f.tree.fs.Rename(f.path(place2.dir(), second), f.path("cur", name))
+	err = f.tree.fs.Rename(f.path(place2.Dir(), second), f.path("cur", name))
 	return name, ioError(err, "two files of one name in folder %s", f.name)
 }
 
@@ -203,7 +204,7 @@ func (f *Folder) LinkMessage(from *Folder, p Place, file string) (d *Delivery, o
 	base, _ := Split(file)
 	d = &Delivery{folder: f, base: t.opts.Namer.Next()}
 	d.tmp = f.path("tmp", d.base)
-	err = t.fs.Link(from.path(p.dir(), file), d.tmp)
+	err = t.fs.Link(from.path(p.Dir(), file), d.tmp)
 	switch {
 	case err == nil:
 	case errors.Is(err, fs.ErrNotExist):
