@@ -141,6 +141,9 @@ func (b *Batch) Expunge(set []Range, modseq uint64) {
 	b.set(set)
 }
 
+// Raise raises HIGHESTMODSEQ and nothing else.
+func (b *Batch) Raise(modseq uint64) { b.op(opExpunge, modseq, 0) }
+
 // File says what the name of a message's file is now; state is InNew and
 // Dirty or not. info is the text from ":" on where it is not the usual one.
 func (b *Batch) File(uid uint32, flags uint8, letters uint32, state State, info string) {

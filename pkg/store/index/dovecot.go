@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"path/filepath"
+	"time"
 
 	"github.com/postcote/postcote/pkg/platform/disk"
 )
@@ -40,6 +41,16 @@ func DovecotModSeq(fsys disk.FS, dir string) (highest uint64, found bool, err er
 		}
 	}
 	return highest, found, err
+}
+
+// DovecotWrote is when Dovecot last changed a MODSEQ in dir; zero when it never
+// did.
+func DovecotWrote(fsys disk.FS, dir string) time.Time {
+	info, err := fsys.Stat(filepath.Join(dir, "dovecot.index.log"))
+	if err != nil {
+		return time.Time{}
+	}
+	return info.ModTime()
 }
 
 // dovecotIndex reads the fixed header (version 7: its size at 2, with

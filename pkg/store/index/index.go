@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/postcote/postcote/pkg/platform/disk"
 	"github.com/postcote/postcote/pkg/platform/fail"
@@ -47,6 +48,7 @@ type Index struct {
 	broken  error // why the log cannot be written; a checkpoint heals it
 	dead    error // why nothing can be done any more: a chunk cannot be read
 	running *Checkpoint
+	last    time.Time // when the log had been written before it was opened
 }
 
 // Create makes an index in dir, replacing what is there. fill puts messages
@@ -181,6 +183,9 @@ func (x *Index) replay(im *Image) error {
 	}
 	if err != nil {
 		return ioError(err, "opening index %s", x.dir)
+	}
+	if info, err := f.Stat(); err == nil {
+		x.last = info.ModTime()
 	}
 	end, err := x.readLog(name, f, im)
 	if err == nil {
@@ -333,6 +338,10 @@ func (x *Index) Sync() error {
 
 // Stamps returns what the last Batch.Stamps recorded.
 func (x *Index) Stamps() Stamps { return x.x.stamps }
+
+// LastWritten is when the index was last written before it was opened; zero
+// for a new one.
+func (x *Index) LastWritten() time.Time { return x.last }
 
 // Owner is the folder's directory as last recorded.
 func (x *Index) Owner() string { return x.x.owner }

@@ -141,7 +141,15 @@ func (b *box) resume(ctx context.Context, ix *index.Index, id Ident) error {
 	if owner := filepath.Base(b.dir); ix.Owner() != owner {
 		batch.Owner(owner)
 	}
-	if _, err := ix.Commit(batch, false); err != nil {
+	// Dovecot may have served the folder meanwhile, and counted on.
+	raised := false
+	if index.DovecotWrote(b.acct.store.fs, b.dir).After(ix.LastWritten()) {
+		if n, _, _ := index.DovecotModSeq(b.acct.store.fs, b.dir); n > ix.Image().HighestModSeq {
+			batch.Raise(n)
+			raised = true
+		}
+	}
+	if _, err := ix.Commit(batch, raised); err != nil {
 		return err
 	}
 	b.publish()

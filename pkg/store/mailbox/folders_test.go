@@ -238,6 +238,39 @@ func TestTakeOver(t *testing.T) {
 	must(t, h.store.Close(bg))
 }
 
+// HIGHESTMODSEQ is never below Dovecot's: not at take-over, and not when
+// Dovecot has served the folder in between.
+func TestModSeqStaysAboveDovecots(t *testing.T) {
+	h := inMemory(t, Exclusive)
+	log := func(initial byte) {
+		f, err := h.fs.OpenFile(h.cfg.Maildir+"/dovecot.index.log", os.O_RDWR|os.O_CREATE, 0o600)
+		must(t, err)
+		head := make([]byte, 40)
+		head[0], head[2], head[25] = 1, 40, initial // version, header size, MODSEQ: 256 times initial
+		_, err = f.WriteAt(head, 0)
+		must(t, err)
+		must(t, f.Close())
+	}
+	log(1)
+	h.append("INBOX", "x", Incoming{})
+	m := h.box("INBOX")
+	if got := m.Snapshot().At(0).ModSeq; got <= 256 || got > 300 {
+		t.Errorf("first MODSEQ %d", got)
+	}
+	must(t, h.store.Close(bg))
+	log(2)
+	h.open()
+	m = h.box("INBOX")
+	if got := m.Snapshot().HighestModSeq(); got != 512 {
+		t.Errorf("HIGHESTMODSEQ %d", got)
+	}
+	res, err := m.Store(bg, SetOf(1), change(Add, Seen))
+	if err != nil || res.ModSeq != 513 {
+		t.Errorf("%+v %v", res, err)
+	}
+	must(t, h.store.Close(bg))
+}
+
 // More than 26 keywords fit no file name: exclusive mode keeps them in the
 // index, shared mode refuses them.
 func TestManyKeywords(t *testing.T) {
