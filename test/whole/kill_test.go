@@ -49,7 +49,9 @@ func killUnderLoad(t *testing.T, victim string) {
 	if err := s.Procs[victim].Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	t.Logf("restarted")
 	wg.Wait()
+	t.Logf("sent")
 	checkArrived(t, s, &acked)
 }
 

@@ -200,6 +200,9 @@ const maxNames = 3
 // the name leads back to ip. claimed is a name that did not. It takes limit at
 // the most; failures of any kind give "unknown".
 func clientName(ctx context.Context, r dnsx.Resolver, ip netip.Addr, limit time.Duration) (name, claimed string) {
+	if ip.Unmap().IsLoopback() {
+		return "localhost", "" // by RFC 6761 section 6.3, and no name server need be asked
+	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	names, err := r.PTR(ctx, ip)
