@@ -53,29 +53,41 @@ type numbers struct {
 
 // parseName takes a standard name apart; ok only if render gives it back.
 func parseName(name string, size, vsize int64) (n numbers, ok bool) {
-	rest, ok := strings.CutSuffix(name, sizeText(size, vsize))
-	if !ok || size < 0 || vsize < 0 {
+	if size < 0 || vsize < 0 {
 		return n, false
 	}
-	sec, rest, ok1 := strings.Cut(rest, ".M")
-	usec, rest, ok2 := strings.Cut(rest, "P")
-	pid, host, ok3 := strings.Cut(rest, ".")
-	if !ok1 || !ok2 || !ok3 || host == "" {
+	var buf [48]byte
+	tail := appendSizes(buf[:0], size, vsize)
+	if len(name) <= len(tail) || name[len(name)-len(tail):] != string(tail) {
 		return n, false
 	}
-	var errs [3]error
-	n.sec, errs[0] = strconv.ParseUint(sec, 10, 63)
-	n.usec, errs[1] = strconv.ParseUint(usec, 10, 63)
-	n.pid, errs[2] = strconv.ParseUint(pid, 10, 63)
-	n.host = host
-	if errs != [3]error{} {
-		return n, false
-	}
-	return n, n.render(size, vsize) == name
+	rest := name[:len(name)-len(tail)]
+	var ok1, ok2, ok3 bool
+	n.sec, rest, ok1 = cutNumber(rest, ".M")
+	n.usec, rest, ok2 = cutNumber(rest, "P")
+	n.pid, n.host, ok3 = cutNumber(rest, ".")
+	return n, ok1 && ok2 && ok3 && n.host != ""
 }
 
-func sizeText(size, vsize int64) string {
-	return ",S=" + strconv.FormatInt(size, 10) + ",W=" + strconv.FormatInt(vsize, 10)
+// cutNumber reads a number as render writes it, and what must follow it.
+func cutNumber(s, sep string) (n uint64, rest string, ok bool) {
+	i := 0
+	for i < len(s) && i < 18 && s[i] >= '0' && s[i] <= '9' {
+		n = n*10 + uint64(s[i]-'0')
+		i++
+	}
+	if i == 0 || i > 1 && s[0] == '0' {
+		return 0, "", false
+	}
+	rest, ok = strings.CutPrefix(s[i:], sep)
+	return n, rest, ok
+}
+
+func appendSizes(b []byte, size, vsize int64) []byte {
+	b = append(b, ",S="...)
+	b = strconv.AppendInt(b, size, 10)
+	b = append(b, ",W="...)
+	return strconv.AppendInt(b, vsize, 10)
 }
 
 func (n numbers) render(size, vsize int64) string {
@@ -87,7 +99,7 @@ func (n numbers) render(size, vsize int64) string {
 	b = strconv.AppendUint(b, n.pid, 10)
 	b = append(b, '.')
 	b = append(b, n.host...)
-	return string(append(b, sizeText(size, vsize)...))
+	return string(appendSizes(b, size, vsize))
 }
 
 // readName reads the entry at the start of b for a record with these sizes. An

@@ -19,8 +19,8 @@ type promises struct {
 	flags     map[uint32]map[string]bool // flags set for good
 	gone      map[uint32]bool
 	maybe     map[uint32]bool // removal was asked for; nobody was told of success
-	maxUID    uint32 // highest shown
-	modseq    uint64 // highest shown
+	maxUID    uint32          // highest shown
+	modseq    uint64          // highest shown
 	delivered []string
 }
 

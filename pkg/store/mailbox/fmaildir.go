@@ -1,9 +1,12 @@
 package mailbox
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -226,7 +229,7 @@ func (l *maildirLocked) List(onlyNew bool) (Listing, error) {
 func entryOf(file string, inNew bool) Entry {
 	base, info := maildir.Split(file)
 	e := Entry{Ref: Ref{Base: base, File: file, InNew: inNew}, Flags: info.Flags, Letters: info.Letters}
-	if usual := usualFile(base, info.Flags, info.Letters, inNew); usual != file {
+	if inNew && len(file) > len(base) || !inNew && !maildir.Usual(file) {
 		e.Odd = file[len(base):]
 	}
 	return e
@@ -325,7 +328,7 @@ func (l *maildirLocked) assignNew(entries []Entry, uids []uint32) ([]maildir.UID
 			order = append(order, i)
 		}
 	}
-	slices.SortFunc(order, func(i, j int) int { return byArrival(entries[i].Base, entries[j].Base) })
+	sortByArrival(order, func(i int) string { return entries[i].Base })
 	fresh := make([]maildir.UIDRecord, 0, len(order))
 	for _, i := range order {
 		if l.next >= 1<<32-1 {
@@ -338,40 +341,47 @@ func (l *maildirLocked) assignNew(entries []Entry, uids []uint32) ([]maildir.UID
 	return fresh, nil
 }
 
-// byArrival compares base names by the seconds and microseconds that they
+// sortByArrival sorts by base name: by the seconds and microseconds that names
 // begin with, then as text.
-func byArrival(a, b string) int {
-	x, restA := leadingNumber(a)
-	y, restB := leadingNumber(b)
-	if c := byLength(x, y); c != 0 {
-		return c
+func sortByArrival[T any](list []T, base func(T) string) {
+	type key struct {
+		sec, usec uint64
+		item      T
 	}
-	if restA, ok := strings.CutPrefix(restA, ".M"); ok {
-		if restB, ok := strings.CutPrefix(restB, ".M"); ok {
-			x, _ = leadingNumber(restA)
-			y, _ = leadingNumber(restB)
-			if c := byLength(x, y); c != 0 {
-				return c
-			}
+	keys := make([]key, len(list))
+	for i, x := range list {
+		sec, rest := leadingNumber(base(x))
+		keys[i] = key{sec: sec, item: x}
+		if rest, ok := strings.CutPrefix(rest, ".M"); ok {
+			keys[i].usec, _ = leadingNumber(rest)
 		}
 	}
-	return strings.Compare(a, b)
+	slices.SortFunc(keys, func(a, b key) int {
+		switch {
+		case a.sec != b.sec:
+			return cmp.Compare(a.sec, b.sec)
+		case a.usec != b.usec:
+			return cmp.Compare(a.usec, b.usec)
+		}
+		return strings.Compare(base(a.item), base(b.item))
+	})
+	for i, k := range keys {
+		list[i] = k.item
+	}
 }
 
-// byLength compares two numbers in digits.
-func byLength(x, y string) int {
-	if len(x) != len(y) {
-		return len(x) - len(y)
+// leadingNumber reads the digits at the start of s; a number too long to be
+// one counts as the largest.
+func leadingNumber(s string) (n uint64, rest string) {
+	i := 0
+	for i < len(s) && s[i] >= '0' && s[i] <= '9' {
+		i++
 	}
-	return strings.Compare(x, y)
-}
-
-func leadingNumber(s string) (digits, rest string) {
-	n := 0
-	for n < len(s) && s[n] >= '0' && s[n] <= '9' {
-		n++
+	n, err := strconv.ParseUint(s[:i], 10, 64)
+	if err != nil && i > 0 {
+		n = math.MaxUint64
 	}
-	return strings.TrimLeft(s[:n], "0"), s[n:]
+	return n, s[i:]
 }
 
 // writeList makes fresh durable.

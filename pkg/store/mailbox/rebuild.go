@@ -27,7 +27,7 @@ func (b *box) rebuild(ctx context.Context, dir string, id Ident, folder *maildir
 	if err != nil {
 		return err
 	}
-	entries, err := b.unique(lk, listing.Entries)
+	entries, _, err := b.unique(lk, listing.Entries)
 	if err != nil {
 		return err
 	}
@@ -73,10 +73,11 @@ func (b *box) rebuild(ctx context.Context, dir string, id Ident, folder *maildir
 	return nil
 }
 
-// unique gives files that share a base name names of their own.
-func (b *box) unique(lk Locked, entries []Entry) ([]Entry, error) {
-	at := make(map[string]int, len(entries))
-	out := entries[:0]
+// unique gives files that share a base name names of their own, and returns
+// where each name is.
+func (b *box) unique(lk Locked, entries []Entry) (out []Entry, at map[string]int, err error) {
+	at = make(map[string]int, len(entries))
+	out = entries[:0]
 	for _, e := range entries {
 		i, twice := at[e.Base]
 		if !twice {
@@ -95,14 +96,14 @@ func (b *box) unique(lk Locked, entries []Entry) ([]Entry, error) {
 		case fail.Is(err, fail.NotFound):
 			out[i] = e // it only moved while we looked
 		case err != nil:
-			return nil, err
+			return nil, nil, err
 		case left:
 			b.acct.store.log.Warn("two messages had one name", obs.Err(fail.New(fail.Corrupt, "%s in folder %s", e.Base, b.name)))
 			at[other.Base] = len(out)
 			out = append(out, other)
 		}
 	}
-	return out, nil
+	return out, at, nil
 }
 
 // firstModSeq is what no client can have seen more than: of the old index, of

@@ -150,12 +150,8 @@ func (m *merge) list() error {
 	if m.listing, err = m.lk.List(!m.all); err != nil {
 		return err
 	}
-	if m.listing.Entries, err = m.b.unique(m.lk, m.listing.Entries); err != nil {
+	if m.listing.Entries, m.at, err = m.b.unique(m.lk, m.listing.Entries); err != nil {
 		return err
-	}
-	m.at = make(map[string]int, len(m.listing.Entries))
-	for i, e := range m.listing.Entries {
-		m.at[e.Base] = i
 	}
 	m.seen = make([]bool, len(m.listing.Entries))
 	return nil
@@ -285,7 +281,7 @@ func (m *merge) fresh() ([]Entry, error) {
 			}
 		}
 	}
-	slices.SortFunc(out, func(a, b Entry) int { return byArrival(a.Base, b.Base) })
+	sortByArrival(out, func(e Entry) string { return e.Base })
 	return out, nil
 }
 

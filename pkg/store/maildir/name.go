@@ -126,6 +126,23 @@ func Split(file string) (base string, info Info) {
 	return base, info
 }
 
+// Usual reports whether a file name of cur/ is the one that Join makes of what
+// Split finds in it: nothing about it is odd.
+func Usual(file string) bool {
+	i := strings.IndexByte(file, ':')
+	if i < 0 || !strings.HasPrefix(file[i:], ":2,") {
+		return false
+	}
+	last := byte(0)
+	for _, c := range []byte(file[i+3:]) {
+		if c <= last || (c < 'a' || c > 'z') && flagOf(c) == 0 {
+			return false
+		}
+		last = c
+	}
+	return true
+}
+
 // Join is the file name of base in cur/ with info: letters in ASCII order,
 // what is odd kept. With nothing it is "base:2,", as Dovecot names it.
 func Join(base string, info Info) string {

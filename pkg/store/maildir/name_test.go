@@ -34,6 +34,9 @@ func TestSplitAndJoin(t *testing.T) {
 		if want == "" {
 			want = c.file
 		}
+		if got := Usual(c.file); got != (c.joined == "" && info.Odd == "") {
+			t.Errorf("%s: usual is %v", c.file, got)
+		}
 		if got := Join(base, info); got != want {
 			t.Errorf("%s: joined %s, want %s", c.file, got, want)
 		}
@@ -112,6 +115,9 @@ func FuzzSplit(f *testing.F) {
 	f.Add("1.M2P3.h,S=4,W=5:2,FSab,x")
 	f.Fuzz(func(t *testing.T, file string) {
 		base, info := Split(file)
+		if Usual(file) != (Join(base, info) == file && info.Odd == "") {
+			t.Fatalf("%q: usual is %v", file, Usual(file))
+		}
 		again, info2 := Split(Join(base, info))
 		if again != base || info2 != info {
 			t.Fatalf("%q: %q %+v, then %q %+v", file, base, info, again, info2)

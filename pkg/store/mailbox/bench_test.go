@@ -1,0 +1,197 @@
+package mailbox
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/postcote/postcote/pkg/platform/disk"
+	"github.com/postcote/postcote/pkg/store/maildir"
+)
+
+const big = 100_000
+
+// bigHouse is a house whose INBOX holds many messages, on a real disk.
+func bigHouse(b *testing.B, n int) *house {
+	b.Helper()
+	h := live(b, Config{NoWatch: false})
+	cur := filepath.Join(h.cfg.Maildir, "cur")
+	text := []byte("Subject: x\n\nbody\n")
+	for i := range n {
+		name := fmt.Sprintf("1795442559.M%dP20153.vm,S=17,W=20:2,S", i)
+		if err := os.WriteFile(filepath.Join(cur, name), text, 0o600); err != nil {
+			b.Fatal(err)
+		}
+	}
+	return h
+}
+
+// again closes the account's folders, so that the next opening reads the disk.
+func (h *house) again() {
+	must(h.t, h.store.Release(bg, h.cfg.User))
+	a, err := h.store.Account(bg, h.cfg)
+	must(h.t, err)
+	h.acct = a
+}
+
+func BenchmarkFirstOpen100k(b *testing.B) {
+	h := bigHouse(b, big)
+	for b.Loop() {
+		m := h.box("INBOX")
+		if m.Snapshot().Len() != big {
+			b.Fatal("not all there")
+		}
+		b.StopTimer()
+		must(b, h.store.Release(bg, h.cfg.User))
+		must(b, os.RemoveAll(filepath.Join(h.base, "index")))
+		must(b, os.Remove(filepath.Join(h.cfg.Maildir, "dovecot-uidlist")))
+		a, err := h.store.Account(bg, h.cfg)
+		must(b, err)
+		h.acct = a
+		b.StartTimer()
+	}
+}
+
+func BenchmarkOpenWithIndex100k(b *testing.B) {
+	h := bigHouse(b, big)
+	_ = h.box("INBOX")
+	h.again()
+	f, err := maildir.NewTree(disk.OS(), h.cfg.Maildir, maildir.Options{}).Folder("INBOX")
+	must(b, err)
+	// Old enough for its mtimes to prove something.
+	for s, err := f.Look(); err == nil && !s.Cur.Trusted(); s, err = f.Look() {
+	}
+	_ = h.box("INBOX")
+	h.again()
+	b.ResetTimer()
+	for range b.N {
+		m := h.box("INBOX")
+		if m.Snapshot().FirstWithout(Seen) != -1 {
+			b.Fatal("not read")
+		}
+		b.StopTimer()
+		h.again()
+		b.StartTimer()
+	}
+}
+
+func BenchmarkSyncAfterDelivery100k(b *testing.B) {
+	h := bigHouse(b, big)
+	m := h.box("INBOX")
+	defer m.Watch()()
+	must(b, m.Sync(bg))
+	b.ResetTimer()
+	for i := range b.N {
+		b.StopTimer()
+		h.deliver("INBOX", "x", 0)
+		b.StartTimer()
+		must(b, m.Sync(bg))
+		if m.Snapshot().Len() != big+i+1 {
+			b.Fatal("not there")
+		}
+	}
+}
+
+func BenchmarkSyncNothing100k(b *testing.B) {
+	h := bigHouse(b, big)
+	m := h.box("INBOX")
+	defer m.Watch()()
+	for i := 0; b.Loop(); i++ {
+		must(b, m.Sync(bg))
+	}
+}
+
+func BenchmarkFullScan100k(b *testing.B) {
+	h := bigHouse(b, big)
+	m := h.box("INBOX")
+	for b.Loop() {
+		m.box.mu.Lock()
+		err := m.box.sync(bg, true)
+		m.box.mu.Unlock()
+		must(b, err)
+	}
+}
+
+func BenchmarkStoreAll100k(b *testing.B) {
+	h := bigHouse(b, big)
+	m := h.box("INBOX")
+	for i := 0; b.Loop(); i++ {
+		_, err := m.Store(bg, Set{{First: 1, Last: big}}, change(Op(i%2), Flagged))
+		must(b, err)
+	}
+}
+
+func BenchmarkStoreAndFlush10k(b *testing.B) {
+	h := bigHouse(b, 10_000)
+	m := h.box("INBOX")
+	for i := 0; b.Loop(); i++ {
+		_, err := m.Store(bg, Set{{First: 1, Last: big}}, change(Op(i%2), Flagged))
+		must(b, err)
+		must(b, m.Flush(bg))
+	}
+}
+
+func BenchmarkStoreOne100k(b *testing.B) {
+	h := bigHouse(b, big)
+	m := h.box("INBOX")
+	for i := 0; b.Loop(); i++ {
+		_, err := m.Store(bg, SetOf(uint32(i%big)+1), change(Op(i/big%2), Flagged))
+		must(b, err)
+	}
+}
+
+func BenchmarkDiff100k(b *testing.B) {
+	h := bigHouse(b, big)
+	m := h.box("INBOX")
+	old := m.Snapshot()
+	_, err := m.Store(bg, SetOf(big/2), change(Add, Flagged))
+	must(b, err)
+	now := m.Snapshot()
+	for b.Loop() {
+		if len(Diff(old, now).Changed) != 1 {
+			b.Fatal("no difference")
+		}
+	}
+}
+
+func BenchmarkAppend8K(b *testing.B) {
+	h := bigHouse(b, 1000)
+	m := h.box("INBOX")
+	defer m.Watch()()
+	body := strings.Repeat(strings.Repeat("x", 76)+"\r\n", 105)
+	for b.Loop() {
+		h.append("INBOX", body, Incoming{})
+	}
+}
+
+func BenchmarkEnvelopeCached(b *testing.B) {
+	h := bigHouse(b, 1000)
+	m := h.box("INBOX")
+	var buf []byte
+	for uid := uint32(1); uid <= 1000; uid++ {
+		_, err := m.AppendEnvelope(bg, buf[:0], uid)
+		must(b, err)
+	}
+	i := uint32(0)
+	for b.Loop() {
+		i = i%1000 + 1
+		var err error
+		buf, err = m.AppendEnvelope(bg, buf[:0], i)
+		must(b, err)
+	}
+}
+
+func BenchmarkEnvelopeParsed(b *testing.B) {
+	h := bigHouse(b, 1000)
+	m := h.box("INBOX")
+	i := uint32(0)
+	for b.Loop() {
+		i = i%1000 + 1
+		p, f, err := m.Structure(bg, i)
+		must(b, err)
+		_ = p
+		must(b, f.Close())
+	}
+}
