@@ -238,8 +238,41 @@ func (p *parser) skip() hit {
 		if b, ok := p.boundary(); ok {
 			return b
 		}
+		p.hop()
 		p.advance()
 	}
+}
+
+// hop passes over buffered lines that cannot be boundaries, as the current one
+// could not: most of a message is such lines, and looking for "\n--" is much
+// quicker than looking at each.
+func (p *parser) hop() {
+	if endLength(p.line) == 0 {
+		return // the message ends here
+	}
+	buf, _ := p.r.Peek(p.r.Buffered()) // what is buffered is there
+	if len(buf) < 2 || buf[0] == '-' && buf[1] == '-' {
+		return
+	}
+	n := -1
+	if len(p.bounds) > 0 {
+		n = bytes.Index(buf, []byte("\n--"))
+	}
+	if n < 0 {
+		n = bytes.LastIndexByte(buf, '\n')
+	}
+	if n < 0 {
+		return
+	}
+	passed := buf[:n+1]
+	p.next.off += int64(len(passed))
+	p.next.voff += int64(len(passed)) + bareLF(passed, false)
+	p.next.lines += int64(bytes.Count(passed, []byte{'\n'}))
+	p.line = []byte("\r\n")
+	if n == 0 || buf[n-1] != '\r' {
+		p.line = []byte("\n")
+	}
+	_, _ = p.r.Discard(len(passed)) // never fails for what is buffered
 }
 
 // multipart reads preamble, parts and epilogue.

@@ -10,7 +10,6 @@ type extra struct {
 	reserved uint64
 	stamps   Stamps
 	buried   map[uint32]string // files to remove, by UID
-	cacheSeq uint64            // counts how often the cache file was begun anew
 	owner    string            // the folder's directory
 	clean    bool              // the last operation closed the index
 }
@@ -87,7 +86,6 @@ func (p *player) step(code byte) bool {
 		uid, off := p.d.uid(), int64(p.d.uint()&(1<<39-1))
 		p.e.each(Range{uid, uid}, func(r rec) { r.setCache(off) })
 	case opUncached:
-		p.x.cacheSeq = p.d.uint()
 		p.e.each(Range{1, 1<<32 - 1}, func(r rec) { r.setCache(0) })
 	case opStamps:
 		p.stamps()

@@ -309,7 +309,6 @@ func appendTrailer(dst []byte, im *Image, places []place, x *extra) []byte {
 		u(uint64(uid))
 		text(name)
 	}
-	u(x.cacheSeq)
 	text(x.owner)
 	b := Batch{buf: dst}
 	b.Stamps(x.stamps)
@@ -365,7 +364,6 @@ func (t *trailerReader) read(m Meta) (*Image, *extra) {
 		uid := t.d.uid()
 		x.buried[uid] = t.d.text(maxNameLen)
 	}
-	x.cacheSeq = t.d.uint()
 	x.owner = t.d.text(maxNameLen)
 	if t.d.byte() != opStamps {
 		t.d.fail()

@@ -168,6 +168,9 @@ func (b *Batch) Known(uid uint32, size, vsize, date int64) {
 // Cached records where a message's wire bytes are.
 func (b *Batch) Cached(uid uint32, off int64) { b.op(opCached, uint64(uid), uint64(off)) }
 
+// Uncached says that the cache was begun anew.
+func (b *Batch) Uncached() { b.op(opUncached) }
+
 // UIDNext raises UIDNEXT.
 func (b *Batch) UIDNext(next uint32) { b.op(opUIDNext, uint64(next)) }
 

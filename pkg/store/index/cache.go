@@ -131,6 +131,22 @@ func (c *Cache) Get(dst []byte, uid uint32, off int64) (_ []byte, ok bool) {
 	return dst, true
 }
 
+// Reset begins the file anew. Offsets of entries are void afterwards; one that
+// is used all the same finds another message's entry, or none.
+func (c *Cache) Reset() error {
+	f, _, err := c.open()
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := f.Truncate(cacheHeader); err != nil {
+		return ioError(err, "beginning cache %s anew", c.name)
+	}
+	c.end = cacheHeader
+	return nil
+}
+
 // Size is the length of the file, 0 before it was used.
 func (c *Cache) Size() int64 {
 	c.mu.Lock()

@@ -334,8 +334,27 @@ func TestCache(t *testing.T) {
 			t.Errorf("%+v was found", bad)
 		}
 	}
+	b := x.Begin()
+	b.Cached(1, off1)
+	b.Cached(2, off2)
+	_, err = x.Commit(b, false)
+	must(t, err)
+	if x.Image().At(1).Cache != off2 {
+		t.Errorf("offset %d", x.Image().At(1).Cache)
+	}
 	flip(t, mem, "/index/cache", off1+entryHeader)
 	if _, ok := c.Get(nil, 1, off1); ok {
 		t.Error("damage was not noticed")
+	}
+	must(t, c.Reset())
+	if _, ok := c.Get(nil, 2, off2); ok || c.Size() != cacheHeader {
+		t.Error("still there after a reset")
+	}
+	b = x.Begin()
+	b.Uncached()
+	im, err := x.Commit(b, false)
+	must(t, err)
+	if im.At(1).Cache != 0 {
+		t.Error("the offset stays")
 	}
 }

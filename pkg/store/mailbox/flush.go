@@ -99,6 +99,9 @@ func (b *box) flushAll(ctx context.Context, all bool) error {
 	if err := b.learn(true); err != nil {
 		return err
 	}
+	if err := b.trimCache(); err != nil {
+		return err
+	}
 	if err := b.settle(ctx); err != nil {
 		return err
 	}
@@ -108,6 +111,21 @@ func (b *box) flushAll(ctx context.Context, all bool) error {
 		}
 	}
 	return b.ix.Sync()
+}
+
+// trimCache begins the cache anew when it is far larger than its messages can
+// need: entries of expunged messages stay in it.
+func (b *box) trimCache() error {
+	const small, entry = 4 << 20, 4 << 10
+	if size := b.cache.Size(); size < small || size < int64(b.ix.Image().Len())*entry {
+		return nil
+	}
+	if err := b.cache.Reset(); err != nil {
+		return err
+	}
+	batch := b.ix.Begin()
+	batch.Uncached()
+	return b.commit(batch, false)
 }
 
 // settle notes what the folder looks like, so that the next opening need not

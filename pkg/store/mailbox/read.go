@@ -245,7 +245,11 @@ func (b *box) note(l lesson) {
 	b.learned = append(b.learned, l)
 	n := len(b.learned)
 	b.learnedMu.Unlock()
-	if n < fullLessons || !b.mu.TryLock() {
+	if n < fullLessons || !b.acct.freeze.TryRLock() {
+		return
+	}
+	defer b.acct.freeze.RUnlock()
+	if !b.mu.TryLock() {
 		return
 	}
 	defer b.mu.Unlock()
