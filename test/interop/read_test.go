@@ -62,18 +62,21 @@ func TestReaders(t *testing.T) {
 func mbsync(t *testing.T, s *suite.Suite) {
 	dir := t.TempDir()
 	rc := write(t, filepath.Join(dir, "mbsyncrc"), fmt.Sprintf(`IMAPAccount a
-Host 127.0.0.1
+Host localhost
 Port %d
 User %s
 Pass %s
 SSLType IMAPS
 CertificateFile %s
+
 IMAPStore far
 Account a
+
 MaildirStore near
 Path %s/mail/
 Inbox %s/mail/INBOX
 SubFolders Verbatim
+
 Channel all
 Far :far:
 Near :near:
@@ -115,13 +118,14 @@ set ssl_usesystemcerts=no
 set ssl_force_tls=yes
 set folder="%s"
 set confirmappend=no
+set confirmcreate=no
 set copy=no
 set quit=yes
 set delete=no
 set mark_old=no
 push "<tag-pattern>~A<enter><tag-prefix><copy-message>%s<enter><quit>"
 `, s.Accounts[0].Name, s.Accounts[0].Password, s.Path("etc/tls/cert.pem"), dir, box), 0o600)
-	_, _ = try("", "script", "-qec", fmt.Sprintf("TERM=xterm mutt -F %s -f imaps://%s/INBOX", rc, s.Addr(993)), "/dev/null")
+	_, _ = try("", "script", "-qec", fmt.Sprintf("TERM=xterm mutt -F %s -f imaps://localhost:%d/INBOX", rc, s.Base+993), "/dev/null")
 	text, err := os.ReadFile(box)
 	if err != nil || strings.Count(string(text), "Subject: mark-") != 5 {
 		t.Errorf("mutt copied: %v\n%.2000s", err, text)
@@ -131,7 +135,7 @@ push "<tag-pattern>~A<enter><tag-prefix><copy-message>%s<enter><quit>"
 func fetchmail(t *testing.T, s *suite.Suite, proto string, port int) {
 	dir := t.TempDir()
 	out := filepath.Join(dir, "out")
-	rc := write(t, filepath.Join(dir, "fetchmailrc"), fmt.Sprintf(`poll 127.0.0.1 protocol %s port %d
+	rc := write(t, filepath.Join(dir, "fetchmailrc"), fmt.Sprintf(`poll localhost protocol %s port %d
  user "%s" password "%s" ssl sslcertfile "%s" sslcertck keep fetchall
  mda "cat >> %s"
 `, proto, s.Base+port, s.Accounts[0].Name, s.Accounts[0].Password, s.Path("etc/tls/cert.pem"), out), 0o600)

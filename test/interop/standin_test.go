@@ -75,8 +75,8 @@ protocols = lmtp
 ssl = no
 disable_plaintext_auth = no
 auth_mechanisms = plain login
-first_valid_uid = 0
-first_valid_gid = 0
+first_valid_uid = 1
+first_valid_gid = 1
 passdb {
   driver = passwd-file
   args = username_format=%%u %[1]s/users
@@ -84,7 +84,7 @@ passdb {
 userdb {
   driver = passwd-file
   args = username_format=%%u %[1]s/users
-  default_fields = uid=0 gid=0 home=%[1]s/mail/%%n
+  default_fields = uid=65534 gid=65534 home=%[1]s/mail/%%n
 }
 mail_location = maildir:~/Maildir
 service lmtp {
@@ -102,6 +102,7 @@ service auth {
   }
 }
 `, dir), 0o644)
+	run(t, "", "install", "-d", "-o", "65534", "-g", "65534", dir+"/mail")
 	run(t, "", "dovecot", "-c", conf)
 	t.Cleanup(func() {
 		_, _ = try("", "doveadm", "-c", conf, "stop")

@@ -135,9 +135,6 @@ func (b *box) resume(ctx context.Context, ix *index.Index, id Ident) error {
 		b.graves[uid] = grave{ref: Ref{Base: base}, at: now.Add(-maxGrave)}
 	}
 	batch := ix.Begin()
-	if id.UIDNext > ix.Image().UIDNext {
-		batch.UIDNext(id.UIDNext)
-	}
 	if owner := filepath.Base(b.dir); ix.Owner() != owner {
 		batch.Owner(owner)
 	}
@@ -156,7 +153,26 @@ func (b *box) resume(ctx context.Context, ix *index.Index, id Ident) error {
 	if err := b.loadKeywords(); err != nil {
 		return err
 	}
-	return b.sync(ctx, len(b.graves) > 0)
+	if err := b.sync(ctx, len(b.graves) > 0); err != nil {
+		return err
+	}
+	return b.countOn(id.UIDNext)
+}
+
+// countOn raises UIDNEXT to what the UID list says. This comes after the
+// first look at the folder: messages that another server has numbered keep
+// their UIDs, and those lie below its next one.
+func (b *box) countOn(next uint32) error {
+	if next <= b.ix.Image().UIDNext {
+		return nil
+	}
+	batch := b.ix.Begin()
+	batch.UIDNext(next)
+	if _, err := b.ix.Commit(batch, false); err != nil {
+		return err
+	}
+	b.publish()
+	return nil
 }
 
 func (b *box) loadKeywords() error {

@@ -13,6 +13,6 @@
 //
 // Files in reading order: config.go, role.go (start and stop), takeover.go
 // (one frame to one session), serve.go (the engines), hints.go, register.go (who is here), verbs.go, commands.go;
-// adapter_*.go, flags.go and searchtext.go show the store to the engines;
+// adapter_*.go show the store to the engines;
 // events.go, metrics.go.
 package session
