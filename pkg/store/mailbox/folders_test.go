@@ -9,6 +9,7 @@ import (
 
 	"github.com/postcote/postcote/pkg/platform/disk"
 	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/store/maildir"
 )
 
 func (h *house) list() string {
@@ -234,6 +235,38 @@ func TestTakeOver(t *testing.T) {
 		"9 :1795442561.M3P1.vm\n10 :1795442562.M4P1.vm,S=4,W=5\n"
 	if string(data) != want {
 		t.Errorf("the list is\n%s", data)
+	}
+	must(t, h.store.Close(bg))
+}
+
+// Another server gives out UIDs: while we are away, or at the same time in
+// shared mode. Its UIDs stay.
+func TestUIDsOfAnotherServer(t *testing.T) {
+	h := inMemory(t, Shared)
+	h.append("INBOX", "one", Incoming{})
+	other := func(body string, uid uint32) {
+		f, err := h.tree.Folder("INBOX")
+		must(t, err)
+		l, err := f.Lock(bg)
+		must(t, err)
+		d := h.deliver("INBOX", body, Seen)
+		list, err := f.UIDList()
+		must(t, err)
+		list.Records = append(list.Records, maildir.UIDRecord{UID: uid, Base: d.Base})
+		list.Next = uid + 1
+		must(t, l.Rewrite(list))
+	}
+	m := h.box("INBOX")
+	h.see(m, "1:")
+	other("two", 7)
+	h.see(m, "1: 7:S")
+	must(t, h.store.Close(bg))
+	other("three", 12)
+	h.open()
+	m = h.box("INBOX")
+	h.see(m, "1: 7:S 12:S")
+	if uid := h.append("INBOX", "four", Incoming{}); uid != 13 {
+		t.Errorf("appended as %d", uid)
 	}
 	must(t, h.store.Close(bg))
 }
