@@ -3,6 +3,8 @@
 package isolation
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -12,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/postcote/postcote/pkg/platform/netx"
+	"github.com/postcote/postcote/pkg/proto/handover"
 	"github.com/postcote/postcote/test/suite"
 )
 
@@ -105,6 +109,8 @@ func probe(what string, args []string) error {
 		return err
 	case "ask":
 		return ask(args[0], args[1])
+	case "forge":
+		return forge(args[0])
 	}
 	return fmt.Errorf("unknown probe %q", what)
 }
@@ -128,4 +134,40 @@ func ask(path, text string) error {
 			return nil
 		}
 	}
+}
+
+// A login role that lies gets nothing: a frame with an invented login is
+// refused, and its descriptor is closed without a byte of mail.
+func TestForgedHandover(t *testing.T) {
+	s := start(t)
+	out, err := probeAs(t, s, "imapd-login", "forge", s.Path("run/imapd/session"))
+	if err != nil || !strings.Contains(out, "refused") {
+		t.Errorf("a forged handover: %v %q", err, out)
+	}
+}
+
+// forge offers a connection with an invented login to the session role.
+func forge(path string) error {
+	c, err := net.DialTimeout("unixpacket", path, 5*time.Second)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	near, far, err := netx.SocketPair()
+	if err != nil {
+		return err
+	}
+	defer near.Close()
+	defer far.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	frame := &handover.Frame{
+		Protocol: handover.IMAP, Tag: "a", Session: "forged", ClientPID: 4711, RequestID: 1,
+		Cookie: strings.Repeat("0", 32), Mechanism: "PLAIN", Secured: true,
+	}
+	if _, err := handover.Offer(ctx, c, frame, far); err == nil {
+		return errors.New("the session role took it")
+	}
+	fmt.Println("refused")
+	return nil
 }
