@@ -121,3 +121,31 @@ func TestUnitExposure(t *testing.T) {
 		}
 	}
 }
+
+// systemd finds nothing wrong in the units, once their programs exist.
+func TestUnitsVerify(t *testing.T) {
+	if _, err := exec.LookPath("systemd-analyze"); err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatal("systemd-analyze is not installed")
+		}
+		t.Skip("systemd-analyze is not installed")
+	}
+	files, err := filepath.Glob("../../deploy/systemd/*")
+	if err != nil || len(files) < 10 {
+		t.Fatalf("units: %v %v", files, err)
+	}
+	dir := t.TempDir()
+	args := []string{"verify"}
+	for _, f := range files {
+		// The manual pages are looked up with man(1), which a test machine may lack.
+		text := strings.ReplaceAll(strings.ReplaceAll(mustRead(t, f), "/usr/sbin/", binDir+"/"), "Documentation=", "#")
+		to := filepath.Join(dir, filepath.Base(f))
+		if err := os.WriteFile(to, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		args = append(args, to)
+	}
+	if out, err := exec.Command("systemd-analyze", args...).CombinedOutput(); err != nil || len(out) > 0 {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
