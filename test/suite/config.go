@@ -10,6 +10,9 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
+
+	"github.com/postcote/postcote/pkg/platform/tlsx"
 )
 
 // move turns an installed path into the suite's.
@@ -84,7 +87,7 @@ func (s *Suite) chown(path, owner, group string) error {
 func (s *Suite) makeCertificate() error {
 	cert, key := s.Path("etc/tls/cert.pem"), s.Path("etc/tls/key.pem")
 	if _, err := os.Stat(cert); err != nil {
-		c, k, err := selfSigned("mail."+Domain, "localhost", "127.0.0.1")
+		c, k, err := tlsx.SelfSigned([]string{"mail." + Domain, "localhost", "127.0.0.1"}, time.Now(), 365*24*time.Hour)
 		if err != nil {
 			return err
 		}

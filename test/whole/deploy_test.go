@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/postcote/postcote/pkg/daemon/deliverd"
+	"github.com/postcote/postcote/pkg/mta/queue"
 	"github.com/postcote/postcote/test/suite"
 )
 
@@ -147,5 +149,14 @@ func TestUnitsVerify(t *testing.T) {
 	}
 	if out, err := exec.Command("systemd-analyze", args...).CombinedOutput(); err != nil || len(out) > 0 {
 		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// What mtad sends to one destination at a time, deliverd takes for one user:
+// else a burst for one mailbox is put off by our own defaults.
+func TestDefaultsFitEachOther(t *testing.T) {
+	takes, sends := deliverd.Default().Limits.UserConcurrency, queue.DefaultSettings().Default.Destination
+	if takes <= sends {
+		t.Errorf("deliverd takes %d deliveries at a time for one user, mtad sends %d", takes, sends)
 	}
 }
