@@ -79,7 +79,10 @@ func TestManyLoginsOnOneConnection(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if n := len(srv.logins.clients); n != 1 {
+	srv.logins.mu.Lock()
+	n := len(srv.logins.clients)
+	srv.logins.mu.Unlock()
+	if n != 1 {
 		t.Errorf("%d connections were made for one client", n)
 	}
 }
