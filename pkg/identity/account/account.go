@@ -17,6 +17,20 @@ type Field struct {
 	Flag  bool
 }
 
+// No reports whether the field says no in one of the ways that databases have
+// for it. Dovecot takes the presence of a key for yes; a column is always
+// present.
+func (f Field) No() bool {
+	if f.Flag {
+		return false
+	}
+	switch strings.ToLower(f.Value) {
+	case "", "n", "no", "0", "f", "false":
+		return true
+	}
+	return false
+}
+
 // maxName is also the cap of a SASL user name.
 const maxName = 512
 

@@ -42,7 +42,7 @@ func (c *Checker) Verify(ctx context.Context, q Query) (Account, error) {
 	if t.outage != nil {
 		return Account{}, t.outage
 	}
-	return Account{}, refuse(t.by, t.why)
+	return Account{}, Refuse(t.by, t.why)
 }
 
 // trial is one Verify.

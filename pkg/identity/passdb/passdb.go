@@ -14,6 +14,10 @@ type Account struct {
 	User   string // canonical
 	Stored string // "{SCHEME}…"; empty when the account is locked
 	Fields []account.Field
+	Userdb []account.Field // extra fields for the user database, without "userdb_"
+	// NoPassword says that any password is right (Dovecot's nopassword), as
+	// behind a proxy that has checked it. Stored is empty then.
+	NoPassword bool
 }
 
 // DB is a password database. Names come in canonical form. Errors:
@@ -40,7 +44,9 @@ const (
 	UnknownUser Reason = iota
 	Locked
 	Mismatch
-	Net // allow_nets excludes the peer
+	Net      // allow_nets excludes the peer
+	Disabled // the account is switched off; the peer may be told
+	Expired  // the password has expired; the peer may be told
 )
 
 func (r Reason) String() string {
@@ -53,6 +59,10 @@ func (r Reason) String() string {
 		return "Password mismatch"
 	case Net:
 		return "allow_nets check failed"
+	case Disabled:
+		return "account is disabled"
+	case Expired:
+		return "password has expired"
 	}
 	return "refused"
 }
@@ -65,7 +75,8 @@ type Refused struct {
 
 func (r *Refused) Error() string { return r.DB + ": " + r.Reason.String() }
 
-func refuse(db string, why Reason) error {
+// Refuse makes the error for a refusal by the driver called db.
+func Refuse(db string, why Reason) error {
 	return fail.Wrap(fail.Denied, &Refused{db, why}, "")
 }
 
