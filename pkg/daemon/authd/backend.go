@@ -34,6 +34,8 @@ func (d *daemon) Begin(r authserver.Request) (authserver.Exchange, error) {
 
 // exchange joins a SASL mechanism to the login trade.
 type exchange struct {
+	sasl.OnlyPasswords
+
 	d      *daemon
 	st     *state
 	req    authserver.Request

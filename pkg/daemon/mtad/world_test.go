@@ -250,7 +250,7 @@ func (logins) Begin(r authserver.Request) (authserver.Exchange, error) {
 	return saslExchange{sasl.NewPlainServer(passwords{})}, nil
 }
 
-type passwords struct{}
+type passwords struct{ sasl.OnlyPasswords }
 
 func (passwords) VerifyPassword(c sasl.Credentials) error {
 	if c.Authcid == "joe@ours.example" && c.Password == "secret" {

@@ -26,11 +26,29 @@ type Credentials struct {
 }
 
 // Backend decides whether the peer is who it says. One method per family of
-// mechanisms.
+// mechanisms. An error becomes the exchange's; a mechanism adds nothing to it,
+// so that no peer learns more than the backend lets it.
 type Backend interface {
-	// VerifyPassword returns nil when c is right. Its error becomes the
-	// exchange's.
+	// VerifyPassword returns nil when c is right.
 	VerifyPassword(c Credentials) error
+	// Secret returns what proofs of id are compared with. For users nobody
+	// knows it returns a decoy of the same form, always the same one, so that
+	// their exchange looks like any other; Proved refuses it in the end. An
+	// error is an outage.
+	Secret(id Identity, kind SecretKind) (Secret, error)
+	// Proved ends an exchange that Secret began. ok says whether the peer knew
+	// the secret. Nil only if ok, and if nothing else forbids the login.
+	Proved(ok bool) error
+	// VerifyToken returns nil when the token is good, for the user it names.
+	VerifyToken(t Token) error
+	// VerifyExternal lets in whom the connection below SASL has identified (a
+	// TLS client certificate). authzid may be empty.
+	VerifyExternal(authzid string) error
+	// VerifyAnonymous lets in a guest. trace is what the guest says of itself.
+	VerifyAnonymous(trace string) error
+	// ChannelBinding returns the data of the TLS connection for a type of
+	// RFC 5929 or RFC 9266, such as "tls-exporter".
+	ChannelBinding(kind string) ([]byte, error)
 }
 
 // Mechanism is a row of the table. The properties are those of Dovecot's MECH

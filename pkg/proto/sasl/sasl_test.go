@@ -11,7 +11,10 @@ import (
 )
 
 // recorder accepts alice with password "pw" and remembers what it was asked.
-type recorder struct{ asked []Credentials }
+type recorder struct {
+	OnlyPasswords
+	asked []Credentials
+}
 
 func (r *recorder) VerifyPassword(c Credentials) error {
 	r.asked = append(r.asked, c)

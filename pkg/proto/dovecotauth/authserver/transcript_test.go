@@ -38,6 +38,7 @@ func (w *world) Begin(r Request) (Exchange, error) {
 }
 
 type worldExchange struct {
+	sasl.OnlyPasswords
 	w      *world
 	ctx    context.Context
 	server interface {
