@@ -77,11 +77,16 @@ func (t *trial) ask(ctx context.Context, db DB) (Account, bool) {
 	case err != nil:
 		t.failed(fail.Wrap(fail.Unavailable, err, "%s", db.Name()))
 		return Account{}, false
-	case a.Stored == "":
+	}
+	alt := alternative(a, t.q.Password)
+	if alt == nil && a.Stored == "" {
 		t.refused(db, Locked)
 		return Account{}, false
 	}
-	right, err := t.compare(ctx, db, a)
+	right := alt != nil
+	if !right {
+		right, err = t.compare(ctx, db, a)
+	}
 	if err != nil {
 		t.failed(err)
 		return Account{}, false
@@ -90,17 +95,42 @@ func (t *trial) ask(ctx context.Context, db DB) (Account, bool) {
 		t.refused(db, Mismatch)
 		return Account{}, false
 	}
-	// After the password: a guesser from elsewhere must not learn that there
-	// is such a user.
+	return t.admit(db, a, alt)
+}
+
+// admit decides what else counts. It comes after the password: a guesser must
+// not learn that there is such a user.
+func (t *trial) admit(db DB, a Account, alt *Alternative) (Account, bool) {
 	allowed, err := netAllowed(a.Fields, t.q.Remote)
 	if err != nil {
 		t.failed(fail.Wrap(fail.Unavailable, err, "%s: user %s", db.Name(), a.User))
 		return Account{}, false
 	}
-	if !allowed {
+	switch {
+	case !allowed:
 		t.refused(db, Net)
+		return Account{}, false
+	case a.Disabled:
+		t.refused(db, Disabled)
+		return Account{}, false
+	case alt == nil:
+		return a, true
 	}
-	return a, allowed
+	a.Used = alt.Label
+	if alt.OnUse != nil {
+		alt.OnUse()
+	}
+	return a, true
+}
+
+// alternative is the one of the account's that password is, or nil.
+func alternative(a Account, password string) *Alternative {
+	for i := range a.Alternatives {
+		if a.Alternatives[i].Matches(password) {
+			return &a.Alternatives[i]
+		}
+	}
+	return nil
 }
 
 func (t *trial) compare(ctx context.Context, db DB, a Account) (bool, error) {

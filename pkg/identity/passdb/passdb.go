@@ -18,6 +18,24 @@ type Account struct {
 	// NoPassword says that any password is right (Dovecot's nopassword), as
 	// behind a proxy that has checked it. Stored is empty then.
 	NoPassword bool
+	// Disabled says that the account is switched off: whoever knows the
+	// password is refused with Disabled, others are not told.
+	Disabled bool
+	// Alternatives are further passwords of the account, each as good as the
+	// stored one in this login. They are tried first, for they cost little.
+	Alternatives []Alternative
+	// Used is the Label of the alternative that was right; empty otherwise.
+	Used string
+}
+
+// Alternative is an app password: one that was made by us with so many random
+// bits that a slow hash would add nothing. It is therefore compared on the
+// spot, without a hash slot.
+type Alternative struct {
+	Label   string // for the log, such as "phone"
+	Matches func(password string) bool
+	Stored  string // "{SCRAM-SHA-256}…" for challenge mechanisms; empty: not for them
+	OnUse   func() // called when it let its user in; returns at once; may be nil
 }
 
 // DB is a password database. Names come in canonical form. Errors:
