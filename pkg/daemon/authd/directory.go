@@ -17,30 +17,30 @@ import (
 type directory struct{ d *daemon }
 
 // User says where a user's mail is.
-func (dir directory) User(ctx context.Context, name, _ string) (authserver.Record, error) {
+func (dir directory) User(ctx context.Context, q authserver.Lookup) (authserver.Record, error) {
 	return dir.counted("user", func(st *state) (authserver.Record, error) {
-		return st.record(ctx, name)
+		return st.record(ctx, q.User)
 	})
 }
 
 // Exists says that there is a user, and of which class.
-func (dir directory) Exists(ctx context.Context, name, _ string) (authserver.Record, error) {
+func (dir directory) Exists(ctx context.Context, q authserver.Lookup) (authserver.Record, error) {
 	return dir.counted("exists", func(st *state) (authserver.Record, error) {
-		r, err := st.lookup(ctx, name)
+		r, err := st.lookup(ctx, q.User)
 		return authserver.Record{User: r.User, Fields: dovecotauth.Fields{}.Add("class", "mailbox")}, err
 	})
 }
 
 // Pass gives the passdb's fields, which never hold the password.
-func (dir directory) Pass(ctx context.Context, name, _ string) (authserver.Record, error) {
+func (dir directory) Pass(ctx context.Context, q authserver.Lookup) (authserver.Record, error) {
 	return dir.counted("pass", func(st *state) (authserver.Record, error) {
-		a, err := st.checker.Lookup(ctx, account.Qualify(name, st.cfg.Users.DefaultDomain))
+		a, err := st.checker.Lookup(ctx, account.Qualify(q.User, st.cfg.Users.DefaultDomain))
 		return authserver.Record{User: a.User, Fields: okFields(a)}, err
 	})
 }
 
 // Redeemed is User for a login that was granted.
-func (dir directory) Redeemed(ctx context.Context, user, _ string) (authserver.Record, error) {
+func (dir directory) Redeemed(ctx context.Context, user, _ string, _ any) (authserver.Record, error) {
 	return dir.counted("redeem", func(st *state) (authserver.Record, error) {
 		return st.record(ctx, user)
 	})

@@ -72,6 +72,36 @@ func (fs Fields) Params() []string {
 	return out
 }
 
+// PackFields makes one value of many fields, as forward_fields carries them:
+// TAB between them, each escaped on its own. On the wire the value is escaped
+// once more.
+func PackFields(fs Fields) string {
+	var b []byte
+	for i, p := range fs.Params() {
+		if i > 0 {
+			b = append(b, '\t')
+		}
+		b = AppendEscaped(b, p)
+	}
+	return string(b)
+}
+
+// UnpackFields is the inverse of PackFields. Fields after the first MaxParams
+// are dropped.
+func UnpackFields(s string) Fields {
+	if s == "" {
+		return nil
+	}
+	parts := strings.SplitN(s, "\t", MaxParams+1)
+	if len(parts) > MaxParams {
+		parts = parts[:MaxParams]
+	}
+	for i := range parts {
+		parts[i] = Unescape(parts[i])
+	}
+	return parseFields(parts)
+}
+
 // ParseID reads a request id or a client pid: decimal, 1 to 2^32-1. Zero is
 // never a valid id in either protocol.
 func ParseID(s string) (uint32, bool) {

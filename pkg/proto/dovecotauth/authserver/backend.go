@@ -32,6 +32,9 @@ type Step struct {
 	Challenge []byte
 	User      string             // canonical name, when Done
 	Fields    dovecotauth.Fields // further fields of the OK line
+	// Login is what the Directory wants back when this login is redeemed; it
+	// is kept with the login and not looked at.
+	Login any
 }
 
 // Refusal is what a FAIL line may tell.
@@ -72,15 +75,18 @@ type Record struct {
 // Directory answers the master and userdb protocol. Errors: fail.NotFound for
 // a user that is known not to exist, anything else is an outage.
 type Directory interface {
-	User(ctx context.Context, name, service string) (Record, error)
+	User(ctx context.Context, q Lookup) (Record, error)
 	// Exists is User for those who may only know that there is such a user.
-	Exists(ctx context.Context, name, service string) (Record, error)
+	// Its record has the fields class ("mailbox") and, when it is known, quota
+	// ("ok", "full"), and no others.
+	Exists(ctx context.Context, q Lookup) (Record, error)
 	// Pass returns the passdb's fields without any password.
-	Pass(ctx context.Context, name, service string) (Record, error)
+	Pass(ctx context.Context, q Lookup) (Record, error)
 	// List yields the names matching mask.
 	List(ctx context.Context, mask string) iter.Seq2[string, error]
-	// Redeemed is User for a login that was granted.
-	Redeemed(ctx context.Context, user, service string) (Record, error)
+	// Redeemed is User for a login that was granted: by its Step's User, its
+	// Request's Service, and its Step's Login.
+	Redeemed(ctx context.Context, user, service string, login any) (Record, error)
 	// Flush drops cached results, of all users when none are named, and
 	// returns how many.
 	Flush(users []string) int

@@ -10,7 +10,7 @@
 //
 // Reading order: server.go (listener types, what each may do), backend.go
 // (the two interfaces), client.go (one client connection), request.go (AUTH
-// parameters), exchange.go (one running exchange), logins.go (granted logins
+// parameters), lookup.go (USER's), exchange.go (one running exchange), logins.go (granted logins
 // waiting to be redeemed), master.go and master_cmds.go (the master and userdb
 // protocol), conn.go (what both have, output).
 package authserver

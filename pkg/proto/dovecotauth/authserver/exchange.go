@@ -138,7 +138,7 @@ func (x *exchange) answer(step Step) error {
 	c := x.c
 	if c.kind == Login && redeemable(x.req, step) {
 		ok := c.s.logins.grant(c.pid, grant{
-			id: x.req.ID, service: x.req.Service, mech: x.req.Mech, user: step.User,
+			id: x.req.ID, service: x.req.Service, mech: x.req.Mech, user: step.User, login: step.Login,
 		})
 		if !ok {
 			return x.failed(fail.New(fail.Unavailable, "too many logins of client with pid %d wait to be redeemed", c.pid))

@@ -31,6 +31,7 @@ type grant struct {
 	service string
 	mech    string
 	user    string
+	login   any // for the Directory
 	expires time.Time
 }
 

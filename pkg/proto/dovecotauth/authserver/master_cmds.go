@@ -26,15 +26,15 @@ func (c *masterConn) pass(id string, l dovecotauth.Line) error {
 	})
 }
 
-type finder func(ctx context.Context, name, service string) (Record, error)
+type finder func(ctx context.Context, q Lookup) (Record, error)
 
 func (c *masterConn) lookup(id string, l dovecotauth.Line, find finder, render func(Record) []string) error {
-	name, service := l.Param(1), l.Fields(2).Get("service")
-	if name == "" || service == "" {
-		return fail.New(fail.Invalid, "%s without user or service=", l.Verb)
+	q, err := parseLookup(l)
+	if err != nil {
+		return err
 	}
 	return c.spawn(id, func() error {
-		r, err := find(c.ctx, name, service)
+		r, err := find(c.ctx, q)
 		if err != nil {
 			return c.notFound(id, err)
 		}
@@ -111,7 +111,7 @@ func (c *masterConn) request(id string, l dovecotauth.Line) error {
 		return c.reply("FAIL", id)
 	}
 	return c.spawn(id, func() error {
-		r, err := c.s.cfg.Directory.Redeemed(c.ctx, gr.user, gr.service)
+		r, err := c.s.cfg.Directory.Redeemed(c.ctx, gr.user, gr.service, gr.login)
 		if err != nil {
 			return c.notFound(id, err)
 		}

@@ -50,7 +50,7 @@ type worldExchange struct {
 func (x *worldExchange) Next(ctx context.Context, response []byte) (Step, error) {
 	x.ctx = ctx
 	ch, done, err := x.server.Next(response)
-	return Step{Done: done, Challenge: ch, User: x.user}, err
+	return Step{Done: done, Challenge: ch, User: x.user, Login: "login of " + x.user}, err
 }
 
 func (x *worldExchange) VerifyPassword(c sasl.Credentials) error {
@@ -75,7 +75,8 @@ func (x *worldExchange) VerifyPassword(c sasl.Credentials) error {
 	return nil
 }
 
-func (w *world) User(_ context.Context, name, service string) (Record, error) {
+func (w *world) User(_ context.Context, q Lookup) (Record, error) {
+	name, service := q.User, q.Service
 	switch {
 	case name == "erin":
 		return Record{}, fail.New(fail.Unavailable, "backend is down")
@@ -88,13 +89,13 @@ func (w *world) User(_ context.Context, name, service string) (Record, error) {
 	return Record{User: strings.ToLower(name), Fields: fs}, nil
 }
 
-func (w *world) Exists(ctx context.Context, name, service string) (Record, error) {
-	r, err := w.User(ctx, name, service)
+func (w *world) Exists(ctx context.Context, q Lookup) (Record, error) {
+	r, err := w.User(ctx, q)
 	return Record{User: r.User, Fields: dovecotauth.Fields{}.Add("class", "mailbox")}, err
 }
 
-func (w *world) Pass(ctx context.Context, name, service string) (Record, error) {
-	r, err := w.User(ctx, name, service)
+func (w *world) Pass(ctx context.Context, q Lookup) (Record, error) {
+	r, err := w.User(ctx, q)
 	return Record{User: r.User, Fields: dovecotauth.Fields{}.AddFlag("nodelay")}, err
 }
 
@@ -109,8 +110,12 @@ func (w *world) List(_ context.Context, mask string) iter.Seq2[string, error] {
 	}
 }
 
-func (w *world) Redeemed(ctx context.Context, user, service string) (Record, error) {
-	return w.User(ctx, user, service)
+func (w *world) Redeemed(ctx context.Context, user, service string, login any) (Record, error) {
+	r, err := w.User(ctx, Lookup{User: user, Service: service})
+	if by, ok := login.(string); ok {
+		r.Fields = r.Fields.Add("by", by)
+	}
+	return r, err
 }
 
 func (w *world) Flush(users []string) int { return 2 + len(users) }
