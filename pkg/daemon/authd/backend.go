@@ -25,7 +25,7 @@ func (d *daemon) Begin(r authserver.Request) (authserver.Exchange, error) {
 		if m.Name == r.Mech {
 			x := &exchange{d: d, st: st, req: r, began: d.now()}
 			mech, _ := sasl.Find(r.Mech)
-			x.server = mech.NewServer(x)
+			x.server = mech.NewServer(x, sasl.Setting{})
 			return x, nil
 		}
 	}

@@ -1,6 +1,7 @@
 package sasl
 
 import (
+	"slices"
 	"strings"
 
 	gosasl "github.com/emersion/go-sasl"
@@ -8,27 +9,27 @@ import (
 	"github.com/postcote/postcote/pkg/platform/fail"
 )
 
-// Choose picks the best mechanism both sides know. private says that the
+// Choose picks the strongest mechanism both sides know. private says that the
 // connection is encrypted (or local); without it no mechanism that shows the
 // password is taken. fail.Permanent when none fits.
 func Choose(offered []string, private bool, c Credentials) (gosasl.Client, error) {
-	known := []struct {
-		name      string
-		plaintext bool
-		client    func(Credentials) gosasl.Client
-	}{
-		{"PLAIN", true, NewPlainClient},
-		{"LOGIN", true, NewLoginClient},
-	}
-	for _, k := range known {
-		if k.plaintext && !private {
+	for _, m := range Mechanisms() {
+		if m.Plaintext && !private || m.named {
 			continue
 		}
-		for _, o := range offered {
-			if strings.EqualFold(o, k.name) {
-				return k.client(c), nil
-			}
+		if slices.ContainsFunc(offered, func(o string) bool { return strings.EqualFold(o, m.Name) }) {
+			return m.NewClient(c), nil
 		}
 	}
 	return nil, fail.New(fail.Permanent, "no authentication mechanism fits: server offers %q, encrypted %v", offered, private)
+}
+
+// NewClient makes a client of the mechanism called name, whatever its
+// strength. fail.NotFound when there is none.
+func NewClient(name string, c Credentials) (gosasl.Client, error) {
+	m, ok := Find(name)
+	if !ok {
+		return nil, fail.New(fail.NotFound, "authentication mechanism %.20q is not known", name)
+	}
+	return m.NewClient(c), nil
 }

@@ -5,8 +5,6 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	gosasl "github.com/emersion/go-sasl"
-
 	"github.com/postcote/postcote/pkg/platform/fail"
 )
 
@@ -18,11 +16,22 @@ const (
 	MaxResponse = 8192 // Dovecot's buffer for one SASL response
 )
 
-// Credentials is what a password mechanism received.
+// Credentials is what a password mechanism received, or what a client has. The
+// fields after Password are the clients' alone.
 type Credentials struct {
 	Authzid  string // who to act as; empty: the same as Authcid
 	Authcid  string // whose password it is
 	Password string
+
+	Token   string // bearer token, in place of a password
+	Binder  Binder // the TLS connection, for channel binding; nil: none
+	Stamped string // APOP: the challenge of the server's greeting
+}
+
+// Binder gives the channel binding data of a TLS connection for a type of
+// RFC 5929 or RFC 9266.
+type Binder interface {
+	ChannelBinding(kind string) ([]byte, error)
 }
 
 // Backend decides whether the peer is who it says. One method per family of
@@ -47,34 +56,8 @@ type Backend interface {
 	// VerifyAnonymous lets in a guest. trace is what the guest says of itself.
 	VerifyAnonymous(trace string) error
 	// ChannelBinding returns the data of the TLS connection for a type of
-	// RFC 5929 or RFC 9266, such as "tls-exporter".
-	ChannelBinding(kind string) ([]byte, error)
-}
-
-// Mechanism is a row of the table. The properties are those of Dovecot's MECH
-// line.
-type Mechanism struct {
-	Name      string
-	Plaintext bool // the password crosses the wire readable
-	NewServer func(Backend) gosasl.Server
-}
-
-// Mechanisms lists what this package can serve, strongest first.
-func Mechanisms() []Mechanism {
-	return []Mechanism{
-		{Name: "PLAIN", Plaintext: true, NewServer: NewPlainServer},
-		{Name: "LOGIN", Plaintext: true, NewServer: NewLoginServer},
-	}
-}
-
-// Find returns the mechanism called name, in any case.
-func Find(name string) (Mechanism, bool) {
-	for _, m := range Mechanisms() {
-		if strings.EqualFold(m.Name, name) {
-			return m, true
-		}
-	}
-	return Mechanism{}, false
+	// RFC 5929 or RFC 9266, such as "tls-exporter". The peer has no say in it.
+	Binder
 }
 
 // malformed is the error for responses outside a mechanism's grammar.

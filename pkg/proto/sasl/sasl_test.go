@@ -32,11 +32,11 @@ func TestPlainServer(t *testing.T) {
 		ok             bool
 		asked          Credentials
 	}{
-		{name: "right", response: "\x00alice\x00pw", ok: true, asked: Credentials{"", "alice", "pw"}},
-		{name: "authzid", response: "alice\x00alice\x00pw", ok: true, asked: Credentials{"alice", "alice", "pw"}},
-		{name: "wrong", response: "\x00alice\x00no", kind: fail.Denied, asked: Credentials{"", "alice", "no"}},
-		{name: "latin-1 password passes through", response: "\x00alice\x00\xe9", kind: fail.Denied, asked: Credentials{"", "alice", "\xe9"}},
-		{name: "empty password is the backend's decision", response: "\x00alice\x00", kind: fail.Denied, asked: Credentials{"", "alice", ""}},
+		{name: "right", response: "\x00alice\x00pw", ok: true, asked: Credentials{Authcid: "alice", Password: "pw"}},
+		{name: "authzid", response: "alice\x00alice\x00pw", ok: true, asked: Credentials{Authzid: "alice", Authcid: "alice", Password: "pw"}},
+		{name: "wrong", response: "\x00alice\x00no", kind: fail.Denied, asked: Credentials{Authcid: "alice", Password: "no"}},
+		{name: "latin-1 password passes through", response: "\x00alice\x00\xe9", kind: fail.Denied, asked: Credentials{Authcid: "alice", Password: "\xe9"}},
+		{name: "empty password is the backend's decision", response: "\x00alice\x00", kind: fail.Denied, asked: Credentials{Authcid: "alice", Password: ""}},
 		{name: "empty", response: "", kind: fail.Invalid},
 		{name: "two parts", response: "alice\x00pw", kind: fail.Invalid},
 		{name: "four parts", response: "\x00alice\x00pw\x00", kind: fail.Invalid},
@@ -127,7 +127,7 @@ func TestClientsAgainstServers(t *testing.T) {
 			t.Fatal(err)
 		}
 		rec := &recorder{}
-		if err := converse(cl, m.NewServer(rec)); err != nil || len(rec.asked) != 1 {
+		if err := converse(cl, m.NewServer(rec, Setting{})); err != nil || len(rec.asked) != 1 {
 			t.Fatalf("%s: %v", m.Name, err)
 		}
 	}
@@ -194,7 +194,7 @@ func FuzzServers(f *testing.F) {
 	f.Fuzz(func(t *testing.T, first, second []byte) {
 		for _, m := range Mechanisms() {
 			rec := &recorder{}
-			s := m.NewServer(rec)
+			s := m.NewServer(rec, Setting{})
 			for _, in := range [][]byte{first, second, first} {
 				if _, done, err := s.Next(in); done && err != nil {
 					t.Fatal("done with an error")

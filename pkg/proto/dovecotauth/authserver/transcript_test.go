@@ -33,7 +33,7 @@ func (w *world) Begin(r Request) (Exchange, error) {
 		return nil, fail.New(fail.NotFound, "mechanism %s", r.Mech)
 	}
 	x := &worldExchange{w: w}
-	x.server = m.NewServer(x)
+	x.server = m.NewServer(x, sasl.Setting{})
 	return x, nil
 }
 
