@@ -120,6 +120,11 @@ func (c *clientConn) auth(l dovecotauth.Line) error {
 	if err != nil {
 		return err
 	}
+	// Exim (minor 0) writes "resp=" also when its client sent no initial
+	// response, and Dovecot takes it so from clients before minor 2.
+	if c.minor < 2 && len(req.Initial) == 0 {
+		req.Initial = nil
+	}
 	c.mu.Lock()
 	busy, count := c.active[req.ID] != nil, len(c.active)
 	c.mu.Unlock()
