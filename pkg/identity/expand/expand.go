@@ -80,6 +80,19 @@ func (t Template) Expand(v Values, escape Escape) (string, error) {
 	return b.String(), nil
 }
 
+// Walk goes through the template in order: literal gets each text, variable
+// each variable as a template of its own. It is for languages whose quoting
+// decides what may stand in the place of a variable.
+func (t Template) Walk(literal func(text string), variable func(v Template)) {
+	for i, p := range t.parts {
+		if p.name == "" {
+			literal(p.text)
+			continue
+		}
+		variable(Template{parts: t.parts[i : i+1]})
+	}
+}
+
 // Bind renders the template with a placeholder for each variable (n counts
 // from 1), for languages with parameters. Args yields the parameters in the
 // same order. A variable inside quotes ('%u', as in Dovecot's examples) takes

@@ -81,6 +81,21 @@ func TestBind(t *testing.T) {
 	}
 }
 
+func TestWalk(t *testing.T) {
+	tpl, _ := Parse("a '%Lu' 100%% %d")
+	var seen []string
+	tpl.Walk(func(text string) { seen = append(seen, text) }, func(v Template) {
+		value, err := v.Expand(values{"user": "A", "domain": "d"}, nil)
+		if err != nil {
+			t.Error(err)
+		}
+		seen = append(seen, "<"+value+">")
+	})
+	if got := strings.Join(seen, "|"); got != "a '|<a>|' 100% |<d>" {
+		t.Error(got)
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	for _, s := range []string{"/m/%d/%n", "%1.2Nu", "%{user}", "%%", "'%u'"} {
 		f.Add(s)
