@@ -108,3 +108,34 @@ func CheckHome(home string) error {
 	}
 	return nil
 }
+
+// Set puts f into fs; one of the same key is replaced. It may change fs.
+func Set(fs []Field, f Field) []Field {
+	for i := range fs {
+		if fs[i].Key == f.Key {
+			fs[i] = f
+			return fs
+		}
+	}
+	return append(fs, f)
+}
+
+// Get finds the field of a key.
+func Get(fs []Field, key string) (Field, bool) {
+	for _, f := range fs {
+		if f.Key == key {
+			return f, true
+		}
+	}
+	return Field{}, false
+}
+
+// Remove takes the field of a key out; it does not change fs.
+func Remove(fs []Field, key string) []Field {
+	for i := range fs {
+		if fs[i].Key == key {
+			return append(append([]Field{}, fs[:i]...), fs[i+1:]...)
+		}
+	}
+	return fs
+}

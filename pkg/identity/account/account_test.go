@@ -38,3 +38,39 @@ func TestQualifyAndSplit(t *testing.T) {
 		}
 	}
 }
+
+func TestFieldLists(t *testing.T) {
+	fs := Set(Set(Set(nil, Field{Key: "a", Value: "1"}), Field{Key: "b", Flag: true}), Field{Key: "a", Value: "2"})
+	if f, ok := Get(fs, "a"); !ok || f.Value != "2" || len(fs) != 2 {
+		t.Error(fs)
+	}
+	less := Remove(fs, "a")
+	if _, ok := Get(less, "a"); ok || len(less) != 1 || len(fs) != 2 || len(Remove(less, "a")) != 1 {
+		t.Error(fs, less)
+	}
+}
+
+func TestMatch(t *testing.T) {
+	for _, tc := range []struct {
+		mask, name string
+		want       bool
+	}{
+		{"*", "", true},
+		{"", "", true},
+		{"", "a", false},
+		{"a", "a", true},
+		{"a?c", "abc", true},
+		{"a?c", "ac", false},
+		{"*@example.org", "bob@example.org", true},
+		{"*@example.org", "bob@example.com", false},
+		{"a*b*c", "axxbyyc", true},
+		{"a*b*c", "axxbyy", false},
+		{"*a*", "bab", true},
+		{"**", "x", true},
+		{"?", "", false},
+	} {
+		if got := Match(tc.mask, tc.name); got != tc.want {
+			t.Errorf("%q %q: %v", tc.mask, tc.name, got)
+		}
+	}
+}

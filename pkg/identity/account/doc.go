@@ -5,5 +5,5 @@
 // Invariants: a name that passes CheckName can be a part of a path, a line and
 // a log; names are compared in canonical form only.
 //
-// Reading order: account.go.
+// Reading order: account.go (names, fields), match.go (masks).
 package account

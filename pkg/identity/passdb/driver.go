@@ -7,8 +7,9 @@ import (
 )
 
 // Driver is a password database of whatever kind. What it can do shows in the
-// further interfaces that it has: Lookuper, Verifier, TokenVerifier; it has at
-// least one. All are safe for concurrent use.
+// further interfaces that it has: Lookuper, Verifier, TokenVerifier, of which
+// it has at least one, and Cacheable, Rehasher, io.Closer. All are safe for
+// concurrent use.
 //
 // Errors of all their methods: fail.NotFound for a user that is known not to
 // exist; *Refused in the chain (see Refuse) for a user who may not log in;
@@ -32,4 +33,18 @@ type Verifier interface {
 // TokenVerifier checks OAuth2 bearer tokens.
 type TokenVerifier interface {
 	VerifyToken(ctx context.Context, r *request.Request, token string) (Account, error)
+}
+
+// Cacheable is a driver whose answers may be kept for a while: one that asks
+// over a network or runs a program. What it answers depends on its settings
+// and on the variables that it lists, by the names of request.Var ("user"
+// among them), and on nothing else.
+type Cacheable interface {
+	Variables() []string
+}
+
+// Rehasher stores a user's password anew, in the place where Lookup found it,
+// when it was stored in an older form. user is the account's User.
+type Rehasher interface {
+	SetPassword(ctx context.Context, user, stored string) error
 }

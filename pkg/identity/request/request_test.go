@@ -2,9 +2,12 @@ package request
 
 import (
 	"net/netip"
+	"os"
+	"strconv"
 	"testing"
 
 	"github.com/postcote/postcote/pkg/identity/account"
+	"github.com/postcote/postcote/pkg/platform/fail"
 )
 
 func TestVar(t *testing.T) {
@@ -21,14 +24,56 @@ func TestVar(t *testing.T) {
 		"auth_user": "alice@example.org", "service": "imap", "protocol": "imap", "mechanism": "PLAIN", "session": "s1",
 		"remote_ip": "192.0.2.1", "rip": "192.0.2.1", "rport": "1000", "lip": "", "real_rip": "2001:db8::1",
 		"passdb:a": "2", "userdb:home": "/h", "forward:x": "y", "passdb:none": "", "secured": "", "cert": "",
+		"passdb:none:a:b": "a:b", "passdb:a:b": "2", "home": "/h", "login_user": "", "master_user": "", "password": "",
+		"client_pid": "", "env:POSTCOTE_NO_SUCH": "", "uid": strconv.Itoa(os.Geteuid()),
 	} {
 		if got, ok := r.Var(name); !ok || got != want {
 			t.Errorf("%%{%s} = %q %v, want %q", name, got, ok, want)
 		}
 	}
-	for _, name := range []string{"", "nothing", "env:HOME"} {
+	for _, name := range []string{"", "nothing", "nothing:x", "user:x", "process:nothing"} {
 		if v, ok := r.Var(name); ok {
 			t.Errorf("%%{%s} = %q", name, v)
+		}
+	}
+}
+
+// Names are cut at the first "@", as Dovecot's variables are.
+func TestVarOfOddName(t *testing.T) {
+	r := &Request{User: "a@b@c", TLS: "TLSv1.3", ClientCert: true, PID: 7}
+	for name, want := range map[string]string{
+		"username": "a", "domain": "b@c", "domain_first": "b", "domain_last": "c", "secured": "TLS", "cert": "valid", "pid": "7",
+	} {
+		if got, _ := r.Var(name); got != want {
+			t.Errorf("%%{%s} = %q, want %q", name, got, want)
+		}
+	}
+}
+
+// Before the password was right the master is the user, afterwards the other.
+func TestVarOfMasterLogin(t *testing.T) {
+	before := &Request{User: "admin", Claimed: "admin", LoginUser: "bob@x"}
+	after := &Request{User: "bob@x", Claimed: "admin", AuthUser: "admin"}
+	for name, want := range map[string][2]string{
+		"user": {"admin", "bob@x"}, "auth_user": {"admin", "admin"}, "login_user": {"bob@x", "bob@x"},
+		"login_domain": {"x", "x"}, "master_user": {"", "admin"}, "auth_username": {"admin", "admin"},
+	} {
+		b, _ := before.Var(name)
+		a, _ := after.Var(name)
+		if b != want[0] || a != want[1] {
+			t.Errorf("%%{%s} = %q, then %q", name, b, a)
+		}
+	}
+}
+
+func TestTemplate(t *testing.T) {
+	tpl, err := Template("%u %{userdb:x} %{user | domain}")
+	if err != nil || len(tpl.Names()) != 3 {
+		t.Error(tpl, err)
+	}
+	for _, bad := range []string{"%{nosuch}", "%x", "%{user | concat(nosuch)}", "%{if;%{nosuch};eq;a;b;c}"} {
+		if _, err := Template(bad); !fail.Is(err, fail.Invalid) {
+			t.Errorf("%s: %v", bad, err)
 		}
 	}
 }

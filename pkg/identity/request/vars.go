@@ -2,6 +2,7 @@ package request
 
 import (
 	"net/netip"
+	"os"
 	"strconv"
 	"strings"
 
@@ -10,57 +11,142 @@ import (
 
 // Var returns the variable called name, by the long names of Dovecot 2.3 and
 // 2.4: user, username, domain, service, mechanism, session, local_ip,
-// remote_ip, …, passdb:KEY, userdb:KEY, forward:KEY. A name that is known but
-// has no value is the empty text; ok is false for unknown names.
+// remote_ip, …, passdb:KEY, userdb:KEY, forward:KEY, env:NAME; a key may be
+// followed by :DEFAULT for when it is not there. A name that is known but has
+// no value is the empty text; ok is false for unknown names.
 func (r *Request) Var(name string) (value string, ok bool) {
 	if group, key, found := strings.Cut(name, ":"); found {
-		switch group {
-		case "passdb":
-			return field(r.Passdb, key), true
-		case "userdb":
-			return field(r.Userdb, key), true
-		case "forward":
-			return field(r.Forward, key), true
+		return r.member(group, key)
+	}
+	for _, find := range []func(string) (string, bool){r.who, r.whoElse, r.where, r.how, process} {
+		if v, ok := find(name); ok {
+			return v, true
 		}
-		return "", false
 	}
-	if v, ok := r.who(name); ok {
-		return v, true
+	return "", false
+}
+
+// Known reports whether requests have a variable called name.
+func Known(name string) bool {
+	_, ok := new(Request).Var(name)
+	return ok
+}
+
+// member is a variable of a group.
+func (r *Request) member(group, key string) (string, bool) {
+	switch group {
+	case "passdb":
+		return field(r.Passdb, key), true
+	case "userdb":
+		return field(r.Userdb, key), true
+	case "forward":
+		return field(r.Forward, key), true
+	case "env":
+		return os.Getenv(key), true
+	case "process", "system":
+		return process(key)
 	}
-	return r.where(name)
+	return "", false
 }
 
 func (r *Request) who(name string) (string, bool) {
-	local, domain := account.Split(r.User)
 	switch name {
 	case "user":
 		return r.User, true
 	case "username":
-		return local, true
+		return username(r.User), true
 	case "domain":
-		return domain, true
+		return domain(r.User), true
 	case "domain_first":
-		_, rest, _ := strings.Cut(r.User, "@")
-		first, _, _ := strings.Cut(rest, "@")
+		first, _, _ := strings.Cut(domain(r.User), "@")
 		return first, true
 	case "domain_last":
-		return domain, true
+		_, last := account.Split(r.User)
+		return last, true
 	case "orig_user", "original_user":
 		return r.Original, true
 	case "orig_username", "original_username":
-		local, _ := account.Split(r.Original)
-		return local, true
+		return username(r.Original), true
 	case "orig_domain", "original_domain":
-		_, domain := account.Split(r.Original)
-		return domain, true
+		return domain(r.Original), true
+	case "home":
+		return field(r.Userdb, "home"), true
+	}
+	return "", false
+}
+
+func (r *Request) whoElse(name string) (string, bool) {
+	switch name {
 	case "auth_user":
 		return r.authUser(), true
 	case "auth_username":
-		local, _ := account.Split(r.authUser())
-		return local, true
+		return username(r.authUser()), true
 	case "auth_domain":
-		_, domain := account.Split(r.authUser())
-		return domain, true
+		return domain(r.authUser()), true
+	case "login_user":
+		return r.loginUser(), true
+	case "login_username":
+		return username(r.loginUser()), true
+	case "login_domain":
+		return domain(r.loginUser()), true
+	case "master_user":
+		return r.AuthUser, true
+	}
+	return "", false
+}
+
+// authUser is the name whose password was checked.
+func (r *Request) authUser() string {
+	switch {
+	case r.AuthUser != "":
+		return r.AuthUser
+	case r.Claimed != "":
+		return r.Claimed
+	}
+	return r.User
+}
+
+// loginUser is whom a master logs in as; empty without a master.
+func (r *Request) loginUser() string {
+	if r.LoginUser == "" && r.AuthUser != "" {
+		return r.User
+	}
+	return r.LoginUser
+}
+
+// username and domain part a name as Dovecot's variables do, at its first "@".
+func username(name string) string {
+	local, _, _ := strings.Cut(name, "@")
+	return local
+}
+
+func domain(name string) string {
+	_, domain, _ := strings.Cut(name, "@")
+	return domain
+}
+
+func (r *Request) how(name string) (string, bool) {
+	switch name {
+	case "service", "protocol":
+		return r.Service, true
+	case "mech", "mechanism":
+		return r.Mech, true
+	case "password":
+		return r.Password, true
+	case "session":
+		return r.Session, true
+	case "local_name":
+		return r.LocalName, true
+	case "client_id":
+		return r.ClientID, true
+	case "secured":
+		switch {
+		case r.TLS != "":
+			return "TLS", true
+		case r.Secured:
+			return "secured", true
+		}
+		return "", true
 	case "cert":
 		if r.ClientCert {
 			return "valid", true
@@ -70,31 +156,8 @@ func (r *Request) who(name string) (string, bool) {
 	return "", false
 }
 
-// authUser is the name whose password was checked.
-func (r *Request) authUser() string {
-	if r.AuthUser != "" {
-		return r.AuthUser
-	}
-	return r.User
-}
-
 func (r *Request) where(name string) (string, bool) {
 	switch name {
-	case "service", "protocol":
-		return r.Service, true
-	case "mech", "mechanism":
-		return r.Mech, true
-	case "session":
-		return r.Session, true
-	case "local_name":
-		return r.LocalName, true
-	case "client_id":
-		return r.ClientID, true
-	case "secured":
-		if r.Secured {
-			return "secured", true
-		}
-		return "", true
 	case "lip", "local_ip":
 		return ip(r.Local), true
 	case "rip", "remote_ip":
@@ -111,6 +174,29 @@ func (r *Request) where(name string) (string, bool) {
 		return port(or(r.RealLocal, r.Local)), true
 	case "real_rport", "real_remote_port":
 		return port(or(r.RealRemote, r.Remote)), true
+	case "pid", "client_pid":
+		if r.PID == 0 {
+			return "", true
+		}
+		return strconv.FormatUint(uint64(r.PID), 10), true
+	}
+	return "", false
+}
+
+// process is what this process knows of itself.
+func process(name string) (string, bool) {
+	switch name {
+	case "uid":
+		return strconv.Itoa(os.Geteuid()), true
+	case "gid":
+		return strconv.Itoa(os.Getegid()), true
+	case "hostname":
+		full, err := os.Hostname()
+		if err != nil {
+			return "", true
+		}
+		host, _, _ := strings.Cut(full, ".")
+		return host, true
 	}
 	return "", false
 }
@@ -136,11 +222,13 @@ func port(a netip.AddrPort) string {
 	return strconv.Itoa(int(a.Port()))
 }
 
+// field is the value of "key" or "key:default".
 func field(fs []account.Field, key string) string {
+	key, fallback, _ := strings.Cut(key, ":")
 	for _, f := range fs {
 		if f.Key == key {
 			return f.Value
 		}
 	}
-	return ""
+	return fallback
 }

@@ -7,8 +7,9 @@ import (
 	"github.com/postcote/postcote/pkg/identity/request"
 )
 
-// Driver is a user database. It may also be a Lister and a DomainFinder. All
-// are safe for concurrent use, and calls return when ctx ends.
+// Driver is a user database. It may also be a Lister, a DomainFinder, a
+// Cacheable and an io.Closer. All are safe for concurrent use, and calls return
+// when ctx ends.
 //
 // Errors: fail.NotFound for a user (or domain) that is known not to exist;
 // anything else is an outage.
@@ -27,4 +28,11 @@ type Lister interface {
 // DomainFinder knows which domains its users are of.
 type DomainFinder interface {
 	HasDomain(ctx context.Context, domain string) (bool, error)
+}
+
+// Cacheable is a driver whose records may be kept for a while. What it answers
+// depends on its settings and on the variables that it lists, by the names of
+// request.Var ("user" among them), and on nothing else.
+type Cacheable interface {
+	Variables() []string
 }
