@@ -12,8 +12,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/spf13/cobra"
-
+	"github.com/postcote/postcote/pkg/daemon/authd/authcmd"
+	"github.com/postcote/postcote/pkg/daemon/authd/authconf"
 	"github.com/postcote/postcote/pkg/daemon/service"
 	"github.com/postcote/postcote/pkg/identity/scheme"
 	"github.com/postcote/postcote/pkg/identity/slots"
@@ -29,11 +29,11 @@ func App() service.App {
 		Short: "Postcote's authentication daemon: who somebody is, and whether the password is right",
 		Long: "authd answers Dovecot's authentication protocols on Unix sockets: it checks passwords for mtad, imapd, Postfix and Exim,\n" +
 			"says where a user's mail is to deliverd and imapd, and lets imapd's session role redeem the logins of its login role.",
-		Config: func() any { c := Default(); return &c },
+		Config: func() any { c := authconf.Default(); return &c },
 		Run: func(ctx context.Context, rt *service.Runtime, cfg any) error {
-			return Run(ctx, rt, cfg.(*Config))
+			return Run(ctx, rt, cfg.(*authconf.Config))
 		},
-		Commands: []*cobra.Command{hashCommand(), userCommand(), testCommand()},
+		Commands: authcmd.Commands(),
 	}
 }
 
@@ -50,7 +50,7 @@ type daemon struct {
 func (d *daemon) trouble(err error) { d.log.Log(trouble{err}) }
 
 // Run serves until ctx is done and running requests have ended.
-func Run(ctx context.Context, rt *service.Runtime, cfg *Config) error {
+func Run(ctx context.Context, rt *service.Runtime, cfg *authconf.Config) error {
 	pool, stop := startSlots(rt, cfg)
 	defer stop()
 	d := &daemon{log: rt.Log, metrics: newMetrics(rt.Metrics), now: rt.Now}
@@ -71,9 +71,9 @@ func Run(ctx context.Context, rt *service.Runtime, cfg *Config) error {
 
 // startSlots sets aside the threads for hashing. GOMAXPROCS grows by as many,
 // so that a hash never holds the place of a cheap request.
-func startSlots(rt *service.Runtime, cfg *Config) (pool *slots.Pool, stop func()) {
+func startSlots(rt *service.Runtime, cfg *authconf.Config) (pool *slots.Pool, stop func()) {
 	n := cores()
-	count := cfg.Passwords.slots(n)
+	count := cfg.Passwords.SlotCount(n)
 	runtime.GOMAXPROCS(slots.Processors(n, count))
 	pool = slots.New(count, cfg.Passwords.Queue)
 	return pool, func() {
@@ -85,7 +85,7 @@ func startSlots(rt *service.Runtime, cfg *Config) (pool *slots.Pool, stop func()
 // load builds the first state and the hook for the next ones. A users file
 // that cannot be read is no reason not to start: it may come, and until then
 // every answer is "try later".
-func (d *daemon) load(rt *service.Runtime, cfg *Config, pool *slots.Pool) error {
+func (d *daemon) load(rt *service.Runtime, cfg *authconf.Config, pool *slots.Pool) error {
 	deps := deps{log: rt.Log, hasher: pool, decoy: scheme.Decoy(), now: d.now}
 	st, err := newState(cfg, nil, deps)
 	if err != nil {
@@ -96,7 +96,7 @@ func (d *daemon) load(rt *service.Runtime, cfg *Config, pool *slots.Pool) error 
 		rt.Log.Error("users cannot be read; logins and lookups fail until they can", obs.Err(err))
 	}
 	rt.OnReload(func(cfg any) error {
-		st, err := newState(cfg.(*Config), d.state.Load(), deps)
+		st, err := newState(cfg.(*authconf.Config), d.state.Load(), deps)
 		if err != nil {
 			return err
 		}
@@ -129,7 +129,7 @@ func (d *daemon) publish(rt *service.Runtime, pool *slots.Pool) {
 }
 
 // serve opens all listeners, then serves them.
-func (d *daemon) serve(ctx context.Context, rt *service.Runtime, cfg *Config) error {
+func (d *daemon) serve(ctx context.Context, rt *service.Runtime, cfg *authconf.Config) error {
 	var g errgroup.Group
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -166,7 +166,7 @@ func (d *daemon) serve(ctx context.Context, rt *service.Runtime, cfg *Config) er
 // handle serves one connection of a listener type.
 func (d *daemon) handle(ctx context.Context, conn net.Conn, kind string) {
 	d.metrics.conns.WithLabelValues(kind).Inc()
-	if kind == typeSocketmap {
+	if kind == authconf.Socketmap {
 		d.ended(conn, kind, d.serveSocketmap(ctx, conn))
 		return
 	}
@@ -194,3 +194,6 @@ func peerOf(conn net.Conn) authserver.Peer {
 	}
 	return authserver.Peer{UID: int(cred.UID), GID: int(cred.GID), PID: int(cred.PID)}
 }
+
+// cores is how many the Go runtime was given: the machine's, or the cgroup's.
+func cores() int { return runtime.GOMAXPROCS(0) }

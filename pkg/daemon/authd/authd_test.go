@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/postcote/postcote/pkg/daemon/authd/authconf"
 	"github.com/postcote/postcote/pkg/platform/conf"
 	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/proto/dovecotauth"
@@ -30,7 +31,7 @@ func try(ctx context.Context, c *authclient.Client, identity, user, password str
 }
 
 func TestLogins(t *testing.T) {
-	w := newWorld(t, func(c *Config) { c.Users.DefaultDomain = "example.org" })
+	w := newWorld(t, func(c *authconf.Config) { c.Users.DefaultDomain = "example.org" })
 	c := w.auth(authserver.Client)
 	for _, tc := range []struct {
 		name, identity, user, password, want string
@@ -261,7 +262,7 @@ func TestClassicLines(t *testing.T) {
 
 // While every slot hashes and the queue is full, the rest goes on.
 func TestHashFloodStarvesNobody(t *testing.T) {
-	w := newWorld(t, func(c *Config) { c.Passwords.Slots, c.Passwords.Queue = 1, 1 })
+	w := newWorld(t, func(c *authconf.Config) { c.Passwords.Slots, c.Passwords.Queue = 1, 1 })
 	w.writeUsers("slow@example.org:{ARGON2ID}$argon2id$v=19$m=32768,t=2,p=1$c29tZXNhbHQ$MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI\nbob@example.org:{PLAIN}secret\n")
 	c, u := w.auth(authserver.Client), w.userdb(authserver.Userdb)
 	flood, stop := context.WithCancel(t.Context())
@@ -290,7 +291,7 @@ func TestHashFloodStarvesNobody(t *testing.T) {
 }
 
 func TestConfigMistakes(t *testing.T) {
-	c := Default()
+	c := authconf.Default()
 	err := conf.Parse("f", []byte(`listeners:
   - {type: master, listen: "127.0.0.1:1"}
   - {type: userdb, listen: {address: "unix:/s", mode: "0666"}}
@@ -326,7 +327,7 @@ passwords: {allow_schemes: [MD5], scheme: PLAIN}
 }
 
 func TestConfigIsDocumented(t *testing.T) {
-	c := Default()
+	c := authconf.Default()
 	if err := conf.CheckDocs(&c); err != nil {
 		t.Error(err)
 	}

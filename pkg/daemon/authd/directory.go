@@ -57,7 +57,7 @@ func (dir directory) List(ctx context.Context, mask string) iter.Seq2[string, er
 				yield("", err)
 				return
 			}
-			if matches(mask, name) && !yield(name, nil) {
+			if account.Match(mask, name) && !yield(name, nil) {
 				return
 			}
 		}
@@ -114,27 +114,4 @@ func (st *state) record(ctx context.Context, name string) (authserver.Record, er
 		fs = append(fs, dovecotauth.Field{Key: f.Key, Value: f.Value, Flag: f.Flag})
 	}
 	return authserver.Record{User: r.User, Fields: fs}, nil
-}
-
-// matches compares name with a mask of "*" and "?", in time proportional to
-// the product of their lengths at worst.
-func matches(mask, name string) bool {
-	m, n := 0, 0
-	star, mark := -1, 0
-	for n < len(name) {
-		switch {
-		case m < len(mask) && mask[m] == '*':
-			star, mark = m, n
-			m++
-		case m < len(mask) && (mask[m] == '?' || mask[m] == name[n]):
-			m++
-			n++
-		case star >= 0: // let the last star take one more
-			mark++
-			m, n = star+1, mark
-		default:
-			return false
-		}
-	}
-	return strings.Trim(mask[m:], "*") == ""
 }

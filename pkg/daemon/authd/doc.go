@@ -7,8 +7,8 @@
 // mode and `allow`; a users file that cannot be read is an outage for
 // everybody and a refusal for nobody; a reload ends no connection.
 //
-// Reading order: config.go, app.go (start, listeners), state.go (what a
-// reload replaces), backend.go (logins), directory.go (lookups), socketmap.go
-// and netstring.go, events.go, metrics.go, then the commands cmd_hash.go,
-// cmd_user.go, cmd_test_login.go, password.go.
+// Reading order: app.go (start, listeners), state.go (what a reload replaces),
+// backend.go (logins), directory.go (lookups), socketmap.go and netstring.go,
+// events.go, metrics.go. The configuration is in authconf, the commands are in
+// authcmd.
 package authd

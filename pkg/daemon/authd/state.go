@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/postcote/postcote/pkg/daemon/authd/authconf"
 	"github.com/postcote/postcote/pkg/identity/account"
 	"github.com/postcote/postcote/pkg/identity/login"
 	"github.com/postcote/postcote/pkg/identity/passdb"
@@ -25,7 +26,7 @@ const penaltyLife = time.Hour
 // state is what one configuration means. A reload makes another; requests
 // keep the one they began with.
 type state struct {
-	cfg     *Config
+	cfg     *authconf.Config
 	file    *passwdfile.File
 	checker *passdb.Checker
 	login   *login.Service
@@ -36,7 +37,7 @@ type state struct {
 
 // newState builds a state; old, which may be nil, hands down what a reload
 // should not forget.
-func newState(cfg *Config, old *state, deps deps) (*state, error) {
+func newState(cfg *authconf.Config, old *state, deps deps) (*state, error) {
 	home, err := userdb.ParseTemplate(cfg.Users.Home)
 	if err != nil {
 		return nil, err
@@ -47,11 +48,11 @@ func newState(cfg *Config, old *state, deps deps) (*state, error) {
 	} else {
 		s.file = passwdfile.Open(cfg.Users.File, func(snap *passwdfile.Snapshot) { usersLoaded(deps.log, cfg.Users.File, snap) })
 	}
-	s.users = userdb.Chain{userdb.NewFile(s.file, cfg.Users.defaults(home))}
+	s.users = userdb.Chain{userdb.NewFile(s.file, defaults(cfg.Users, home))}
 	s.domains = userdb.Domains{Configured: cfg.Users.Domains, Users: s.users}
 	s.checker = &passdb.Checker{
 		DBs: []passdb.DB{passdb.NewFile(s.file)}, Hasher: deps.hasher, Decoy: deps.decoy,
-		Cache: s.cache(old, deps.now), Policy: cfg.Passwords.policy(),
+		Cache: s.cache(old, deps.now), Policy: cfg.Passwords.Policy(),
 	}
 	s.login = &login.Service{
 		Verifier: s.checker, DefaultDomain: cfg.Users.DefaultDomain,
@@ -97,13 +98,8 @@ func (s *state) penalty(old *state, now func() time.Time) *throttle.Penalty {
 	return throttle.NewPenalty(penaltyLife, exempt, now)
 }
 
-// policy is what stored passwords may be.
-func (p Passwords) policy() scheme.Policy {
-	return scheme.Policy{MaxMemoryKiB: uint32(p.MaxMemory.Int64() >> 10), Allow: p.AllowSchemes}
-}
-
 // defaults is what lines that say less get.
-func (u Users) defaults(home userdb.Template) userdb.Defaults {
+func defaults(u authconf.Users, home userdb.Template) userdb.Defaults {
 	d := userdb.Defaults{UID: -1, GID: -1, Home: home}
 	if u.UID > 0 {
 		d.UID = u.UID

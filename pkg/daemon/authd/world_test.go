@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/postcote/postcote/pkg/daemon/authd/authconf"
 	"github.com/postcote/postcote/pkg/daemon/service"
 	"github.com/postcote/postcote/pkg/platform/conf"
 	"github.com/postcote/postcote/pkg/platform/disk"
@@ -44,14 +45,14 @@ broken@example.org:{PLAIN}secret:uid
 `
 
 // newWorld runs a daemon in this process. edit changes its configuration.
-func newWorld(t testing.TB, edit func(*Config)) *world {
+func newWorld(t testing.TB, edit func(*authconf.Config)) *world {
 	t.Helper()
 	w := &world{t: t, dir: t.TempDir()}
 	w.writeUsers(demoUsers)
-	cfg := Default()
+	cfg := authconf.Default()
 	cfg.Listeners = nil
 	for _, kind := range []string{"client", "login", "master", "userdb", "exists", "socketmap"} {
-		cfg.Listeners = append(cfg.Listeners, Listener{kind, conf.Listen{Address: "unix:" + w.path(kind)}})
+		cfg.Listeners = append(cfg.Listeners, authconf.Listener{Type: kind, Listen: conf.Listen{Address: "unix:" + w.path(kind)}})
 	}
 	cfg.Users.File = w.path("users")
 	cfg.Passwords.AllowSchemes = []string{"PLAIN"}

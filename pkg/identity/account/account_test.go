@@ -68,6 +68,7 @@ func TestMatch(t *testing.T) {
 		{"*a*", "bab", true},
 		{"**", "x", true},
 		{"?", "", false},
+		{strings.Repeat("*a", 50) + "b", strings.Repeat("a", 10000), false},
 	} {
 		if got := Match(tc.mask, tc.name); got != tc.want {
 			t.Errorf("%q %q: %v", tc.mask, tc.name, got)

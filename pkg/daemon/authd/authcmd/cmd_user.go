@@ -1,4 +1,4 @@
-package authd
+package authcmd
 
 import (
 	"encoding/json"
@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/postcote/postcote/pkg/daemon/service"
+	"github.com/postcote/postcote/pkg/daemon/authd/authconf"
 	"github.com/postcote/postcote/pkg/identity/account"
 	"github.com/postcote/postcote/pkg/identity/passwdfile"
 	"github.com/postcote/postcote/pkg/platform/fail"
@@ -25,21 +25,8 @@ func userCommand() *cobra.Command {
 	return cmd
 }
 
-// usersOf is the configuration of a command.
-func usersOf(cmd *cobra.Command) (*Config, error) {
-	cfg, err := service.LoadConfig(cmd)
-	if err != nil {
-		return nil, err
-	}
-	c, ok := cfg.(*Config)
-	if !ok {
-		return nil, fail.New(fail.Invalid, "%s is not a configuration of authd", service.ConfigPath(cmd))
-	}
-	return c, nil
-}
-
 // stored reads a password and hashes it by --scheme or the configured scheme.
-func stored(cmd *cobra.Command, c *Config) (string, error) {
+func stored(cmd *cobra.Command, c *authconf.Config) (string, error) {
 	name, err := cmd.Flags().GetString("scheme")
 	if err != nil {
 		return "", err
@@ -60,7 +47,7 @@ func userAddCommand() *cobra.Command {
 			"The mailbox is made when the first mail arrives or the user logs in.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := usersOf(cmd)
+			c, err := configOf(cmd)
 			if err != nil {
 				return err
 			}
@@ -93,7 +80,7 @@ func userPasswordCommand() *cobra.Command {
 		Long:  "Replaces the stored password by one read from the terminal, from a line of standard input or from --password-file.",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := usersOf(cmd)
+			c, err := configOf(cmd)
 			if err != nil {
 				return err
 			}
@@ -119,7 +106,7 @@ func userDeleteCommand() *cobra.Command {
 		Short: "Delete a user; the mail stays where it is",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := usersOf(cmd)
+			c, err := configOf(cmd)
 			if err != nil {
 				return err
 			}
@@ -137,7 +124,7 @@ func userListCommand() *cobra.Command {
 		Long:  "Lists the users whose name matches MASK, in which * stands for any text and ? for one byte. Lines of the file with mistakes are reported on standard error.",
 		Args:  cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := usersOf(cmd)
+			c, err := configOf(cmd)
 			if err != nil {
 				return err
 			}
@@ -153,7 +140,7 @@ func userListCommand() *cobra.Command {
 				fmt.Fprintln(cmd.ErrOrStderr(), p)
 			}
 			for _, e := range s.Entries() {
-				if !matches(mask, e.Name) {
+				if !account.Match(mask, e.Name) {
 					continue
 				}
 				if err := printUser(cmd.OutOrStdout(), e, asJSON); err != nil {

@@ -1,9 +1,8 @@
-package authd
+package authconf
 
 import (
 	"net"
 	"net/netip"
-	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -29,8 +28,8 @@ type Config struct {
 	service.Common `yaml:",inline"`
 }
 
-// typeSocketmap is the listener type that the auth protocols do not have.
-const typeSocketmap = "socketmap"
+// Socketmap is the listener type that the auth protocols do not have.
+const Socketmap = "socketmap"
 
 // Listener is one entry of `listeners`.
 type Listener struct {
@@ -173,13 +172,15 @@ func loopback(hostport string) bool {
 	return host == "localhost" || (err == nil && ip.IsLoopback())
 }
 
-// slots is Slots or what fits the cores.
-func (p Passwords) slots(cores int) int {
+// SlotCount is Slots or what fits the cores.
+func (p Passwords) SlotCount(cores int) int {
 	if p.Slots > 0 {
 		return p.Slots
 	}
 	return slots.Default(cores)
 }
 
-// cores is how many the Go runtime was given: the machine's, or the cgroup's.
-func cores() int { return runtime.GOMAXPROCS(0) }
+// Policy is what stored passwords may be.
+func (p Passwords) Policy() scheme.Policy {
+	return scheme.Policy{MaxMemoryKiB: uint32(p.MaxMemory.Int64() >> 10), Allow: p.AllowSchemes}
+}
