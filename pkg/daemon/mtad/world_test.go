@@ -268,7 +268,8 @@ func (x saslExchange) Next(_ context.Context, response []byte) (authserver.Step,
 
 type directory struct{}
 
-func (directory) Exists(_ context.Context, name, _ string) (authserver.Record, error) {
+func (directory) Exists(_ context.Context, q authserver.Lookup) (authserver.Record, error) {
+	name := q.User
 	user, domain, _ := strings.Cut(name, "@")
 	switch user {
 	case "joe", "ann", "postmaster", "refused":
@@ -279,16 +280,16 @@ func (directory) Exists(_ context.Context, name, _ string) (authserver.Record, e
 	return authserver.Record{}, fail.New(fail.NotFound, "no user %s", name)
 }
 
-func (d directory) User(ctx context.Context, n, s string) (authserver.Record, error) {
-	return d.Exists(ctx, n, s)
+func (d directory) User(ctx context.Context, q authserver.Lookup) (authserver.Record, error) {
+	return d.Exists(ctx, q)
 }
 
-func (d directory) Pass(ctx context.Context, n, s string) (authserver.Record, error) {
-	return d.Exists(ctx, n, s)
+func (d directory) Pass(ctx context.Context, q authserver.Lookup) (authserver.Record, error) {
+	return d.Exists(ctx, q)
 }
 func (directory) List(context.Context, string) iter.Seq2[string, error] { return nil }
 func (directory) Flush([]string) int                                    { return 0 }
-func (directory) Redeemed(context.Context, string, string) (authserver.Record, error) {
+func (directory) Redeemed(context.Context, string, string, any) (authserver.Record, error) {
 	return authserver.Record{}, errors.New("nobody logs in here")
 }
 

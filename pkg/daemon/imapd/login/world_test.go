@@ -289,22 +289,22 @@ func verdict(user, password string) (authserver.Step, error) {
 	return authserver.Step{Done: true, User: strings.ToLower(user)}, nil
 }
 
-func (a *authd) User(_ context.Context, name, _ string) (authserver.Record, error) {
-	return authserver.Record{User: name, Fields: dovecotauth.Fields{}.Add("home", "/home/"+name)}, nil
+func (a *authd) User(_ context.Context, q authserver.Lookup) (authserver.Record, error) {
+	return authserver.Record{User: q.User, Fields: dovecotauth.Fields{}.Add("home", "/home/"+q.User)}, nil
 }
 
-func (a *authd) Exists(ctx context.Context, name, service string) (authserver.Record, error) {
-	return a.User(ctx, name, service)
+func (a *authd) Exists(ctx context.Context, q authserver.Lookup) (authserver.Record, error) {
+	return a.User(ctx, q)
 }
 
-func (a *authd) Pass(ctx context.Context, name, service string) (authserver.Record, error) {
-	return a.User(ctx, name, service)
+func (a *authd) Pass(ctx context.Context, q authserver.Lookup) (authserver.Record, error) {
+	return a.User(ctx, q)
 }
 func (a *authd) List(context.Context, string) iter.Seq2[string, error] { return nil }
 func (a *authd) Flush([]string) int                                    { return 0 }
 
-func (a *authd) Redeemed(ctx context.Context, user, service string) (authserver.Record, error) {
-	return a.User(ctx, user, service)
+func (a *authd) Redeemed(ctx context.Context, user, service string, _ any) (authserver.Record, error) {
+	return a.User(ctx, authserver.Lookup{User: user, Service: service})
 }
 
 // sessionRole redeems logins and then echoes lines, but for a few commands.
