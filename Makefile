@@ -19,6 +19,10 @@ help: ## this list
 
 build: ## static binaries in ./bin
 	@for d in $(DAEMONS); do $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/$$d ./cmd/$$d || exit 1; done
+	@$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/authd-checkpassword ./cmd/authd/checkpassword
+	@if [ -e /usr/include/security/pam_appl.h ] && command -v cc >/dev/null; then \
+		CGO_ENABLED=1 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/authd-pam ./cmd/authd/pamhelper; \
+	else echo "authd-pam is not built: it needs a C compiler and PAM's headers (libpam0g-dev)"; fi
 
 run: build ## a private suite on loopback ports, in DIR (./run), first port BASE (10000)
 	@exec $(GO) run ./test/run -dir '$(DIR)' -base $(BASE) -bin ./bin

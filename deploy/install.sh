@@ -13,7 +13,10 @@ put() { # mode source target
 for d in mtad deliverd imapd authd; do
 	put 0755 "bin/$d" "$prefix/sbin/$d"
 done
-for unit in deploy/systemd/*.service deploy/systemd/*.socket; do
+# helpers: off until their sockets are enabled; authd-pam needs C and PAM to build
+put 0755 bin/authd-checkpassword "$prefix/sbin/authd-checkpassword"
+[ ! -e bin/authd-pam ] || put 0755 bin/authd-pam "$prefix/sbin/authd-pam"
+for unit in deploy/systemd/*.service deploy/systemd/*.socket deploy/systemd/helpers/*; do
 	put 0644 "$unit" "$prefix/lib/systemd/system/${unit##*/}"
 	sed -i "s|/usr/sbin/|$prefix/sbin/|g" "$root$prefix/lib/systemd/system/${unit##*/}"
 done

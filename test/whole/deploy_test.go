@@ -105,8 +105,16 @@ func TestUnitExposure(t *testing.T) {
 		t.Skip("systemd-analyze is not installed")
 	}
 	score := regexp.MustCompile(`exposure level for \S+: ([0-9.]+)`)
+	helpers, err := filepath.Glob("../../deploy/systemd/helpers/*.service")
+	if err != nil || len(helpers) == 0 {
+		t.Fatal("no helper units", err)
+	}
+	units := helpers
 	for _, name := range suite.Names {
-		unit := "../../deploy/systemd/" + name + ".service"
+		units = append(units, "../../deploy/systemd/"+name+".service")
+	}
+	for _, unit := range units {
+		name := strings.TrimSuffix(filepath.Base(unit), ".service")
 		out, _ := exec.Command("systemd-analyze", "security", "--offline=true", "--no-pager", unit).CombinedOutput()
 		m := score.FindSubmatch(out)
 		if m == nil {
@@ -132,15 +140,18 @@ func TestUnitsVerify(t *testing.T) {
 		}
 		t.Skip("systemd-analyze is not installed")
 	}
-	files, err := filepath.Glob("../../deploy/systemd/*")
-	if err != nil || len(files) < 10 {
+	files, err := filepath.Glob("../../deploy/systemd/*.*")
+	more, _ := filepath.Glob("../../deploy/systemd/helpers/*.*")
+	files = append(files, more...)
+	if err != nil || len(files) < 10 || len(more) == 0 {
 		t.Fatalf("units: %v %v", files, err)
 	}
 	dir := t.TempDir()
 	args := []string{"verify"}
 	for _, f := range files {
 		// The manual pages are looked up with man(1), which a test machine may lack.
-		text := strings.ReplaceAll(strings.ReplaceAll(mustRead(t, f), "/usr/sbin/", binDir+"/"), "Documentation=", "#")
+		text := strings.NewReplacer("/usr/sbin/authd-pam", binDir+"/pamhelper", "/usr/sbin/authd-checkpassword", binDir+"/checkpassword",
+			"/usr/sbin/", binDir+"/", "Documentation=", "#").Replace(mustRead(t, f))
 		to := filepath.Join(dir, filepath.Base(f))
 		if err := os.WriteFile(to, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
