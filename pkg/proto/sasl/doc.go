@@ -6,9 +6,9 @@
 // whether that is so; identity supplies the Backend. A mechanism is one row of
 // the table in table.go, which says as data what it needs and what it is worth.
 //
-// What a server sends along with its success (SCRAM, DIGEST-MD5) is one more
-// challenge, to which the client's answer is empty: Dovecot's protocol, SMTP,
-// IMAP and POP3 have no other place for it.
+// A server's last message (SCRAM, DIGEST-MD5) comes from the same Next that says
+// done. It goes along with the success where a protocol has room for it; else
+// it is one more challenge, to which the client's answer is empty.
 //
 // Invariants: no response makes a mechanism panic or keep more than
 // MaxResponse bytes; the Backend is asked at most once per exchange, and never

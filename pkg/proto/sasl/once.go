@@ -52,8 +52,7 @@ func (s *once) Next(response []byte) (challenge []byte, done bool, err error) {
 type asked struct {
 	mech      string
 	challenge func() string
-	// take judges the response. What it returns besides is sent along with
-	// the success; nil sends nothing.
+	// take judges the response; final goes along with the success.
 	take func(response []byte) (final []byte, err error)
 
 	sent string // the challenge
@@ -73,23 +72,9 @@ func (s *asked) Next(response []byte) (challenge []byte, done bool, err error) {
 		return []byte(s.sent), false, nil
 	case stepProof:
 		final, err := s.take(response)
-		if err != nil || final == nil {
-			return nil, err == nil, err
-		}
-		s.step = stepFinal
-		return final, false, nil
-	case stepFinal:
-		return finished(s.mech, response)
+		return final, err == nil, err
 	}
 	return nil, false, gosasl.ErrUnexpectedClientResponse
-}
-
-// finished takes the empty response to what was sent along with the success.
-func finished(mech string, response []byte) (challenge []byte, done bool, err error) {
-	if len(response) != 0 {
-		return nil, false, malformed(mech, "not empty at the end")
-	}
-	return nil, true, nil
 }
 
 // prove ends an exchange in which the backend was asked for a secret.

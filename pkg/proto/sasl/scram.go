@@ -116,12 +116,8 @@ func (s *scramServer) Next(response []byte) (challenge []byte, done bool, err er
 		}
 		return challenge, false, err
 	case stepProof:
-		if challenge, err = s.clientFinal(string(response)); err == nil {
-			s.step = stepFinal
-		}
-		return challenge, false, err
-	case stepFinal:
-		return finished(s.name, response)
+		challenge, err = s.clientFinal(string(response))
+		return challenge, err == nil, err
 	}
 	return nil, false, gosasl.ErrUnexpectedClientResponse
 }
