@@ -1,10 +1,7 @@
 package dovecotauth
 
 import (
-	"bufio"
 	"bytes"
-	"errors"
-	"io"
 	"strings"
 
 	"github.com/postcote/postcote/pkg/platform/fail"
@@ -54,33 +51,44 @@ func Unescape(s string) string {
 	if strings.IndexByte(s, escape) < 0 {
 		return s
 	}
-	var b strings.Builder
-	b.Grow(len(s))
-	for i := 0; i < len(s); i++ {
-		if s[i] != escape {
-			b.WriteByte(s[i])
-			continue
-		}
-		i++
-		if i == len(s) {
-			break
-		}
-		switch s[i] {
-		case escNUL:
-			b.WriteByte(0)
-		case escEscape:
-			b.WriteByte(escape)
-		case escTab:
-			b.WriteByte('\t')
-		case escCR:
-			b.WriteByte('\r')
-		case escLF:
-			b.WriteByte('\n')
-		default:
-			b.WriteByte(s[i])
-		}
+	return string(unescape([]byte(s)))
+}
+
+// unescape is Unescape in place: what comes out is never longer.
+func unescape(b []byte) []byte {
+	first := bytes.IndexByte(b, escape)
+	if first < 0 {
+		return b
 	}
-	return b.String()
+	out := b[:first]
+	for i := first; i < len(b); i++ {
+		c := b[i]
+		if c == escape {
+			if i++; i == len(b) {
+				break
+			}
+			c = unescaped(b[i])
+		}
+		out = append(out, c)
+	}
+	return out
+}
+
+// unescaped is what code stands for.
+func unescaped(code byte) byte {
+	switch code {
+	case escNUL:
+		return 0
+	case escEscape:
+		return escape
+	case escTab:
+		return '\t'
+	case escCR:
+		return '\r'
+	case escLF:
+		return '\n'
+	}
+	return code
 }
 
 // AppendLine appends verb and params as one line, LF included. Each parameter
@@ -116,17 +124,26 @@ func (l Line) Fields(i int) Fields {
 	return parseFields(l.Params[i:])
 }
 
+// Check reports what no line may be: too long, of too many parameters, or with
+// a NUL in it.
+func Check(raw []byte) error {
+	if len(raw) > MaxLine {
+		return ErrLineTooLong
+	}
+	if bytes.IndexByte(raw, 0) >= 0 {
+		return fail.New(fail.Invalid, "auth protocol line contains NUL")
+	}
+	if bytes.Count(raw, []byte{'\t'}) > MaxParams {
+		return fail.New(fail.Invalid, "auth protocol line has more than %d parameters", MaxParams)
+	}
+	return nil
+}
+
 // Parse splits a line that has no line ending. The result shares no memory
 // with raw.
 func Parse(raw []byte) (Line, error) {
-	if len(raw) > MaxLine {
-		return Line{}, ErrLineTooLong
-	}
-	if bytes.IndexByte(raw, 0) >= 0 {
-		return Line{}, fail.New(fail.Invalid, "auth protocol line contains NUL")
-	}
-	if bytes.Count(raw, []byte{'\t'}) > MaxParams {
-		return Line{}, fail.New(fail.Invalid, "auth protocol line has more than %d parameters", MaxParams)
+	if err := Check(raw); err != nil {
+		return Line{}, err
 	}
 	parts := strings.Split(string(raw), "\t")
 	for i := 1; i < len(parts); i++ {
@@ -135,49 +152,17 @@ func Parse(raw []byte) (Line, error) {
 	return Line{Verb: parts[0], Params: parts[1:]}, nil
 }
 
-// ErrLineTooLong says that the peer sent more than MaxLine bytes without LF.
-var ErrLineTooLong = fail.New(fail.Invalid, "auth protocol line is longer than %d bytes", MaxLine)
-
-// Reader reads lines from a peer nobody trusts with our memory.
-type Reader struct {
-	br   *bufio.Reader
-	long []byte
+// Cut takes the first parameter off a raw line, or the verb; more is false
+// after the last one. It unescapes in place, so the line is used up: param is
+// good until the memory of the line is used again, and is not looked at twice.
+func Cut(raw []byte) (param, rest []byte, more bool) {
+	param, rest, more = cutTab(raw)
+	return unescape(param), rest, more
 }
 
-// NewReader returns a Reader that buffers little: most connections are idle
-// and most lines are short.
-func NewReader(r io.Reader) *Reader { return &Reader{br: bufio.NewReaderSize(r, 1024)} }
-
-// Next reads one line. io.EOF means the stream ended between lines,
-// io.ErrUnexpectedEOF inside one. A CR before the LF is dropped, as Dovecot does.
-func (r *Reader) Next() (Line, error) {
-	r.long = r.long[:0]
-	for {
-		chunk, err := r.br.ReadSlice('\n')
-		if len(r.long)+len(chunk) > MaxLine+1 {
-			return Line{}, ErrLineTooLong
-		}
-		switch {
-		case err == nil && len(r.long) == 0:
-			return Parse(trimEOL(chunk))
-		case err == nil:
-			line, perr := Parse(trimEOL(append(r.long, chunk...)))
-			r.long = nil
-			return line, perr
-		case errors.Is(err, bufio.ErrBufferFull):
-			r.long = append(r.long, chunk...)
-		case errors.Is(err, io.EOF) && len(r.long)+len(chunk) > 0:
-			return Line{}, io.ErrUnexpectedEOF
-		default:
-			return Line{}, err
-		}
+func cutTab(b []byte) (before, after []byte, found bool) {
+	if i := bytes.IndexByte(b, '\t'); i >= 0 {
+		return b[:i:i], b[i+1:], true
 	}
-}
-
-func trimEOL(b []byte) []byte {
-	b = b[:len(b)-1]
-	if n := len(b); n > 0 && b[n-1] == '\r' {
-		b = b[:n-1]
-	}
-	return b
+	return b, nil, false
 }

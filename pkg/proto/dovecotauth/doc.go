@@ -5,7 +5,7 @@
 // Invariants: a line never exceeds MaxLine bytes nor MaxParams parameters;
 // whatever AppendLine wrote, Parse gives back; no input makes Parse panic.
 //
-// Reading order: codec.go (lines and escapes), fields.go (key=value
+// Reading order: codec.go (lines and escapes), reader.go, fields.go (key=value
 // parameters), mech.go (the MECH line). Each side has a package of its own:
 //
 //	authclient    asks "is this password right" (mtad, the login role)

@@ -1,6 +1,7 @@
 package dovecotauth
 
 import (
+	"bytes"
 	"strconv"
 	"strings"
 )
@@ -70,6 +71,33 @@ func (fs Fields) Params() []string {
 		}
 	}
 	return out
+}
+
+// AppendField appends TAB and key=value, the value escaped.
+func AppendField(dst []byte, key, value string) []byte {
+	dst = append(dst, '\t')
+	dst = append(dst, key...)
+	dst = append(dst, '=')
+	return AppendEscaped(dst, value)
+}
+
+// AppendTo appends each field after a TAB.
+func (fs Fields) AppendTo(dst []byte) []byte {
+	for _, f := range fs {
+		dst = append(dst, '\t')
+		dst = AppendEscaped(dst, f.Key)
+		if !f.Flag {
+			dst = append(dst, '=')
+			dst = AppendEscaped(dst, f.Value)
+		}
+	}
+	return dst
+}
+
+// CutField splits a parameter of the form key or key=value.
+func CutField(param []byte) (key, value []byte, flag bool) {
+	key, value, found := bytes.Cut(param, []byte{'='})
+	return key, value, !found
 }
 
 // PackFields makes one value of many fields, as forward_fields carries them:

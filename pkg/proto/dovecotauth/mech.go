@@ -10,6 +10,7 @@ type Mechanism struct {
 	Anonymous      bool
 	ForwardSecrecy bool
 	MutualAuth     bool
+	ChannelBinding bool // bound to the TLS connection; not known before minor version 3
 	Private        bool // not to be offered to clients (APOP)
 }
 
@@ -28,6 +29,7 @@ func mechProperties() []mechProperty {
 		{"active", func(m *Mechanism) *bool { return &m.Active }},
 		{"forward-secrecy", func(m *Mechanism) *bool { return &m.ForwardSecrecy }},
 		{"mutual-auth", func(m *Mechanism) *bool { return &m.MutualAuth }},
+		{"channel-binding", func(m *Mechanism) *bool { return &m.ChannelBinding }},
 	}
 }
 
