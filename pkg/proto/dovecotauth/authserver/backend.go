@@ -26,9 +26,21 @@ type Exchange interface {
 	Next(ctx context.Context, response []byte) (Step, error)
 }
 
+// Immediate is an Exchange whose steps may run on the goroutine that reads the
+// connection, if Immediate says so: they do not wait, or call Waiting before
+// they do. That spares a goroutine for each request, and lets the replies to
+// many requests leave together.
+type Immediate interface {
+	Exchange
+	Immediate() bool
+}
+
 // Step is a challenge, or a success.
 type Step struct {
-	Done      bool
+	Done bool
+	// Challenge goes to the peer. With Done it is the mechanism's last message
+	// (SCRAM's proof of the server), nil if there is none; how it gets to the
+	// peer is the protocol's business.
 	Challenge []byte
 	User      string             // canonical name, when Done
 	Fields    dovecotauth.Fields // further fields of the OK line
@@ -39,9 +51,10 @@ type Step struct {
 
 // Refusal is what a FAIL line may tell.
 type Refusal struct {
-	User   string // whom the peer claimed to be; empty if unknown
-	Code   string // "authz_fail", "user_disabled", "pass_expired"; may be empty
-	Reason string // for the peer's eyes; may be empty
+	User   string             // whom the peer claimed to be; empty if unknown
+	Code   string             // "authz_fail", "user_disabled", "pass_expired"; may be empty
+	Reason string             // for the peer's eyes; may be empty
+	Fields dovecotauth.Fields // further fields of the FAIL line
 }
 
 func (r *Refusal) Error() string {

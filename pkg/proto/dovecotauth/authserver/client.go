@@ -2,8 +2,9 @@ package authserver
 
 import (
 	"context"
-	"encoding/base64"
+	"runtime/debug"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -11,21 +12,28 @@ import (
 	"github.com/postcote/postcote/pkg/proto/dovecotauth"
 )
 
-// Our version of the client protocol. Minor 3 would promise channel bindings.
+// Our version of the client protocol. With minor 3 the server may ask for
+// channel bindings, so it announces mechanisms that need them.
 const (
-	clientMajor = "1"
-	clientMinor = "2"
+	clientMajor  = "1"
+	legacyMinor  = 2
+	bindingMinor = 3
 )
 
-// clientConn is one connection of the client protocol.
+// clientConn is one connection of the client protocol. One goroutine at a time
+// reads it.
 type clientConn struct {
 	conn
 	cookie string
+	cuid   uint32
 
+	// Of the reading goroutine:
 	versionSeen bool
 	minor       int    // the peer's
+	binds       bool   // mechanisms with channel binding are announced
 	pid         uint32 // CPID; 0 until the peer's handshake is complete
 
+	over    chan error // why reading ended, once
 	running sync.WaitGroup
 
 	mu     sync.Mutex
@@ -34,8 +42,12 @@ type clientConn struct {
 }
 
 func (s *Server) serveClient(base conn, cancel context.CancelFunc) error {
-	c := &clientConn{conn: base, cookie: newCookie(), active: make(map[uint32]*exchange)}
-	err := c.loop()
+	c := &clientConn{
+		conn: base, cookie: newCookie(), cuid: s.cuid.Add(1),
+		active: make(map[uint32]*exchange), over: make(chan error, 1),
+	}
+	c.begin()
+	err := <-c.over // another goroutine may be reading by now
 	c.stopTimers()
 	c.finish(&c.running, cancel)
 	if c.pid != 0 && c.kind == Login {
@@ -49,131 +61,177 @@ func (s *Server) serveClient(base conn, cancel context.CancelFunc) error {
 	return c.inOrder(err)
 }
 
-// loop reads requests until the peer goes away or breaks a rule.
-func (c *clientConn) loop() error {
-	if err := c.out.send(c.greeting()); err != nil {
-		return err
-	}
+// begin sends the greeting and reads on this goroutine.
+func (c *clientConn) begin() {
 	if c.stopping.Err() == nil {
 		_ = c.nc.SetReadDeadline(time.Now().Add(c.s.cfg.HandshakeTimeout))
 	}
-	return c.lines(func(l dovecotauth.Line) error {
-		if c.pid == 0 {
-			return c.handshake(l)
-		}
-		return c.command(l)
-	})
+	if err := c.out.send(c.greeting()); err != nil {
+		c.over <- err
+		return
+	}
+	c.read()
 }
 
-// greeting is the whole handshake at once, MECH before SPID: Postfix and Exim
-// take a SPID without MECH for a master socket, and Exim sends nothing before
-// it has seen DONE.
+// read handles lines until the peer goes away or breaks a rule, or until a step
+// that runs on this goroutine begins to wait; then another goroutine reads on
+// already when read returns.
+func (c *clientConn) read() {
+	defer func() {
+		if p := recover(); p != nil {
+			c.over <- fail.New(fail.Temporary, "fault in a connection: %v\n%s", p, debug.Stack())
+		}
+	}()
+	for {
+		raw, err := c.wait()
+		if raw == nil || err != nil {
+			c.over <- err
+			return
+		}
+		detached, err := c.line(raw)
+		if detached {
+			return
+		}
+		if err != nil {
+			c.over <- err
+			return
+		}
+	}
+}
+
+// detach lets another goroutine read on. x is known to it.
+func (c *clientConn) detach(x *exchange) {
+	c.register(x)
+	c.running.Add(1)
+	go c.read()
+}
+
+// greeting is what is sent at accept: everything at once in the order of old,
+// MECH before SPID. Postfix and Exim take a SPID without MECH for a master
+// socket, and Exim sends nothing before it has seen DONE. Dovecot 2.4 waits
+// for the client's VERSION, which says what it may be offered; so do we where
+// only those connect that say it at once.
 func (c *clientConn) greeting() []byte {
-	b := dovecotauth.AppendLine(nil, "VERSION", clientMajor, clientMinor)
+	if c.kind.waits() {
+		return dovecotauth.AppendLine(nil, "VERSION", clientMajor, strconv.Itoa(bindingMinor))
+	}
+	return c.offer(dovecotauth.AppendLine(nil, "VERSION", clientMajor, strconv.Itoa(legacyMinor)))
+}
+
+// offer appends all of the greeting but VERSION.
+func (c *clientConn) offer(b []byte) []byte {
 	for _, m := range c.s.cfg.Auth.Mechanisms() {
-		b = m.AppendTo(b)
+		if !m.ChannelBinding || c.binds {
+			b = m.AppendTo(b)
+		}
 	}
 	b = dovecotauth.AppendLine(b, "SPID", strconv.Itoa(c.s.cfg.PID))
-	b = dovecotauth.AppendLine(b, "CUID", dovecotauth.FormatID(c.s.cuid.Add(1)))
+	b = dovecotauth.AppendLine(b, "CUID", dovecotauth.FormatID(c.cuid))
 	b = dovecotauth.AppendLine(b, "COOKIE", c.cookie)
 	return dovecotauth.AppendLine(b, "DONE")
 }
 
-func (c *clientConn) handshake(l dovecotauth.Line) error {
+// line handles one line. detached: this goroutine reads no longer.
+func (c *clientConn) line(raw []byte) (detached bool, err error) {
+	verb, rest, _ := dovecotauth.Cut(raw)
 	switch {
-	case l.Verb == "VERSION" && !c.versionSeen:
-		if l.Param(0) != clientMajor {
-			return fail.New(fail.Invalid, "client speaks protocol version %.20q, not 1", l.Param(0))
+	case c.pid == 0:
+		return false, c.handshake(string(verb), rest)
+	case string(verb) == "AUTH":
+		return c.auth(rest)
+	case string(verb) == "CONT":
+		return c.cont(rest)
+	case string(verb) == "CANCEL":
+		return false, c.cancel(rest)
+	}
+	return false, fail.New(fail.Invalid, "client sent unknown command %.20q", verb)
+}
+
+func (c *clientConn) handshake(verb string, rest []byte) error {
+	switch {
+	case verb == "VERSION" && !c.versionSeen:
+		major, rest, _ := dovecotauth.Cut(rest)
+		minor, _, _ := dovecotauth.Cut(rest)
+		if string(major) != clientMajor {
+			return fail.New(fail.Invalid, "client speaks protocol version %.20q, not 1", major)
 		}
-		c.minor, _ = strconv.Atoi(l.Param(1)) // nonsense counts as 0, the least able
+		c.minor, _ = strconv.Atoi(string(minor)) // nonsense counts as 0, the least able
 		c.versionSeen = true
-		return nil
-	case l.Verb == "CPID" && c.versionSeen:
-		pid, ok := dovecotauth.ParseID(l.Param(0))
-		if !ok {
-			return fail.New(fail.Invalid, "client sent CPID %.20q", l.Param(0))
+		if !c.kind.waits() {
+			return nil
 		}
-		// Only where logins are redeemed by pid must it be unique.
-		if c.kind == Login && !c.s.logins.join(pid, c.cookie) {
-			return fail.New(fail.Exists, "a login client with pid %d is connected already", pid)
-		}
-		c.pid = pid
-		return c.nc.SetReadDeadline(time.Time{})
+		c.binds = c.minor >= bindingMinor
+		return c.out.send(c.offer(nil))
+	case verb == "CPID" && c.versionSeen:
+		return c.identify(rest)
 	}
-	return fail.New(fail.Invalid, "client sent %.20q before its handshake was complete", l.Verb)
+	return fail.New(fail.Invalid, "client sent %.20q before its handshake was complete", verb)
 }
 
-func (c *clientConn) command(l dovecotauth.Line) error {
-	switch l.Verb {
-	case "AUTH":
-		return c.auth(l)
-	case "CONT":
-		return c.cont(l)
-	case "CANCEL":
-		return c.cancel(l)
+// identify takes the CPID, which ends the handshake. Only where logins are
+// redeemed by pid must it be unique; one that has just left may not be gone yet.
+func (c *clientConn) identify(rest []byte) error {
+	raw, _, _ := dovecotauth.Cut(rest)
+	pid, ok := dovecotauth.ParseID(string(raw))
+	if !ok {
+		return fail.New(fail.Invalid, "client sent CPID %.20q", raw)
 	}
-	return fail.New(fail.Invalid, "client sent unknown command %.20q", l.Verb)
+	if c.kind == Login && !c.s.logins.join(c.ctx, pid, c.cookie, leaveWait) {
+		return fail.New(fail.Exists, "a login client with pid %d is connected already", pid)
+	}
+	c.pid = pid
+	return c.nc.SetReadDeadline(time.Time{})
 }
 
-func (c *clientConn) auth(l dovecotauth.Line) error {
-	req, err := parseRequest(l)
+// leaveWait is how long a client that connects again is held up for its last
+// connection to be cleared away.
+const leaveWait = time.Second
+
+func (c *clientConn) auth(rest []byte) (detached bool, err error) {
+	req, err := parseRequest(rest)
 	if err != nil {
-		return err
+		return false, err
 	}
 	// Exim (minor 0) writes "resp=" also when its client sent no initial
 	// response, and Dovecot takes it so from clients before minor 2.
-	if c.minor < 2 && len(req.Initial) == 0 {
+	if c.minor < legacyMinor && len(req.Initial) == 0 {
 		req.Initial = nil
 	}
 	c.mu.Lock()
 	busy, count := c.active[req.ID] != nil, len(c.active)
 	c.mu.Unlock()
 	if busy || (c.kind == Login && c.s.logins.waiting(c.pid, req.ID)) {
-		return fail.New(fail.Invalid, "client used id %d again while it is active", req.ID)
+		return false, fail.New(fail.Invalid, "client used id %d again while it is active", req.ID)
 	}
 	if count >= c.s.cfg.MaxRequests {
-		return c.outage(req.ID, "", fail.New(fail.Unavailable, "client with pid %d has %d requests running", c.pid, count))
+		return false, c.outage(req.ID, "", fail.New(fail.Unavailable, "client with pid %d has %d requests running", c.pid, count))
 	}
 	if req.badInitial {
-		return c.refuse(req.ID, Refusal{Code: "invalid_base64", Reason: "Invalid base64 data in initial response"})
+		return false, c.refuse(req.ID, Refusal{Code: "invalid_base64", Reason: "Invalid base64 data in initial response"})
 	}
-	ex, err := c.s.cfg.Auth.Begin(req)
+	req.Binds, req.CUID = c.binds, c.cuid
+	ex, err := c.start(req)
 	switch {
 	case fail.Is(err, fail.NotFound):
-		return c.refuse(req.ID, Refusal{Reason: "Unsupported authentication mechanism"})
+		return false, c.refuse(req.ID, Refusal{Reason: "Unsupported authentication mechanism"})
 	case err != nil:
-		return c.outage(req.ID, "", err)
+		return false, c.outage(req.ID, "", err)
 	}
-	c.start(req, ex)
-	return nil
+	return c.run(req, ex)
 }
 
-func (c *clientConn) cont(l dovecotauth.Line) error {
-	id, ok := dovecotauth.ParseID(l.Param(0))
-	if !ok {
-		return fail.New(fail.Invalid, "CONT with id %.20q", l.Param(0))
+// start asks for an exchange. What was not announced is not there.
+func (c *clientConn) start(req Request) (Exchange, error) {
+	if !c.binds && strings.HasSuffix(req.Mech, "-PLUS") {
+		return nil, fail.New(fail.NotFound, "mechanism %s needs channel binding", req.Mech)
 	}
-	x, ready := c.claim(id)
-	switch {
-	case x == nil:
-		return c.refuse(id, Refusal{Reason: "Authentication request timed out"})
-	case !ready:
-		c.remove(x)
-		return c.refuse(id, Refusal{Reason: "Unexpected continuation"})
-	}
-	response, err := base64.StdEncoding.DecodeString(l.Param(1))
+	return c.s.cfg.Auth.Begin(req)
+}
+
+func (c *clientConn) cancel(rest []byte) error {
+	id, _, err := cutID("CANCEL", rest)
 	if err != nil {
-		c.remove(x)
-		return c.refuse(id, Refusal{Code: "invalid_base64", Reason: "Invalid base64 data in continued response"})
-	}
-	x.resume(append([]byte{}, response...))
-	return nil
-}
-
-func (c *clientConn) cancel(l dovecotauth.Line) error {
-	id, ok := dovecotauth.ParseID(l.Param(0))
-	if !ok {
-		return fail.New(fail.Invalid, "CANCEL with id %.20q", l.Param(0))
+		return err
 	}
 	c.mu.Lock()
 	x := c.active[id]
@@ -184,15 +242,34 @@ func (c *clientConn) cancel(l dovecotauth.Line) error {
 	return nil
 }
 
+// cutID takes the request id off the parameters of verb.
+func cutID(verb string, raw []byte) (id uint32, rest []byte, err error) {
+	param, rest, _ := dovecotauth.Cut(raw)
+	id, ok := dovecotauth.ParseID(string(param))
+	if !ok {
+		return 0, nil, fail.New(fail.Invalid, "%s with id %.20q", verb, param)
+	}
+	return id, rest, nil
+}
+
 // refuse sends FAIL.
 func (c *clientConn) refuse(id uint32, r Refusal) error {
-	params := []string{dovecotauth.FormatID(id)}
-	for _, f := range []dovecotauth.Field{{Key: "user", Value: r.User}, {Key: "code", Value: r.Code}, {Key: "reason", Value: r.Reason}} {
+	b := appendVerb(c.out.open(), "FAIL", id)
+	for _, f := range [...]dovecotauth.Field{
+		{Key: "user", Value: r.User},
+		{Key: "code", Value: r.Code},
+		{Key: "reason", Value: r.Reason},
+	} {
 		if f.Value != "" {
-			params = append(params, f.Key+"="+f.Value)
+			b = dovecotauth.AppendField(b, f.Key, f.Value)
 		}
 	}
-	return c.out.send(dovecotauth.AppendLine(nil, "FAIL", params...))
+	return c.out.close(append(r.Fields.AppendTo(b), '\n'))
+}
+
+func appendVerb(b []byte, verb string, id uint32) []byte {
+	b = append(append(b, verb...), '\t')
+	return strconv.AppendUint(b, uint64(id), 10)
 }
 
 // outage tells the peer that we cannot decide. Postfix and Exim (minor 0) take

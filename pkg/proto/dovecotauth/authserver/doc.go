@@ -9,8 +9,10 @@
 // knows the cookie; nothing outlives its connection.
 //
 // Reading order: server.go (listener types, what each may do), backend.go
-// (the two interfaces), client.go (one client connection), request.go (AUTH
-// parameters), lookup.go (USER's), exchange.go (one running exchange), logins.go (granted logins
-// waiting to be redeemed), master.go and master_cmds.go (the master and userdb
-// protocol), conn.go (what both have, output).
+// (the interfaces), client.go (one client connection), request.go (AUTH
+// parameters), lookup.go (USER's), exchange.go (one running exchange), step.go
+// (its context; steps that run where their line was read), cont.go (responses,
+// channel bindings), logins.go (granted logins waiting to be redeemed), master.go
+// and master_cmds.go (the master and userdb protocol), token.go, conn.go and
+// output.go (what both have).
 package authserver

@@ -13,56 +13,83 @@ import (
 // exchange is one AUTH from its line to OK or FAIL. Between two steps it is
 // an entry in a map and a timer, no goroutine.
 type exchange struct {
-	c      *clientConn
-	req    Request
-	ex     Exchange
-	ctx    context.Context
-	cancel context.CancelFunc
+	c       *clientConn
+	ex      Exchange
+	id      uint32
+	mech    string
+	service string
+	session string
+	noLogin bool
+	finalOK bool // the OK may carry the last challenge
 
 	// Under c.mu:
-	busy  bool // a step is running
-	gone  bool // cancelled, timed out or answered: say nothing more
+	step  *stepContext // the one that runs; nil between two
+	oob   chan<- []byte
+	final *Step // granted; the peer has to acknowledge the last challenge
+	known bool  // is in the map
+	gone  bool  // cancelled, timed out or answered: say nothing more
 	timer *time.Timer
 	round int // counts challenges, so that a late timer knows it is not meant
 }
 
-// start adds an exchange and runs its first step.
-func (c *clientConn) start(req Request, ex Exchange) {
-	x := &exchange{c: c, req: req, ex: ex, busy: true}
-	x.ctx, x.cancel = context.WithCancel(c.ctx)
-	initial := req.Initial
-	x.req.Initial = nil // a secret; the mechanism has what it needs
-	c.mu.Lock()
-	c.active[req.ID] = x
-	c.mu.Unlock()
-	x.resume(initial)
+// run runs the first step of an exchange: here, if the exchange promises not
+// to wait, otherwise on a goroutine of its own.
+func (c *clientConn) run(req Request, ex Exchange) (detached bool, err error) {
+	x := &exchange{
+		c: c, ex: ex, id: req.ID, mech: req.Mech, service: req.Service, session: req.Session,
+		noLogin: req.NoLogin, finalOK: req.FinalOK,
+	}
+	x.step = &stepContext{x: x}
+	return x.resume(x.step, req.Initial)
 }
 
-// claim takes the exchange id for its next step. ready is false while a step
-// of it runs already; nil means that there is none.
-func (c *clientConn) claim(id uint32) (x *exchange, ready bool) {
+// resume runs a step whose context the caller has set.
+func (x *exchange) resume(step *stepContext, response []byte) (detached bool, err error) {
+	if im, ok := x.ex.(Immediate); ok && im.Immediate() {
+		step.inline = true
+		err = x.do(step, response)
+		if step.detached {
+			defer x.c.running.Done()
+			x.closeOn(err)
+			return true, nil
+		}
+		return false, err
+	}
+	x.c.register(x)
+	x.c.running.Add(1)
+	go func() {
+		defer x.c.running.Done()
+		x.closeOn(x.do(step, response))
+	}()
+	return false, nil
+}
+
+func (x *exchange) closeOn(err error) {
+	if err != nil {
+		x.c.abort(err)
+	}
+}
+
+// register makes x known to CONT and CANCEL.
+func (c *clientConn) register(x *exchange) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	x = c.active[id]
-	if x == nil || x.busy {
-		return x, false
-	}
-	x.busy = true
-	x.timer.Stop()
-	return x, true
+	c.know(x)
 }
 
-// resume runs the next step of a claimed exchange.
-func (x *exchange) resume(response []byte) {
-	x.c.running.Add(1)
-	go x.run(response)
+// know is register for holders of c.mu.
+func (c *clientConn) know(x *exchange) {
+	if !x.known && !x.gone {
+		x.known = true
+		c.active[x.id] = x
+	}
 }
 
 // expire drops an exchange whose peer did not respond to challenge number round.
 func (c *clientConn) expire(x *exchange, round int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if x.round == round && !x.busy {
+	if x.round == round && x.step == nil {
 		c.drop(x)
 	}
 }
@@ -84,8 +111,12 @@ func (c *clientConn) drop(x *exchange) {
 	if x.timer != nil {
 		x.timer.Stop()
 	}
-	x.cancel()
-	delete(c.active, x.req.ID)
+	if x.step != nil && x.step.cancel != nil {
+		x.step.cancel()
+	}
+	if x.known {
+		delete(c.active, x.id)
+	}
 }
 
 func (c *clientConn) stopTimers() {
@@ -98,47 +129,54 @@ func (c *clientConn) stopTimers() {
 	}
 }
 
-// run is one step in a goroutine of its own, so that a slow hash holds up
-// nobody else.
-func (x *exchange) run(response []byte) {
-	defer x.c.running.Done()
-	ctx, cancel := context.WithTimeout(x.ctx, x.c.s.cfg.RequestTimeout)
-	defer cancel()
-	step, err := x.next(ctx, response)
-	if x.ctx.Err() != nil {
-		return // cancelled, or the connection is gone
+// do is one step, wherever it runs.
+func (x *exchange) do(step *stepContext, response []byte) error {
+	result, err := x.next(step, response)
+	step.end()
+	if x.c.ctx.Err() != nil || x.isGone() {
+		return nil // cancelled, or the connection is gone
 	}
 	if err == nil {
-		err = x.answer(step)
-	} else {
-		err = x.failed(err)
+		return x.answer(result)
 	}
-	if err != nil {
-		x.c.abort(err)
-	}
+	return x.failed(err)
+}
+
+func (x *exchange) isGone() bool {
+	x.c.mu.Lock()
+	defer x.c.mu.Unlock()
+	return x.gone
 }
 
 // next guards the connection's other exchanges against a fault in this one.
 func (x *exchange) next(ctx context.Context, response []byte) (step Step, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fail.New(fail.Temporary, "fault in mechanism %s: %v\n%s", x.req.Mech, p, debug.Stack())
+			err = fail.New(fail.Temporary, "fault in mechanism %s: %v\n%s", x.mech, p, debug.Stack())
 		}
 	}()
 	return x.ex.Next(ctx, response)
 }
 
 func (x *exchange) answer(step Step) error {
-	if !step.Done {
-		return x.challenge(step.Challenge)
+	switch {
+	case !step.Done:
+		return x.challenge(step.Challenge, nil)
+	case step.User == "":
+		return x.failed(fail.New(fail.Temporary, "mechanism %s named no user", x.mech))
+	case step.Challenge != nil && !x.finalOK:
+		final := step
+		return x.challenge(step.Challenge, &final)
 	}
-	if step.User == "" {
-		return x.failed(fail.New(fail.Temporary, "mechanism %s named no user", x.req.Mech))
-	}
+	return x.granted(step)
+}
+
+// granted keeps the login, if it can be redeemed, and tells the peer.
+func (x *exchange) granted(step Step) error {
 	c := x.c
-	if c.kind == Login && redeemable(x.req, step) {
+	if c.kind == Login && !x.noLogin && redeemable(step) {
 		ok := c.s.logins.grant(c.pid, grant{
-			id: x.req.ID, service: x.req.Service, mech: x.req.Mech, user: step.User, login: step.Login,
+			id: x.id, service: x.service, mech: x.mech, session: x.session, user: step.User, login: step.Login,
 		})
 		if !ok {
 			return x.failed(fail.New(fail.Unavailable, "too many logins of client with pid %d wait to be redeemed", c.pid))
@@ -147,31 +185,35 @@ func (x *exchange) answer(step Step) error {
 	if !c.remove(x) {
 		return nil
 	}
-	params := append([]string{dovecotauth.FormatID(x.req.ID), "user=" + step.User}, step.Fields.Params()...)
-	return c.out.send(dovecotauth.AppendLine(nil, "OK", params...))
+	b := appendVerb(c.out.open(), "OK", x.id)
+	b = step.Fields.AppendTo(dovecotauth.AppendField(b, "user", step.User))
+	if step.Challenge != nil && x.finalOK {
+		b = base64.StdEncoding.AppendEncode(append(b, "\tresp="...), step.Challenge)
+	}
+	return c.out.close(append(b, '\n'))
 }
 
 // redeemable: Dovecot keeps no login that its client said it would not use, or
 // that goes to another server.
-func redeemable(r Request, s Step) bool {
-	return !r.NoLogin && !s.Fields.Has("nologin") && !s.Fields.Has("proxy")
-}
+func redeemable(s Step) bool { return !s.Fields.Has("nologin") && !s.Fields.Has("proxy") }
 
-// challenge sends CONT and starts the clock for the peer's response.
-func (x *exchange) challenge(b []byte) error {
+// challenge sends CONT and starts the clock for the peer's response. final is
+// the success that the response will only acknowledge.
+func (x *exchange) challenge(b []byte, final *Step) error {
 	c := x.c
 	c.mu.Lock()
 	if x.gone {
 		c.mu.Unlock()
 		return nil
 	}
-	x.busy = false
+	c.know(x)
+	x.step, x.final = nil, final
 	x.round++
 	round := x.round
 	x.timer = time.AfterFunc(c.s.cfg.RequestTimeout, func() { c.expire(x, round) })
 	c.mu.Unlock()
-	return c.out.send(dovecotauth.AppendLine(nil, "CONT",
-		dovecotauth.FormatID(x.req.ID), base64.StdEncoding.EncodeToString(b)))
+	out := append(appendVerb(c.out.open(), "CONT", x.id), '\t')
+	return c.out.close(append(base64.StdEncoding.AppendEncode(out, b), '\n'))
 }
 
 func (x *exchange) failed(err error) error {
@@ -179,7 +221,7 @@ func (x *exchange) failed(err error) error {
 		return nil
 	}
 	if r, ok := refusalOf(err); ok {
-		return x.c.refuse(x.req.ID, r)
+		return x.c.refuse(x.id, r)
 	}
-	return x.c.outage(x.req.ID, "", err)
+	return x.c.outage(x.id, "", err)
 }

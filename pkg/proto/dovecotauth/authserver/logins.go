@@ -2,6 +2,7 @@ package authserver
 
 import (
 	"container/list"
+	"context"
 	"crypto/subtle"
 	"sync"
 	"time"
@@ -22,6 +23,7 @@ type logins struct {
 
 type loginClient struct {
 	cookie  string
+	gone    chan struct{} // closed when it leaves
 	granted map[uint32]*list.Element
 	order   *list.List // of *grant, oldest first: all live equally long
 }
@@ -30,6 +32,7 @@ type grant struct {
 	id      uint32
 	service string
 	mech    string
+	session string
 	user    string
 	login   any // for the Directory
 	expires time.Time
@@ -40,22 +43,45 @@ func newLogins(ttl time.Duration, limit int, now func() time.Time) *logins {
 }
 
 // join registers a connection; false when a live one has the same pid. A
-// second one could otherwise guess at, or shadow, the first one's logins.
-func (g *logins) join(pid uint32, cookie string) bool {
+// second one could otherwise guess at, or shadow, the first one's logins. A
+// client that has just hung up gets some time to be cleared away.
+func (g *logins) join(ctx context.Context, pid uint32, cookie string, patience time.Duration) bool {
+	old := g.enter(pid, cookie)
+	if old == nil {
+		return true
+	}
+	t := time.NewTimer(patience)
+	defer t.Stop()
+	select {
+	case <-old.gone:
+		return g.enter(pid, cookie) == nil
+	case <-t.C:
+	case <-ctx.Done():
+	}
+	return false
+}
+
+// enter returns the connection that stands in the way.
+func (g *logins) enter(pid uint32, cookie string) *loginClient {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.clients[pid] != nil {
-		return false
+	if old := g.clients[pid]; old != nil {
+		return old
 	}
-	g.clients[pid] = &loginClient{cookie: cookie, granted: make(map[uint32]*list.Element), order: list.New()}
-	return true
+	g.clients[pid] = &loginClient{
+		cookie: cookie, gone: make(chan struct{}), granted: make(map[uint32]*list.Element), order: list.New(),
+	}
+	return nil
 }
 
 // leave forgets the connection and all its logins.
 func (g *logins) leave(pid uint32) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	delete(g.clients, pid)
+	if c := g.clients[pid]; c != nil {
+		close(c.gone)
+		delete(g.clients, pid)
+	}
 }
 
 // grant keeps gr; false when the connection holds too many already.

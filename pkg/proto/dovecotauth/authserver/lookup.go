@@ -1,9 +1,9 @@
 package authserver
 
 import (
+	"bytes"
 	"net/netip"
 	"strconv"
-	"strings"
 
 	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/proto/dovecotauth"
@@ -39,7 +39,7 @@ func parseLookup(l dovecotauth.Line) (Lookup, error) {
 		case "forward_fields":
 			q.Forward = dovecotauth.UnpackFields(f.Value)
 		default:
-			at.take(f)
+			at.take([]byte(f.Key), []byte(f.Value))
 		}
 	}
 	if q.User == "" || q.Service == "" {
@@ -56,19 +56,31 @@ type endpoints struct {
 	port [4]uint16
 }
 
-// take keeps f if it is one of them. What is no address or port counts as not
-// said.
-func (e *endpoints) take(f dovecotauth.Field) {
-	for i, name := range [...]string{"l", "r", "real_l", "real_r"} {
-		rest, ok := strings.CutPrefix(f.Key, name)
-		switch {
-		case ok && rest == "ip":
-			a, _ := netip.ParseAddr(f.Value)
-			e.ip[i] = a.Unmap().WithZone("")
-		case ok && rest == "port":
-			e.port[i] = small(f.Value)
-		}
+// take keeps a field if it is one of them. What is no address or port counts as
+// not said.
+func (e *endpoints) take(key, value []byte) bool {
+	i := 0
+	if rest, ok := bytes.CutPrefix(key, []byte("real_")); ok {
+		key, i = rest, 2
 	}
+	switch string(key) {
+	case "lip":
+		e.ip[i] = address(value)
+	case "rip":
+		e.ip[i+1] = address(value)
+	case "lport":
+		e.port[i] = small(value)
+	case "rport":
+		e.port[i+1] = small(value)
+	default:
+		return false
+	}
+	return true
+}
+
+func address(value []byte) netip.Addr {
+	a, _ := netip.ParseAddr(string(value))
+	return a.Unmap().WithZone("")
 }
 
 func (e *endpoints) at(i int) netip.AddrPort {
@@ -84,8 +96,8 @@ func (e *endpoints) realLocal() netip.AddrPort  { return e.at(2) }
 func (e *endpoints) realRemote() netip.AddrPort { return e.at(3) }
 
 // small reads a number of 16 bits; 0 for what is none.
-func small(s string) uint16 {
-	n, err := strconv.ParseUint(s, 10, 16)
+func small(value []byte) uint16 {
+	n, err := strconv.ParseUint(string(value), 10, 16)
 	if err != nil {
 		return 0
 	}

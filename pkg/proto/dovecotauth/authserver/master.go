@@ -72,7 +72,19 @@ func (c *masterConn) loop() error {
 		return err
 	}
 	verbs := masterVerbs()
-	return c.lines(func(l dovecotauth.Line) error { return c.command(verbs, l) })
+	for {
+		raw, err := c.wait()
+		if raw == nil || err != nil {
+			return err
+		}
+		l, err := dovecotauth.Parse(raw)
+		if err == nil {
+			err = c.command(verbs, l)
+		}
+		if err != nil {
+			return err
+		}
+	}
 }
 
 func (c *masterConn) command(verbs map[string]masterVerb, l dovecotauth.Line) error {
@@ -107,8 +119,15 @@ func (c *masterConn) reply(verb string, params ...string) error {
 func (c *masterConn) spawn(id string, lookup func() error) error {
 	select {
 	case c.slots <- struct{}{}:
-	case <-c.ctx.Done():
-		return c.ctx.Err()
+	default: // what is ready must not wait with us
+		if err := c.out.uncork(); err != nil {
+			return err
+		}
+		select {
+		case c.slots <- struct{}{}:
+		case <-c.ctx.Done():
+			return c.ctx.Err()
+		}
 	}
 	c.running.Add(1)
 	go func() {

@@ -10,25 +10,63 @@ import (
 
 // user answers `USER <id> <name> service=…`.
 func (c *masterConn) user(id string, l dovecotauth.Line) error {
-	find := c.s.cfg.Directory.User
+	find, only := c.s.cfg.Directory.User, c.ownOnly
 	if c.kind == Exists {
-		find = c.s.cfg.Directory.Exists
+		find, only = c.s.cfg.Directory.Exists, existsOnly
 	}
-	return c.lookup(id, l, find, func(r Record) []string {
-		return append([]string{id, r.User}, r.Fields.Params()...)
+	return c.lookup(id, l, find, func(r Record) error {
+		fs, err := only(r)
+		if err != nil {
+			return c.notFound(id, err)
+		}
+		return c.record("USER", id, r.User, fs)
 	})
 }
 
+// existsOnly leaves of a record what an Exists listener may tell.
+func existsOnly(r Record) (dovecotauth.Fields, error) {
+	var fs dovecotauth.Fields
+	for _, f := range r.Fields {
+		if f.Key == "class" || f.Key == "quota" {
+			fs = append(fs, f)
+		}
+	}
+	return fs, nil
+}
+
+// ownOnly is Dovecot's rule for sockets that are open to everybody: a record
+// goes to the one whose it is.
+func (c *masterConn) ownOnly(r Record) (dovecotauth.Fields, error) {
+	if c.restricted() && r.Fields.Get("uid") != strconv.Itoa(c.peer.UID) {
+		return nil, fail.New(fail.Denied, "uid %d may not look up user %s of uid %q at a socket of mode 0666", c.peer.UID, r.User, r.Fields.Get("uid"))
+	}
+	return r.Fields, nil
+}
+
+// restricted: root is not.
+func (c *masterConn) restricted() bool { return c.peer.Restricted && c.peer.UID != 0 }
+
 // pass answers `PASS <id> <name> service=…`.
 func (c *masterConn) pass(id string, l dovecotauth.Line) error {
-	return c.lookup(id, l, c.s.cfg.Directory.Pass, func(r Record) []string {
-		return append([]string{id, "user=" + r.User}, r.Fields.Params()...)
+	if c.restricted() {
+		c.s.cfg.Report(fail.New(fail.Denied, "uid %d may not ask for PASS at a socket of mode 0666", c.peer.UID))
+		return c.reply("FAIL", id)
+	}
+	return c.lookup(id, l, c.s.cfg.Directory.Pass, func(r Record) error {
+		return c.record("PASS", id, "user="+r.User, r.Fields)
 	})
+}
+
+// record sends a line of id, name and fields.
+func (c *masterConn) record(verb, id, name string, fs dovecotauth.Fields) error {
+	b := append(append(c.out.open(), verb...), '\t')
+	b = dovecotauth.AppendEscaped(append(append(b, id...), '\t'), name)
+	return c.out.close(append(fs.AppendTo(b), '\n'))
 }
 
 type finder func(ctx context.Context, q Lookup) (Record, error)
 
-func (c *masterConn) lookup(id string, l dovecotauth.Line, find finder, render func(Record) []string) error {
+func (c *masterConn) lookup(id string, l dovecotauth.Line, find finder, found func(Record) error) error {
 	q, err := parseLookup(l)
 	if err != nil {
 		return err
@@ -38,7 +76,7 @@ func (c *masterConn) lookup(id string, l dovecotauth.Line, find finder, render f
 		if err != nil {
 			return c.notFound(id, err)
 		}
-		return c.reply(l.Verb, render(r)...)
+		return found(r)
 	})
 }
 
@@ -57,6 +95,10 @@ func (c *masterConn) notFound(id string, err error) error {
 
 // list answers `LIST <id> user=<mask> service=…`.
 func (c *masterConn) list(id string, l dovecotauth.Line) error {
+	if c.restricted() {
+		c.s.cfg.Report(fail.New(fail.Denied, "uid %d may not list users at a socket of mode 0666", c.peer.UID))
+		return c.reply("DONE", id, "fail")
+	}
 	select {
 	case c.listing <- struct{}{}:
 	default:
@@ -67,41 +109,47 @@ func (c *masterConn) list(id string, l dovecotauth.Line) error {
 		mask = "*"
 	}
 	return c.spawn(id, func() error {
-		defer func() { <-c.listing }()
-		return c.listAll(id, mask)
+		last, err := c.listAll(id, mask)
+		if err != nil {
+			return err
+		}
+		return c.out.send(last) // the peer may ask for the next list now
 	})
 }
 
 // listChunk is how much of a list goes out in one write.
 const listChunk = 4096
 
-func (c *masterConn) listAll(id, mask string) error {
+// listAll sends the list and returns the last of it.
+func (c *masterConn) listAll(id, mask string) (last []byte, err error) {
+	defer func() { <-c.listing }()
 	var buf []byte
 	for name, err := range c.s.cfg.Directory.List(c.ctx, mask) {
 		if err != nil {
 			c.s.cfg.Report(err)
-			return c.out.send(dovecotauth.AppendLine(buf, "DONE", id, "fail"))
+			return dovecotauth.AppendLine(buf, "DONE", id, "fail"), nil
 		}
 		buf = dovecotauth.AppendLine(buf, "LIST", id, name)
 		if len(buf) >= listChunk {
 			if err := c.out.send(buf); err != nil {
-				return err
+				return nil, err
 			}
 			buf = buf[:0]
 		}
 	}
-	return c.out.send(dovecotauth.AppendLine(buf, "DONE", id, ""))
+	return dovecotauth.AppendLine(buf, "DONE", id, ""), nil
 }
 
 // request answers `REQUEST <id> <client pid> <auth id> <cookie>
-// [session_pid=<pid>]`: it redeems a granted login.
+// [session_pid=<pid>] [request_auth_token]`: it redeems a granted login.
 func (c *masterConn) request(id string, l dovecotauth.Line) error {
 	pid, ok1 := dovecotauth.ParseID(l.Param(1))
 	authID, ok2 := dovecotauth.ParseID(l.Param(2))
 	if !ok1 || !ok2 || l.Param(3) == "" {
 		return fail.New(fail.Invalid, "REQUEST without client pid, request id or cookie")
 	}
-	if err := c.checkSessionPID(l.Fields(4)); err != nil {
+	params := l.Fields(4)
+	if err := c.checkSessionPID(params); err != nil {
 		c.s.cfg.Report(err)
 		return c.reply("FAIL", id)
 	}
@@ -115,8 +163,11 @@ func (c *masterConn) request(id string, l dovecotauth.Line) error {
 		if err != nil {
 			return c.notFound(id, err)
 		}
-		params := append([]string{id, r.User}, r.Fields.Params()...)
-		return c.reply("USER", append(params, "auth_mech="+gr.mech)...)
+		fs := append(r.Fields[:len(r.Fields):len(r.Fields)], dovecotauth.Field{Key: "auth_mech", Value: gr.mech})
+		if session, ok := params.Lookup("session_pid"); ok && params.Has("request_auth_token") {
+			fs = fs.Add("auth_token", c.s.tokens.of(gr, session, r.User))
+		}
+		return c.record("USER", id, r.User, fs)
 	})
 }
 

@@ -1,13 +1,13 @@
 package authserver
 
 import (
-	"context"
 	"encoding/base64"
 	"net/netip"
 	"strings"
 
 	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/proto/dovecotauth"
+	"github.com/postcote/postcote/pkg/proto/sasl"
 )
 
 // Request is what an AUTH line says. Nothing of it is proven; who may connect
@@ -37,14 +37,14 @@ type Request struct {
 	Debug     bool // log more of this request
 	FinalOK   bool // the OK may carry the mechanism's last challenge
 
-	// Binding gets channel binding data of the peer's connection for a type of
-	// RFC 5929 or RFC 9266, such as "tls-exporter", by asking for it. Nil when
-	// the peer cannot know any. Errors: fail.Denied when it has none. To be
-	// called from within Exchange.Next only.
-	Binding func(ctx context.Context, kind string) ([]byte, error)
+	// Binds: mechanisms with channel binding were announced on this
+	// connection, and ChannelBinding can ask for data. So a user's program that
+	// thinks they were not (SCRAM's "y") has been lied to on its way.
+	Binds bool
+	CUID  uint32 // number of this connection, as its greeting told
 
 	Initial    []byte // nil: no initial response
-	badInitial bool   // resp= is not base64
+	badInitial bool   // resp= is not base64, or too long
 }
 
 // TLS is what the line says of the encryption towards the user.
@@ -56,23 +56,27 @@ type TLS struct {
 	JA3        string // fingerprint of the client's hello
 }
 
-// parseRequest reads `AUTH <id> <mech> service=… [key[=value]]… [resp=<base64>]`.
-// Whatever follows resp= is ignored, as are unknown keys. Dovecot after 2.4
-// writes protocol= for service=.
-func parseRequest(l dovecotauth.Line) (Request, error) {
-	id, ok := dovecotauth.ParseID(l.Param(0))
-	if !ok {
-		return Request{}, fail.New(fail.Invalid, "AUTH with id %.20q", l.Param(0))
+// parseRequest reads what follows "AUTH": `<id> <mech> service=… [key[=value]]…
+// [resp=<base64>]`. Whatever follows resp= is ignored, as are unknown keys.
+// Dovecot after 2.4 writes protocol= for service=. raw is used up.
+func parseRequest(raw []byte) (Request, error) {
+	id, rest, err := cutID("AUTH", raw)
+	if err != nil {
+		return Request{}, err
 	}
-	r := Request{ID: id, Mech: strings.ToUpper(l.Param(1))}
+	mech, rest, more := dovecotauth.Cut(rest)
+	r := Request{ID: id, Mech: mechName(mech)}
 	var at endpoints
-	for _, f := range l.Fields(2) {
-		if f.Key == "resp" {
-			r.setInitial(f)
+	for more {
+		var param []byte
+		param, rest, more = dovecotauth.Cut(rest)
+		key, value, _ := dovecotauth.CutField(param)
+		if string(key) == "resp" {
+			r.setInitial(value)
 			break
 		}
-		if !r.fact(f) && !r.flag(f) && !r.TLS.take(f) {
-			at.take(f)
+		if !at.take(key, value) && !r.flag(key, value) && !r.fact(key, value) {
+			r.TLS.take(key, value)
 		}
 	}
 	if r.Service == "" {
@@ -82,23 +86,47 @@ func parseRequest(l dovecotauth.Line) (Request, error) {
 	return r, nil
 }
 
+// mechName is the name in upper case; for the usual ones without a new string.
+func mechName(raw []byte) string {
+	switch string(raw) {
+	case "PLAIN":
+		return "PLAIN"
+	case "LOGIN":
+		return "LOGIN"
+	}
+	return strings.ToUpper(string(raw))
+}
+
+// serviceName is the same for services.
+func serviceName(raw []byte) string {
+	switch string(raw) {
+	case "smtp":
+		return "smtp"
+	case "imap":
+		return "imap"
+	case "pop3":
+		return "pop3"
+	}
+	return string(raw)
+}
+
 // fact takes a field that has a value.
-func (r *Request) fact(f dovecotauth.Field) bool {
-	switch f.Key {
+func (r *Request) fact(key, value []byte) bool {
+	switch string(key) {
 	case "service", "protocol":
-		r.Service = f.Value
+		r.Service = serviceName(value)
 	case "local_name":
-		r.LocalName = f.Value
+		r.LocalName = string(value)
 	case "session":
-		r.Session = f.Value
+		r.Session = string(value)
 	case "client_id":
-		r.ClientID = f.Value
+		r.ClientID = string(value)
 	case "cert_username":
-		r.CertUser = f.Value
+		r.CertUser = string(value)
 	case "transport":
-		r.Transport = f.Value
+		r.Transport = string(value)
 	case "forward_fields":
-		r.Forward = dovecotauth.UnpackFields(f.Value)
+		r.Forward = dovecotauth.UnpackFields(string(value))
 	default:
 		return false
 	}
@@ -106,11 +134,11 @@ func (r *Request) fact(f dovecotauth.Field) bool {
 }
 
 // flag takes a field that counts by being there.
-func (r *Request) flag(f dovecotauth.Field) bool {
-	switch f.Key {
+func (r *Request) flag(key, value []byte) bool {
+	switch string(key) {
 	case "secured":
 		r.Secured = true
-		if f.Value == "tls" && r.Transport == "" {
+		if string(value) == "tls" && r.Transport == "" {
 			r.Transport = "TLS"
 		}
 	case "nologin":
@@ -129,26 +157,32 @@ func (r *Request) flag(f dovecotauth.Field) bool {
 	return true
 }
 
-func (t *TLS) take(f dovecotauth.Field) bool {
-	switch f.Key {
+func (t *TLS) take(key, value []byte) {
+	switch string(key) {
 	case "tls_protocol":
-		t.Protocol = f.Value
+		t.Protocol = string(value)
 	case "tls_cipher":
-		t.Cipher = f.Value
+		t.Cipher = string(value)
 	case "tls_cipher_bits":
-		t.CipherBits = int(small(f.Value))
+		t.CipherBits = int(small(value))
 	case "tls_pfs":
-		t.PFS = f.Value
+		t.PFS = string(value)
 	case "ssl_ja3_hash":
-		t.JA3 = f.Value
-	default:
-		return false
+		t.JA3 = string(value)
 	}
-	return true
 }
 
-func (r *Request) setInitial(f dovecotauth.Field) {
-	b, err := base64.StdEncoding.DecodeString(f.Value)
-	r.badInitial = err != nil
-	r.Initial = append([]byte{}, b...)
+// setInitial decodes resp=. Protocols write "=" for an empty initial response
+// (RFC 4954 section 4), and some clients pass that on.
+func (r *Request) setInitial(value []byte) {
+	r.Initial = []byte{}
+	if string(value) == "=" {
+		return
+	}
+	b, err := base64.StdEncoding.AppendDecode(r.Initial, value)
+	if err != nil || len(b) > sasl.MaxResponse {
+		r.badInitial = true
+		return
+	}
+	r.Initial = b
 }

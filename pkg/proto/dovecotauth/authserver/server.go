@@ -5,10 +5,12 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"net"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/proto/dovecotauth"
 )
 
 // Kind is the type of a listener: what a peer that got through its access
@@ -17,12 +19,16 @@ type Kind uint8
 
 // The listener types.
 const (
-	Client Kind = iota // AUTH; a success is an answer and nothing more
-	Login              // AUTH; a success can be redeemed at a Master listener
-	Userdb             // USER, PASS, LIST
-	Master             // Userdb's, REQUEST and CACHE-FLUSH
-	Exists             // USER, answered with class and quota state only
+	Client   Kind = iota // AUTH; a success is an answer and nothing more
+	Client24             // the same in the manner of Dovecot 2.4, with channel bindings
+	Login                // as Client24; a success can be redeemed at a Master listener
+	Userdb               // USER, PASS, LIST
+	Master               // Userdb's, REQUEST and CACHE-FLUSH
+	Exists               // USER, answered with class and quota state only
 )
+
+// waits reports whether the greeting waits for the client's VERSION.
+func (k Kind) waits() bool { return k == Client24 || k == Login }
 
 // KindNamed returns the type called name.
 func KindNamed(name string) (Kind, bool) {
@@ -38,6 +44,8 @@ func (k Kind) String() string {
 	switch k {
 	case Client:
 		return "client"
+	case Client24:
+		return "client-2.4"
 	case Login:
 		return "login"
 	case Userdb:
@@ -51,7 +59,12 @@ func (k Kind) String() string {
 }
 
 // Peer is who connected, from SO_PEERCRED. The zero PID means unknown (TCP).
-type Peer struct{ UID, GID, PID int }
+type Peer struct {
+	UID, GID, PID int
+	// Restricted: the socket is open to everybody, and this peer is neither its
+	// owner nor of its group. It may look up the user of its own uid only.
+	Restricted bool
+}
 
 // Config is fixed for a server's life. Zero durations take the defaults.
 type Config struct {
@@ -71,9 +84,12 @@ type Config struct {
 
 // Server serves connections of all listener types; they share granted logins.
 type Server struct {
-	cfg    Config
-	logins *logins
-	cuid   atomic.Uint32
+	cfg     Config
+	logins  *logins
+	tokens  tokens
+	cuid    atomic.Uint32
+	buffers dovecotauth.Buffers
+	outputs sync.Pool // of *[]byte
 }
 
 // New makes a server.
@@ -104,7 +120,7 @@ func New(cfg Config) *Server {
 	if cfg.Report == nil {
 		cfg.Report = func(error) {}
 	}
-	return &Server{cfg: cfg, logins: newLogins(cfg.RedeemWithin, cfg.MaxLogins, cfg.Now)}
+	return &Server{cfg: cfg, logins: newLogins(cfg.RedeemWithin, cfg.MaxLogins, cfg.Now), tokens: newTokens()}
 }
 
 // ErrOutage is the end of a connection whose peer cannot be told of an outage
@@ -119,12 +135,12 @@ func (s *Server) Serve(ctx context.Context, nc net.Conn, kind Kind, peer Peer) e
 	defer stop()
 	c := conn{
 		s: s, nc: nc, kind: kind, stopping: ctx,
-		out: &output{nc: nc, timeout: s.cfg.WriteTimeout},
+		in: s.buffers.NewReader(nc), out: newOutput(nc, s.cfg.WriteTimeout, &s.outputs),
 	}
 	var cancel context.CancelFunc
 	c.ctx, cancel = context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	if kind == Client || kind == Login {
+	if kind <= Login {
 		return s.serveClient(c, cancel)
 	}
 	return s.serveMaster(c, cancel, peer)

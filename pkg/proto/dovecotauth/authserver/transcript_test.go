@@ -20,14 +20,26 @@ import (
 
 // The world of the transcripts: alice and carol log in with "pw", the backend
 // is down for erin, mallory's lookup is a fault in our code, dave is disabled,
-// sloan's verdict waits for a "release:" line.
-type world struct{ released chan struct{} }
+// nora may not log in here, sloan's verdict waits for a "release:" line. With
+// mechanism BOUND-PLUS the response is a user, let in if the channel is bound;
+// with SIGNED it is one, told a signature in the end.
+type world struct {
+	released  chan struct{}
+	immediate bool // steps run on the reading goroutine
+	extra     []dovecotauth.Mechanism
+}
 
 func (w *world) Mechanisms() []dovecotauth.Mechanism {
-	return []dovecotauth.Mechanism{{Name: "PLAIN", Plaintext: true}, {Name: "LOGIN", Plaintext: true}}
+	return append([]dovecotauth.Mechanism{{Name: "PLAIN", Plaintext: true}, {Name: "LOGIN", Plaintext: true}}, w.extra...)
 }
 
 func (w *world) Begin(r Request) (Exchange, error) {
+	switch r.Mech {
+	case "BOUND-PLUS":
+		return boundExchange{}, nil
+	case "SIGNED":
+		return signedExchange{}, nil
+	}
 	m, ok := sasl.Find(r.Mech)
 	if !ok {
 		return nil, fail.New(fail.NotFound, "mechanism %s", r.Mech)
@@ -47,10 +59,37 @@ type worldExchange struct {
 	user string
 }
 
+type boundExchange struct{}
+
+func (boundExchange) Next(ctx context.Context, response []byte) (Step, error) {
+	data, err := ChannelBinding(ctx, "tls-exporter")
+	if err == nil && string(data) != "bound" {
+		err = Refuse(Refusal{User: string(response)})
+	}
+	return Step{Done: err == nil, User: string(response)}, err
+}
+
+func (boundExchange) Immediate() bool { return true }
+
+type signedExchange struct{}
+
+func (signedExchange) Next(_ context.Context, response []byte) (Step, error) {
+	return Step{Done: true, User: string(response), Challenge: []byte("v=sig")}, nil
+}
+
+func (x *worldExchange) Immediate() bool { return x.w.immediate }
+
 func (x *worldExchange) Next(ctx context.Context, response []byte) (Step, error) {
 	x.ctx = ctx
 	ch, done, err := x.server.Next(response)
-	return Step{Done: done, Challenge: ch, User: x.user, Login: "login of " + x.user}, err
+	if done {
+		ch = nil
+	}
+	step := Step{Done: done, Challenge: ch, User: x.user, Login: "login of " + x.user}
+	if x.user == "nora" {
+		step.Fields = dovecotauth.Fields{}.AddFlag("nologin").Add("reason", "Not here")
+	}
+	return step, err
 }
 
 func (x *worldExchange) VerifyPassword(c sasl.Credentials) error {
@@ -62,7 +101,10 @@ func (x *worldExchange) VerifyPassword(c sasl.Credentials) error {
 		panic("a fault in our code")
 	case "dave":
 		return Refuse(Refusal{User: "dave", Code: "user_disabled", Reason: "Account is disabled"})
+	case "frank":
+		return Refuse(Refusal{User: "frank", Fields: dovecotauth.Fields{}.Add("original_user", "Frank\tX")})
 	case "sloan":
+		Waiting(x.ctx)
 		select {
 		case <-x.w.released:
 		case <-x.ctx.Done():
@@ -82,16 +124,21 @@ func (w *world) User(_ context.Context, q Lookup) (Record, error) {
 		return Record{}, fail.New(fail.Unavailable, "backend is down")
 	case name == "mallory":
 		panic("a fault in our code")
-	case name != "alice" && name != "Carol":
+	case name != "alice" && name != "Carol" && name != "olga":
 		return Record{}, fail.New(fail.NotFound, "no user %s", name)
 	}
-	fs := dovecotauth.Fields{}.Add("uid", "103").Add("gid", "107").Add("home", "/h/"+name+"/"+service)
+	uid := "103"
+	if name == "olga" {
+		uid = "90"
+	}
+	fs := dovecotauth.Fields{}.Add("uid", uid).Add("gid", "107").Add("home", "/h/"+name+"/"+service)
 	return Record{User: strings.ToLower(name), Fields: fs}, nil
 }
 
 func (w *world) Exists(ctx context.Context, q Lookup) (Record, error) {
 	r, err := w.User(ctx, q)
-	return Record{User: r.User, Fields: dovecotauth.Fields{}.Add("class", "mailbox")}, err
+	r.Fields = r.Fields.Add("class", "mailbox").Add("quota", "full") // uid, gid and home must not go out
+	return r, err
 }
 
 func (w *world) Pass(ctx context.Context, q Lookup) (Record, error) {
@@ -120,17 +167,22 @@ func (w *world) Redeemed(ctx context.Context, user, service string, login any) (
 
 func (w *world) Flush(users []string) int { return 2 + len(users) }
 
-// TestTranscripts plays testdata/*.txt against a server. "on: KIND NAME" opens
-// or picks a connection, "release:" lets sloan's lookups go on, "wait: 31s"
-// moves the clock.
+// TestTranscripts plays testdata/*.txt against a server, with steps on
+// goroutines of their own and on the one that reads. "on: KIND NAME" opens or
+// picks a connection, "release:" lets sloan's lookups go on, "wait: 31s" moves
+// the clock, "offer: MECH" adds a mechanism, "restrict:" makes connections
+// restricted ones.
 func TestTranscripts(t *testing.T) {
 	for _, file := range wiretest.Files(t, "testdata/*.txt") {
-		t.Run(filepath.Base(file), func(t *testing.T) { play(t, file) })
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			for _, immediate := range []bool{false, true} {
+				play(t, file, &world{released: make(chan struct{}), immediate: immediate})
+			}
+		})
 	}
 }
 
-func play(t *testing.T, file string) {
-	w := &world{released: make(chan struct{})}
+func play(t *testing.T, file string, w *world) {
 	var mu sync.Mutex
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	srv := New(Config{Auth: w, Directory: w, PID: 4711, Now: func() time.Time {
@@ -140,6 +192,7 @@ func play(t *testing.T, file string) {
 	}})
 	var serving sync.WaitGroup
 	defer serving.Wait()
+	peer := Peer{UID: 90, GID: 90, PID: 900}
 	players := map[string]*wiretest.Player{}
 	var cur *wiretest.Player
 	defer func() {
@@ -154,7 +207,7 @@ func play(t *testing.T, file string) {
 			if cur = players[s.Text]; cur != nil {
 				continue
 			}
-			cur = wiretest.NewPlayer(t, file, connect(t, srv, &serving, s.Text))
+			cur = wiretest.NewPlayer(t, file, connect(t, srv, &serving, s.Text, peer))
 			if old != nil {
 				cur.Share(old)
 			}
@@ -170,6 +223,10 @@ func play(t *testing.T, file string) {
 			serving.Wait()
 		case "release":
 			close(w.released)
+		case "offer":
+			w.extra = append(w.extra, dovecotauth.Mechanism{Name: s.Text, ChannelBinding: strings.HasSuffix(s.Text, "-PLUS")})
+		case "restrict":
+			peer.Restricted = true
 		case "wait":
 			d, _ := time.ParseDuration(s.Text)
 			mu.Lock()
@@ -182,7 +239,7 @@ func play(t *testing.T, file string) {
 }
 
 // connect serves a new connection; the test is process 900 of user 90.
-func connect(t *testing.T, srv *Server, serving *sync.WaitGroup, spec string) net.Conn {
+func connect(t *testing.T, srv *Server, serving *sync.WaitGroup, spec string, peer Peer) net.Conn {
 	name, _, _ := strings.Cut(spec, " ")
 	kind, ok := KindNamed(name)
 	if !ok {
@@ -192,7 +249,7 @@ func connect(t *testing.T, srv *Server, serving *sync.WaitGroup, spec string) ne
 	serving.Add(1)
 	go func() {
 		defer serving.Done()
-		_ = srv.Serve(t.Context(), server, kind, Peer{UID: 90, GID: 90, PID: 900})
+		_ = srv.Serve(t.Context(), server, kind, peer)
 	}()
 	return client
 }
@@ -214,14 +271,16 @@ func TestExchangeTimesOut(t *testing.T) {
 	w := &world{}
 	srv := New(Config{Auth: w, Directory: w, RequestTimeout: 20 * time.Millisecond})
 	c := &clientConn{
-		conn:  conn{s: srv, ctx: t.Context(), nc: server, out: &output{nc: server, timeout: time.Second}},
+		conn:  conn{s: srv, ctx: t.Context(), nc: server, out: newOutput(server, time.Second, &srv.outputs)},
 		minor: 1, active: map[uint32]*exchange{},
 	}
 	ex, err := w.Begin(Request{Mech: "LOGIN"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.start(Request{ID: 1, Mech: "LOGIN"}, ex)
+	if _, err := c.run(Request{ID: 1, Mech: "LOGIN"}, ex); err != nil {
+		t.Fatal(err)
+	}
 	p := wiretest.NewPlayer(t, "timeout", client)
 	p.Expect(wiretest.Step{Text: `CONT\t1\tVXNlcm5hbWU6`})
 	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
@@ -235,7 +294,7 @@ func TestExchangeTimesOut(t *testing.T) {
 			t.Fatal("the exchange still waits")
 		}
 	}
-	if err := c.command(dovecotauth.Line{Verb: "CONT", Params: []string{"1", "YWxpY2U="}}); err != nil {
+	if _, err := c.cont([]byte("1\tYWxpY2U=")); err != nil {
 		t.Fatal(err)
 	}
 	p.Expect(wiretest.Step{Text: `FAIL\t1\treason=Authentication request timed out`})
