@@ -59,7 +59,7 @@ func (x *exchange) Next(ctx context.Context, response []byte) (authserver.Step, 
 	}
 	x.d.metrics.request(x.req.Mech, "ok", x.d.now().Sub(x.began))
 	return authserver.Step{
-		Done: true, User: x.account.User, Fields: okFields(x.account),
+		Done: true, Challenge: challenge, User: x.account.User, Fields: okFields(x.account),
 	}, nil
 }
 

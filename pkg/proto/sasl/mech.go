@@ -26,6 +26,7 @@ type Credentials struct {
 	Token   string // bearer token, in place of a password
 	Binder  Binder // the TLS connection, for channel binding; nil: none
 	Stamped string // APOP: the challenge of the server's greeting
+	Target  string // DIGEST-MD5: "service/host" of the server; empty: "smtp/localhost"
 }
 
 // Binder gives the channel binding data of a TLS connection for a type of
@@ -59,6 +60,37 @@ type Backend interface {
 	// RFC 5929 or RFC 9266, such as "tls-exporter". The peer has no say in it.
 	Binder
 }
+
+// OnlyPasswords is for embedding by backends that can check passwords and
+// nothing else: it has every other method of Backend, each of which refuses.
+type OnlyPasswords struct{}
+
+// errOnly is an outage: such a backend must not have offered the mechanism.
+var errOnly = fail.New(fail.Unavailable, "only passwords can be checked here")
+
+// Secret knows none.
+func (OnlyPasswords) Secret(Identity, SecretKind) (Secret, error) { return Secret{}, errOnly }
+
+// Proved accepts nothing.
+func (OnlyPasswords) Proved(bool) error { return errOnly }
+
+// VerifyToken accepts nothing.
+func (OnlyPasswords) VerifyToken(Token) error { return errOnly }
+
+// VerifyExternal accepts nothing.
+func (OnlyPasswords) VerifyExternal(string) error { return errOnly }
+
+// VerifyAnonymous accepts nothing.
+func (OnlyPasswords) VerifyAnonymous(string) error { return errOnly }
+
+// ChannelBinding knows none.
+func (OnlyPasswords) ChannelBinding(string) ([]byte, error) { return nil, errOnly }
+
+// errNotProved refuses where the backend is not asked, or says nothing.
+var errNotProved = fail.New(fail.Denied, "the proof is wrong")
+
+// errImpostor is what a client finds out about its server.
+var errImpostor = fail.New(fail.Permanent, "the server did not prove that it knows the password: it may be an impostor")
 
 // malformed is the error for responses outside a mechanism's grammar.
 func malformed(mech, what string) error {

@@ -8,38 +8,20 @@ import (
 	"github.com/postcote/postcote/pkg/platform/fail"
 )
 
-// plainServer is PLAIN, RFC 4616:
+// NewPlainServer serves PLAIN, RFC 4616:
 //
 //	message = [authzid] UTF8NUL authcid UTF8NUL passwd
-type plainServer struct {
-	backend Backend
-	asked   bool
-	done    bool
-}
-
-// NewPlainServer serves PLAIN.
-func NewPlainServer(b Backend) gosasl.Server { return &plainServer{backend: b} }
-
-func (s *plainServer) Next(response []byte) (challenge []byte, done bool, err error) {
-	if s.done {
-		return nil, false, gosasl.ErrUnexpectedClientResponse
-	}
-	if response == nil && !s.asked { // no initial response: ask with an empty challenge
-		s.asked = true
-		return []byte{}, false, nil
-	}
-	s.done = true
-	c, err := parsePlain(response)
-	if err == nil {
-		err = verify(s.backend, "PLAIN", c)
-	}
-	return nil, err == nil, err
+func NewPlainServer(b Backend) gosasl.Server {
+	return &once{mech: "PLAIN", take: func(response []byte) error {
+		c, err := parsePlain(response)
+		if err != nil {
+			return err
+		}
+		return verify(b, "PLAIN", c)
+	}}
 }
 
 func parsePlain(response []byte) (Credentials, error) {
-	if len(response) > MaxResponse {
-		return Credentials{}, malformed("PLAIN", "too long")
-	}
 	parts := bytes.SplitN(response, []byte{0}, 4)
 	if len(parts) != 3 {
 		return Credentials{}, malformed("PLAIN", "not three parts separated by NUL")

@@ -118,36 +118,6 @@ func TestLoginServer(t *testing.T) {
 	}
 }
 
-// Both clients log in at both servers.
-func TestClientsAgainstServers(t *testing.T) {
-	c := Credentials{Authcid: "alice", Password: "pw"}
-	for _, m := range Mechanisms() {
-		cl, err := Choose([]string{strings.ToLower(m.Name)}, true, c)
-		if err != nil {
-			t.Fatal(err)
-		}
-		rec := &recorder{}
-		if err := converse(cl, m.NewServer(rec, Setting{})); err != nil || len(rec.asked) != 1 {
-			t.Fatalf("%s: %v", m.Name, err)
-		}
-	}
-}
-
-func converse(c gosasl.Client, s gosasl.Server) error {
-	_, response, err := c.Start()
-	for err == nil {
-		var challenge []byte
-		var done bool
-		if challenge, done, err = s.Next(response); done {
-			return nil
-		}
-		if err == nil {
-			response, err = c.Next(challenge)
-		}
-	}
-	return err
-}
-
 func TestClientsRefuseUnexpectedChallenges(t *testing.T) {
 	p := NewPlainClient(Credentials{Authcid: "a", Password: "b"})
 	if _, err := p.Next([]byte("more?")); !errors.Is(err, gosasl.ErrUnexpectedServerChallenge) {
@@ -160,54 +130,4 @@ func TestClientsRefuseUnexpectedChallenges(t *testing.T) {
 	if got, err := l.Next(nil); err == nil {
 		t.Fatalf("LOGIN gave %q to a third prompt", got)
 	}
-}
-
-func TestChoose(t *testing.T) {
-	c := Credentials{Authcid: "a", Password: "b"}
-	for _, tc := range []struct {
-		offered string
-		private bool
-		want    string
-	}{
-		{"CRAM-MD5 LOGIN PLAIN", true, "PLAIN"},
-		{"LOGIN", true, "LOGIN"},
-		{"PLAIN LOGIN", false, ""},
-		{"GSSAPI", true, ""},
-	} {
-		cl, err := Choose(strings.Fields(tc.offered), tc.private, c)
-		got := ""
-		if err == nil {
-			got, _, _ = cl.Start()
-		}
-		if got != tc.want {
-			t.Errorf("offered %s, private %v: chose %q", tc.offered, tc.private, got)
-		}
-	}
-}
-
-// FuzzServers feeds two responses to each mechanism: whatever they are, the
-// backend is asked at most once and only with a clean name.
-func FuzzServers(f *testing.F) {
-	f.Add([]byte("\x00alice\x00pw"), []byte("pw"))
-	f.Add([]byte("alice"), []byte("pw"))
-	f.Add([]byte{}, []byte{0xff})
-	f.Fuzz(func(t *testing.T, first, second []byte) {
-		for _, m := range Mechanisms() {
-			rec := &recorder{}
-			s := m.NewServer(rec, Setting{})
-			for _, in := range [][]byte{first, second, first} {
-				if _, done, err := s.Next(in); done && err != nil {
-					t.Fatal("done with an error")
-				}
-			}
-			if len(rec.asked) > 1 {
-				t.Fatalf("%s asked %d times", m.Name, len(rec.asked))
-			}
-			for _, c := range rec.asked {
-				if checkName(m.Name, c.Authcid) != nil || len(c.Password) > MaxPassword {
-					t.Fatalf("%s let %q through", m.Name, c)
-				}
-			}
-		}
-	})
 }

@@ -49,8 +49,42 @@ type Identity struct {
 	Realm   string // DIGEST-MD5; empty in others
 }
 
+// check applies to all names what checkName demands.
+func (id Identity) check(mech string) error {
+	if err := checkName(mech, id.Authcid); err != nil {
+		return err
+	}
+	for _, name := range []string{id.Authzid, id.Realm} {
+		if name != "" {
+			if err := checkName(mech, name); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // Token is what XOAUTH2 and OAUTHBEARER (RFC 7628) carry.
 type Token struct {
 	User  string // the user the client names; may be empty in OAUTHBEARER
 	Value string // the bearer token
+}
+
+// SecretOf makes the secret of a password that is known in the clear. salt and
+// iter are those of SCRAM and ignored elsewhere.
+func SecretOf(kind SecretKind, id Identity, password string, salt []byte, iter int) Secret {
+	switch kind {
+	case SecretPlain:
+		return Secret{Plain: password}
+	case SecretCRAMMD5:
+		inner, outer := cramStates(password)
+		return Secret{Inner: inner, Outer: outer}
+	case SecretDigestMD5:
+		return Secret{A1: digestA1(id.Authcid, id.Realm, password)}
+	case SecretSCRAMSHA1:
+		return scramSHA1().secret(password, salt, iter)
+	case SecretSCRAMSHA256:
+		return scramSHA256().secret(password, salt, iter)
+	}
+	return Secret{}
 }

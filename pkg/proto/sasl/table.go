@@ -38,17 +38,58 @@ type Setting struct {
 	// binding. A client that saw none was lied to (RFC 5802 section 6).
 	PlusOffered bool
 	Stamp       Stamp // of the APOP challenges that are ours
+
+	nonce func() string // for tests; nil: random
 }
+
+// Types of channel binding.
+const (
+	BindingExporter = "tls-exporter"         // RFC 9266
+	BindingEndPoint = "tls-server-end-point" // RFC 5929 section 4
+)
 
 // Mechanisms lists what this package can serve, strongest first.
 func Mechanisms() []Mechanism {
 	return []Mechanism{
-		{Name: "PLAIN", Plaintext: true, NewServer: withoutSetting(NewPlainServer), NewClient: NewPlainClient},
-		{Name: "LOGIN", Plaintext: true, NewServer: withoutSetting(NewLoginServer), NewClient: NewLoginClient},
+		{
+			Name: "SCRAM-SHA-256-PLUS", MutualAuth: true, Secret: SecretSCRAMSHA256, Binding: true,
+			NewServer: scramSHA256().withPlus().server, NewClient: scramSHA256().withPlus().client,
+		},
+		{
+			Name: "SCRAM-SHA-1-PLUS", MutualAuth: true, Secret: SecretSCRAMSHA1, Binding: true,
+			NewServer: scramSHA1().withPlus().server, NewClient: scramSHA1().withPlus().client,
+		},
+		{
+			Name: "SCRAM-SHA-256", MutualAuth: true, Secret: SecretSCRAMSHA256,
+			NewServer: scramSHA256().server, NewClient: scramSHA256().client,
+		},
+		{
+			Name: "SCRAM-SHA-1", MutualAuth: true, Secret: SecretSCRAMSHA1,
+			NewServer: scramSHA1().server, NewClient: scramSHA1().client,
+		},
+		{
+			Name: "DIGEST-MD5", Dictionary: true, Active: true, MutualAuth: true, Secret: SecretDigestMD5, named: true,
+			NewServer: NewDigestMD5Server, NewClient: NewDigestMD5Client,
+		},
+		{
+			Name: "CRAM-MD5", Dictionary: true, Active: true, Secret: SecretCRAMMD5,
+			NewServer: NewCRAMMD5Server, NewClient: NewCRAMMD5Client,
+		},
+		{
+			Name: "APOP", Dictionary: true, Active: true, Private: true, Secret: SecretPlain, named: true,
+			NewServer: NewAPOPServer, NewClient: NewAPOPClient,
+		},
+		{Name: "OAUTHBEARER", Plaintext: true, Token: true, NewServer: plainly(NewOAuthBearerServer), NewClient: NewOAuthBearerClient},
+		{Name: "XOAUTH2", Plaintext: true, Token: true, NewServer: plainly(NewXOAuth2Server), NewClient: NewXOAuth2Client},
+		{Name: "PLAIN", Plaintext: true, NewServer: plainly(NewPlainServer), NewClient: NewPlainClient},
+		{Name: "LOGIN", Plaintext: true, NewServer: plainly(NewLoginServer), NewClient: NewLoginClient},
+		{Name: "EXTERNAL", Certificate: true, named: true, NewServer: plainly(NewExternalServer), NewClient: NewExternalClient},
+		{Name: "ANONYMOUS", Anonymous: true, named: true, NewServer: plainly(NewAnonymousServer), NewClient: NewAnonymousClient},
 	}
 }
 
-func withoutSetting(f func(Backend) gosasl.Server) func(Backend, Setting) gosasl.Server {
+// plainly is for servers that need no Setting.
+func plainly(f func(Backend) gosasl.Server) func(Backend, Setting) gosasl.Server {
 	return func(b Backend, _ Setting) gosasl.Server { return f(b) }
 }
 
