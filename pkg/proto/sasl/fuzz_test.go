@@ -15,6 +15,9 @@ func fuzz(f *testing.F, name string, seeds ...[3]string) {
 		f.Add([]byte(s[0]), []byte(s[1]), []byte(s[2]))
 	}
 	f.Fuzz(func(t *testing.T, a, b, c []byte) {
+		if who := Claimed(name, a); who != "" && checkName(name, who) != nil {
+			t.Fatalf("%q claims to be %q", a, who)
+		}
 		p := &people{t: t, iter: 1, salt: []byte("salt"), bindings: map[string]string{BindingExporter: "data"}}
 		s := m.NewServer(p, Setting{PlusOffered: true, Stamp: Stamp{PID: 1, Conn: 2}, nonce: func() string { return "S" }})
 		for _, in := range [][]byte{a, b, c, nil} {

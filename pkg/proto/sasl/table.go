@@ -28,7 +28,8 @@ type Mechanism struct {
 	NewServer func(Backend, Setting) gosasl.Server
 	NewClient func(Credentials) gosasl.Client
 
-	named bool // Choose never picks it, only NewClient does
+	named   bool                         // Choose never picks it, only NewClient does
+	claimed func(response []byte) string // see Claimed
 }
 
 // Setting is what a server mechanism must know of the place where it runs.
@@ -53,37 +54,52 @@ func Mechanisms() []Mechanism {
 	return []Mechanism{
 		{
 			Name: "SCRAM-SHA-256-PLUS", MutualAuth: true, Secret: SecretSCRAMSHA256, Binding: true,
-			NewServer: scramSHA256().withPlus().server, NewClient: scramSHA256().withPlus().client,
+			NewServer: scramSHA256().withPlus().server, NewClient: scramSHA256().withPlus().client, claimed: claimedSCRAM,
 		},
 		{
 			Name: "SCRAM-SHA-1-PLUS", MutualAuth: true, Secret: SecretSCRAMSHA1, Binding: true,
-			NewServer: scramSHA1().withPlus().server, NewClient: scramSHA1().withPlus().client,
+			NewServer: scramSHA1().withPlus().server, NewClient: scramSHA1().withPlus().client, claimed: claimedSCRAM,
 		},
 		{
 			Name: "SCRAM-SHA-256", MutualAuth: true, Secret: SecretSCRAMSHA256,
-			NewServer: scramSHA256().server, NewClient: scramSHA256().client,
+			NewServer: scramSHA256().server, NewClient: scramSHA256().client, claimed: claimedSCRAM,
 		},
 		{
 			Name: "SCRAM-SHA-1", MutualAuth: true, Secret: SecretSCRAMSHA1,
-			NewServer: scramSHA1().server, NewClient: scramSHA1().client,
+			NewServer: scramSHA1().server, NewClient: scramSHA1().client, claimed: claimedSCRAM,
 		},
 		{
 			Name: "DIGEST-MD5", Dictionary: true, Active: true, MutualAuth: true, Secret: SecretDigestMD5, named: true,
-			NewServer: NewDigestMD5Server, NewClient: NewDigestMD5Client,
+			NewServer: NewDigestMD5Server, NewClient: NewDigestMD5Client, claimed: claimedDigest,
 		},
 		{
 			Name: "CRAM-MD5", Dictionary: true, Active: true, Secret: SecretCRAMMD5,
-			NewServer: NewCRAMMD5Server, NewClient: NewCRAMMD5Client,
+			NewServer: NewCRAMMD5Server, NewClient: NewCRAMMD5Client, claimed: claimedCRAM,
 		},
 		{
 			Name: "APOP", Dictionary: true, Active: true, Private: true, Secret: SecretPlain, named: true,
-			NewServer: NewAPOPServer, NewClient: NewAPOPClient,
+			NewServer: NewAPOPServer, NewClient: NewAPOPClient, claimed: claimedAPOP,
 		},
-		{Name: "OAUTHBEARER", Plaintext: true, Token: true, NewServer: plainly(NewOAuthBearerServer), NewClient: NewOAuthBearerClient},
-		{Name: "XOAUTH2", Plaintext: true, Token: true, NewServer: plainly(NewXOAuth2Server), NewClient: NewXOAuth2Client},
-		{Name: "PLAIN", Plaintext: true, NewServer: plainly(NewPlainServer), NewClient: NewPlainClient},
-		{Name: "LOGIN", Plaintext: true, NewServer: plainly(NewLoginServer), NewClient: NewLoginClient},
-		{Name: "EXTERNAL", Certificate: true, named: true, NewServer: plainly(NewExternalServer), NewClient: NewExternalClient},
+		{
+			Name: "OAUTHBEARER", Plaintext: true, Token: true,
+			NewServer: plainly(NewOAuthBearerServer), NewClient: NewOAuthBearerClient, claimed: claimedBearer,
+		},
+		{
+			Name: "XOAUTH2", Plaintext: true, Token: true,
+			NewServer: plainly(NewXOAuth2Server), NewClient: NewXOAuth2Client, claimed: claimedXOAuth2,
+		},
+		{
+			Name: "PLAIN", Plaintext: true,
+			NewServer: plainly(NewPlainServer), NewClient: NewPlainClient, claimed: claimedPlain,
+		},
+		{
+			Name: "LOGIN", Plaintext: true,
+			NewServer: plainly(NewLoginServer), NewClient: NewLoginClient, claimed: claimedWhole,
+		},
+		{
+			Name: "EXTERNAL", Certificate: true, named: true,
+			NewServer: plainly(NewExternalServer), NewClient: NewExternalClient, claimed: claimedWhole,
+		},
 		{Name: "ANONYMOUS", Anonymous: true, named: true, NewServer: plainly(NewAnonymousServer), NewClient: NewAnonymousClient},
 	}
 }
@@ -101,4 +117,64 @@ func Find(name string) (Mechanism, bool) {
 		}
 	}
 	return Mechanism{}, false
+}
+
+// Claimed returns whom the first response of a client names, for a log: what
+// the client says, not what is true. Empty when it names nobody, or nobody that
+// could be. Nothing secret is ever returned.
+func Claimed(mech string, response []byte) string {
+	m, ok := Find(mech)
+	if !ok || m.claimed == nil || len(response) > MaxResponse {
+		return ""
+	}
+	name := m.claimed(response)
+	if checkName(mech, name) != nil {
+		return ""
+	}
+	return name
+}
+
+func claimedPlain(response []byte) string {
+	c, _ := parsePlain(response)
+	return c.Authcid
+}
+
+func claimedWhole(response []byte) string { return string(response) }
+
+func claimedCRAM(response []byte) string {
+	user, _, _ := parseCRAM(response)
+	return user
+}
+
+func claimedDigest(response []byte) string {
+	d, _ := parseDigestResponse(response)
+	return d.id.Authcid
+}
+
+func claimedAPOP(response []byte) string {
+	_, user, _, _ := parseAPOP(response)
+	return user
+}
+
+func claimedXOAuth2(response []byte) string {
+	t, _ := parseXOAuth2(string(response))
+	return t.User
+}
+
+func claimedBearer(response []byte) string {
+	t, _ := parseOAuthBearer(string(response))
+	return t.User
+}
+
+func claimedSCRAM(response []byte) string {
+	part := strings.SplitN(string(response), ",", 4)
+	if len(part) != 4 {
+		return ""
+	}
+	name, ok := strings.CutPrefix(part[2], "n=")
+	if !ok {
+		return ""
+	}
+	name, _ = unescapeName(name)
+	return name
 }

@@ -48,6 +48,33 @@ func TestProperties(t *testing.T) {
 	}
 }
 
+func TestClaimed(t *testing.T) {
+	for _, tc := range []struct{ mech, response, want string }{
+		{"PLAIN", "x\x00alice\x00secret", "alice"},
+		{"PLAIN", "alice\x00secret", ""},
+		{"LOGIN", "alice", "alice"},
+		{"login", "al\nice", ""},
+		{"CRAM-MD5", "al ice " + strings.Repeat("0", 32), "al ice"},
+		{"CRAM-MD5", "alice secret", ""},
+		{"DIGEST-MD5", digestOf(), "a"},
+		{"SCRAM-SHA-256", "n,,n=a=2Cb,r=x", "a,b"},
+		{"SCRAM-SHA-256", "n,,n=a", ""},
+		{"SCRAM-SHA-1-PLUS", "p=tls-exporter,a=x,n=a,r=x", "a"},
+		{"XOAUTH2", "user=alice\x01auth=Bearer t\x01\x01", "alice"},
+		{"OAUTHBEARER", "n,a=alice,\x01auth=Bearer t\x01\x01", "alice"},
+		{"OAUTHBEARER", "n,,\x01auth=Bearer t\x01\x01", ""},
+		{"EXTERNAL", "alice", "alice"},
+		{"EXTERNAL", "", ""},
+		{"ANONYMOUS", "trace", ""},
+		{"APOP", "<x>\x00alice\x000123456789abcdef", "alice"},
+		{"GSSAPI", "alice", ""},
+	} {
+		if got := Claimed(tc.mech, []byte(tc.response)); got != tc.want {
+			t.Errorf("%s %q names %q, want %q", tc.mech, tc.response, got, tc.want)
+		}
+	}
+}
+
 // name draws user names that mechanisms must carry; SCRAM's client prepares
 // them, so they are drawn prepared.
 func name() *rapid.Generator[string] {
