@@ -6,11 +6,11 @@ import (
 	"encoding/base64"
 	"errors"
 	"slices"
-	"strings"
 
 	imap "github.com/emersion/go-imap/v2"
 
 	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/proto/sasl"
 )
 
 // The texts of failed logins, which log parsers and clients know from
@@ -141,10 +141,12 @@ func (e *Engine) refused(tag string, err error) {
 
 // ask is the Authenticator's way to the client.
 func (e *Engine) ask(a Attempt) Ask {
+	// For the log: whom the exchange is about. Only the first answer is looked
+	// at: the next one of LOGIN is the password.
 	first := true
 	note := func(answer []byte) {
-		if first {
-			e.noteUser(a.Mechanism, answer)
+		if name := sasl.Claimed(a.Mechanism, answer); first && name != "" {
+			e.out.User = name
 		}
 		first = false
 	}
@@ -172,18 +174,5 @@ func (e *Engine) ask(a Attempt) Ask {
 		}
 		note(answer)
 		return answer, nil
-	}
-}
-
-// noteUser remembers, for the log, whom an exchange was about. It is shown
-// the first answer only: the next one of LOGIN is the password.
-func (e *Engine) noteUser(mechanism string, answer []byte) {
-	switch mechanism {
-	case "PLAIN":
-		if f := strings.Split(string(answer), "\x00"); len(f) == 3 {
-			e.out.User = f[1]
-		}
-	case "LOGIN":
-		e.out.User = string(answer)
 	}
 }

@@ -28,12 +28,20 @@ func (asker) Mechanisms(secured bool) []string {
 	if !secured {
 		return []string{"SCRAM-SHA-256"}
 	}
-	return []string{"PLAIN", "LOGIN"}
+	return []string{"PLAIN", "LOGIN", "SCRAM-SHA-256", "EXTERNAL"}
 }
 
 func (a asker) Authenticate(ctx context.Context, at Attempt, ask Ask) (Verdict, error) {
 	if a.seen != nil {
 		a.seen <- at
+	}
+	switch at.Mechanism {
+	case "SCRAM-SHA-256":
+		return converse(ctx, at, ask)
+	case "EXTERNAL":
+		if at.HasInitial && len(at.Initial) == 0 {
+			return Verdict{User: "certified"}, nil
+		}
 	}
 	user, pass, err := credentials(ctx, at, ask)
 	if err != nil {
@@ -78,6 +86,35 @@ func credentials(ctx context.Context, at Attempt, ask Ask) (user, pass string, e
 		return "", "", fail.New(fail.Invalid, "PLAIN response")
 	}
 	return f[1], f[2], nil
+}
+
+// example is RFC 7677's, the answers and what the server says to them: how a
+// mechanism of several steps looks on the wire. The last answer is empty.
+func example() [][2]string {
+	return [][2]string{
+		{"n,,n=user,r=rOprNGfwEbeRWgbNEkqO", "r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096"},
+		{"c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=", "v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4="},
+		{"", ""},
+	}
+}
+
+func converse(ctx context.Context, at Attempt, ask Ask) (Verdict, error) {
+	answer, err := at.Initial, error(nil)
+	if !at.HasInitial {
+		answer, err = ask(ctx, nil)
+	}
+	steps := example()
+	for i, s := range steps {
+		switch {
+		case err != nil:
+			return Verdict{}, err
+		case string(answer) != s[0]:
+			return Verdict{}, fail.New(fail.Denied, "step %d: %q", i, answer)
+		case i < len(steps)-1:
+			answer, err = ask(ctx, []byte(s[1]))
+		}
+	}
+	return Verdict{User: "user"}, nil
 }
 
 // TestTranscripts plays testdata. A Success is shown as a line "LOGIN …", so
@@ -191,13 +228,14 @@ func outcome(t *testing.T, opt Options, input string) Outcome {
 func TestOutcomes(t *testing.T) {
 	opt := Options{Auth: asker{}, Secured: true}
 	for input, want := range map[string]Outcome{
-		"":                           {Reason: ReasonClosed},
-		"a LOGOUT\r\n":               {Reason: ReasonLogout},
-		"a\r\nb\r\nc\r\n":            {Reason: ReasonBadCommand},
-		"a LOGIN bob x\r\n":          {Reason: ReasonClosed, Attempts: 1, User: "bob", Mechanism: "PLAIN"},
-		"a LOGIN outage x\r\n":       {Reason: ReasonClosed, User: "outage", Mechanism: "PLAIN"},
-		"a AUTHENTICATE LOGIN\r\n":   {Reason: ReasonClosed, Mechanism: "LOGIN", InAuth: true},
-		"a AUTHENTICATE PLAIN\r\n*x": {Reason: ReasonClosed, Mechanism: "PLAIN", InAuth: true},
+		"":                         {Reason: ReasonClosed},
+		"a LOGOUT\r\n":             {Reason: ReasonLogout},
+		"a\r\nb\r\nc\r\n":          {Reason: ReasonBadCommand},
+		"a LOGIN bob x\r\n":        {Reason: ReasonClosed, Attempts: 1, User: "bob", Mechanism: "PLAIN"},
+		"a LOGIN outage x\r\n":     {Reason: ReasonClosed, User: "outage", Mechanism: "PLAIN"},
+		"a AUTHENTICATE LOGIN\r\n": {Reason: ReasonClosed, Mechanism: "LOGIN", InAuth: true},
+		"a AUTHENTICATE SCRAM-SHA-256 biwsbj1ib2Iscj14\r\n": {Reason: ReasonClosed, Attempts: 1, User: "bob", Mechanism: "SCRAM-SHA-256"},
+		"a AUTHENTICATE PLAIN\r\n*x":                        {Reason: ReasonClosed, Mechanism: "PLAIN", InAuth: true},
 		// The password is the second answer and never becomes a user name.
 		"a AUTHENTICATE LOGIN\r\n\r\nc2VjcmV0\r\n":          {Reason: ReasonClosed, Attempts: 1, User: "", Mechanism: "LOGIN"},
 		"a AUTHENTICATE LOGIN\r\nYm9i\r\nc2VjcmV0\r\n":      {Reason: ReasonClosed, Attempts: 1, User: "bob", Mechanism: "LOGIN"},

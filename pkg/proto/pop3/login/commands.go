@@ -2,12 +2,15 @@ package login
 
 import (
 	"context"
+	"crypto/md5"
 	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"slices"
 	"strings"
 
 	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/proto/sasl"
 )
 
 // Texts of Dovecot, which clients and fail2ban know.
@@ -93,6 +96,24 @@ func (e *Engine) pass(ctx context.Context, arg string) step {
 	return e.attempt(ctx, Attempt{Mechanism: "PLAIN", Initial: []byte("\x00" + user + "\x00" + arg), HasInitial: true})
 }
 
+// APOP: RFC 1939 section 7. authd checks the digest and that the challenge is
+// its own.
+func (e *Engine) apop(ctx context.Context, arg string) step {
+	if e.opt.Challenge == "" {
+		return e.faultStep("APOP not enabled.")
+	}
+	i := strings.LastIndexByte(arg, ' ')
+	if i < 1 || len(arg)-i-1 != 2*md5.Size {
+		return e.faultStep("Invalid parameters.")
+	}
+	digest, err := hex.DecodeString(arg[i+1:])
+	if err != nil {
+		return e.faultStep("Invalid characters in MD5 response.")
+	}
+	initial := sasl.APOPResponse(e.opt.Challenge, arg[:i], [md5.Size]byte(digest))
+	return e.attempt(ctx, Attempt{Mechanism: "APOP", Initial: initial, HasInitial: true})
+}
+
 // AUTH: RFC 5034; without argument it lists the mechanisms (RFC 1734 clients).
 func (e *Engine) auth(ctx context.Context, arg string) step {
 	mech, initial, has := strings.Cut(arg, " ")
@@ -106,7 +127,8 @@ func (e *Engine) auth(ctx context.Context, arg string) step {
 		return goOn
 	}
 	if !slices.Contains(offered, mech) {
-		if !e.passwordsAllowed() {
+		// Known on a secured connection: the client exposed a password.
+		if slices.Contains(e.opt.Auth.Mechanisms(true), mech) {
 			return e.exposed()
 		}
 		return e.faultStep("Unsupported authentication mechanism.")
@@ -124,16 +146,23 @@ func (e *Engine) auth(ctx context.Context, arg string) step {
 func (e *Engine) attempt(ctx context.Context, a Attempt) step {
 	e.out.Mechanism, e.out.InAuth = a.Mechanism, true
 	actx, cancel := context.WithTimeout(ctx, e.opt.AuthTimeout)
-	if a.HasInitial {
-		e.noteUser(a.Mechanism, a.Initial)
-	}
-	first := !a.HasInitial
-	v, err := e.opt.Auth.Authenticate(actx, a, func(ctx context.Context, challenge []byte) ([]byte, error) {
-		answer, err := e.ask(ctx, challenge)
-		if err == nil && first {
-			e.noteUser(a.Mechanism, answer)
+	// For the log: whom the exchange is about. Only the first answer is looked
+	// at: the next one of LOGIN is the password.
+	first := true
+	note := func(answer []byte) {
+		if name := sasl.Claimed(a.Mechanism, answer); first && name != "" {
+			e.out.User = name
 		}
 		first = false
+	}
+	if a.HasInitial {
+		note(a.Initial)
+	}
+	v, err := e.opt.Auth.Authenticate(actx, a, func(ctx context.Context, challenge []byte) ([]byte, error) {
+		answer, err := e.ask(ctx, challenge)
+		if err == nil {
+			note(answer)
+		}
 		return answer, err
 	})
 	cancel()
@@ -150,19 +179,6 @@ func (e *Engine) attempt(ctx context.Context, a Attempt) step {
 		return loggedIn
 	}
 	return e.failed(ctx, err)
-}
-
-// noteUser remembers, for the log, whom an exchange was about. It is shown
-// the first answer only: the next one of LOGIN is the password.
-func (e *Engine) noteUser(mechanism string, answer []byte) {
-	switch mechanism {
-	case "PLAIN":
-		if f := strings.Split(string(answer), "\x00"); len(f) == 3 {
-			e.out.User = f[1]
-		}
-	case "LOGIN":
-		e.out.User = string(answer)
-	}
 }
 
 // failed answers an exchange that did not succeed.

@@ -1,5 +1,5 @@
 // Package login speaks POP3 up to the moment somebody is logged in (RFC 1939
-// AUTHORIZATION state, RFC 2449 CAPA, RFC 2595 STLS, RFC 5034 AUTH).
+// AUTHORIZATION state with APOP, RFC 2449 CAPA, RFC 2595 STLS, RFC 5034 AUTH).
 //
 // It mirrors pkg/proto/imap/login: an Authenticator, supplied by its user,
 // answers; a success writes nothing, so that another process can go on with

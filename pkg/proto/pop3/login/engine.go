@@ -64,7 +64,11 @@ func (e *Engine) Run(ctx context.Context) Outcome {
 	defer stop()
 	if !e.greeted {
 		e.greeted = true
-		e.conn.Printf("+OK %s", e.opt.Greeting)
+		greeting := e.opt.Greeting
+		if e.opt.Challenge != "" {
+			greeting += " " + e.opt.Challenge
+		}
+		e.conn.Printf("+OK %s", greeting)
 	}
 	for {
 		if done := e.turn(ctx); done {
@@ -145,6 +149,7 @@ func table() []handler {
 		{"STLS", (*Engine).stls},
 		{"USER", (*Engine).userCmd},
 		{"PASS", (*Engine).pass},
+		{"APOP", (*Engine).apop},
 		{"AUTH", (*Engine).auth},
 		{"QUIT", (*Engine).quit},
 	}

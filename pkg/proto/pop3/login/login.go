@@ -9,7 +9,7 @@ import (
 )
 
 // Attempt is one login attempt as the Authenticator sees it. USER and PASS
-// arrive as PLAIN.
+// arrive as PLAIN, the command APOP as the mechanism that Dovecot has for it.
 type Attempt struct {
 	Mechanism  string
 	Initial    []byte // decoded initial response
@@ -43,6 +43,7 @@ func (e *Refused) Error() string { return e.Text }
 type Options struct {
 	Auth           Authenticator
 	Greeting       string // "Postcote ready."
+	Challenge      string // of APOP, "<…@host>", in the greeting; empty: no APOP
 	Secured        bool   // private already: TLS from the first byte, or a peer on this host
 	AllowPlaintext bool   // permits passwords on a connection that is not secured
 	// StartTLS takes the raw connection through a handshake; nil: no STLS.

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/md5"
 	"fmt"
 	"io"
 	"net"
@@ -21,13 +22,20 @@ type auth struct{}
 
 func (auth) Mechanisms(secured bool) []string {
 	if !secured {
-		return nil
+		return []string{"SCRAM-SHA-256"}
 	}
-	return []string{"PLAIN", "LOGIN"}
+	return []string{"PLAIN", "LOGIN", "SCRAM-SHA-256", "EXTERNAL"}
 }
 
 func (auth) Authenticate(ctx context.Context, a Attempt, ask Ask) (Verdict, error) {
-	if !a.HasInitial {
+	switch {
+	case a.Mechanism == "SCRAM-SHA-256":
+		return converse(ctx, a, ask)
+	case a.Mechanism == "EXTERNAL" && a.HasInitial && len(a.Initial) == 0:
+		return Verdict{User: "certified"}, nil
+	case a.Mechanism == "APOP":
+		return apop(a)
+	case !a.HasInitial:
 		var err error
 		if a.Initial, err = ask(ctx, nil); err != nil {
 			return Verdict{}, err
@@ -49,6 +57,46 @@ func (auth) Authenticate(ctx context.Context, a Attempt, ask Ask) (Verdict, erro
 	return v, nil
 }
 
+// example is RFC 7677's, the answers and what the server says to them: how a
+// mechanism of several steps looks on the wire. The last answer is empty.
+func example() [][2]string {
+	return [][2]string{
+		{"n,,n=user,r=rOprNGfwEbeRWgbNEkqO", "r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096"},
+		{"c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=", "v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4="},
+		{"", ""},
+	}
+}
+
+func converse(ctx context.Context, at Attempt, ask Ask) (Verdict, error) {
+	answer, err := at.Initial, error(nil)
+	if !at.HasInitial {
+		answer, err = ask(ctx, nil)
+	}
+	steps := example()
+	for i, s := range steps {
+		switch {
+		case err != nil:
+			return Verdict{}, err
+		case string(answer) != s[0]:
+			return Verdict{}, fail.New(fail.Denied, "step %d: %q", i, answer)
+		case i < len(steps)-1:
+			answer, err = ask(ctx, []byte(s[1]))
+		}
+	}
+	return Verdict{User: "user"}, nil
+}
+
+// challenge is RFC 1939's example; mrose's secret is "tanstaaf".
+const challenge = "<1896.697170952@dbc.mtview.ca.us>"
+
+func apop(a Attempt) (Verdict, error) {
+	sum := md5.Sum([]byte(challenge + "tanstaaf"))
+	if string(a.Initial) == challenge+"\x00mrose\x00"+string(sum[:]) {
+		return Verdict{User: "mrose"}, nil
+	}
+	return Verdict{}, fail.New(fail.Denied, "wrong")
+}
+
 func TestTranscripts(t *testing.T) {
 	files, _ := filepath.Glob("testdata/*.txt")
 	if len(files) == 0 {
@@ -68,6 +116,9 @@ func replay(t *testing.T, file string) {
 	_ = client.SetDeadline(time.Now().Add(5 * time.Second))
 	ended := make(chan Outcome, 1)
 	opt := Options{Auth: auth{}, Greeting: "Postcote ready.", Secured: strings.Contains(string(text), "\n! secured\n")}
+	if strings.Contains(string(text), "\n! apop\n") {
+		opt.Challenge = challenge
+	}
 	go func() { ended <- New(server, opt).Run(context.Background()) }()
 	r := bufio.NewReader(client)
 	want := ""
@@ -157,11 +208,12 @@ func TestLoginTimeout(t *testing.T) {
 func FuzzLogin(f *testing.F) {
 	f.Add("USER alice\r\nPASS correct horse\r\n")
 	f.Add("AUTH PLAIN\r\n=\r\nAUTH PLAIN =\r\nAUTH LOGIN *\r\n")
+	f.Add("APOP mrose c4c9334bac560ecc979e58001b3e22fc\r\nAPOP x\r\n")
 	f.Fuzz(func(t *testing.T, in string) {
 		client, server := net.Pipe()
 		ended := make(chan Outcome, 1)
 		go func() {
-			ended <- New(server, Options{Auth: auth{}, Greeting: "x", Secured: true}).Run(context.Background())
+			ended <- New(server, Options{Auth: auth{}, Greeting: "x", Secured: true, Challenge: challenge}).Run(context.Background())
 			server.Close()
 		}()
 		go func() { _, _ = io.Copy(io.Discard, client) }()

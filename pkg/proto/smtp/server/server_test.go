@@ -167,7 +167,7 @@ func (r *recorder) Close(s Summary) {
 // "down" stands for a backend that does not answer.
 type logins struct{}
 
-func (logins) Mechanisms(*Conn) []string { return []string{"PLAIN", "LOGIN"} }
+func (logins) Mechanisms(*Conn) []string { return []string{"PLAIN", "LOGIN", "SCRAM-SHA-256"} }
 
 func (logins) Start(_ context.Context, _ *Conn, mech string) (Exchange, error) {
 	return &exchange{mech: mech}, nil
@@ -180,9 +180,35 @@ type exchange struct {
 
 func (x *exchange) Close() {}
 
+// example is RFC 7677's: what the client says, and what it hears before it says
+// that. The last thing it says is nothing.
+func (x *exchange) example() (AuthStep, error) {
+	says := []string{
+		"n,,n=user,r=rOprNGfwEbeRWgbNEkqO",
+		"c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=",
+		"",
+	}
+	hears := []string{
+		"",
+		"r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096",
+		"v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=",
+	}
+	n := len(x.got)
+	switch {
+	case n > 0 && x.got[n-1] != says[n-1]:
+		return AuthStep{}, fail.New(fail.Denied, "wrong proof")
+	case n == len(says):
+		return AuthStep{Done: true, Identity: "user"}, nil
+	}
+	return AuthStep{Challenge: []byte(hears[n])}, nil
+}
+
 func (x *exchange) Next(_ context.Context, response []byte) (AuthStep, error) {
 	if response != nil {
 		x.got = append(x.got, string(response))
+	}
+	if x.mech == "SCRAM-SHA-256" {
+		return x.example()
 	}
 	prompts := map[string][]string{"PLAIN": {""}, "LOGIN": {"Username:", "Password:"}}[x.mech]
 	if len(x.got) < len(prompts) {
