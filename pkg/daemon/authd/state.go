@@ -2,7 +2,6 @@ package authd
 
 import (
 	"maps"
-	"net/netip"
 	"slices"
 	"time"
 
@@ -56,8 +55,8 @@ func newState(cfg *authconf.Config, old *state, deps deps) (*state, error) {
 	}
 	s.login = &login.Service{
 		Verifier: s.checker, DefaultDomain: cfg.Users.DefaultDomain,
-		Delay:   throttle.Delay{For: cfg.Login.FailureDelay.Std(), Now: deps.now},
-		Penalty: s.penalty(old, deps.now),
+		Delay: throttle.Delay{For: cfg.Login.FailureDelay.Std(), Now: deps.now},
+		Guard: s.guard(old, deps),
 	}
 	for _, name := range cfg.Login.Mechanisms {
 		if m, ok := sasl.Find(name); ok {
@@ -83,19 +82,22 @@ func (s *state) cache(old *state, now func() time.Time) *passdb.Cache {
 	return passdb.NewCache(p.CacheTTL.Std(), p.CacheSize, now)
 }
 
-func (s *state) penalty(old *state, now func() time.Time) *throttle.Penalty {
+func (s *state) guard(old *state, deps deps) *throttle.Guard {
 	l := s.cfg.Login
 	if !l.Penalty {
 		return nil
 	}
-	if old != nil && old.login.Penalty != nil && slices.Equal(old.cfg.Login.Trusted, l.Trusted) {
-		return old.login.Penalty
+	if old != nil && old.login.Guard != nil && slices.Equal(old.cfg.Login.Trusted, l.Trusted) {
+		return old.login.Guard
 	}
-	exempt := make([]netip.Prefix, 0, len(l.Trusted))
+	g := &throttle.Guard{
+		Store: throttle.NewMemory(penaltyLife, deps.now), Key: throttle.NewKey(),
+		Report: func(err error) { deps.log.Log(trouble{err}) },
+	}
 	for _, n := range l.Trusted {
-		exempt = append(exempt, n.Prefix())
+		g.Exempt = append(g.Exempt, n.Prefix())
 	}
-	return throttle.NewPenalty(penaltyLife, exempt, now)
+	return g
 }
 
 // defaults is what lines that say less get.

@@ -30,7 +30,7 @@ type Service struct {
 	Verifier      Verifier
 	DefaultDomain string
 	Delay         throttle.Delay
-	Penalty       *throttle.Penalty // nil: none
+	Guard         *throttle.Guard // nil: none
 }
 
 // ErrActAs is in the chain when a user wants to be somebody else.
@@ -42,8 +42,9 @@ var ErrActAs = errors.New("may not act as another user")
 // refusal's delay; user is the canonical name.
 func (s *Service) Try(ctx context.Context, a Attempt, decided func(user string, err error)) (passdb.Account, error) {
 	user := account.Qualify(a.User, s.DefaultDomain)
-	if s.Penalty != nil && !a.NoPenalty {
-		s.Penalty.Wait(ctx, a.Remote)
+	peer := throttle.Peer{Addr: a.Remote, User: user}
+	if s.Guard != nil && !a.NoPenalty {
+		s.Guard.Wait(ctx, peer)
 	}
 	acct, err := s.check(ctx, user, a)
 	if decided != nil {
@@ -51,13 +52,13 @@ func (s *Service) Try(ctx context.Context, a Attempt, decided func(user string, 
 	}
 	switch {
 	case err == nil:
-		if s.Penalty != nil {
-			s.Penalty.Succeeded(a.Remote)
+		if s.Guard != nil {
+			s.Guard.Succeeded(ctx, peer)
 		}
 		return acct, nil
 	case fail.Is(err, fail.Denied):
-		if s.Penalty != nil && !a.NoPenalty {
-			s.Penalty.Failed(a.Remote, user, a.Password)
+		if s.Guard != nil && !a.NoPenalty {
+			s.Guard.Failed(ctx, peer, a.Password)
 		}
 		s.Delay.Wait(ctx)
 	}

@@ -45,7 +45,8 @@ func TestTry(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			v := &verifier{}
-			s := Service{Verifier: v, DefaultDomain: "Example.org", Penalty: throttle.NewPenalty(time.Hour, nil, now)}
+			memory := throttle.NewMemory(time.Hour, now)
+			s := Service{Verifier: v, DefaultDomain: "Example.org", Guard: &throttle.Guard{Store: memory}}
 			told := ""
 			got, err := s.Try(t.Context(), tc.a, func(user string, _ error) { told = user })
 			refused := fail.Is(err, fail.Denied)
@@ -55,8 +56,8 @@ func TestTry(t *testing.T) {
 			if err == nil && got.User != tc.user {
 				t.Errorf("logged in as %q", got.User)
 			}
-			if s.Penalty.Len() != tc.failures {
-				t.Errorf("%d failures counted", s.Penalty.Len())
+			if memory.Keys() != 2*tc.failures {
+				t.Errorf("%d failures counted", memory.Keys())
 			}
 		})
 	}
