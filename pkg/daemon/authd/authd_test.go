@@ -300,7 +300,7 @@ func TestConfigMistakes(t *testing.T) {
   - {type: root, listen: "unix:/s"}
 users: {file: users, home: "mail/%x", fields: {uid: "0"}}
 login: {mechanisms: [PLAIN, NTLM], trusted_networks: ["10.1.2.3/8"]}
-passwords: {allow_schemes: [MD5], scheme: PLAIN}
+passwords: {allow_schemes: [SSHA], scheme: PLAIN}
 `), &c)
 	want := []string{
 		"f:2: listeners[0].listen: a socket of type master must be local",

@@ -47,6 +47,10 @@ func TestHashCommand(t *testing.T) {
 		{"pässword\nrest", "pässword", "{ARGON2ID}$argon2id$", nil},
 		{"no line end", "no line end", "{BLF-CRYPT}$2y$", []string{"-s", "blf-crypt"}},
 		{"", "from file", "{SHA512-CRYPT}$6$", []string{"--scheme", "SHA512-CRYPT", "--password-file", secret}},
+		{"x", "x", "{SHA256-CRYPT}$5$rounds=1000$", []string{"-s", "SHA256-CRYPT", "--rounds", "1000"}},
+		{"x", "x", "{BLF-CRYPT.HEX}24327924303424", []string{"-s", "blf-crypt.hex", "--cost", "4"}},
+		{"x", "x", "{ARGON2ID}$argon2id$v=19$m=2048,t=3,p=1$", []string{"--memory", "2MiB", "--rounds", "3"}},
+		{"x", "x", "{SCRAM-SHA-256}4096,", []string{"-s", "SCRAM-SHA-256", "--rounds", "4096"}},
 	} {
 		out, errs, code := authdCommand(t, tc.stdin, append([]string{"hash"}, tc.args...)...)
 		h, err := scheme.Parse(strings.TrimSpace(out), scheme.Policy{})
@@ -58,6 +62,34 @@ func TestHashCommand(t *testing.T) {
 		if out, _, code := authdCommand(t, tc.stdin, "hash", "-s", tc.scheme); code == 0 || out != "" {
 			t.Errorf("%.10q: %d %s", tc.stdin, code, out)
 		}
+	}
+	for _, args := range [][]string{{"--memory", "much"}, {"--memory", "300MiB"}, {"--cost", "10"}, {"-s", "SSHA", "--rounds", "10"}, {"-s", "DIGEST-MD5"}} {
+		if out, errs, code := authdCommand(t, "x", append([]string{"hash"}, args...)...); code == 0 || out != "" || errs == "" {
+			t.Errorf("%v: %d %s%s", args, code, out, errs)
+		}
+	}
+}
+
+// DIGEST-MD5 is the one scheme that needs a name.
+func TestHashForUser(t *testing.T) {
+	out, errs, code := authdCommand(t, "secret", "hash", "-s", "DIGEST-MD5", "-u", "user@example.org")
+	if code != 0 || out != "{DIGEST-MD5}a9832fed4a7567b40e43443f9f30c272\n" {
+		t.Errorf("%d %s%s", code, out, errs)
+	}
+}
+
+func TestHashList(t *testing.T) {
+	out, errs, code := authdCommand(t, "", "hash", "--list")
+	if code != 0 || errs != "" {
+		t.Fatal(code, errs)
+	}
+	for _, want := range []string{"ARGON2ID       default\n", "\nSCRAM-SHA-256\n", "\nCRAM-MD5       weak, it is built on MD5\n"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("%q is missing in\n%s", want, out)
+		}
+	}
+	if lines := strings.Count(out, "\n"); lines != len(scheme.Names()) {
+		t.Errorf("%d lines for %d schemes", lines, len(scheme.Names()))
 	}
 }
 

@@ -69,6 +69,13 @@ func Weak() []string {
 	return names
 }
 
+// WhyWeak says what is weak about a scheme, as the end of a sentence that begins
+// with it; empty if nothing is.
+func WhyWeak(name string) string {
+	r, _ := find(name)
+	return r.weak
+}
+
 // check refuses weak hashes that nobody allowed: by the name under which they
 // are stored, or by their own where that name stands for crypt(3).
 func (p Policy) check(r row, h Hash) error {

@@ -10,6 +10,7 @@ import (
 	"github.com/postcote/postcote/pkg/daemon/authd/authconf"
 	"github.com/postcote/postcote/pkg/identity/account"
 	"github.com/postcote/postcote/pkg/identity/passwdfile"
+	"github.com/postcote/postcote/pkg/identity/scheme"
 	"github.com/postcote/postcote/pkg/platform/fail"
 )
 
@@ -26,7 +27,7 @@ func userCommand() *cobra.Command {
 }
 
 // stored reads a password and hashes it by --scheme or the configured scheme.
-func stored(cmd *cobra.Command, c *authconf.Config) (string, error) {
+func stored(cmd *cobra.Command, c *authconf.Config, user string) (string, error) {
 	name, err := cmd.Flags().GetString("scheme")
 	if err != nil {
 		return "", err
@@ -34,7 +35,7 @@ func stored(cmd *cobra.Command, c *authconf.Config) (string, error) {
 	if name == "" {
 		name = c.Passwords.Scheme
 	}
-	return hashPassword(cmd, name)
+	return hashPassword(cmd, name, scheme.Options{User: user})
 }
 
 func userAddCommand() *cobra.Command {
@@ -57,7 +58,7 @@ func userAddCommand() *cobra.Command {
 			}
 			u.Password = "!"
 			if !locked {
-				if u.Password, err = stored(cmd, c); err != nil {
+				if u.Password, err = stored(cmd, c, u.Name); err != nil {
 					return err
 				}
 			}
@@ -88,7 +89,7 @@ func userPasswordCommand() *cobra.Command {
 			if _, err := passwdfile.Open(c.Users.File, nil).Lookup(name); fail.Is(err, fail.NotFound) {
 				return err // before asking for a password
 			}
-			password, err := stored(cmd, c)
+			password, err := stored(cmd, c, name)
 			if err != nil {
 				return err
 			}

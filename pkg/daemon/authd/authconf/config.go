@@ -53,8 +53,8 @@ type Users struct {
 
 // Passwords is the `passwords` section.
 type Passwords struct {
-	Scheme       string        `yaml:"scheme" oneof:"ARGON2ID|BLF-CRYPT|SHA512-CRYPT" doc:"How authd's commands store new passwords."`
-	AllowSchemes []string      `yaml:"allow_schemes" reload:"true" doc:"Schemes that are off otherwise because they keep passwords readable: PLAIN, CLEARTEXT."`
+	Scheme       string        `yaml:"scheme" oneof:"ARGON2ID|BLF-CRYPT|SHA512-CRYPT|SHA256-CRYPT|PBKDF2|SCRAM-SHA-256|SCRAM-SHA-1" doc:"How authd's commands store new passwords. Only SCRAM-* serve the mechanism of that name; they are checked for PLAIN and LOGIN too."`
+	AllowSchemes []string      `yaml:"allow_schemes" reload:"true" doc:"Weak schemes that are refused unless named here: those that keep passwords readable (PLAIN, CLEARTEXT), have no salt (SHA256) or are built on MD5 or DES (MD5-CRYPT, DES-CRYPT, CRAM-MD5). 'authd hash --list' says which are weak."`
 	MaxMemory    conf.Size     `yaml:"max_memory" min:"1MiB" max:"4GiB" reload:"true" doc:"Memory that checking one password may take; a stored password that needs more cannot be used."`
 	Slots        int           `yaml:"slots" min:"0" max:"1024" doc:"Passwords checked at a time, on threads of low priority; 0 means one less than there are cores."`
 	Queue        int           `yaml:"queue" min:"1" max:"100000" doc:"Passwords that may wait for a slot; further logins get a temporary failure."`
@@ -129,8 +129,8 @@ func (c Config) Validate(p *conf.Reporter) {
 		}
 	}
 	for i, s := range c.Passwords.AllowSchemes {
-		if !slices.Contains([]string{"PLAIN", "CLEARTEXT"}, strings.ToUpper(s)) {
-			p.At("passwords.allow_schemes[%d]", i).Hint("known: PLAIN, CLEARTEXT").Errorf("%q is on anyway, or not known", s)
+		if !slices.Contains(scheme.Weak(), strings.ToUpper(s)) {
+			p.At("passwords.allow_schemes[%d]", i).Hint("weak are: %s", strings.Join(scheme.Weak(), ", ")).Errorf("%q is on anyway, or not known", s)
 		}
 	}
 	for key := range c.Users.Fields {
