@@ -91,8 +91,12 @@ func (c *Client) clientConfig(hop route.Hop, t target, mode client.TLSMode) clie
 		cfg.TLS.ClientSessionCache = c.sessions
 	}
 	if login := c.login(hop); login != nil {
-		cfg.Auth = func(offered []string, private bool) (gosasl.Client, error) {
-			return sasl.Choose(offered, private || t.here(), sasl.Credentials{Authcid: login.User, Password: login.Password})
+		cfg.Auth = func(offered []string, state *tls.ConnectionState) (gosasl.Client, error) {
+			c := sasl.Credentials{Authcid: login.User, Password: login.Password, Target: "smtp/" + t.Host}
+			if state != nil {
+				c.Binder = tlsx.ClientBinding(*state)
+			}
+			return sasl.Choose(offered, state != nil || t.here(), c)
 		}
 	}
 	return cfg

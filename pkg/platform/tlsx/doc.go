@@ -2,7 +2,7 @@
 //
 // Duty: certificates that replace themselves when their files change, one
 // server configuration per listener, client configurations for mail between
-// servers, and words for logs and trace headers.
+// servers, channel bindings, and words for logs and trace headers.
 //
 // Invariants:
 //   - TLS 1.2 is the oldest version, on both sides.
@@ -13,5 +13,5 @@
 //     unless Look proved it afterwards.
 //
 // Files in reading order: config.go, keeper.go, pair.go, client.go,
-// describe.go, selfsigned.go.
+// binding.go, describe.go, selfsigned.go.
 package tlsx

@@ -14,6 +14,11 @@ import (
 // encrypted (or local); without it no mechanism that shows the password is
 // taken. fail.Permanent when none fits.
 func Choose(offered []string, private bool, c Credentials) (gosasl.Client, error) {
+	if c.Binder != nil {
+		if _, _, err := binding(c.Binder); err != nil {
+			c.Binder = nil // there is TLS, but nothing to bind to
+		}
+	}
 	for _, m := range Mechanisms() {
 		switch {
 		case m.named, m.Plaintext && !private, m.Token != (c.Token != ""), m.Binding && c.Binder == nil:

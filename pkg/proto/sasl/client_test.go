@@ -105,6 +105,17 @@ func TestClientsThatCannotStart(t *testing.T) {
 	}
 }
 
+// A connection that cannot be bound is like one without TLS.
+func TestChooseWithoutBinding(t *testing.T) {
+	cl, err := Choose([]string{"SCRAM-SHA-256-PLUS", "SCRAM-SHA-256"}, true, Credentials{Authcid: "a", Password: "b", Binder: &people{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if name, ir, err := cl.Start(); name != "SCRAM-SHA-256" || !strings.HasPrefix(string(ir), "n,,") || err != nil {
+		t.Errorf("%s %q %v", name, ir, err)
+	}
+}
+
 func TestChoose(t *testing.T) {
 	all := "LOGIN PLAIN CRAM-MD5 DIGEST-MD5 SCRAM-SHA-1 SCRAM-SHA-256 SCRAM-SHA-1-PLUS SCRAM-SHA-256-PLUS XOAUTH2 OAUTHBEARER EXTERNAL ANONYMOUS APOP"
 	for _, tc := range []struct {

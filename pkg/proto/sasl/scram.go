@@ -74,10 +74,10 @@ func (h scram) secret(password string, salt []byte, iter int) Secret {
 }
 
 // prepared is SASLprep, RFC 4013. What it forbids (control characters,
-// unassigned code points, broken UTF-8) is taken as it is, as libpq does: a
+// unassigned code points, broken UTF-8, nothing at all) is taken as it is, as libpq does: a
 // password that works elsewhere must not fail here.
 func prepared(s string) string {
-	if p, err := stringprep.SASLprep.Prepare(s); err == nil {
+	if p, err := stringprep.SASLprep.Prepare(s); err == nil && p != "" {
 		return p
 	}
 	return s

@@ -54,18 +54,23 @@ func (c *scramClient) Start() (mech string, ir []byte, err error) {
 	return c.name, []byte(header + c.bare), nil
 }
 
-// bind takes the first type of channel binding that the connection has.
+// bind makes the flag and the data of channel binding.
 func (c *scramClient) bind() (flag string, data []byte, err error) {
-	err = fail.New(fail.Invalid, "%s needs a TLS connection", c.name)
 	if c.c.Binder == nil {
-		return "", nil, err
+		return "", nil, fail.New(fail.Invalid, "%s needs a TLS connection", c.name)
 	}
-	for _, kind := range []string{BindingExporter, BindingEndPoint} {
-		if data, err = c.c.Binder.ChannelBinding(kind); err == nil {
-			return "p=" + kind, data, nil
+	kind, data, err := binding(c.c.Binder)
+	return "p=" + kind, data, err
+}
+
+// binding takes the first type of channel binding that a connection has.
+func binding(b Binder) (kind string, data []byte, err error) {
+	for _, kind = range []string{BindingExporter, BindingEndPoint} {
+		if data, err = b.ChannelBinding(kind); err == nil {
+			break
 		}
 	}
-	return "", nil, err
+	return kind, data, err
 }
 
 func (c *scramClient) Next(challenge []byte) ([]byte, error) {

@@ -5,9 +5,10 @@ import (
 	"encoding/base64"
 	"strings"
 
-	"github.com/emersion/go-sasl"
+	gosasl "github.com/emersion/go-sasl"
 
 	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/proto/sasl"
 	"github.com/postcote/postcote/pkg/proto/smtp/wire"
 )
 
@@ -20,7 +21,7 @@ func (c *Conn) auth(ctx context.Context) error {
 	if !ok {
 		return &SiteError{Stage: StageAuth, Auth: true, Err: fail.New(fail.Temporary, "server does not offer AUTH")}
 	}
-	mech, err := c.cfg.Auth(strings.Fields(offered), c.tls != nil)
+	mech, err := c.cfg.Auth(strings.Fields(offered), c.tls)
 	if err != nil {
 		return &SiteError{Stage: StageAuth, Auth: true, Err: err}
 	}
@@ -36,7 +37,7 @@ func (c *Conn) auth(ctx context.Context) error {
 }
 
 // converse answers challenges until the server has decided.
-func (c *Conn) converse(ctx context.Context, mech sasl.Client, line string) error {
+func (c *Conn) converse(ctx context.Context, mech gosasl.Client, line string) error {
 	for {
 		r, err := c.command(ctx, StageAuth, c.cfg.Timeouts.Auth, line)
 		if err != nil {
@@ -44,6 +45,9 @@ func (c *Conn) converse(ctx context.Context, mech sasl.Client, line string) erro
 		}
 		switch {
 		case r.OK():
+			if err := sasl.Complete(mech); err != nil {
+				return &SiteError{Stage: StageAuth, Auth: true, Reply: r, Err: err}
+			}
 			return nil
 		case r.Code != 334:
 			return &SiteError{Stage: StageAuth, Auth: true, Reply: r}
@@ -54,7 +58,7 @@ func (c *Conn) converse(ctx context.Context, mech sasl.Client, line string) erro
 	}
 }
 
-func answer(mech sasl.Client, r wire.Reply) (string, error) {
+func answer(mech gosasl.Client, r wire.Reply) (string, error) {
 	challenge, err := base64.StdEncoding.DecodeString(strings.TrimSpace(r.Text))
 	if err != nil {
 		return "", fail.Wrap(fail.Temporary, err, "challenge is not base64")

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -254,7 +255,9 @@ func TestFaults(t *testing.T) {
 func session(t *testing.T, f *fake, auth bool) error {
 	cfg := Config{Name: "client.test", Timeouts: quick(), SkipPipelining: true}
 	if auth {
-		cfg.Auth = func([]string, bool) (sasl.Client, error) { return sasl.NewPlainClient("", "u", "p"), nil }
+		cfg.Auth = func([]string, *tls.ConnectionState) (sasl.Client, error) {
+			return sasl.NewPlainClient("", "u", "p"), nil
+		}
 	}
 	c, err := New(context.Background(), f.start(t), cfg)
 	if err != nil {
@@ -375,10 +378,10 @@ func TestClosed(t *testing.T) {
 }
 
 func TestAuth(t *testing.T) {
-	login := func(c sasl.Client, err error) func([]string, bool) (sasl.Client, error) {
-		return func(offered []string, private bool) (sasl.Client, error) {
-			if fmt.Sprint(offered, private) != "[PLAIN LOGIN] false" {
-				return nil, fmt.Errorf("offered %v %v", offered, private)
+	login := func(c sasl.Client, err error) func([]string, *tls.ConnectionState) (sasl.Client, error) {
+		return func(offered []string, state *tls.ConnectionState) (sasl.Client, error) {
+			if fmt.Sprint(offered) != "[PLAIN LOGIN]" || state != nil {
+				return nil, fmt.Errorf("offered %v, TLS %v", offered, state)
 			}
 			return c, err
 		}
@@ -387,7 +390,7 @@ func TestAuth(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		reply map[string]string
-		auth  func([]string, bool) (sasl.Client, error)
+		auth  func([]string, *tls.ConnectionState) (sasl.Client, error)
 		heard string
 		bad   bool
 	}{
@@ -396,6 +399,7 @@ func TestAuth(t *testing.T) {
 		{"not offered", map[string]string{}, login(nil, nil), "", true},
 		{"nothing fits", map[string]string{"EHLO": words}, login(nil, errBroken), "", true},
 		{"challenge", map[string]string{"EHLO": words, "AUTH": "334 cGFzc3dvcmQ=", "UA==": "235 ok"}, login(challenged{}, nil), "AUTH X =\nUA==", false},
+		{"unproved", map[string]string{"EHLO": words, "AUTH": "235 ok"}, login(unproved{}, nil), "AUTH X =", true},
 		{"bad challenge", map[string]string{"EHLO": words, "AUTH": "334 !", "*": "501 ok"}, login(challenged{}, nil), "AUTH X =\n*", true},
 	} {
 		f := &fake{reply: c.reply}
@@ -412,6 +416,11 @@ func TestAuth(t *testing.T) {
 		}
 	}
 }
+
+// unproved is a mechanism whose server has to prove itself and did not.
+type unproved struct{ challenged }
+
+func (unproved) Complete() error { return errBroken }
 
 // challenged answers one challenge and has an empty initial response.
 type challenged struct{}

@@ -4,7 +4,7 @@ import (
 	"crypto/tls"
 	"time"
 
-	"github.com/emersion/go-sasl"
+	gosasl "github.com/emersion/go-sasl"
 )
 
 // TLSMode says what is done about STARTTLS.
@@ -24,10 +24,11 @@ type Config struct {
 	LMTP    bool
 	TLSMode TLSMode
 	TLS     *tls.Config // for the handshake; ServerName and verification are the caller's
-	// Auth picks a mechanism when the server announces AUTH; private tells
-	// whether the connection is encrypted. nil: no AUTH. Its error, and a server
-	// without AUTH, are SiteErrors with Auth set.
-	Auth     func(offered []string, private bool) (sasl.Client, error)
+	// Auth picks a mechanism when the server announces AUTH; state is nil
+	// unless the connection is encrypted. nil: no AUTH. Its error, a server
+	// without AUTH, and one that grants the login without proving itself where
+	// the mechanism wants it to, are SiteErrors with Auth set.
+	Auth     func(offered []string, state *tls.ConnectionState) (gosasl.Client, error)
 	Timeouts Timeouts // zero fields mean the defaults
 	MaxLine  int      // octets of content lines, longer ones are broken by CRLF SP; 0: 998 for SMTP, none for LMTP; -1: none
 

@@ -120,7 +120,9 @@ func TestOwnServer(t *testing.T) {
 		{"utf8", func(*server.Config) {}, Config{MaxLine: -1}, true, `UTF8SMTP  <a@b.example> 1 "a\r\n.\r\n` + long + `\r\n"`},
 		{"STARTTLS and AUTH", func(s *server.Config) { s.TLS, s.Policy.RequireTLS, s.Auth = serverTLS(), true, oneLogin{} }, Config{
 			TLSMode: RequiredTLS, MaxLine: 5000,
-			Auth: func([]string, bool) (sasl.Client, error) { return sasl.NewPlainClient("", "joe", "secret"), nil },
+			Auth: func([]string, *tls.ConnectionState) (sasl.Client, error) {
+				return sasl.NewPlainClient("", "joe", "secret"), nil
+			},
 		}, false, `ESMTPSA joe <a@b.example> 1 "a\r\n.\r\n` + long + `\r\n"`},
 		{"opportunistic, offered", func(s *server.Config) { s.TLS = serverTLS() }, Config{TLSMode: OpportunisticTLS, MaxLine: -1}, false, `ESMTPS  <a@b.example> 1 "a\r\n.\r\n` + long + `\r\n"`},
 		{"opportunistic, not offered", func(*server.Config) {}, Config{TLSMode: OpportunisticTLS, MaxLine: -1}, false, `ESMTP  <a@b.example> 1 "a\r\n.\r\n` + long + `\r\n"`},
