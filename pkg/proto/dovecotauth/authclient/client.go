@@ -19,6 +19,9 @@ type Config struct {
 	HandshakeTimeout time.Duration                               // default 10 s
 	RequestTimeout   time.Duration                               // for each reply; default 150 s, Dovecot's limit
 	Dial             func(ctx context.Context) (net.Conn, error) // for tests; default dials Address
+	// ChannelBinding says that requests over TLS come with Binding; without it
+	// mechanisms that need it are neither asked for nor listed.
+	ChannelBinding bool
 }
 
 // Client is safe for concurrent use. It connects at its first request.
@@ -34,13 +37,17 @@ func New(cfg Config) *Client {
 	}
 	// Minor 2 is the last version without channel bindings. Whoever claims
 	// at least 1 gets temporary failures as such.
-	hello := dovecotauth.AppendLine(nil, "VERSION", "1", "2")
+	minor := "2"
+	if cfg.ChannelBinding {
+		minor = "3"
+	}
+	hello := dovecotauth.AppendLine(nil, "VERSION", "1", minor)
 	hello = dovecotauth.AppendLine(hello, "CPID", dovecotauth.FormatID(cfg.PID))
 	return &Client{
 		pid: cfg.PID,
 		link: link.New(link.Config{
 			Address: cfg.Address, Dial: cfg.Dial, Hello: hello,
-			Greet:    func() link.Handshake { return &handshake{} },
+			Greet:    func() link.Handshake { return &handshake{binding: cfg.ChannelBinding} },
 			Patience: cfg.Patience, HandshakeTimeout: cfg.HandshakeTimeout, RequestTimeout: cfg.RequestTimeout,
 		}),
 	}
@@ -57,6 +64,17 @@ func (c *Client) Mechanisms(ctx context.Context) ([]dovecotauth.Mechanism, error
 		return nil, err
 	}
 	return greeting(conn).mechs, nil
+}
+
+// Stamp returns the numbers that name the server process and our connection to
+// it. APOP challenges are made of them, and good for that connection only.
+func (c *Client) Stamp(ctx context.Context) (serverPID, connection uint32, err error) {
+	conn, err := c.link.Get(ctx)
+	if err != nil {
+		return 0, 0, err
+	}
+	h := greeting(conn)
+	return h.spid, h.cuid, nil
 }
 
 // Start begins an exchange and waits for the server's first answer. The
@@ -92,7 +110,7 @@ func (c *Client) begin(ctx context.Context, r Request) (x *Exchange, step Step, 
 	if err != nil {
 		return nil, Step{}, false, err
 	}
-	x = &Exchange{call: call, pid: c.pid, cookie: greeting(call.Conn()).cookie}
+	x = &Exchange{call: call, pid: c.pid, cookie: greeting(call.Conn()).cookie, binding: r.Binding}
 	if step, err = x.await(ctx); err != nil {
 		return nil, Step{}, call.Lost(), err
 	}

@@ -21,12 +21,20 @@ type Step struct {
 type Result struct {
 	User   string             // canonical name; never empty
 	Fields dovecotauth.Fields // everything the server said, user included
+	Final  []byte             // the mechanism's last message, if Request.FinalOK; may be nil
 	// The three values by which the session role redeems the login
 	// (userdbclient.Redeem). They are good once, as long as this connection
 	// to authd stands.
 	PID       uint32
 	RequestID uint32
 	Cookie    string
+}
+
+// Forbidden reports whether the login must be refused although the password
+// was right: "nologin" (not here, or not now). reason is for the user; it may be
+// empty. Whoever does not redeem logins has to ask.
+func (r Result) Forbidden() (reason string, forbidden bool) {
+	return r.Fields.Get("reason"), r.Fields.Has("nologin")
 }
 
 // Failure is why a login was refused. Its text is safe to log, not to show.
@@ -59,9 +67,11 @@ func AsFailure(err error) *Failure {
 // Exchange is one running SASL exchange. It is used by one goroutine and ends
 // with Done, an error, or Cancel.
 type Exchange struct {
-	call   *link.Call
-	pid    uint32
-	cookie string
+	call    *link.Call
+	pid     uint32
+	cookie  string
+	binding func(kind string) ([]byte, error)
+	bound   []byte // goes with the next response
 }
 
 // Next passes the peer's response on and waits for the answer. Errors:
@@ -69,8 +79,7 @@ type Exchange struct {
 // (outage, lost connection, ctx ended: tell the peer to try later),
 // fail.Invalid (the response is too long). After an error the exchange is over.
 func (x *Exchange) Next(ctx context.Context, response []byte) (Step, error) {
-	b64 := base64.StdEncoding.EncodeToString(response)
-	line := dovecotauth.AppendLine(nil, "CONT", dovecotauth.FormatID(x.call.ID), b64)
+	line := x.cont(base64.StdEncoding.EncodeToString(response))
 	if len(line) > dovecotauth.MaxLine {
 		x.Cancel()
 		return Step{}, fail.New(fail.Invalid, "authentication response of %d bytes is too long", len(response))
@@ -82,6 +91,16 @@ func (x *Exchange) Next(ctx context.Context, response []byte) (Step, error) {
 	return x.await(ctx)
 }
 
+// cont is the CONT line with data, and the channel binding that was asked for.
+func (x *Exchange) cont(data string) []byte {
+	params := []string{dovecotauth.FormatID(x.call.ID), data}
+	if x.bound != nil {
+		params = append(params, "channel_binding="+base64.StdEncoding.EncodeToString(x.bound))
+		x.bound = nil
+	}
+	return dovecotauth.AppendLine(nil, "CONT", params...)
+}
+
 // Cancel gives the exchange up, as when the peer sends "*" or goes away. It is
 // harmless after the end.
 func (x *Exchange) Cancel() {
@@ -90,17 +109,53 @@ func (x *Exchange) Cancel() {
 	}
 }
 
+// outOfBand is data that is no part of the mechanism's exchange: the server
+// asks us, not the peer.
+const outOfBand = "#"
+
 func (x *Exchange) await(ctx context.Context) (Step, error) {
-	line, err := x.call.Wait(ctx)
+	for {
+		line, err := x.call.Wait(ctx)
+		if err != nil {
+			x.Cancel() // the server must not keep what nobody waits for
+			return Step{}, err
+		}
+		if line.Verb == "CONT" {
+			if err := x.bind(line.Fields(2)); err != nil {
+				x.Cancel()
+				return Step{}, err
+			}
+			if line.Param(1) == outOfBand {
+				if err := x.call.Send(x.cont(outOfBand)); err != nil {
+					x.call.End()
+					return Step{}, err
+				}
+				continue
+			}
+		}
+		step, err := x.answer(line)
+		if err != nil || step.Done {
+			x.call.End()
+		}
+		return step, err
+	}
+}
+
+// bind gets the channel binding that the fields of a CONT ask for.
+func (x *Exchange) bind(fs dovecotauth.Fields) error {
+	kind, ok := fs.Lookup("channel_binding")
+	switch {
+	case !ok:
+		return nil
+	case x.binding == nil:
+		return fail.Wrap(fail.Denied, &Failure{Reason: "Channel binding not supported"}, "")
+	}
+	data, err := x.binding(kind)
 	if err != nil {
-		x.Cancel() // the server must not keep what nobody waits for
-		return Step{}, err
+		return fail.Wrap(fail.Denied, &Failure{Reason: "Channel binding failed"}, "channel binding %.64q: %v", kind, err)
 	}
-	step, err := x.answer(line)
-	if err != nil || step.Done {
-		x.call.End()
-	}
-	return step, err
+	x.bound = data
+	return nil
 }
 
 func (x *Exchange) answer(line dovecotauth.Line) (Step, error) {
@@ -112,18 +167,26 @@ func (x *Exchange) answer(line dovecotauth.Line) (Step, error) {
 		}
 		return Step{Challenge: challenge}, nil
 	case "OK":
-		fs := line.Fields(1)
-		user := fs.Get("user")
-		if user == "" {
-			return Step{}, fail.New(fail.Unavailable, "auth service confirmed a login without naming the user")
-		}
-		return Step{Done: true, Result: Result{
-			User: user, Fields: fs, PID: x.pid, RequestID: x.call.ID, Cookie: x.cookie,
-		}}, nil
+		return x.success(line.Fields(1))
 	case "FAIL":
 		return Step{}, refusal(line.Fields(1))
 	}
 	return Step{}, fail.New(fail.Unavailable, "auth service sent an unknown reply %.20q", line.Verb)
+}
+
+func (x *Exchange) success(fs dovecotauth.Fields) (Step, error) {
+	r := Result{User: fs.Get("user"), Fields: fs, PID: x.pid, RequestID: x.call.ID, Cookie: x.cookie}
+	if r.User == "" {
+		return Step{}, fail.New(fail.Unavailable, "auth service confirmed a login without naming the user")
+	}
+	if b64, ok := fs.Lookup("resp"); ok {
+		final, err := base64.StdEncoding.DecodeString(b64)
+		if err != nil {
+			return Step{}, fail.New(fail.Unavailable, "auth service sent a last message that is not base64")
+		}
+		r.Final = final
+	}
+	return Step{Done: true, Result: r}, nil
 }
 
 func refusal(fs dovecotauth.Fields) error {

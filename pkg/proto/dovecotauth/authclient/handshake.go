@@ -12,8 +12,11 @@ const maxMechs = 100
 // 2.4 after our VERSION; either way DONE ends it.
 type handshake struct {
 	version bool
+	binding bool // we can tell channel bindings
 	mechs   []dovecotauth.Mechanism
 	cookie  string
+	spid    uint32
+	cuid    uint32
 }
 
 func (h *handshake) Line(l dovecotauth.Line) (done bool, err error) {
@@ -24,13 +27,17 @@ func (h *handshake) Line(l dovecotauth.Line) (done bool, err error) {
 		}
 		h.version = true
 	case "MECH":
-		if m, ok := dovecotauth.ParseMechanism(l); ok && len(h.mechs) < maxMechs {
+		m, ok := dovecotauth.ParseMechanism(l)
+		if ok && len(h.mechs) < maxMechs && (h.binding || !m.ChannelBinding) {
 			h.mechs = append(h.mechs, m)
 		}
 	case "SPID":
 		if len(h.mechs) == 0 { // the test Postfix and Exim make
 			return false, fail.New(fail.Invalid, "this is a master or userdb socket, not a client socket")
 		}
+		h.spid, _ = dovecotauth.ParseID(l.Param(0))
+	case "CUID":
+		h.cuid, _ = dovecotauth.ParseID(l.Param(0))
 	case "COOKIE":
 		h.cookie = l.Param(0)
 	case "DONE":

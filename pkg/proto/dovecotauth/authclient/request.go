@@ -8,7 +8,8 @@ import (
 	"github.com/postcote/postcote/pkg/proto/dovecotauth"
 )
 
-// Request is what a peer asked for, and what is known about the peer.
+// Request is what a peer asked for, and what is known about the peer. Zero
+// values are not sent.
 type Request struct {
 	Mech    string // upper case, as offered
 	Service string // "smtp", "imap", "pop3", "sieve"
@@ -16,16 +17,36 @@ type Request struct {
 	// success on a `login` socket waits to be redeemed by the session role.
 	NoLogin bool
 
-	LocalAddr  netip.AddrPort // zero value: not sent
+	LocalAddr  netip.AddrPort
 	RemoteAddr netip.AddrPort
-	LocalName  string // TLS server name the peer asked for
-	Session    string // our session id, for the log
-	ClientID   string // IMAP ID, for the log
+	// Behind a proxy that told the addresses above: those of the connection.
+	RealLocalAddr  netip.AddrPort
+	RealRemoteAddr netip.AddrPort
+	LocalName      string             // TLS server name the peer asked for
+	Session        string             // our session id, for the log
+	ClientID       string             // IMAP ID, for the log
+	Forward        dovecotauth.Fields // what a proxy in front of us passed on
 
-	Secured     bool   // TLS, or a peer on this host
-	TLSProtocol string // "TLSv1.3"; empty without TLS
-	TLSCipher   string
-	NoPenalty   bool // do not count this peer's failures
+	Secured       bool   // TLS, or a peer on this host
+	TLSProtocol   string // "TLSv1.3"; empty without TLS
+	TLSCipher     string
+	TLSCipherBits int
+	TLSPFS        string // how the key was agreed on
+	// ClientCert: the peer showed a certificate that we verified; CertUser is
+	// the name it is made out to.
+	ClientCert bool
+	CertUser   string
+	NoPenalty  bool // do not count this peer's failures
+	Debug      bool // a Dovecot logs more of this request
+
+	// FinalOK says that the protocol towards the peer has a place for the
+	// mechanism's last message in its OK (ManageSieve): it comes as
+	// Result.Final, not as a challenge to be acknowledged.
+	FinalOK bool
+	// Binding returns the channel binding data of the peer's TLS connection
+	// for a type such as "tls-exporter". The server asks for it in mechanisms
+	// with channel binding. Nil: there is none.
+	Binding func(kind string) ([]byte, error)
 
 	// Initial is the SASL initial response. Nil: the peer sent none. Empty
 	// but not nil: it sent an empty one.
@@ -35,39 +56,60 @@ type Request struct {
 // fields are in the order Dovecot's login processes use; resp must be last.
 func (r Request) fields() dovecotauth.Fields {
 	fs := dovecotauth.Fields{}.Add("service", r.Service)
-	if r.NoLogin {
-		fs = fs.AddFlag("nologin")
-	}
-	switch {
-	case r.TLSProtocol != "":
+	fs = addFlag(fs, "nologin", r.NoLogin)
+	fs = addFlag(fs, "final-resp-ok", r.FinalOK)
+	if r.TLSProtocol != "" {
 		fs = fs.Add("secured", "tls")
-	case r.Secured:
-		fs = fs.AddFlag("secured")
+	} else {
+		fs = addFlag(fs, "secured", r.Secured)
 	}
-	if r.NoPenalty {
-		fs = fs.AddFlag("no-penalty")
+	fs = addFlag(fs, "no-penalty", r.NoPenalty)
+	fs = addFlag(fs, "valid-client-cert", r.ClientCert)
+	fs = addFlag(fs, "debug", r.Debug)
+	fs = addText(fs, "session", r.Session)
+	if r.ClientCert { // a name that no certificate proves is none
+		fs = addText(fs, "cert_username", r.CertUser)
 	}
-	if r.Session != "" {
-		fs = fs.Add("session", r.Session)
-	}
-	fs = addAddr(fs, "lip", r.LocalAddr)
-	fs = addAddr(fs, "rip", r.RemoteAddr)
-	fs = addPort(fs, "lport", r.LocalAddr)
-	fs = addPort(fs, "rport", r.RemoteAddr)
-	for _, f := range []dovecotauth.Field{
-		{Key: "local_name", Value: r.LocalName},
-		{Key: "client_id", Value: r.ClientID},
-		{Key: "tls_protocol", Value: r.TLSProtocol},
-		{Key: "tls_cipher", Value: r.TLSCipher},
-	} {
-		if f.Value != "" {
-			fs = append(fs, f)
-		}
-	}
+	fs = addEndpoints(fs, "", r.LocalAddr, r.RemoteAddr)
+	fs = addEndpoints(fs, "real_", r.RealLocalAddr, r.RealRemoteAddr)
+	fs = addText(fs, "local_name", r.LocalName)
+	fs = addText(fs, "client_id", r.ClientID)
+	fs = addText(fs, "forward_fields", dovecotauth.PackFields(r.Forward))
+	fs = r.addTLS(fs)
 	if r.Initial != nil {
 		fs = fs.Add("resp", base64.StdEncoding.EncodeToString(r.Initial))
 	}
 	return fs
+}
+
+func (r Request) addTLS(fs dovecotauth.Fields) dovecotauth.Fields {
+	fs = addText(fs, "tls_protocol", r.TLSProtocol)
+	fs = addText(fs, "tls_cipher", r.TLSCipher)
+	if r.TLSCipherBits > 0 {
+		fs = fs.Add("tls_cipher_bits", strconv.Itoa(r.TLSCipherBits))
+	}
+	return addText(fs, "tls_pfs", r.TLSPFS)
+}
+
+func addFlag(fs dovecotauth.Fields, key string, on bool) dovecotauth.Fields {
+	if !on {
+		return fs
+	}
+	return fs.AddFlag(key)
+}
+
+func addText(fs dovecotauth.Fields, key, value string) dovecotauth.Fields {
+	if value == "" {
+		return fs
+	}
+	return fs.Add(key, value)
+}
+
+func addEndpoints(fs dovecotauth.Fields, prefix string, local, remote netip.AddrPort) dovecotauth.Fields {
+	fs = addAddr(fs, prefix+"lip", local)
+	fs = addAddr(fs, prefix+"rip", remote)
+	fs = addPort(fs, prefix+"lport", local)
+	return addPort(fs, prefix+"rport", remote)
 }
 
 func addAddr(fs dovecotauth.Fields, key string, a netip.AddrPort) dovecotauth.Fields {

@@ -2,6 +2,7 @@ package authclient
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -18,6 +19,8 @@ import (
 // TestTranscripts plays testdata/*.txt with the file as the server. "do:" lines
 // are calls, "want:" lines what they returned:
 //
+// "binding: DATA", at the beginning, is the channel binding of all requests.
+//
 //	do: start PLAIN alice-initial-response   (or - for none, = for an empty one)
 //	do: next response
 //	do: cancel
@@ -33,19 +36,24 @@ type script struct {
 	client  *Client
 	x       *Exchange
 	results chan string
+	binding string // of type tls-exporter; empty: the client can bind nothing
 }
 
 func play(t *testing.T, file string) {
 	conns := make(chan net.Conn, 1)
 	sc := &script{t: t, results: make(chan string, 1)}
-	sc.client = New(Config{PID: 77, Patience: time.Nanosecond, Dial: func(context.Context) (net.Conn, error) {
+	steps := wiretest.Read(t, file)
+	if steps[0].Word == "binding" {
+		sc.binding, steps = steps[0].Text, steps[1:]
+	}
+	sc.client = New(Config{PID: 77, ChannelBinding: sc.binding != "", Patience: time.Nanosecond, Dial: func(context.Context) (net.Conn, error) {
 		a, b := wiretest.Pair(t)
 		conns <- b
 		return a, nil
 	}})
 	defer sc.client.Close()
 	var p *wiretest.Player
-	for _, s := range wiretest.Read(t, file) {
+	for _, s := range steps {
 		switch s.Word {
 		case "do":
 			go sc.do(s.Text)
@@ -83,6 +91,9 @@ func (sc *script) do(call string) {
 			Mech: mech, Service: "imap", Session: "s/1", Secured: true,
 			LocalAddr: netip.MustParseAddrPort("192.0.2.2:143"), RemoteAddr: netip.MustParseAddrPort("[::ffff:192.0.2.1]:40000"),
 		}
+		if sc.binding != "" {
+			r.FinalOK, r.Binding = true, sc.bind
+		}
 		switch ir {
 		case "-":
 		case "=":
@@ -100,6 +111,13 @@ func (sc *script) do(call string) {
 	sc.results <- describe(step, err)
 }
 
+func (sc *script) bind(kind string) ([]byte, error) {
+	if kind != "tls-exporter" {
+		return nil, errors.New("no such binding")
+	}
+	return []byte(sc.binding), nil
+}
+
 func describe(step Step, err error) string {
 	switch {
 	case fail.Is(err, fail.Denied):
@@ -109,7 +127,14 @@ func describe(step Step, err error) string {
 		return fail.KindOf(err).String()
 	case step.Done:
 		r := step.Result
-		return fmt.Sprintf("ok %s by pid %d request %d cookie %s", r.User, r.PID, r.RequestID, r.Cookie)
+		text := fmt.Sprintf("ok %s by pid %d request %d cookie %s", r.User, r.PID, r.RequestID, r.Cookie)
+		if r.Final != nil {
+			text += " final " + string(r.Final)
+		}
+		if reason, no := r.Forbidden(); no {
+			text += " forbidden " + reason
+		}
+		return text
 	}
 	return "challenge " + string(step.Challenge)
 }
@@ -154,6 +179,22 @@ func TestRequestLine(t *testing.T) {
 			},
 			"AUTH\t9\tLOGIN\tservice=imap\tsecured=tls\tno-penalty\trip=fe80::1\trport=7\tlocal_name=mx\x01texample\tclient_id=name mutt\ttls_protocol=TLSv1.3\ttls_cipher=X\n",
 		},
+		{
+			Request{
+				Mech: "SCRAM-SHA-256", Service: "imap", Secured: true, TLSProtocol: "TLSv1.3", TLSCipher: "X", TLSCipherBits: 128, TLSPFS: "X25519",
+				ClientCert: true, CertUser: "bob", Session: "s", Debug: true, FinalOK: true,
+				LocalAddr: netip.MustParseAddrPort("192.0.2.2:993"), RemoteAddr: netip.MustParseAddrPort("192.0.2.1:4000"),
+				RealLocalAddr: netip.MustParseAddrPort("10.0.0.2:1993"), RealRemoteAddr: netip.MustParseAddrPort("10.0.0.1:5000"),
+				Forward: dovecotauth.Fields{{Key: "a", Value: "1"}, {Key: "b", Value: "x\ty"}},
+			},
+			"AUTH\t9\tSCRAM-SHA-256\tservice=imap\tfinal-resp-ok\tsecured=tls\tvalid-client-cert\tdebug\tsession=s\tcert_username=bob" +
+				"\tlip=192.0.2.2\trip=192.0.2.1\tlport=993\trport=4000\treal_lip=10.0.0.2\treal_rip=10.0.0.1\treal_lport=1993\treal_rport=5000" +
+				"\tforward_fields=a=1\x01tb=x\x011ty\ttls_protocol=TLSv1.3\ttls_cipher=X\ttls_cipher_bits=128\ttls_pfs=X25519\n",
+		},
+		{
+			Request{Mech: "EXTERNAL", Service: "imap", CertUser: "bob"}, // without a certificate
+			"AUTH\t9\tEXTERNAL\tservice=imap\n",
+		},
 	} {
 		if got := string(tc.r.appendTo(nil, 9)); got != tc.want {
 			t.Errorf("got %q", got)
@@ -176,6 +217,7 @@ func TestRequestLine(t *testing.T) {
 func FuzzReplies(f *testing.F) {
 	f.Add([]byte("OK\t1\tuser=alice\t\n"))
 	f.Add([]byte("CONT\t1\tAAAA\nFAIL\t1\ttemp\n"))
+	f.Add([]byte("CONT\t1\t#\tchannel_binding=tls-exporter\nCONT\t1\tAAAA\tchannel_binding=\nOK\t1\tuser=a\tresp=AAAA\n"))
 	f.Add([]byte("FAIL\t1\tuser=\x01\x01\tcode=temp_fail\n\n\x00\n"))
 	f.Fuzz(func(t *testing.T, replies []byte) {
 		a, b := wiretest.Pair(t)
@@ -198,7 +240,10 @@ func FuzzReplies(f *testing.F) {
 			_, _ = b.Write(replies)
 			_ = b.Close()
 		}()
-		x, step, err := c.Start(t.Context(), Request{Mech: "PLAIN", Service: "smtp", Initial: []byte("x")})
+		x, step, err := c.Start(t.Context(), Request{
+			Mech: "PLAIN", Service: "smtp", Initial: []byte("x"),
+			Binding: func(string) ([]byte, error) { return []byte("b"), nil },
+		})
 		if err == nil && !step.Done {
 			_, err = x.Next(t.Context(), []byte("y"))
 		}

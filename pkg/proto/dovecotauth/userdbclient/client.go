@@ -3,6 +3,7 @@ package userdbclient
 import (
 	"context"
 	"net"
+	"net/netip"
 	"os"
 	"strconv"
 	"time"
@@ -48,19 +49,98 @@ func (c *Client) Ping(ctx context.Context) error {
 	return err
 }
 
-// User looks name up for service ("lmtp", "smtp", "imap"). Errors:
-// fail.NotFound, fail.Denied (this peer may not ask), fail.Unavailable. When
-// the server goes away in between, it is asked once more.
+// Query is whom to look up, and on behalf of which connection. All but User and
+// Service may be zero.
+type Query struct {
+	User       string
+	Service    string // "lmtp", "smtp", "imap"
+	Session    string // our session id, for the log
+	LocalAddr  netip.AddrPort
+	RemoteAddr netip.AddrPort
+	LocalName  string             // TLS server name the peer asked for
+	Forward    dovecotauth.Fields // what a proxy in front of us passed on
+}
+
+func (q Query) params() []string {
+	fs := dovecotauth.Fields{}.Add("service", q.Service)
+	add := func(key, value string) {
+		if value != "" {
+			fs = fs.Add(key, value)
+		}
+	}
+	add("session", q.Session)
+	for _, e := range []struct {
+		side string
+		at   netip.AddrPort
+	}{{"l", q.LocalAddr}, {"r", q.RemoteAddr}} {
+		if e.at.Addr().IsValid() {
+			add(e.side+"ip", e.at.Addr().Unmap().WithZone("").String())
+			if e.at.Port() != 0 {
+				add(e.side+"port", strconv.Itoa(int(e.at.Port())))
+			}
+		}
+	}
+	add("local_name", q.LocalName)
+	add("forward_fields", dovecotauth.PackFields(q.Forward))
+	return append([]string{q.User}, fs.Params()...)
+}
+
+// User is Lookup with nothing known but the name and the service.
 func (c *Client) User(ctx context.Context, name, service string) (UserRecord, error) {
-	r, lost, err := c.user(ctx, name, service)
+	return c.Lookup(ctx, Query{User: name, Service: service})
+}
+
+// Lookup looks a user up. Errors: fail.NotFound, fail.Denied (this peer may not
+// ask), fail.Unavailable. When the server goes away in between, it is asked once
+// more.
+func (c *Client) Lookup(ctx context.Context, q Query) (UserRecord, error) {
+	return c.twice(ctx, "USER", q)
+}
+
+// Pass asks for what the password database has about a user beside the
+// password. Only User and Fields are filled. Errors: as Lookup.
+func (c *Client) Pass(ctx context.Context, q Query) (UserRecord, error) {
+	return c.twice(ctx, "PASS", q)
+}
+
+// maxRequest is the longest line that Dovecot takes on this protocol; it hangs
+// up on a longer one, which would fail everybody's requests.
+const maxRequest = 1024
+
+// sizeOf is the most that the line can come to.
+func sizeOf(verb string, params []string) int {
+	size := len(verb) + len("\t4294967295\n")
+	for _, p := range params {
+		size += 1 + len(dovecotauth.AppendEscaped(nil, p))
+	}
+	return size
+}
+
+// twice asks a second time when the connection was lost before the answer.
+func (c *Client) twice(ctx context.Context, verb string, q Query) (UserRecord, error) {
+	params := q.params()
+	if sizeOf(verb, params) > maxRequest { // what can be done without is
+		params = Query{User: q.User, Service: q.Service}.params()
+	}
+	r, lost, err := c.ask(ctx, "user "+q.User, fail.Unavailable, verb, params...)
 	if lost && ctx.Err() == nil {
-		r, _, err = c.user(ctx, name, service)
+		r, _, err = c.ask(ctx, "user "+q.User, fail.Unavailable, verb, params...)
 	}
 	return r, err
 }
 
-func (c *Client) user(ctx context.Context, name, service string) (r UserRecord, lost bool, err error) {
-	return c.ask(ctx, "user "+name, fail.Unavailable, "USER", name, "service="+service)
+// Flush makes the server forget its cached results, of all users when none are
+// named, and returns how many there were.
+func (c *Client) Flush(ctx context.Context, users ...string) (int, error) {
+	line, _, err := c.exchange(ctx, "CACHE-FLUSH", users)
+	if err != nil {
+		return 0, err
+	}
+	n, err := strconv.Atoi(line.Param(1))
+	if line.Verb != "OK" || err != nil {
+		return 0, fail.New(fail.Denied, "auth service did not flush its cache: %.20q", line.Verb)
+	}
+	return n, nil
 }
 
 // Redeem turns the login that clientPID was granted as requestID into its
@@ -81,32 +161,36 @@ func (c *Client) Redeem(ctx context.Context, clientPID, requestID uint32, cookie
 // bare is what a FAIL without a code means: an internal error for USER, a
 // login that cannot be redeemed for REQUEST.
 func (c *Client) ask(ctx context.Context, what string, bare fail.Kind, verb string, params ...string) (r UserRecord, lost bool, err error) {
-	size := len(verb)
-	for _, p := range params {
-		size += 1 + 2*len(p)
+	line, lost, err := c.exchange(ctx, verb, params)
+	if err != nil {
+		return UserRecord{}, lost, err
 	}
-	if size > dovecotauth.MaxLine-16 {
-		return UserRecord{}, false, fail.New(fail.NotFound, "user name of %d bytes is longer than any user's", len(params[0]))
+	r, err = answer(what, bare, line)
+	return r, false, err
+}
+
+// exchange sends one line and waits for the one that answers it.
+func (c *Client) exchange(ctx context.Context, verb string, params []string) (line dovecotauth.Line, lost bool, err error) {
+	if size := sizeOf(verb, params); size > maxRequest {
+		return dovecotauth.Line{}, false, fail.New(fail.NotFound, "a request of %d bytes is about no user: no name is as long", size)
 	}
 	call, err := c.link.Begin(ctx, func(_ *link.Conn, id uint32) []byte {
 		return dovecotauth.AppendLine(nil, verb, append([]string{dovecotauth.FormatID(id)}, params...)...)
 	})
 	if err != nil {
-		return UserRecord{}, false, err
+		return dovecotauth.Line{}, false, err
 	}
 	defer call.End()
-	line, err := call.Wait(ctx)
-	if err != nil {
-		return UserRecord{}, call.Lost(), err
-	}
-	r, err = answer(what, bare, line)
-	return r, false, err
+	line, err = call.Wait(ctx)
+	return line, err != nil && call.Lost(), err
 }
 
 func answer(what string, bare fail.Kind, line dovecotauth.Line) (UserRecord, error) {
 	switch line.Verb {
 	case "USER":
 		return parseRecord(line)
+	case "PASS":
+		return passRecord(line)
 	case "NOTFOUND":
 		return UserRecord{}, fail.New(fail.NotFound, "%s: no such user", what)
 	case "FAIL":

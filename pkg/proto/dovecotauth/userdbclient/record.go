@@ -44,6 +44,15 @@ func parseRecord(line dovecotauth.Line) (UserRecord, error) {
 	return r, nil
 }
 
+// passRecord reads what PASS answers: all of it is fields.
+func passRecord(line dovecotauth.Line) (UserRecord, error) {
+	r := UserRecord{UID: -1, GID: -1, Fields: line.Fields(1)}
+	if r.User = r.Fields.Get("user"); r.User == "" {
+		return UserRecord{}, fail.New(fail.Unavailable, "auth service sent a password record without a name")
+	}
+	return r, nil
+}
+
 // Maildir is the root of the user's Maildir: what the mail field says in
 // Dovecot's form ("maildir:~/Maildir:INDEX=…", of which only the path counts
 // here), or ~/Maildir. Errors are of kind fail.Unavailable: the user exists,

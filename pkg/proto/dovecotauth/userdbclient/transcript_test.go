@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/netip"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -15,7 +16,8 @@ import (
 )
 
 // TestTranscripts plays testdata/*.txt with the file as the server. "do:" lines
-// are calls (user NAME, redeem, list MASK), "want:" lines what they returned.
+// are calls (user NAME, behalf
+// NAME, pass NAME, flush NAME…, redeem, list MASK), "want:" lines what they returned.
 func TestTranscripts(t *testing.T) {
 	for _, file := range wiretest.Files(t, "testdata/*.txt") {
 		t.Run(filepath.Base(file), func(t *testing.T) { play(t, file) })
@@ -65,6 +67,22 @@ func do(t *testing.T, c *Client, call string) string {
 	switch verb {
 	case "user":
 		r, err = c.User(t.Context(), arg, "lmtp")
+	case "behalf":
+		r, err = c.Lookup(t.Context(), Query{
+			User: arg, Service: "lmtp", Session: "s1", LocalName: "mx", Forward: dovecotauth.Fields{{Key: "a", Value: "1"}},
+			LocalAddr: netip.MustParseAddrPort("192.0.2.2:24"), RemoteAddr: netip.MustParseAddrPort("[::ffff:192.0.2.1]:0"),
+		})
+	case "pass":
+		r, err = c.Pass(t.Context(), Query{User: arg, Service: "imap"})
+		if err == nil {
+			return strings.Join(r.Fields.Params(), " ")
+		}
+	case "flush":
+		n, err := c.Flush(t.Context(), strings.Fields(arg)...)
+		if err != nil {
+			return fail.KindOf(err).String()
+		}
+		return fmt.Sprint(n)
 	case "redeem":
 		r, err = c.Redeem(t.Context(), 77, 5, "c00c1e", 900)
 	case "list":
@@ -115,6 +133,28 @@ func FuzzReplies(f *testing.F) {
 			continue
 		}
 	})
+}
+
+// Dovecot hangs up on lines over 1024 bytes: what is only good to know stays
+// out then, and a name that is too long is nobody's.
+func TestLongRequests(t *testing.T) {
+	a, b := wiretest.Pair(t)
+	c := New(Config{Dial: func(context.Context) (net.Conn, error) { return a, nil }})
+	defer c.Close()
+	p := wiretest.NewPlayer(t, "long", b)
+	p.Send(wiretest.Step{Text: `VERSION\t1\t1\nSPID\t1`})
+	long := strings.Repeat("x", 1024)
+	if _, err := c.User(t.Context(), long, "lmtp"); !fail.Is(err, fail.NotFound) {
+		t.Error(err)
+	}
+	go func() {
+		p.Expect(wiretest.Step{Text: `VERSION\t1\t1`})
+		p.Expect(wiretest.Step{Text: `USER\t1\tbob\tservice=lmtp`})
+		p.Send(wiretest.Step{Text: `NOTFOUND\t1`})
+	}()
+	if _, err := c.Lookup(t.Context(), Query{User: "bob", Service: "lmtp", Session: long}); !fail.Is(err, fail.NotFound) {
+		t.Error(err)
+	}
 }
 
 // A server that hangs is an outage after the request timeout, is not asked

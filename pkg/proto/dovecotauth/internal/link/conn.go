@@ -25,6 +25,8 @@ type Conn struct {
 	lastRead atomic.Int64 // Unix nanoseconds of the last line received
 
 	writeMu sync.Mutex
+	unsent  []byte // while somebody writes
+	writing bool
 
 	mu      sync.Mutex
 	err     error // why dead is closed
@@ -142,15 +144,29 @@ func (c *Conn) reason() error {
 	return c.err
 }
 
-// Send writes whole lines. A failed or stuck write ends the connection.
+// Send writes whole lines. Those that come while somebody writes go out with
+// the next write, so that many requests at a time cost few. A failed or stuck
+// write ends the connection, which whoever waits for an answer hears.
 func (c *Conn) Send(lines []byte) error {
 	c.writeMu.Lock()
 	defer c.writeMu.Unlock()
-	_ = c.nc.SetWriteDeadline(time.Now().Add(c.cfg.WriteTimeout))
-	if _, err := c.nc.Write(lines); err != nil {
-		err = fail.Wrap(fail.Unavailable, err, "writing to auth service")
-		c.kill(err)
-		return err
+	if c.writing {
+		c.unsent = append(c.unsent, lines...)
+		return nil
+	}
+	c.writing = true
+	defer func() { c.writing = false }()
+	for next := lines; len(next) > 0; next, c.unsent = c.unsent, nil {
+		c.writeMu.Unlock()
+		_ = c.nc.SetWriteDeadline(time.Now().Add(c.cfg.WriteTimeout))
+		_, err := c.nc.Write(next)
+		c.writeMu.Lock()
+		if err != nil {
+			c.unsent = nil
+			err = fail.Wrap(fail.Unavailable, err, "writing to auth service")
+			c.kill(err)
+			return err
+		}
 	}
 	return nil
 }
