@@ -1,0 +1,129 @@
+package ldapdb
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/go-ldap/ldap/v3"
+
+	"github.com/postcote/postcote/pkg/identity/userdb"
+	"github.com/postcote/postcote/pkg/platform/fail"
+)
+
+func users(t *testing.T, s *Server, c Config) *Userdb {
+	t.Helper()
+	u, err := NewUserdb(s, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var _ userdb.Driver = u
+	var _ userdb.Lister = u
+	var _ userdb.DomainFinder = u
+	return u
+}
+
+func TestUserLookup(t *testing.T) {
+	f := newFake(t)
+	f.entries["(uid=alice)"] = []*ldap.Entry{alice()}
+	f.entries["(uid=root)"] = []*ldap.Entry{ldap.NewEntry("uid=root", map[string][]string{"uidNumber": {"0"}})}
+	f.entries["(uid=up)"] = []*ldap.Entry{ldap.NewEntry("uid=up", map[string][]string{"homeDirectory": {"/h/../etc"}})}
+	c := people()
+	c.UserAttrs += ",=quota_rule=*:storage=%{ldap:quota}M"
+	u := users(t, server(t, f.config()), c)
+	r, err := u.Lookup(t.Context(), who("alice@example.org"))
+	if err != nil || r.User != "alice@example.org" || r.UID != 1000 || r.GID != 1001 || r.Home != "/h/alice" || show(r.Fields) != "quota_rule=*:storage=10M" {
+		t.Errorf("%+v %v", r, err)
+	}
+	for user, want := range map[string]fail.Kind{"nobody": fail.NotFound, "root": fail.Unavailable, "up": fail.Unavailable} {
+		if r, err := u.Lookup(t.Context(), who(user)); !fail.Is(err, want) {
+			t.Errorf("%s: %+v %v", user, r, err)
+		}
+	}
+}
+
+func TestList(t *testing.T) {
+	f := newFake(t)
+	var want []string
+	for i := range 1234 {
+		name := fmt.Sprintf("user%04d@example.org", i)
+		want = append(want, name)
+		f.entries["(objectClass=posixAccount)"] = append(f.entries["(objectClass=posixAccount)"],
+			ldap.NewEntry("uid="+name, map[string][]string{"uid": {strings.ToUpper(name)}}))
+	}
+	// An entry without a name is nobody; one with two is listed under both.
+	f.entries["(objectClass=posixAccount)"] = append(f.entries["(objectClass=posixAccount)"],
+		ldap.NewEntry("cn=x", nil), ldap.NewEntry("cn=y", map[string][]string{"uid": {"y1", "y2"}}))
+	want = append(want, "y1", "y2")
+	s := server(t, f.config())
+	u := users(t, s, people())
+	var got []string
+	for name, err := range u.List(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, name)
+	}
+	if strings.Join(got, " ") != strings.Join(want, " ") {
+		t.Errorf("%d of %d names", len(got), len(want))
+	}
+	if len(f.searches) != 3 {
+		t.Errorf("%d pages", len(f.searches))
+	}
+	for range u.List(t.Context()) {
+		break // nobody reads on: the slot and the connection are free again
+	}
+	if len(s.listing) != 0 {
+		t.Error("a listing never ended")
+	}
+	c := people()
+	c.IterateAttrs = "=user=%{ldap:uid}@mail.example"
+	for name, err := range users(t, s, c).List(t.Context()) {
+		if err != nil || name != "user0000@example.org@mail.example" {
+			t.Error(name, err)
+		}
+		break
+	}
+}
+
+// A listing that breaks off says so at its end.
+func TestListFails(t *testing.T) {
+	for what, spoil := range map[string]func(f *fake){
+		"size limit": func(f *fake) { f.results["(objectClass=posixAccount)"] = ldap.LDAPResultSizeLimitExceeded },
+		"reference":  func(f *fake) { f.refer["(objectClass=posixAccount)"] = "ldap://other/" },
+		"server off": func(f *fake) { f.stop() },
+	} {
+		f := newFake(t)
+		f.entries["(objectClass=posixAccount)"] = []*ldap.Entry{alice()}
+		spoil(f)
+		var last error
+		for _, err := range users(t, server(t, f.config()), people()).List(t.Context()) {
+			last = err
+		}
+		if !fail.Is(last, fail.Unavailable) {
+			t.Errorf("%s: %v", what, last)
+		}
+	}
+}
+
+func TestHasDomain(t *testing.T) {
+	f := newFake(t)
+	c := people()
+	c.DomainFilter = "(mail=*@%d)"
+	f.entries["(mail=*@example.org)"] = []*ldap.Entry{alice(), alice()}
+	f.results["(mail=*@broken.example)"] = ldap.LDAPResultOther
+	f.results["(mail=*@large.example)"] = ldap.LDAPResultSizeLimitExceeded
+	f.entries["(mail=*@large.example)"] = []*ldap.Entry{alice()}
+	s := server(t, f.config())
+	for domain, want := range map[string]bool{"example.org": true, "EXAMPLE.org": true, "large.example": true, "other.example": false, "": false, "*": false} {
+		if has, err := users(t, s, c).HasDomain(t.Context(), domain); has != want || err != nil {
+			t.Errorf("%s: %v %v", domain, has, err)
+		}
+	}
+	if has, err := users(t, s, c).HasDomain(t.Context(), "broken.example"); has || !fail.Is(err, fail.Unavailable) {
+		t.Error(has, err)
+	}
+	if has, err := users(t, s, people()).HasDomain(t.Context(), "example.org"); has || err != nil {
+		t.Error(has, err)
+	}
+}
