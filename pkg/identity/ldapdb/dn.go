@@ -23,11 +23,11 @@ func parseDN(text string, names bool) (dn, error) {
 		return dn{}, err
 	}
 	d := dn{text: t}
-	for i, value := range []probe{"x", hostile} {
-		s, err := t.Expand(value, escape)
-		if err != nil {
-			return dn{}, err
-		}
+	texts, err := probed(t)
+	if err != nil {
+		return dn{}, err
+	}
+	for i, s := range texts {
 		shape, err := typesOf(s)
 		switch {
 		case err != nil && i == 0 && names:

@@ -26,6 +26,25 @@ type probe string
 
 func (p probe) Var(string) (string, bool) { return string(p), true }
 
+// probed are the texts that t makes of values of all kinds: a template's own
+// filters may take only numbers or base64, but one of these they take.
+func probed(t expand.Template) ([]string, error) {
+	var texts []string
+	var failed error
+	for _, value := range []probe{"x", "1", "61", "eA==", hostile} {
+		s, err := t.Expand(value, escape)
+		if err != nil {
+			failed = err
+			continue
+		}
+		texts = append(texts, s)
+	}
+	if len(texts) == 0 {
+		return nil, failed
+	}
+	return texts, nil
+}
+
 // parseFilter reads a filter. A variable in the place of an attribute or a
 // rule is an error.
 func parseFilter(text string) (filter, error) {
@@ -34,11 +53,11 @@ func parseFilter(text string) (filter, error) {
 		return filter{}, err
 	}
 	f := filter{text: t}
-	for _, value := range []probe{"x", hostile} {
-		s, err := t.Expand(value, escape)
-		if err != nil {
-			return filter{}, err
-		}
+	texts, err := probed(t)
+	if err != nil {
+		return filter{}, err
+	}
+	for _, s := range texts {
 		shape, err := shapeOf(s)
 		if err != nil {
 			return filter{}, fail.New(fail.Invalid, "filter %.200q cannot be read: %v", text, err)

@@ -24,6 +24,8 @@ func TestFilterEscapes(t *testing.T) {
 		{"(uid=%u)", "\xff", `(uid=\ff)`},
 		{"(|(uid=%n*)(mail=*%d))", "a*@b", `(|(uid=a\2a*)(mail=*b))`},
 		{"(uid:caseExactMatch:=%u)", "A", "(uid:caseExactMatch:=A)"},
+		// Dovecot's filters cannot turn escaping off.
+		{"(uid=%{user | unhexlify | text})", "2a", `(uid=\2a)`},
 	} {
 		f, err := parseFilter(tc.filter)
 		if err != nil {
@@ -96,7 +98,8 @@ func TestMappings(t *testing.T) {
 		{"quota=rule=*:bytes=%{ldap:quota}", "quota", "rule=*:bytes=10"},
 		{"missing=rule=%{ldap:quota}", "missing quota", ""},
 		{"=a=%{ldap:missing}, =b=%{ldap:missing:none}", "missing", "a= b=none"},
-		{"=a=%{ldap_multi:uid}, =b=%{ldap_multi:uid:|}, =c=%{ldap_multi:uid::}, =d=%{ldap_multi:no:|:none}", "uid no", "a=alice al b=alice|al c=alice:al d=none"},
+		{"=a=%{ldap_multi:uid}, =b=%{ldap_multi:uid:-}, =c=%{ldap_multi:uid::}, =d=%{ldap_multi:no:-:none}", "uid no", "a=alice al b=alice-al c=alice:al d=none"},
+		{"=a=%{ldap:uid | upper}, =b=%{ldap:missing | default('none')}", "uid missing", "a=ALICE b=none"},
 		{"!uid, quota=, =a=%{ldap:UID}", "uid quota", "a=alice"},
 		{"=dn=%{ldap_dn}, =s=%{service}", "", "dn=uid=alice,dc=x s=imap"},
 	} {
