@@ -64,45 +64,37 @@ func (c QueryConfig) Validate(p *conf.Reporter) {
 		if q.text == "" {
 			continue
 		}
-		t, err := expand.Parse(q.text)
-		if err == nil {
-			err = checkVariables(q.key, t)
-		}
-		if err != nil {
+		if _, err := template(q.key, q.text); err != nil {
 			p.At(q.key).Errorf("%v", err)
 		}
 	}
 }
 
-// checkVariables refuses variables that there are not, before anybody logs in.
-func checkVariables(key string, t expand.Template) error {
-	known := variables(key)
+// template parses the query at key; a variable that it cannot use is found
+// here, before anybody logs in.
+func template(key, text string) (expand.Template, error) {
+	if key != "domain_query" {
+		return request.Template(text) // with %{password}, whatever that is
+	}
+	t, err := expand.Parse(text)
+	if err != nil {
+		return t, err
+	}
 	for _, name := range t.Names() {
-		if _, ok := known.Var(name); !ok {
-			return fail.New(fail.Invalid, "there is no variable %%{%.40s} in %s", name, key)
+		if _, ok := ofDomain("").Var(name); !ok {
+			return t, fail.New(fail.Invalid, "there is no variable %%{%.40s} here, only %%{domain}", name)
 		}
 	}
-	return nil
+	return t, nil
 }
 
-// variables is a stand-in for what a query may use.
-func variables(key string) expand.Values {
-	switch key {
-	case "domain_query":
-		return ofDomain("")
-	case "update_password_query":
-		return withPassword{&request.Request{}, ""}
-	}
-	return &request.Request{}
-}
-
-// withPassword adds %{password} to a request.
+// withPassword is a request whose %{password} is the one to store.
 type withPassword struct {
 	*request.Request
 	password string
 }
 
-// Var is request.Request's and password.
+// Var is request.Request's but for password.
 func (w withPassword) Var(name string) (string, bool) {
 	if name == "password" {
 		return w.password, true

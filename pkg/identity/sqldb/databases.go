@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/postcote/postcote/pkg/identity/expand"
 	"github.com/postcote/postcote/pkg/identity/passdb"
 	"github.com/postcote/postcote/pkg/identity/sqlpool"
 	"github.com/postcote/postcote/pkg/identity/userdb"
@@ -112,8 +111,8 @@ func (d *Databases) file(path string) (fromFile, error) {
 	return f, nil
 }
 
-// Passdb makes the password database of q. It is a passdb.Lookuper, and an
-// Updater if there is an update_password_query.
+// Passdb makes the password database of q. It is a passdb.Lookuper, and a
+// passdb.Rehasher if there is an update_password_query.
 func (d *Databases) Passdb(q QueryConfig) (passdb.Driver, error) {
 	pool, q, err := d.resolve(q)
 	if err != nil {
@@ -137,13 +136,13 @@ func prepare(pool *sqlpool.Pool, key, text string) (*query, error) {
 	if text == "" {
 		return nil, nil
 	}
-	t, err := expand.Parse(text)
-	if err == nil {
-		err = checkVariables(key, t)
+	if len(text) > maxQuery {
+		return nil, fail.New(fail.Invalid, "%s is longer than %d bytes", key, maxQuery)
 	}
+	t, err := template(key, text)
 	if err != nil {
 		return nil, fail.Wrap(fail.Invalid, err, "%s", key)
 	}
-	q, err := parseQuery(pool.Driver(), pool.Placeholder, text)
+	q, err := parseQuery(pool.Driver(), pool.Placeholder, t)
 	return q, fail.Wrap(fail.Invalid, err, "%s", key)
 }

@@ -73,17 +73,13 @@ func (d *dovecotFile) set(key, value string) error {
 	case "default_pass_scheme":
 		d.queries.DefaultScheme = value
 	case "password_query":
-		if strings.Contains(value, "%w") {
-			return fail.New(fail.Invalid, "password_query uses %%w: passwords are not compared by the database here, let the query return the stored one")
-		}
 		d.queries.PasswordQuery = value
 	case "user_query":
 		d.queries.UserQuery = value
 	case "iterate_query":
 		d.queries.IterateQuery = value
 	case "update_query":
-		// Dovecot's %w is the new stored password there.
-		d.queries.UpdatePasswordQuery = strings.ReplaceAll(value, "%w", "%{password}")
+		d.queries.UpdatePasswordQuery = value // %w is the new stored password in it, too
 	case "userdb_warning_disable":
 		// About a warning that we do not have.
 	default:

@@ -68,6 +68,11 @@ func database(t *testing.T, writable bool, statements string) *Databases {
 	return dbs
 }
 
+// rehasher can store a password.
+type rehasher interface {
+	SetPassword(ctx context.Context, r *request.Request, stored string) error
+}
+
 func asked(user string) *request.Request { return &request.Request{User: user} }
 
 func field(key, value string) account.Field { return account.Field{Key: key, Value: value} }
@@ -135,6 +140,7 @@ func TestPassdbColumns(t *testing.T) {
 		{"SELECT 'y' AS nopassword", "a@b  any"},
 		{"SELECT '{PLAIN}x' AS password, '{PLAIN}x' AS Password", "a@b {PLAIN}x"},
 		{"SELECT '{PLAIN}x' AS password, '{PLAIN}y' AS Password", "error: user a@b: two columns are called password and differ"},
+		{"SELECT '{x}' AS password_noscheme", "a@b {CRYPT}{x}"},
 		{"SELECT '{PLAIN}x' AS pasword", "error: password_query returns no column password"},
 		{"SELECT '{PLAIN}x' AS password, 1 + 1", `error: user a@b: a column is called "1 + 1", which is no name of a field: name it with AS`},
 		{"SELECT x'00' AS password", "error: database mail: host FILE: column \"password\" is of type BLOB, which is no text: convert it in the query"},
@@ -156,15 +162,50 @@ func TestPassdbColumns(t *testing.T) {
 	}
 }
 
+// The database may compare the password itself, which it gets as a parameter
+// like all else; without a password nobody knows.
+func TestComparedByTheDatabase(t *testing.T) {
+	l := passwordsOf(t, database(t, false, hosting), QueryConfig{
+		Database: "mail", PasswordQuery: "SELECT username AS user, 'y' AS nopassword FROM mailbox WHERE username = '%u' AND password = '{PLAIN}' || '%w'",
+	})
+	for _, tc := range []struct {
+		password string
+		want     string
+	}{{"2", "true <nil>"}, {"' OR 1=1 --", "false no user twice@example.org"}, {"", "false user twice@example.org: password_query compares the password itself"}} {
+		r := asked("twice@example.org")
+		r.Password = tc.password
+		a, err := l.Lookup(context.Background(), r)
+		if got := fmt.Sprint(a.NoPassword, " ", err); !strings.HasPrefix(got, tc.want) {
+			t.Errorf("%q: %s", tc.password, got)
+		}
+	}
+}
+
+func TestVariables(t *testing.T) {
+	q := queries()
+	q.PasswordQuery = "SELECT '%u' AS password, '%s', '%u', '%{remote_ip}'"
+	dbs := database(t, false, hosting)
+	p, _ := passwordsOf(t, dbs, q).(passdb.Cacheable)
+	d, err := dbs.Userdb(q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u, _ := d.(userdb.Cacheable)
+	got := fmt.Sprint(p.Variables(), u.Variables())
+	if want := "[remote_ip service user] [user]"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
+
 func TestSetPassword(t *testing.T) {
 	dbs := database(t, true, hosting)
 	q := queries()
-	if _, ok := passwordsOf(t, dbs, q).(Updater); ok {
+	if _, ok := passwordsOf(t, dbs, q).(rehasher); ok {
 		t.Error("passwords can be set without a query for it")
 	}
 	q.UpdatePasswordQuery = "UPDATE mailbox SET password = '%{password}' WHERE username = '%u'"
 	l := passwordsOf(t, dbs, q)
-	u, ok := l.(Updater)
+	u, ok := l.(rehasher)
 	if !ok {
 		t.Fatalf("%T", l)
 	}
@@ -186,7 +227,7 @@ func TestSetPassword(t *testing.T) {
 	}
 	// A query without WHERE is noticed before it does any harm.
 	q.UpdatePasswordQuery = "UPDATE mailbox SET password = '%{password}'"
-	careless, _ := passwordsOf(t, dbs, q).(Updater)
+	careless, _ := passwordsOf(t, dbs, q).(rehasher)
 	if err := careless.SetPassword(context.Background(), asked("alice@example.org"), "{PLAIN}x"); err == nil || stored() != "{PLAIN}it's new" {
 		t.Error(err, stored())
 	}
@@ -319,7 +360,7 @@ func TestHasDomainCache(t *testing.T) {
 		t.Fatal(err)
 	}
 	f, _ := d.(userdb.DomainFinder)
-	u, _ := passwordsOf(t, dbs, q).(Updater)
+	u, _ := passwordsOf(t, dbs, q).(rehasher)
 	has := func(domain string) bool {
 		ok, err := f.HasDomain(context.Background(), domain)
 		if err != nil {

@@ -16,14 +16,6 @@ import (
 // driverName is Dovecot's name of the driver.
 const driverName = "sql"
 
-// Updater is a password database that can store a password.
-type Updater interface {
-	// SetPassword replaces the stored password of r's user by stored, which
-	// has the form "{SCHEME}…". Errors: fail.NotFound when no row is the
-	// user's; anything else is an outage. Nothing is changed then.
-	SetPassword(ctx context.Context, r *request.Request, stored string) error
-}
-
 // passwords is a passdb.
 type passwords struct {
 	pool   *sqlpool.Pool
@@ -64,23 +56,32 @@ func newPasswords(pool *sqlpool.Pool, q QueryConfig) (passdb.Driver, error) {
 // Name is the driver's.
 func (*passwords) Name() string { return driverName }
 
+// Variables is what an answer depends on.
+func (p *passwords) Variables() []string { return p.find.names }
+
 // Lookup finds r's user by the password_query.
 func (p *passwords) Lookup(ctx context.Context, r *request.Request) (passdb.Account, error) {
-	fs, err := one(ctx, p.pool, p.find, r)
+	if p.find.uses("password") && r.Password == "" {
+		return passdb.Account{}, fail.New(fail.Unavailable, "user %s: password_query compares the password itself (%%w), and there is none: limit this database to mechanisms PLAIN and LOGIN", r.User)
+	}
+	a, err := one(ctx, p.pool, p.find, r)
 	if err != nil {
 		return passdb.Account{}, err
 	}
-	a, err := passdb.FromFields(r.User, p.scheme, fs.fields)
-	if err != nil {
-		return passdb.Account{}, err
-	}
-	if !a.NoPassword && !fs.has("password") {
+	if !a.has("password", "password_noscheme", "nopassword", "noauthenticate") {
 		return passdb.Account{}, fail.New(fail.Unavailable, "password_query returns no column password")
 	}
-	return a, nil
+	for i, f := range a.fields {
+		if f.Key == "password_noscheme" {
+			a.fields[i] = account.Field{Key: "password", Value: "{" + p.scheme + "}" + f.Value}
+		}
+	}
+	return passdb.FromFields(r.User, p.scheme, a.fields)
 }
 
 // SetPassword replaces the stored password by the update_password_query.
+// Errors: fail.NotFound when no row is the user's; anything else is an outage.
+// Nothing is changed then.
 func (u *updater) SetPassword(ctx context.Context, r *request.Request, stored string) error {
 	args, err := arguments(u.update, withPassword{r, stored}, r.User)
 	if err != nil {
@@ -103,9 +104,9 @@ type answer struct {
 	fields  []account.Field
 }
 
-// has reports whether there is a column called key, NULL or not.
-func (a answer) has(key string) bool {
-	return slices.ContainsFunc(a.columns, func(c string) bool { return strings.EqualFold(c, key) })
+// has reports whether there is a column with one of the names, NULL or not.
+func (a answer) has(names ...string) bool {
+	return slices.ContainsFunc(a.columns, func(c string) bool { return slices.Contains(names, strings.ToLower(c)) })
 }
 
 // one asks for r's user.

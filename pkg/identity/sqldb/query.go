@@ -1,6 +1,7 @@
 package sqldb
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/postcote/postcote/pkg/identity/expand"
@@ -14,10 +15,13 @@ const maxQuery = 64 << 10
 // query is a template made ready for a kind of database: its text with
 // placeholders, and what goes into them.
 type query struct {
-	text string
-	args []argument
-	stmt *sqlpool.Statement
+	text  string
+	args  []argument
+	names []string // of the variables, sorted, each once
+	stmt  *sqlpool.Statement
 }
+
+func (q *query) uses(name string) bool { return slices.Contains(q.names, name) }
 
 // argument is one parameter: texts and variables that follow each other in
 // one quoted constant, or a variable that stands by itself.
@@ -47,14 +51,7 @@ func (q *query) values(v expand.Values) ([]string, error) {
 // parseQuery reads a template in the dialect of driver. A variable becomes a
 // parameter; one in a quoted constant makes a parameter of the whole constant,
 // so that '/home/%d/%n' of Dovecot's examples means what it did there.
-func parseQuery(driver string, placeholder func(n int) string, template string) (*query, error) {
-	if len(template) > maxQuery {
-		return nil, fail.New(fail.Invalid, "is longer than %d bytes", maxQuery)
-	}
-	t, err := expand.Parse(template)
-	if err != nil {
-		return nil, err
-	}
+func parseQuery(driver string, placeholder func(n int) string, t expand.Template) (*query, error) {
 	p := &queryParser{driver: driver, placeholder: placeholder}
 	t.Walk(p.text, p.variable)
 	if p.err == nil && p.state != inCode && p.state != inLineComment {
@@ -63,11 +60,14 @@ func parseQuery(driver string, placeholder func(n int) string, template string) 
 	if p.err != nil {
 		return nil, p.err
 	}
-	q := &query{text: strings.TrimRight(p.out.String(), "; \t\r\n"), args: p.args}
+	q := &query{text: strings.TrimRight(p.out.String(), "; \t\r\n"), args: p.args, names: slices.Compact(slices.Sorted(slices.Values(t.Names())))}
 	if q.text == "" {
 		return nil, fail.New(fail.Invalid, "is empty")
 	}
 	q.stmt = sqlpool.NewStatement(q.text, len(q.args))
+	if q.uses("password") {
+		q.stmt.Secret()
+	}
 	return q, nil
 }
 

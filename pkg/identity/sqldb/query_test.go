@@ -8,9 +8,19 @@ import (
 
 	"github.com/ncruces/go-sqlite3"
 
+	"github.com/postcote/postcote/pkg/identity/expand"
 	"github.com/postcote/postcote/pkg/identity/request"
 	"github.com/postcote/postcote/pkg/identity/sqlpool"
 )
+
+// parse is parseQuery of a text.
+func parse(driver, text string) (*query, error) {
+	t, err := expand.Parse(text)
+	if err != nil {
+		return nil, err
+	}
+	return parseQuery(driver, placeholder(driver), t)
+}
 
 func placeholder(driver string) func(int) string {
 	return func(n int) string {
@@ -66,9 +76,8 @@ func TestParseQuery(t *testing.T) {
 		{my, "SELECT '%s", "error: a quote or a comment is not closed"},
 		{my, "SELECT /* ", "error: a quote or a comment is not closed"},
 		{my, " ; ", "error: is empty"},
-		{my, "%", "error: unknown variable %: write %{user}, %{username}, %{domain} and the like"},
 	} {
-		q, err := parseQuery(tc.driver, placeholder(tc.driver), tc.template)
+		q, err := parse(tc.driver, tc.template)
 		got := ""
 		if err != nil {
 			got = "error: " + err.Error()
@@ -101,7 +110,7 @@ func TestValuesAreData(t *testing.T) {
 	}
 	defer db.Close()
 	for _, template := range []string{"SELECT '%u'", "SELECT %u", "SELECT '<%u>' || '%%'", "SELECT '%u''%u' /* x */"} {
-		q, err := parseQuery(sqlpool.SQLite, placeholder(sqlpool.SQLite), template)
+		q, err := parse(sqlpool.SQLite, template)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -153,7 +162,7 @@ func FuzzTemplates(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, template, user string) {
 		for _, driver := range []string{sqlpool.PgSQL, sqlpool.MySQL, sqlpool.SQLite} {
-			q, err := parseQuery(driver, placeholder(driver), template)
+			q, err := parse(driver, template)
 			if err != nil {
 				continue
 			}
@@ -166,7 +175,7 @@ func FuzzTemplates(f *testing.F) {
 			return
 		}
 		quoted := strings.ReplaceAll(template, "'", "''")
-		q, err := parseQuery(sqlpool.SQLite, placeholder(sqlpool.SQLite), "SELECT '"+quoted+"%u"+quoted+"' AS v")
+		q, err := parse(sqlpool.SQLite, "SELECT '"+quoted+"%u"+quoted+"' AS v")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -193,7 +202,7 @@ func TestUnknownVariables(t *testing.T) {
 	for key, edit := range map[string]func(*QueryConfig){
 		"password_query":        func(c *QueryConfig) { c.PasswordQuery = "SELECT '%{nothing}'" },
 		"update_password_query": func(c *QueryConfig) { c.UpdatePasswordQuery = "SELECT '%{nothing}'" },
-		"user_query":            func(c *QueryConfig) { c.UserQuery = "SELECT '%{password}'" },
+		"user_query":            func(c *QueryConfig) { c.UserQuery = "SELECT '%{nothing}'" },
 		"iterate_query":         func(c *QueryConfig) { c.IterateQuery = "SELECT '%{nothing}'" },
 		"domain_query":          func(c *QueryConfig) { c.IterateQuery, c.DomainQuery = "SELECT 1", "SELECT '%u'" },
 	} {

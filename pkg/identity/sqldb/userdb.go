@@ -63,6 +63,9 @@ func newUsers(pool *sqlpool.Pool, c QueryConfig, now func() time.Time) (userdb.D
 // Name is the driver's.
 func (*users) Name() string { return driverName }
 
+// Variables is what an answer depends on.
+func (u *users) Variables() []string { return u.find.names }
+
 // Lookup finds r's user by the user_query.
 func (u *users) Lookup(ctx context.Context, r *request.Request) (userdb.Record, error) {
 	a, err := one(ctx, u.pool, u.find, r)

@@ -155,8 +155,8 @@ func testRefused(t *testing.T) {
 	}
 }
 
-// An update goes on to the host that can be written; error texts do not quote
-// what the database said.
+// An update goes on to the host that can be written; with a secret among the
+// parameters, error texts do not tell what the database said.
 func TestExec(t *testing.T) { synctest.Test(t, testExec) }
 
 func testExec(t *testing.T) {
@@ -170,7 +170,12 @@ func testExec(t *testing.T) {
 		t.Errorf("told %q: a replica is well", w.states)
 	}
 	w.set("a", nil, func(context.Context, *fakeSession) error { return errRefused })
-	if err := w.Exec(context.Background(), statement(), nil, fine); err == nil || err.Error() != "database mail: host a: withheld" {
+	secret := statement()
+	secret.Secret()
+	if err := w.Exec(context.Background(), secret, nil, fine); err == nil || err.Error() != "database mail: host a: withheld" {
+		t.Error(err)
+	}
+	if _, err := w.Rows(context.Background(), secret, nil, 1); err == nil || err.Error() != "database mail: host a: withheld" {
 		t.Error(err)
 	}
 	w.set("a", nil, nil)

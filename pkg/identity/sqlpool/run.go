@@ -24,7 +24,7 @@ type job struct {
 // Rows runs s and returns the first limit rows of its answer.
 func (p *Pool) Rows(ctx context.Context, s *Statement, args []string, limit int) ([]Row, error) {
 	var rows []Row
-	err := p.queued(ctx, p.slots, &job{use: func(ctx context.Context, c session) error {
+	err := p.queued(ctx, p.slots, &job{secret: s.secret, use: func(ctx context.Context, c session) error {
 		rows = nil // of a try that failed
 		return p.within(ctx, func(ctx context.Context) error {
 			return c.query(ctx, s, args, func(r Row) bool {
@@ -40,10 +40,10 @@ func (p *Pool) Rows(ctx context.Context, s *Statement, args []string, limit int)
 }
 
 // Exec runs s in a transaction that is undone unless want is content with the
-// number of rows changed. Error texts do not quote parameters. s may run twice
-// when a connection breaks, so it has to be one that does no harm then.
+// number of rows changed. s may run twice when a connection breaks, so it has to
+// be one that does no harm then.
 func (p *Pool) Exec(ctx context.Context, s *Statement, args []string, want func(rows int64) error) error {
-	return p.queued(ctx, p.slots, &job{secret: true, use: func(ctx context.Context, c session) error {
+	return p.queued(ctx, p.slots, &job{secret: s.secret, use: func(ctx context.Context, c session) error {
 		return p.within(ctx, func(ctx context.Context) error {
 			return c.exec(ctx, s, args, func(n int64) error {
 				if err := want(n); err != nil {

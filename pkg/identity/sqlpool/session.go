@@ -10,8 +10,9 @@ import (
 // Statement is a query whose text is known beforehand, with placeholders as
 // Pool.Placeholder makes them.
 type Statement struct {
-	text string
-	args int
+	text   string
+	args   int
+	secret bool
 
 	// PostgreSQL: the types of parameters that it could not tell by itself.
 	types atomic.Pointer[[]uint32]
@@ -19,6 +20,10 @@ type Statement struct {
 
 // NewStatement makes a statement of text with args placeholders.
 func NewStatement(text string, args int) *Statement { return &Statement{text: text, args: args} }
+
+// Secret says that a parameter is a secret: errors of the database, which may
+// quote parameters, are withheld then. It is called before the first use.
+func (s *Statement) Secret() { s.secret = true }
 
 // checkArgs compares the number of parameters that the database found in the
 // text with ours: a stray question mark would shift all the others.
