@@ -145,8 +145,9 @@ func (d *daemon) serve(ctx context.Context, rt *service.Runtime, cfg *authconf.C
 		open = append(open, l)
 	}
 	for i, spec := range cfg.Listeners {
+		owner := ownerOf(open[i], spec.Listen)
 		srv := &netx.Server{
-			Handler:    func(ctx context.Context, conn net.Conn) { d.handle(ctx, conn, spec.Type) },
+			Handler:    func(ctx context.Context, conn net.Conn) { d.handle(ctx, conn, spec.Type, owner) },
 			Limits:     netx.Limits{MaxConns: cfg.Limits.Connections},
 			DrainLimit: rt.Drain(),
 			OnReject: func(conn net.Conn, why netx.Reason) {
@@ -164,7 +165,7 @@ func (d *daemon) serve(ctx context.Context, rt *service.Runtime, cfg *authconf.C
 }
 
 // handle serves one connection of a listener type.
-func (d *daemon) handle(ctx context.Context, conn net.Conn, kind string) {
+func (d *daemon) handle(ctx context.Context, conn net.Conn, kind string, o *owner) {
 	d.metrics.conns.WithLabelValues(kind).Inc()
 	if kind == authconf.Socketmap {
 		d.ended(conn, kind, d.serveSocketmap(ctx, conn))
@@ -174,7 +175,9 @@ func (d *daemon) handle(ctx context.Context, conn net.Conn, kind string) {
 	if !ok {
 		return // the configuration allows no other
 	}
-	d.ended(conn, kind, d.server.Serve(ctx, conn, k, peerOf(conn)))
+	peer := peerOf(conn)
+	peer.Restricted = o.restricts(peer)
+	d.ended(conn, kind, d.server.Serve(ctx, conn, k, peer))
 }
 
 // ended logs why a connection was dropped, if it was.
@@ -184,15 +187,6 @@ func (d *daemon) ended(conn net.Conn, kind string, err error) {
 	}
 	peer := peerOf(conn)
 	d.log.Log(dropped{kind: kind, uid: peer.UID, pid: peer.PID, err: err})
-}
-
-// peerOf is who connected; unknown over TCP.
-func peerOf(conn net.Conn) authserver.Peer {
-	cred, err := netx.Peer(conn)
-	if err != nil {
-		return authserver.Peer{UID: -1, GID: -1}
-	}
-	return authserver.Peer{UID: int(cred.UID), GID: int(cred.GID), PID: int(cred.PID)}
 }
 
 // cores is how many the Go runtime was given: the machine's, or the cgroup's.

@@ -294,10 +294,15 @@ func TestConfigMistakes(t *testing.T) {
 	c := authconf.Default()
 	err := conf.Parse("f", []byte(`listeners:
   - {type: master, listen: "127.0.0.1:1"}
-  - {type: userdb, listen: {address: "unix:/s", mode: "0666"}}
+  - {type: userdb, listen: {address: "unix:/s", mode: "0777"}}
   - {type: client, listen: "192.0.2.1:1"}
   - {type: client, listen: "127.0.0.1:1"}
   - {type: root, listen: "unix:/s"}
+  - {type: login, listen: {address: "127.0.0.1:1", allow_networks: ["127.0.0.1"]}}
+  - {type: userdb, listen: "127.0.0.1:1"}
+  - {type: exists, listen: {address: "192.0.2.1:1", allow_networks: ["192.0.2.0/24"]}}
+  - {type: userdb, listen: {address: "unix:/s", mode: "0666"}}
+  - {type: master, listen: {address: "unix:/s", mode: "0666"}}
 users: {file: users, home: "mail/%x", fields: {uid: "0"}}
 login: {mechanisms: [PLAIN, NTLM], trusted_networks: ["10.1.2.3/8"]}
 passwords: {allow_schemes: [SSHA], scheme: PLAIN}
@@ -305,11 +310,14 @@ passwords: {allow_schemes: [SSHA], scheme: PLAIN}
 	want := []string{
 		"f:2: listeners[0].listen: a socket of type master must be local",
 		"f:3: listeners[1].listen.mode: everybody on this host could connect",
-		"f:4: listeners[2].listen: passwords would cross the network",
+		"f:4: listeners[2].listen: everybody who reaches 192.0.2.1:1 could ask",
 		"f:6: listeners[4].type",
-		"f:7: users.file", "f:7: users.home", "f:7: users.fields",
-		"f:8: login.mechanisms[1]", "f:8: login.trusted_networks[0]",
-		"f:9: passwords.allow_schemes[0]", "f:9: passwords.scheme",
+		"f:7: listeners[5].listen: a socket of type login must be local",
+		"f:8: listeners[6].listen: everybody who reaches 127.0.0.1:1 could list the users",
+		"f:11: listeners[9].listen.mode: everybody on this host could connect",
+		"f:12: users.file", "f:12: users.home", "f:12: users.fields",
+		"f:13: login.mechanisms[1]", "f:13: login.trusted_networks[0]",
+		"f:14: passwords.allow_schemes[0]", "f:14: passwords.scheme",
 	}
 	var problems conf.Problems
 	if !errors.As(err, &problems) {

@@ -7,8 +7,8 @@
 // mode and `allow`; a users file that cannot be read is an outage for
 // everybody and a refusal for nobody; a reload ends no connection.
 //
-// Reading order: app.go (start, listeners), state.go (what a reload replaces),
-// backend.go (logins), directory.go (lookups), socketmap.go and netstring.go,
+// Reading order: app.go (start, listeners), peer.go (who asks), state.go (what a
+// reload replaces), backend.go (logins), directory.go (lookups), socketmap.go and netstring.go,
 // events.go, metrics.go. The configuration is in authconf, the commands are in
 // authcmd.
 package authd

@@ -10,12 +10,14 @@ import (
 )
 
 // Listen says where a daemon accepts connections. In a file it is either the
-// address alone, "127.0.0.1:25", or a mapping when mode, group or allow matter.
+// address alone, "127.0.0.1:25", or a mapping when anything else matters.
 type Listen struct {
 	Address string   `yaml:"address" example:"127.0.0.1:25" doc:"host:port, [ipv6]:port, :port (all addresses), unix:/path, or systemd:NAME for a socket that systemd hands over under that FileDescriptorName."`
 	Mode    FileMode `yaml:"mode" example:"0660" doc:"File mode of a Unix socket."`
 	Group   string   `yaml:"group" example:"postfix" doc:"Group of a Unix socket; empty keeps the daemon's own."`
 	Allow   []string `yaml:"allow" example:"mtad" doc:"User names or numeric user ids that may connect to a Unix socket; empty lets the file mode decide."`
+
+	AllowNetworks []Network `yaml:"allow_networks" example:"172.16.0.0/12" doc:"Addresses and networks that may connect to a TCP address; empty means all."`
 }
 
 const listenHint = `write "127.0.0.1:25", "[::1]:25", ":25", "unix:/run/x/sock" or "systemd:NAME"`
@@ -64,6 +66,9 @@ func (l Listen) Check() error {
 		if len(path) > 107 {
 			return fail.New(fail.Invalid, "the socket path in %q is longer than 107 bytes", a)
 		}
+		if len(l.AllowNetworks) > 0 {
+			return fail.New(fail.Invalid, "allow_networks belongs to TCP addresses, %q is none", a)
+		}
 		return nil
 	case l.Mode != 0 || l.Group != "" || len(l.Allow) > 0:
 		if strings.HasPrefix(a, "systemd:") && l.Mode == 0 && l.Group == "" {
@@ -90,7 +95,7 @@ func (l Listen) Check() error {
 // Validate is the Validator's part of Check. An unset listener is no mistake
 // here: whether one is needed only the daemon knows.
 func (l Listen) Validate(p *Reporter) {
-	if l.Address == "" && l.Mode == 0 && l.Group == "" && len(l.Allow) == 0 {
+	if l.Address == "" && l.Mode == 0 && l.Group == "" && len(l.Allow) == 0 && len(l.AllowNetworks) == 0 {
 		return
 	}
 	if err := l.Check(); err != nil {

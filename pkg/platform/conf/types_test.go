@@ -105,6 +105,8 @@ func TestListenForms(t *testing.T) {
 		{Address: "mx.example.org:25"},
 		{Address: "unix:/x", Mode: 0o666, Group: "g", Allow: []string{"u"}},
 		{Address: "systemd:x", Allow: []string{"u"}},
+		{Address: ":25", AllowNetworks: []Network{MustNetwork("::/0")}},
+		{Address: "systemd:x", AllowNetworks: []Network{MustNetwork("::1")}},
 	} {
 		if err := good.Check(); err != nil {
 			t.Errorf("%+v: %v", good, err)
@@ -122,6 +124,7 @@ func TestListenForms(t *testing.T) {
 		{Address: "systemd:a b"},
 		{Address: "systemd:a", Mode: 0o600},
 		{Address: ":25", Allow: []string{"u"}},
+		{Address: "unix:/x", AllowNetworks: []Network{MustNetwork("::/0")}},
 	} {
 		if bad.Check() == nil {
 			t.Errorf("%+v: accepted", bad)

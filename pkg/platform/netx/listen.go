@@ -3,6 +3,8 @@ package netx
 import (
 	"context"
 	"net"
+	"net/netip"
+	"slices"
 	"sync"
 
 	"github.com/postcote/postcote/pkg/platform/conf"
@@ -13,7 +15,8 @@ import (
 // socket, or one or more inherited descriptors ("systemd:NAME"; several of
 // one name act as one listener). in may be nil when nothing was inherited.
 // Accept returns *net.TCPConn or *net.UnixConn. With spec.Allow a Unix peer
-// of another uid is closed at once, see Listener.OnDenied.
+// of another uid is closed at once, with spec.AllowNetworks a TCP peer from
+// elsewhere; see Listener.OnDenied.
 func Open(spec conf.Listen, in *Inherited) (net.Listener, error) {
 	return open(spec, in, "unix")
 }
@@ -47,16 +50,22 @@ func open(spec conf.Listen, in *Inherited, network string) (net.Listener, error)
 	if err != nil {
 		return nil, fail.Wrap(fail.KindOf(err), err, "listener %q", spec.Address)
 	}
-	if len(spec.Allow) > 0 {
-		return &Listener{Listener: l, allow: allow}, nil
+	if len(spec.Allow) == 0 && len(spec.AllowNetworks) == 0 {
+		return l, nil
 	}
-	return l, nil
+	guarded := &Listener{Listener: l, allow: allow}
+	for _, n := range spec.AllowNetworks {
+		guarded.networks = append(guarded.networks, n.Prefix())
+	}
+	return guarded, nil
 }
 
-// Listener admits Unix peers by uid.
+// Listener admits Unix peers by uid and TCP peers by address. Where it has a
+// rule for one kind of peer only, the other kind is denied.
 type Listener struct {
 	net.Listener
 	allow    map[uint32]bool
+	networks []netip.Prefix
 	onDenied func(conn net.Conn, who Cred)
 }
 
@@ -64,16 +73,15 @@ type Listener struct {
 // the first Accept. Server.Serve sets it.
 func (l *Listener) OnDenied(f func(conn net.Conn, who Cred)) { l.onDenied = f }
 
-// Accept waits for a connection from an allowed uid. Peers that do not come
-// over a Unix socket are denied.
+// Accept waits for a connection from an allowed peer.
 func (l *Listener) Accept() (net.Conn, error) {
 	for {
 		conn, err := l.Listener.Accept()
 		if err != nil {
 			return nil, err
 		}
-		who, err := Peer(conn)
-		if err == nil && l.allow[who.UID] {
+		who, ok := l.admits(conn)
+		if ok {
 			return conn, nil
 		}
 		if l.onDenied != nil {
@@ -81,6 +89,15 @@ func (l *Listener) Accept() (net.Conn, error) {
 		}
 		_ = conn.Close()
 	}
+}
+
+// admits also says who the peer of a Unix socket is.
+func (l *Listener) admits(conn net.Conn) (Cred, bool) {
+	if ip := AddrPort(conn.RemoteAddr()).Addr().WithZone(""); ip.IsValid() {
+		return Cred{}, slices.ContainsFunc(l.networks, func(p netip.Prefix) bool { return p.Contains(ip) })
+	}
+	who, err := Peer(conn)
+	return who, err == nil && l.allow[who.UID]
 }
 
 // many is several listeners as one.

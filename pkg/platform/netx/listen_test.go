@@ -183,6 +183,27 @@ func TestAllow(t *testing.T) {
 	}
 }
 
+func TestAllowNetworks(t *testing.T) {
+	spec := conf.Listen{Address: "127.0.0.1:0", AllowNetworks: []conf.Network{conf.MustNetwork("127.0.0.0/8")}}
+	l := mustOpen(t, spec, nil)
+	connects(t, l, "tcp", l.Addr().String())
+
+	spec.AllowNetworks = []conf.Network{conf.MustNetwork("192.0.2.0/24"), conf.MustNetwork("::/0")}
+	l = mustOpen(t, spec, nil)
+	denied := make(chan net.Conn, 1)
+	l.(*Listener).OnDenied(func(conn net.Conn, _ Cred) { denied <- conn })
+	go func() { _, _ = l.Accept() }()
+	c, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if n, err := c.Read(make([]byte, 1)); err == nil {
+		t.Fatalf("read %d bytes", n)
+	}
+	<-denied
+}
+
 func listenerFile(t *testing.T, l net.Listener) *os.File {
 	t.Helper()
 	f, err := l.(interface{ File() (*os.File, error) }).File()

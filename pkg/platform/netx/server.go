@@ -27,6 +27,7 @@ const (
 	TooMany         Reason = "too many connections"
 	TooManyFromPeer Reason = "too many connections from this address"
 	NotAllowed      Reason = "user not allowed to connect"
+	AddressDenied   Reason = "address not allowed to connect"
 	NoDescriptors   Reason = "out of file descriptors"
 )
 
@@ -74,7 +75,7 @@ func (s *Server) Panics() uint64 { return s.panics.Load() }
 // drained then as well.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	if guarded, ok := l.(*Listener); ok {
-		guarded.OnDenied(func(conn net.Conn, _ Cred) { s.reject(conn, NotAllowed) })
+		guarded.OnDenied(s.denied)
 	}
 	g := &group{s: s, open: map[net.Conn]context.CancelCauseFunc{}}
 	stop := context.AfterFunc(ctx, func() { _ = l.Close() })
@@ -136,6 +137,14 @@ func (s *Server) site(conn net.Conn) (site netip.Prefix, counted bool) {
 func (s *Server) turnAway(conn net.Conn, why Reason) {
 	s.reject(conn, why)
 	_ = conn.Close()
+}
+
+func (s *Server) denied(conn net.Conn, _ Cred) {
+	why := NotAllowed
+	if AddrPort(conn.RemoteAddr()).IsValid() {
+		why = AddressDenied
+	}
+	s.reject(conn, why)
 }
 
 // reject lets the caller say why. A fresh socket takes a line without

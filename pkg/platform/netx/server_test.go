@@ -193,23 +193,26 @@ func TestPanicEndsOneConnection(t *testing.T) {
 }
 
 func TestDeniedPeersAreTold(t *testing.T) {
-	spec, path := unixSpec(t)
-	spec.Allow = []string{"4294967294"}
-	l := mustOpen(t, spec, nil)
-	s := &Server{Handler: greeter, OnReject: reply}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error)
-	go func() { ended <- s.Serve(ctx, l) }()
-	c, err := net.Dial("unix", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := hello(t, c); got != "no: "+string(NotAllowed) {
-		t.Fatal(got)
-	}
-	cancel()
-	if err := <-ended; err != nil {
-		t.Fatal(err)
+	byUser, _ := unixSpec(t)
+	byUser.Allow = []string{"4294967294"}
+	byAddress := conf.Listen{Address: "127.0.0.1:0", AllowNetworks: []conf.Network{conf.MustNetwork("192.0.2.1")}}
+	for spec, want := range map[*conf.Listen]Reason{&byUser: NotAllowed, &byAddress: AddressDenied} {
+		l := mustOpen(t, *spec, nil)
+		s := &Server{Handler: greeter, OnReject: reply}
+		ctx, cancel := context.WithCancel(context.Background())
+		ended := make(chan error)
+		go func() { ended <- s.Serve(ctx, l) }()
+		c, err := net.Dial(l.Addr().Network(), l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := hello(t, c); got != "no: "+string(want) {
+			t.Error(got)
+		}
+		cancel()
+		if err := <-ended; err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

@@ -33,8 +33,8 @@ const Socketmap = "socketmap"
 
 // Listener is one entry of `listeners`.
 type Listener struct {
-	Type   string      `yaml:"type" oneof:"client|login|userdb|master|exists|socketmap" doc:"client: check a password (mtad, Postfix, Exim). login: the same, and the login can be redeemed once (imapd's login role). master: redeem logins, and all of userdb (imapd's session role). userdb: where a user's mail is, list users (deliverd, imapd). exists: whether there is such a user (mtad). socketmap: the same question and 'is this domain ours' for Postfix, maps users and domains."`
-	Listen conf.Listen `yaml:"listen" doc:"Address: unix:/path or systemd:NAME. master and userdb must say in allow or by the mode who may connect."`
+	Type   string      `yaml:"type" oneof:"client|client-2.4|login|userdb|master|exists|socketmap" doc:"client: check a password (mtad, Postfix, Exim). client-2.4: the same in the manner of Dovecot 2.4, which can also offer mechanisms with channel binding (mtad, Postfix; not Exim). login: as client-2.4, and the login can be redeemed once (imapd's login role). master: redeem logins, and all of userdb (imapd's session role). userdb: where a user's mail is, list users (deliverd, imapd). exists: whether there is such a user (mtad). socketmap: the same question and 'is this domain ours' for Postfix, maps users and domains."`
+	Listen conf.Listen `yaml:"listen" doc:"Address: unix:/path or systemd:NAME; for containers also host:port with allow_networks, unless the type is login or master: passwords cross that network readable. master and userdb must say in allow or by the mode who may connect; a userdb socket of mode 0666 tells everybody but its owner and group about themselves only."`
 }
 
 // Preset gives an entry its defaults before it is read.
@@ -150,18 +150,36 @@ func mechNames() string {
 
 // Validate holds listeners to what their type may be exposed to.
 func (l Listener) Validate(p *conf.Reporter) {
-	guarded := l.Type == authserver.Master.String() || l.Type == authserver.Userdb.String()
-	switch tcp := l.Listen.TCP(); {
-	case l.Listen.Address == "":
+	if l.Listen.Address == "" {
 		p.At("listen").Errorf("the address is missing")
-	case tcp != "" && (guarded || l.Type == authserver.Login.String()):
-		p.At("listen").Hint("write unix:/path or systemd:NAME").Errorf("a socket of type %s must be local: the kernel has to say who asks", l.Type)
-	case tcp != "" && !loopback(tcp):
-		p.At("listen").Hint("write unix:/path, or an address like 127.0.0.1:12345").Errorf("passwords would cross the network in the clear at %s", tcp)
-	case guarded && l.Listen.Unix() != "" && l.Listen.Mode&0o002 != 0 && len(l.Listen.Allow) == 0:
+		return
+	}
+	if tcp := l.Listen.TCP(); tcp != "" {
+		l.validateTCP(p, tcp)
+		return
+	}
+	master, userdb := l.is(authserver.Master), l.is(authserver.Userdb)
+	open := l.Listen.Unix() != "" && l.Listen.Mode&0o002 != 0 && len(l.Listen.Allow) == 0
+	if open && (master || userdb && l.Listen.Mode != conf.FileMode(authserver.OpenMode)) {
 		p.At("listen.mode").Hint("write 0660, or name the users in allow").Errorf("everybody on this host could connect to a socket of type %s", l.Type)
 	}
 }
+
+// validateTCP: over a network nobody says who asks but its address, and what is
+// said can be read on the way.
+func (l Listener) validateTCP(p *conf.Reporter, hostport string) {
+	switch {
+	case l.is(authserver.Master) || l.is(authserver.Login):
+		p.At("listen").Hint("write unix:/path or systemd:NAME").Errorf("a socket of type %s must be local: the kernel has to say who asks", l.Type)
+	case len(l.Listen.AllowNetworks) > 0:
+	case l.is(authserver.Userdb):
+		p.At("listen").Hint(`add allow_networks, such as ["172.18.0.5"]`).Errorf("everybody who reaches %s could list the users", hostport)
+	case !loopback(hostport):
+		p.At("listen").Hint(`write unix:/path, or add allow_networks such as ["172.18.0.0/16"]`).Errorf("everybody who reaches %s could ask, and passwords would cross the network readable", hostport)
+	}
+}
+
+func (l Listener) is(kind authserver.Kind) bool { return l.Type == kind.String() }
 
 func loopback(hostport string) bool {
 	host, _, err := net.SplitHostPort(hostport)

@@ -58,6 +58,11 @@ func (k Kind) String() string {
 	return "unknown"
 }
 
+// OpenMode is the mode of a Unix socket that by Dovecot's rule is open to
+// everybody and tells those about themselves only who are not its owner; see
+// Peer. Any other mode says by itself who may ask.
+const OpenMode = 0o666
+
 // Peer is who connected, from SO_PEERCRED. The zero PID means unknown (TCP).
 type Peer struct {
 	UID, GID, PID int
