@@ -18,19 +18,19 @@ func TestPostfixUsesDeliverdAndAuthd(t *testing.T) {
 	s := start(t, nil)
 	s.Procs["mtad"].Stop()
 	// On an installed system a drop-in sets SocketGroup=postfix.
-	for _, k := range []string{"run/deliverd/lmtp", "run/authd/auth-client"} {
+	for _, k := range []string{"run/deliverd/lmtp", "run/authd/auth-client", "run/authd/socketmap"} {
 		if err := os.Chmod(s.Path(k), 0o666); err != nil {
 			t.Fatal(err)
 		}
 	}
-	p := startPostfix(t, fmt.Sprintf(`virtual_mailbox_domains = %[1]s
-virtual_mailbox_maps = static:any
-virtual_transport = lmtp:unix:%[2]s/run/deliverd/lmtp
+	p := startPostfix(t, fmt.Sprintf(`virtual_mailbox_domains = socketmap:unix:%[1]s/run/authd/socketmap:domains
+virtual_mailbox_maps = socketmap:unix:%[1]s/run/authd/socketmap:users
+virtual_transport = lmtp:unix:%[1]s/run/deliverd/lmtp
 smtpd_sasl_auth_enable = yes
 smtpd_sasl_type = dovecot
-smtpd_sasl_path = %[2]s/run/authd/auth-client
+smtpd_sasl_path = %[1]s/run/authd/auth-client
 smtpd_recipient_restrictions = permit_sasl_authenticated, reject
-`, suite.Domain, s.Dir))
+`, s.Dir))
 	alice, bob := s.Accounts[0], s.Accounts[1]
 	server := fmt.Sprintf("127.0.0.1:%d", p.port)
 	for _, mech := range []string{"PLAIN", "LOGIN"} {
@@ -44,6 +44,11 @@ smtpd_recipient_restrictions = permit_sasl_authenticated, reject
 		"--from", alice.Name, "--to", bob.Name)
 	if err == nil || !strings.Contains(out, "535") {
 		t.Errorf("wrong password (%v):\n%s", err, out)
+	}
+	out, err = try("", "swaks", "--server", server, "--auth", "PLAIN", "--auth-user", alice.Name, "--auth-password", alice.Password,
+		"--from", alice.Name, "--to", "nobody@"+suite.Domain)
+	if err == nil || !strings.Contains(out, "550 5.1.1") {
+		t.Errorf("unknown recipient (%v):\n%s", err, out)
 	}
 	// An outage is a temporary answer of Postfix, never 535.
 	s.Procs["authd"].Stop()

@@ -30,6 +30,7 @@ func TestSockets(t *testing.T) {
 	}{
 		{"run/authd/auth-client", "authd", "mtad", 0o660, "unix", []string{"authd", "mtad"}},
 		{"run/authd/auth-exists", "authd", "mtad", 0o660, "unix", []string{"authd", "mtad"}},
+		{"run/authd/socketmap", "authd", "mtad", 0o660, "unix", []string{"authd", "mtad"}},
 		{"run/authd/login", "authd", "imapd-login", 0o660, "unix", []string{"authd", "imapd-login"}},
 		{"run/authd/auth-master", "authd", "imapd", 0o660, "unix", []string{"authd", "imapd"}},
 		{"run/authd/auth-userdb", "authd", "vmail", 0o660, "unix", []string{"authd", "deliverd", "imapd"}},

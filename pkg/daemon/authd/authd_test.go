@@ -19,6 +19,7 @@ import (
 	"github.com/postcote/postcote/pkg/proto/dovecotauth/authclient"
 	"github.com/postcote/postcote/pkg/proto/dovecotauth/authserver"
 	"github.com/postcote/postcote/pkg/proto/dovecotauth/userdbclient"
+	"github.com/postcote/postcote/pkg/proto/socketmap"
 )
 
 // try logs in by PLAIN as imapd's login role does.
@@ -211,11 +212,11 @@ func (w *world) socketmap(requests ...string) string {
 	r := bufio.NewReader(nc)
 	var reply string
 	for _, request := range requests {
-		if _, err := nc.Write(appendNetstring(nil, request)); err != nil {
+		if _, err := nc.Write(socketmap.Append(nil, request)); err != nil {
 			w.t.Fatal(err)
 		}
 		var err error
-		if reply, err = readNetstring(r); err != nil {
+		if reply, err = socketmap.Read(r, socketmap.MaxRequest); err != nil {
 			return err.Error()
 		}
 	}

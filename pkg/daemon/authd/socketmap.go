@@ -11,6 +11,7 @@ import (
 
 	"github.com/postcote/postcote/pkg/platform/addr"
 	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/proto/socketmap"
 )
 
 // socketmapIdle is how long a client may be silent; Postfix reconnects.
@@ -29,7 +30,7 @@ func (d *daemon) serveSocketmap(ctx context.Context, nc net.Conn) error {
 		if ctx.Err() != nil {
 			break
 		}
-		request, err := readNetstring(r)
+		request, err := socketmap.Read(r, socketmap.MaxRequest)
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
@@ -38,7 +39,7 @@ func (d *daemon) serveSocketmap(ctx context.Context, nc net.Conn) error {
 		}
 		reply := d.socketmapReply(ctx, request)
 		_ = nc.SetWriteDeadline(time.Now().Add(10 * time.Second))
-		if _, err := nc.Write(appendNetstring(nil, reply)); err != nil {
+		if _, err := nc.Write(socketmap.Append(nil, reply)); err != nil {
 			return err
 		}
 	}

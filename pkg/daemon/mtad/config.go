@@ -93,6 +93,7 @@ type Submit struct {
 // Domains is the `domains` section.
 type Domains struct {
 	Mailbox []string `yaml:"mailbox" example:"example.org" doc:"Domains with mailboxes here. .example.org stands for every name below example.org."`
+	Tables  []string `yaml:"tables" example:"socketmap:unix:/run/postcote-authd/socketmap:domains" doc:"Tables that name further domains with mailboxes here, asked in turn for each recipient's domain that is not listed. socketmap: tables in Postfix's form, such as authd's; a table that cannot be asked is a temporary failure."`
 	Relay   []string `yaml:"relay" doc:"Domains whose mail is taken and passed on: to their MX behind us, or as transports says."`
 }
 
@@ -146,6 +147,7 @@ func Default() Config {
 		TLS:          defaultTLS(),
 		AuthSocket:   "/run/postcote-authd/auth-client",
 		ExistsSocket: "/run/postcote-authd/auth-exists",
+		Domains:      Domains{Tables: []string{"socketmap:unix:/run/postcote-authd/socketmap:domains"}},
 		Trusted:      []conf.Network{conf.MustNetwork("127.0.0.1/32"), conf.MustNetwork("::1/128")},
 		Delimiter:    "+",
 		Deliver:      Deliver{LMTP: "unix:/run/postcote-deliverd/lmtp"},

@@ -21,7 +21,7 @@ import (
 func TestRouterAndHopAgree(t *testing.T) {
 	cfg := Default()
 	cfg.Hostname = "mx.ours.example"
-	cfg.Domains.Mailbox = []string{"ours.example"}
+	cfg.Domains.Mailbox, cfg.Domains.Tables = []string{"ours.example"}, nil
 	cfg.Transports = map[string]string{"moved.example": "error:5.1.6 moved: see http://x", "inner.example": "smtp:[2001:db8::1]:26"}
 	st, err := newState(cfg, nil)
 	if err != nil {

@@ -23,8 +23,12 @@ func newState(cfg Config, rcpts gate.Recipients) (*state, error) {
 	if err != nil {
 		return nil, fail.Wrap(fail.Invalid, err, "deliver.lmtp")
 	}
+	ask, err := route.OpenTables(cfg.Domains.Tables)
+	if err != nil {
+		return nil, err
+	}
 	s.routes, err = route.New(route.Config{
-		Hostname: s.hostname, Mailboxes: cfg.Domains.Mailbox, RelayTo: cfg.Domains.Relay, Local: local,
+		Hostname: s.hostname, Mailboxes: cfg.Domains.Mailbox, RelayTo: cfg.Domains.Relay, Ask: ask, Local: local,
 		RelayHost: cfg.RelayHost, Transports: cfg.Transports, Delimiter: cfg.Delimiter, Postmaster: cfg.Postmaster,
 	})
 	if err != nil {

@@ -66,6 +66,11 @@ func (c Config) validateRouting(p *conf.Reporter) {
 	for i, d := range c.Domains.Mailbox {
 		reportRoute(p.At("domains.mailbox[%d]", i), route.Config{Mailboxes: []string{d}})
 	}
+	for i, table := range c.Domains.Tables {
+		if _, err := route.OpenTable(table); err != nil {
+			p.At("domains.tables[%d]", i).Errorf("%v", err)
+		}
+	}
 	for i, d := range c.Domains.Relay {
 		reportRoute(p.At("domains.relay[%d]", i), route.Config{RelayTo: []string{d}})
 	}

@@ -89,7 +89,7 @@ func (w *world) configure() {
 	}
 	c.Submit.Listen = conf.Listen{Address: "unix:" + filepath.Join(w.dir, "submit")}
 	c.AuthSocket, c.ExistsSocket = filepath.Join(w.dir, "auth"), filepath.Join(w.dir, "exists")
-	c.Domains.Mailbox = []string{"ours.example"}
+	c.Domains.Mailbox, c.Domains.Tables = []string{"ours.example"}, nil
 	c.Trusted = []conf.Network{conf.MustNetwork("127.0.0.9/32")}
 	c.Deliver.LMTP = "unix:" + filepath.Join(w.dir, "lmtp")
 	c.Remote.TLS = "none"

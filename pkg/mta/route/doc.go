@@ -2,7 +2,7 @@
 //
 // A recipient address falls into one class (mailbox, relay or default); the
 // class and the transports table give a transport and a next hop. Nothing here
-// touches the network or a file: names are resolved by package remote.
+// opens a file; the only ones asked are servers of domain tables (tables.go).
 //
 // Invariants:
 //   - Policy and delivery ask the same Table with the same parsed address, so
@@ -13,5 +13,5 @@
 //     recipient means the same after a restart.
 //
 // Reading order: hop.go (transport and next hop, their grammar), domains.go
-// (classes), table.go (the decision).
+// (classes), tables.go (domains that a server knows), table.go (the decision).
 package route

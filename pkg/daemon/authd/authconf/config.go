@@ -90,6 +90,7 @@ func Default() Config {
 			at(authserver.Master, "auth-master", "imapd"),
 			at(authserver.Userdb, "auth-userdb", "deliverd", "imapd"),
 			at(authserver.Exists, "auth-exists"),
+			{Socketmap, conf.Listen{Address: "unix:/run/postcote-authd/socketmap", Mode: 0o660}},
 		},
 		Users: Users{
 			File:   "/var/lib/postcote/authd/users",

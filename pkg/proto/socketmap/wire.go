@@ -1,25 +1,28 @@
-package authd
+package socketmap
 
 import (
 	"bufio"
+	"errors"
 	"io"
 	"strconv"
 
 	"github.com/postcote/postcote/pkg/platform/fail"
 )
 
-// maxNetstring caps one request or reply; Postfix's socketmap client takes
-// 100 000 bytes of reply, and an address has at most 320.
-const maxNetstring = 4096
+// MaxReply is what Postfix's client takes; nobody needs as much.
+const MaxReply = 100000
 
-// readNetstring reads "<length>:<bytes>,". io.EOF means that the stream ended
-// between two of them.
-func readNetstring(r *bufio.Reader) (string, error) {
+// MaxRequest is ample for a map's name and an address of 320 bytes.
+const MaxRequest = 4096
+
+// Read reads one netstring, "<length>:<bytes>,", of at most limit bytes.
+// io.EOF means that the stream ended between two of them.
+func Read(r *bufio.Reader, limit int) (string, error) {
 	length := 0
 	for digits := 0; ; digits++ {
 		c, err := r.ReadByte()
 		if err != nil {
-			if digits > 0 && err == io.EOF {
+			if digits > 0 && errors.Is(err, io.EOF) {
 				err = io.ErrUnexpectedEOF
 			}
 			return "", err
@@ -27,12 +30,12 @@ func readNetstring(r *bufio.Reader) (string, error) {
 		if c == ':' && digits > 0 {
 			break
 		}
-		if c < '0' || c > '9' || digits == 4 {
-			return "", fail.New(fail.Invalid, "netstring without a length of at most 4 digits")
+		if c < '0' || c > '9' || digits == 6 {
+			return "", fail.New(fail.Invalid, "netstring without a length of at most 6 digits")
 		}
 		length = 10*length + int(c-'0')
 	}
-	if length > maxNetstring {
+	if length > limit {
 		return "", fail.New(fail.Invalid, "netstring of %d bytes is too long", length)
 	}
 	buf := make([]byte, length+1)
@@ -45,7 +48,8 @@ func readNetstring(r *bufio.Reader) (string, error) {
 	return string(buf[:length]), nil
 }
 
-func appendNetstring(dst []byte, s string) []byte {
+// Append appends s as a netstring.
+func Append(dst []byte, s string) []byte {
 	dst = strconv.AppendInt(dst, int64(len(s)), 10)
 	dst = append(dst, ':')
 	dst = append(dst, s...)
