@@ -10,6 +10,7 @@ import (
 	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/platform/netx"
 	"github.com/postcote/postcote/pkg/platform/tlsx"
+	"github.com/postcote/postcote/pkg/proto/dovecotauth"
 	"github.com/postcote/postcote/pkg/proto/dovecotauth/authclient"
 	"github.com/postcote/postcote/pkg/proto/dovecotauth/userdbclient"
 	"github.com/postcote/postcote/pkg/proto/smtp/server"
@@ -22,8 +23,8 @@ type authenticator struct {
 	d      *daemon
 
 	mu    sync.Mutex
-	known []string  // mechanisms of the last greeting
-	retry time.Time // authd was away: do not make EHLO wait for it before
+	known []dovecotauth.Mechanism // of the last greeting
+	retry time.Time               // authd was away: do not make EHLO wait for it before
 }
 
 // The time EHLO may wait for authd, and how long it does not try again.
@@ -36,7 +37,18 @@ const (
 // every authd has, is announced all the same: a client that tries then gets
 // 454 and comes back, one that sees no AUTH tells its user that the server has
 // none.
-func (a *authenticator) Mechanisms(*server.Conn) []string {
+func (a *authenticator) Mechanisms(c *server.Conn) []string {
+	var names []string
+	for _, m := range a.offered() {
+		if m.Anonymous || m.Private || m.ChannelBinding && c.TLS == nil {
+			continue
+		}
+		names = append(names, m.Name)
+	}
+	return names
+}
+
+func (a *authenticator) offered() []dovecotauth.Mechanism {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if now := a.d.now(); !now.Before(a.retry) {
@@ -46,16 +58,11 @@ func (a *authenticator) Mechanisms(*server.Conn) []string {
 		if err != nil {
 			a.retry = now.Add(greetingPause)
 		} else {
-			a.known = a.known[:0:0]
-			for _, m := range mechs {
-				if !m.Anonymous && !m.Private {
-					a.known = append(a.known, m.Name)
-				}
-			}
+			a.known = mechs
 		}
 	}
 	if a.known == nil {
-		return []string{"PLAIN", "LOGIN"}
+		return []dovecotauth.Mechanism{{Name: "PLAIN", Plaintext: true}, {Name: "LOGIN", Plaintext: true}}
 	}
 	return a.known
 }
@@ -99,6 +106,7 @@ func (e *exchange) request(initial []byte) authclient.Request {
 	if t := e.c.TLS; t != nil {
 		r.Secured, r.LocalName = true, t.ServerName
 		r.TLSProtocol, r.TLSCipher = tlsx.Version(t.Version), tlsx.Cipher(t.CipherSuite)
+		r.Binding = e.a.d.keeper.Binding(*t).ChannelBinding
 	}
 	return r
 }

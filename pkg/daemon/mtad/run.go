@@ -104,7 +104,7 @@ func newDaemon(rt *service.Runtime, cfg Config, p parts) (*daemon, error) {
 		rt.Metrics.GaugeFunc("mtad_certificate_expiry_seconds", "When the first certificate ends, seconds since 1970.", k.ExpirySeconds)
 	}
 	if cfg.AuthSocket != "" {
-		d.auth = &authenticator{client: authclient.New(authclient.Config{Address: cfg.AuthSocket, Patience: p.Patience}), d: d}
+		d.auth = &authenticator{client: authclient.New(authclient.Config{Address: cfg.AuthSocket, Patience: p.Patience, ChannelBinding: true}), d: d}
 	}
 	if cfg.ExistsSocket != "" {
 		d.users = userdbclient.New(userdbclient.Config{Address: cfg.ExistsSocket, Patience: p.Patience})

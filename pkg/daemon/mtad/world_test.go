@@ -72,7 +72,7 @@ func newWorld(t *testing.T) *world {
 	}
 	w.configure()
 	auth := authserver.New(authserver.Config{Auth: logins{}, Directory: directory{}})
-	w.authd = serveUnix(t, w.cfg.AuthSocket, func(ctx context.Context, c net.Conn) { _ = auth.Serve(ctx, c, authserver.Client, authserver.Peer{}) })
+	w.authd = serveUnix(t, w.cfg.AuthSocket, func(ctx context.Context, c net.Conn) { _ = auth.Serve(ctx, c, authserver.Client24, authserver.Peer{}) })
 	w.exists = serveUnix(t, w.cfg.ExistsSocket, func(ctx context.Context, c net.Conn) { _ = auth.Serve(ctx, c, authserver.Exists, authserver.Peer{}) })
 	w.lmtp = newSink(t, server.LMTP)
 	w.lmtp.service = serveUnix(t, filepath.Join(dir, "lmtp"), w.lmtp.engine.Serve)
@@ -240,17 +240,30 @@ func (s *outside) down() {
 type logins struct{}
 
 func (logins) Mechanisms() []dovecotauth.Mechanism {
-	return []dovecotauth.Mechanism{{Name: "PLAIN", Plaintext: true}, {Name: "LOGIN", Plaintext: true}}
+	return []dovecotauth.Mechanism{
+		{Name: "PLAIN", Plaintext: true},
+		{Name: "LOGIN", Plaintext: true},
+		{Name: "SCRAM-SHA-256-PLUS", ChannelBinding: true},
+		{Name: "APOP", Private: true},
+		{Name: "ANONYMOUS", Anonymous: true},
+	}
 }
 
 func (logins) Begin(r authserver.Request) (authserver.Exchange, error) {
-	if r.Mech == "LOGIN" {
-		return saslExchange{sasl.NewLoginServer(passwords{})}, nil
+	m, ok := sasl.Find(r.Mech)
+	if !ok {
+		return nil, fail.New(fail.NotFound, "no mechanism %s", r.Mech)
 	}
-	return saslExchange{sasl.NewPlainServer(passwords{})}, nil
+	x := &saslExchange{}
+	x.Server = m.NewServer(&x.passwords, sasl.Setting{PlusOffered: r.Binds})
+	return x, nil
 }
 
-type passwords struct{ sasl.OnlyPasswords }
+type passwords struct {
+	sasl.OnlyPasswords
+	ctx   context.Context
+	known bool
+}
 
 func (passwords) VerifyPassword(c sasl.Credentials) error {
 	if c.Authcid == "joe@ours.example" && c.Password == "secret" {
@@ -259,9 +272,29 @@ func (passwords) VerifyPassword(c sasl.Credentials) error {
 	return fail.New(fail.Denied, "wrong password")
 }
 
-type saslExchange struct{ gosasl.Server }
+func (p *passwords) Secret(id sasl.Identity, kind sasl.SecretKind) (sasl.Secret, error) {
+	p.known = id.Authcid == "joe@ours.example"
+	return sasl.SecretOf(kind, id, "secret", []byte("salt"), 4096), nil
+}
 
-func (x saslExchange) Next(_ context.Context, response []byte) (authserver.Step, error) {
+func (p *passwords) Proved(ok bool) error {
+	if !ok || !p.known {
+		return fail.New(fail.Denied, "wrong password")
+	}
+	return nil
+}
+
+func (p *passwords) ChannelBinding(kind string) ([]byte, error) {
+	return authserver.ChannelBinding(p.ctx, kind)
+}
+
+type saslExchange struct {
+	gosasl.Server
+	passwords passwords
+}
+
+func (x *saslExchange) Next(ctx context.Context, response []byte) (authserver.Step, error) {
+	x.passwords.ctx = ctx
 	challenge, done, err := x.Server.Next(response)
 	return authserver.Step{Done: done, Challenge: challenge, User: "joe@ours.example"}, err
 }

@@ -38,14 +38,10 @@ func TestBindings(t *testing.T) {
 		client := Opportunistic("a.example")
 		client.MaxVersion = version
 		server := k.Server()
-		cert, err := server.GetCertificate(&tls.ClientHelloInfo{ServerName: "a.example"})
-		if err != nil {
-			t.Fatal(err)
-		}
 		s, c := ends(t, server, client)
 		_, other := ends(t, server, client)
 		for _, kind := range []string{"tls-exporter", "tls-server-end-point"} {
-			one, err := Binding{State: s, Server: cert.Leaf}.ChannelBinding(kind)
+			one, err := k.Binding(s).ChannelBinding(kind)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -85,5 +81,20 @@ func TestEndPointHash(t *testing.T) {
 		if !bytes.Equal(got, want) || (err != nil) != (want == nil) {
 			t.Errorf("%s: %x, %v", alg, got, err)
 		}
+	}
+}
+
+// Of two certificates for one name the connection had one, and nobody knows
+// which.
+func TestBindingOfTwoCertificates(t *testing.T) {
+	dir := t.TempDir()
+	one, two := files(t, dir, "one", "a.example"), files(t, dir, "two", "a.example")
+	k, _ := keeper(t, Config{CertFile: one.CertFile, KeyFile: one.KeyFile, SNI: []Pair{two}})
+	s, _ := ends(t, k.Server(), Opportunistic("a.example"))
+	if data, err := k.Binding(s).ChannelBinding("tls-server-end-point"); !fail.Is(err, fail.NotFound) {
+		t.Errorf("%x %v", data, err)
+	}
+	if _, err := k.Binding(s).ChannelBinding("tls-exporter"); err != nil {
+		t.Error(err)
 	}
 }

@@ -127,21 +127,37 @@ func (k *Keeper) Server() *tls.Config {
 // default, because mail clients are configured with all sorts of them and
 // show their users what they got.
 func (k *Keeper) pick(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-	c := k.now.Load()
-	name := strings.ToLower(strings.TrimSuffix(hello.ServerName, "."))
-	if name == "" {
-		return c.standard, nil
+	certs := k.now.Load().certificates(hello.ServerName)
+	for _, cert := range certs {
+		if len(certs) == 1 || hello.SupportsCertificate(cert) == nil {
+			return cert, nil
+		}
 	}
+	return k.now.Load().standard, nil
+}
+
+// certificates are those for a name.
+func (c *choice) certificates(name string) []*tls.Certificate {
+	name = strings.ToLower(strings.TrimSuffix(name, "."))
 	certs := c.byName[name]
 	if len(certs) == 0 {
 		if _, parent, ok := strings.Cut(name, "."); ok {
 			certs = c.byName["*."+parent]
 		}
 	}
-	for _, cert := range certs {
-		if len(certs) == 1 || hello.SupportsCertificate(cert) == nil {
-			return cert, nil
-		}
+	if len(certs) == 0 {
+		return []*tls.Certificate{c.standard}
 	}
-	return c.standard, nil
+	return certs
+}
+
+// Binding is the channel binding of a connection that was accepted with one of
+// k's configurations. Where there are several certificates for the name it does
+// not know which one it was, and has no "tls-server-end-point".
+func (k *Keeper) Binding(state tls.ConnectionState) Binding {
+	b := Binding{State: state}
+	if certs := k.now.Load().certificates(state.ServerName); len(certs) == 1 {
+		b.Server = certs[0].Leaf
+	}
+	return b
 }

@@ -75,10 +75,13 @@ func (r *refusal) words() words {
 	return w
 }
 
+// names lists what this connection is offered.
+func (r *relay) names(secured bool) []string { return r.offer.names(secured, r.req.Binding != nil) }
+
 // imapAuth is the relay as the IMAP engine sees it.
 type imapAuth struct{ *relay }
 
-func (a imapAuth) Mechanisms(secured bool) []string { return a.offer.names(secured) }
+func (a imapAuth) Mechanisms(secured bool) []string { return a.names(secured) }
 
 func (a imapAuth) Authenticate(ctx context.Context, at imaplogin.Attempt, ask imaplogin.Ask) (imaplogin.Verdict, error) {
 	res, err := a.login(ctx, at.Mechanism, at.Initial, at.HasInitial, prompt(ask))
@@ -93,7 +96,7 @@ func (a imapAuth) Authenticate(ctx context.Context, at imaplogin.Attempt, ask im
 // pop3Auth is the relay as the POP3 engine sees it.
 type pop3Auth struct{ *relay }
 
-func (a pop3Auth) Mechanisms(secured bool) []string { return a.offer.names(secured) }
+func (a pop3Auth) Mechanisms(secured bool) []string { return a.names(secured) }
 
 func (a pop3Auth) Authenticate(ctx context.Context, at pop3login.Attempt, ask pop3login.Ask) (pop3login.Verdict, error) {
 	res, err := a.login(ctx, at.Mechanism, at.Initial, at.HasInitial, prompt(ask))
@@ -143,7 +146,7 @@ func imapEnding(r imaplogin.Reason) ending {
 // runPOP3 speaks POP3 until a login or the end.
 func (c *client) runPOP3(ctx context.Context, start starter) outcome {
 	e := pop3login.New(c.conn, pop3login.Options{
-		Auth: pop3Auth{c.relay}, Greeting: c.cfg.Greeting, Pools: c.role.pop3,
+		Auth: pop3Auth{c.relay}, Greeting: c.cfg.Greeting, Challenge: c.relay.challenge(c.role.host), Pools: c.role.pop3,
 		Secured: c.secured(), AllowPlaintext: c.cfg.AllowPlaintext, StartTLS: start,
 		LoginTimeout: c.cfg.Limits.LoginTime.Std(), AuthTimeout: c.cfg.Limits.AuthTime.Std(),
 		MaxBad: c.cfg.Limits.BadCommands,

@@ -244,6 +244,9 @@ func (c *client) handshake(ctx context.Context) error {
 	r := &c.relay.req
 	r.Secured, r.LocalName = true, state.ServerName
 	r.TLSProtocol, r.TLSCipher = tlsx.Version(state.Version), tlsx.Cipher(state.CipherSuite)
+	r.Binding = func(kind string) ([]byte, error) {
+		return c.role.keeper.Binding(conn.ConnectionState()).ChannelBinding(kind)
+	}
 	return nil
 }
 

@@ -2,7 +2,9 @@ package login
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -10,6 +12,7 @@ import (
 	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/proto/dovecotauth"
 	"github.com/postcote/postcote/pkg/proto/dovecotauth/authclient"
+	"github.com/postcote/postcote/pkg/proto/sasl"
 )
 
 // How often authd is asked for its mechanisms, and how long that may take.
@@ -22,20 +25,37 @@ const (
 
 // offer is what authd last said it can do. Greetings do not wait for it.
 type offer struct {
-	mechs atomic.Pointer[[]dovecotauth.Mechanism]
+	known atomic.Pointer[offered]
 	err   atomic.Pointer[error]
+}
+
+// offered is what authd said in one greeting.
+type offered struct {
+	mechs []dovecotauth.Mechanism
+	stamp sasl.Stamp // for APOP; zero when authd does not offer it
 }
 
 // refresh asks authd once.
 func (o *offer) refresh(ctx context.Context, auth *authclient.Client) error {
 	ctx, cancel := context.WithTimeout(ctx, offerWait)
 	defer cancel()
-	mechs, err := auth.Mechanisms(ctx)
+	var now offered
+	var err error
+	if now.mechs, err = auth.Mechanisms(ctx); err == nil && slices.ContainsFunc(now.mechs, isAPOP) {
+		now.stamp, err = stampOf(ctx, auth)
+	}
 	o.err.Store(&err)
 	if err == nil {
-		o.mechs.Store(&mechs)
+		o.known.Store(&now)
 	}
 	return err
+}
+
+func isAPOP(m dovecotauth.Mechanism) bool { return m.Name == "APOP" }
+
+func stampOf(ctx context.Context, auth *authclient.Client) (sasl.Stamp, error) {
+	pid, conn, err := auth.Stamp(ctx)
+	return sasl.Stamp{PID: pid, Conn: conn}, err
 }
 
 // keep refreshes until ctx is done.
@@ -63,22 +83,44 @@ func (o *offer) health() error {
 	return fail.New(fail.Unavailable, "authd has not answered yet")
 }
 
-// names lists mechanisms for a client. Before authd was ever reached it is
-// the pair that every setup has: a client that tries then hears
-// [UNAVAILABLE], while an empty list would make it give up for good.
-func (o *offer) names(secured bool) []string {
-	known := o.mechs.Load()
+// names lists mechanisms for a client; bound says that there is TLS to bind to.
+// Before authd was ever reached it is the pair that every setup has: a client
+// that tries then hears [UNAVAILABLE], while an empty list would make it give
+// up for good.
+func (o *offer) names(secured, bound bool) []string {
+	known := o.known.Load()
 	if known == nil {
-		known = &[]dovecotauth.Mechanism{{Name: "PLAIN", Plaintext: true}, {Name: "LOGIN", Plaintext: true}}
+		known = &offered{mechs: []dovecotauth.Mechanism{{Name: "PLAIN", Plaintext: true}, {Name: "LOGIN", Plaintext: true}}}
 	}
 	var names []string
-	for _, m := range *known {
-		if m.Private || m.Plaintext && !secured {
+	for _, m := range known.mechs {
+		if m.Private || m.Plaintext && !secured || m.ChannelBinding && !bound {
 			continue
 		}
 		names = append(names, m.Name)
 	}
 	return names
+}
+
+// challenge makes the APOP challenge of a greeting; empty when authd does not
+// offer APOP.
+func (r *relay) challenge(host string) string {
+	known := r.offer.known.Load()
+	if known == nil || known.stamp.PID == 0 {
+		return ""
+	}
+	r.stamp = known.stamp
+	return r.stamp.Challenge(r.now(), rand.Text(), host)
+}
+
+// current fails when authd has come back since the greeting: its challenge can
+// be answered no more, which is not the client's fault.
+func (r *relay) current(ctx context.Context) error {
+	stamp, err := stampOf(ctx, r.auth)
+	if err == nil && stamp != r.stamp {
+		err = fail.New(fail.Unavailable, "authd was restarted after the greeting with the APOP challenge")
+	}
+	return err
 }
 
 // relay passes the SASL exchanges of one connection on to authd and remembers
@@ -90,8 +132,9 @@ type relay struct {
 	now   func() time.Time
 	count func(result string)
 
-	first     time.Time // of the attempts
-	outage    bool      // the last attempt met one
+	stamp     sasl.Stamp // of the greeting's APOP challenge
+	first     time.Time  // of the attempts
+	outage    bool       // the last attempt met one
 	succeeded int
 }
 
@@ -127,6 +170,11 @@ func (r *relay) login(ctx context.Context, mech string, initial []byte, hasIniti
 }
 
 func (r *relay) exchange(ctx context.Context, mech string, initial []byte, hasInitial bool, ask prompt) (authclient.Result, error) {
+	if mech == "APOP" {
+		if err := r.current(ctx); err != nil {
+			return authclient.Result{}, err
+		}
+	}
 	req := r.req
 	req.Mech = mech
 	if hasInitial {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,6 +33,7 @@ type role struct {
 	held    atomic.Int64 // buffers in use
 	pop3    *pop3wire.Pools
 	server  *netx.Server
+	host    string                                // our name, in APOP challenges
 	private func(peer, local netip.AddrPort) bool // see sameHost
 }
 
@@ -82,7 +84,10 @@ func newRole(rt *service.Runtime, cfg *Config) (*role, error) {
 			return nil, err
 		}
 	}
-	r.auth = authclient.New(authclient.Config{Address: cfg.AuthSocket, RequestTimeout: cfg.Limits.AuthTime.Std()})
+	r.auth = authclient.New(authclient.Config{Address: cfg.AuthSocket, RequestTimeout: cfg.Limits.AuthTime.Std(), ChannelBinding: true})
+	if r.host, _ = os.Hostname(); r.host == "" {
+		r.host = "localhost"
+	}
 	r.server = &netx.Server{
 		Handler: r.serve, Log: rt.Log, DrainLimit: rt.Drain(), OnReject: r.reject,
 		Limits: netx.Limits{MaxConns: cfg.Limits.Connections},

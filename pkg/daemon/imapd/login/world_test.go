@@ -17,6 +17,8 @@ import (
 	"testing"
 	"time"
 
+	gosasl "github.com/emersion/go-sasl"
+
 	"github.com/postcote/postcote/pkg/daemon/service"
 	"github.com/postcote/postcote/pkg/platform/conf"
 	"github.com/postcote/postcote/pkg/platform/fail"
@@ -29,6 +31,7 @@ import (
 	"github.com/postcote/postcote/pkg/proto/dovecotauth/userdbclient"
 	"github.com/postcote/postcote/pkg/proto/handover"
 	"github.com/postcote/postcote/pkg/proto/imap/wire/wiretest"
+	"github.com/postcote/postcote/pkg/proto/sasl"
 )
 
 // world is the login role between a true authd protocol and a stand-in for
@@ -75,7 +78,7 @@ func newWorld(t *testing.T, o options) *world {
 		t.Fatal(err)
 	}
 	// The default's patience with an authd that is away suits people, not tests.
-	r.auth = authclient.New(authclient.Config{Address: cfg.AuthSocket, Patience: 50 * time.Millisecond})
+	r.auth = authclient.New(authclient.Config{Address: cfg.AuthSocket, Patience: 50 * time.Millisecond, ChannelBinding: true})
 	if o.remote {
 		r.private = func(netip.AddrPort, netip.AddrPort) bool { return false }
 	}
@@ -187,6 +190,7 @@ func (w *world) lines(n int) []string {
 type authd struct {
 	t   *testing.T
 	dir string
+	pid int
 	srv *authserver.Server
 
 	mu     sync.Mutex
@@ -195,10 +199,11 @@ type authd struct {
 	wg     sync.WaitGroup
 }
 
-func newAuthd(t *testing.T, dir string) *authd { return &authd{t: t, dir: dir} }
+func newAuthd(t *testing.T, dir string) *authd { return &authd{t: t, dir: dir, pid: 1000} }
 
 func (a *authd) start() {
-	a.srv = authserver.New(authserver.Config{Auth: a, Directory: a, PID: os.Getpid(), DrainTimeout: time.Millisecond})
+	a.pid++ // it is another process each time
+	a.srv = authserver.New(authserver.Config{Auth: a, Directory: a, PID: a.pid, DrainTimeout: time.Millisecond})
 	ctx, cancel := context.WithCancel(context.Background())
 	a.cancel = cancel
 	for name, kind := range map[string]authserver.Kind{"login": authserver.Login, "auth-master": authserver.Master} {
@@ -227,14 +232,59 @@ func (a *authd) requests() []authserver.Request {
 }
 
 func (a *authd) Mechanisms() []dovecotauth.Mechanism {
-	return []dovecotauth.Mechanism{{Name: "PLAIN", Plaintext: true}, {Name: "LOGIN", Plaintext: true}, {Name: "APOP", Private: true}}
+	return []dovecotauth.Mechanism{
+		{Name: "PLAIN", Plaintext: true},
+		{Name: "LOGIN", Plaintext: true},
+		{Name: "SCRAM-SHA-256"},
+		{Name: "SCRAM-SHA-256-PLUS", ChannelBinding: true},
+		{Name: "APOP", Private: true},
+	}
 }
 
 func (a *authd) Begin(r authserver.Request) (authserver.Exchange, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.seen = append(a.seen, r)
+	if m, ok := sasl.Find(r.Mech); ok && m.Secret != 0 {
+		p := &proof{}
+		p.server = m.NewServer(p, sasl.Setting{PlusOffered: r.Binds, Stamp: sasl.Stamp{PID: uint32(a.pid), Conn: r.CUID}})
+		return p, nil
+	}
 	return &exchange{a: a, mech: r.Mech}, nil
+}
+
+// proof is an exchange of a true challenge mechanism; alice knows "secret".
+type proof struct {
+	sasl.OnlyPasswords
+	server gosasl.Server
+	ctx    context.Context
+	user   string
+}
+
+func (p *proof) Next(ctx context.Context, response []byte) (authserver.Step, error) {
+	p.ctx = ctx
+	challenge, done, err := p.server.Next(response)
+	return authserver.Step{Challenge: challenge, Done: done, User: p.user}, err
+}
+
+func (p *proof) VerifyPassword(sasl.Credentials) error {
+	return fail.New(fail.Permanent, "not asked for")
+}
+
+func (p *proof) Secret(id sasl.Identity, kind sasl.SecretKind) (sasl.Secret, error) {
+	p.user = id.Authcid
+	return sasl.SecretOf(kind, id, "secret", []byte("salt"), 4096), nil
+}
+
+func (p *proof) Proved(ok bool) error {
+	if !ok || p.user != "alice" {
+		return fail.New(fail.Denied, "wrong")
+	}
+	return nil
+}
+
+func (p *proof) ChannelBinding(kind string) ([]byte, error) {
+	return authserver.ChannelBinding(p.ctx, kind)
 }
 
 type exchange struct {
