@@ -4,5 +4,6 @@
 // and stopped by the test. Build tag: interop; `make interop` runs it.
 //
 // Reading order: setup_test.go, smtp_test.go (programs that send),
-// read_test.go (programs that read), postfix_test.go, dovecot_test.go.
+// read_test.go (programs that read), postfix_test.go, dovecot_test.go,
+// schemes_test.go (stored passwords, with doveadm and crypt(3)).
 package interop

@@ -43,7 +43,7 @@ func (k costKind) limits() (rounds, cost, memory limit) {
 		// About as long as bcrypt's. crypt(3) raises smaller numbers to 1000.
 		return limit{1000, 200_000, 2_000_000}, limit{}, limit{}
 	case pbkdf2Costs:
-		return limit{1, 600_000, 4_000_000}, limit{}, limit{}
+		return limit{1, 300_000, 4_000_000}, limit{}, limit{}
 	case scramCosts:
 		// RFC 7677 section 4 counts 15 000 for a good machine of its day and
 		// wants 4096 at least. Every login of a client costs it as much, so

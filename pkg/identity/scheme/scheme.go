@@ -61,7 +61,7 @@ func (p Policy) memory() uint32 {
 // MD5 or DES.
 func Weak() []string {
 	var names []string
-	for _, r := range table() {
+	for _, r := range schemes {
 		if r.weak != "" {
 			names = append(names, r.name)
 		}

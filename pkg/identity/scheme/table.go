@@ -52,46 +52,45 @@ const (
 	fastDES  = "is built on DES"
 )
 
-func table() []row {
-	return []row{
-		{name: "ARGON2ID", parse: parseArgon2, generate: generateArgon2, cost: argonCosts},
-		{name: "ARGON2I", parse: parseArgon2, generate: generateArgon2, cost: argonCosts},
-		{name: "BLF-CRYPT", parse: parseBcrypt, generate: generateBcrypt, cost: bcryptCosts},
-		{name: "SHA512-CRYPT", parse: parseCrypt, generate: generateSHACrypt, cost: shaCosts},
-		{name: "SHA256-CRYPT", parse: parseCrypt, generate: generateSHACrypt, cost: shaCosts},
-		{name: "CRYPT", kind: "BLF-CRYPT", parse: parseCrypt, generate: generateBcrypt, cost: bcryptCosts},
-		{name: "PBKDF2", parse: parsePBKDF2, generate: generatePBKDF2, cost: pbkdf2Costs},
-		{name: "SCRAM-SHA-256", hash: sha256.New, parse: parseSCRAM, generate: generateSCRAM, cost: scramCosts},
-		{name: "SCRAM-SHA-1", hash: sha1.New, parse: parseSCRAM, generate: generateSCRAM, cost: scramCosts},
-		{name: "SSHA512", enc: asBase64, hash: sha512.New, parse: parseSalted, generate: generateSalted},
-		{name: "SSHA256", enc: asBase64, hash: sha256.New, parse: parseSalted, generate: generateSalted},
-		{name: "SSHA", enc: asBase64, hash: sha1.New, parse: parseSalted, generate: generateSalted},
+// schemes is the table. Nothing writes to it.
+var schemes = [...]row{
+	{name: "ARGON2ID", parse: parseArgon2, generate: generateArgon2, cost: argonCosts},
+	{name: "ARGON2I", parse: parseArgon2, generate: generateArgon2, cost: argonCosts},
+	{name: "BLF-CRYPT", parse: parseBcrypt, generate: generateBcrypt, cost: bcryptCosts},
+	{name: "SHA512-CRYPT", parse: parseCrypt, generate: generateSHACrypt, cost: shaCosts},
+	{name: "SHA256-CRYPT", parse: parseCrypt, generate: generateSHACrypt, cost: shaCosts},
+	{name: "CRYPT", kind: "BLF-CRYPT", parse: parseCrypt, generate: generateBcrypt, cost: bcryptCosts},
+	{name: "PBKDF2", parse: parsePBKDF2, generate: generatePBKDF2, cost: pbkdf2Costs},
+	{name: "SCRAM-SHA-256", hash: sha256.New, parse: parseSCRAM, generate: generateSCRAM, cost: scramCosts},
+	{name: "SCRAM-SHA-1", hash: sha1.New, parse: parseSCRAM, generate: generateSCRAM, cost: scramCosts},
+	{name: "SSHA512", enc: asBase64, hash: sha512.New, parse: parseSalted, generate: generateSalted},
+	{name: "SSHA256", enc: asBase64, hash: sha256.New, parse: parseSalted, generate: generateSalted},
+	{name: "SSHA", enc: asBase64, hash: sha1.New, parse: parseSalted, generate: generateSalted},
 
-		{name: "SHA512", weak: unsalted, enc: asBase64, size: sha512.Size, hash: sha512.New, parse: parseDigest, generate: generateDigest},
-		{name: "SHA256", weak: unsalted, enc: asBase64, size: sha256.Size, hash: sha256.New, parse: parseDigest, generate: generateDigest},
-		{name: "SHA1", weak: unsalted, enc: asBase64, size: sha1.Size, hash: sha1.New, parse: parseDigest, generate: generateDigest},
-		{name: "SHA", kind: "SHA1", weak: unsalted, enc: asBase64, size: sha1.Size, hash: sha1.New, parse: parseDigest, generate: generateDigest},
-		{name: "SMD5", weak: fastMD5, enc: asBase64, hash: md5.New, parse: parseSalted, generate: generateSalted},
-		{name: "MD5-CRYPT", weak: fastMD5, parse: parseMD5Crypt, generate: generateMD5Crypt},
-		{name: "MD5", kind: "MD5-CRYPT", weak: fastMD5, hash: md5.New, parse: parseMD5, generate: generateMD5Crypt},
-		{name: "PLAIN-MD5", weak: unsalted, enc: asHex, size: md5.Size, hash: md5.New, parse: parseDigest, generate: generateDigest},
-		{name: "LDAP-MD5", kind: "PLAIN-MD5", weak: unsalted, enc: asBase64, size: md5.Size, hash: md5.New, parse: parseDigest, generate: generateDigest},
-		{name: "PLAIN-MD4", weak: fastMD4, enc: asHex, size: md4.Size, hash: md4.New, parse: parseDigest, generate: generateDigest},
-		{name: "DES-CRYPT", weak: fastDES, parse: parseCrypt, generate: generateDES},
-		{name: "CRAM-MD5", weak: fastMD5, enc: asHex, size: cramSize, parse: parseCRAM, generate: generateCRAM},
-		{name: "HMAC-MD5", kind: "CRAM-MD5", weak: fastMD5, enc: asHex, size: cramSize, parse: parseCRAM, generate: generateCRAM},
-		{name: "DIGEST-MD5", weak: fastMD5, enc: asHex, size: md5.Size, parse: parseDigestMD5, generate: generateDigestMD5},
-		{name: "PLAIN", weak: readable, parse: parsePlain, generate: generatePlain},
-		{name: "CLEARTEXT", kind: "PLAIN", weak: readable, parse: parsePlain, generate: generatePlain},
-		{name: "CLEAR", kind: "PLAIN", weak: readable, parse: parsePlain, generate: generatePlain},
-		{name: "PLAIN-TRUNC", weak: readable, parse: parseTruncated},
-	}
+	{name: "SHA512", weak: unsalted, enc: asBase64, size: sha512.Size, hash: sha512.New, parse: parseDigest, generate: generateDigest},
+	{name: "SHA256", weak: unsalted, enc: asBase64, size: sha256.Size, hash: sha256.New, parse: parseDigest, generate: generateDigest},
+	{name: "SHA1", weak: unsalted, enc: asBase64, size: sha1.Size, hash: sha1.New, parse: parseDigest, generate: generateDigest},
+	{name: "SHA", kind: "SHA1", weak: unsalted, enc: asBase64, size: sha1.Size, hash: sha1.New, parse: parseDigest, generate: generateDigest},
+	{name: "SMD5", weak: fastMD5, enc: asBase64, hash: md5.New, parse: parseSalted, generate: generateSalted},
+	{name: "MD5-CRYPT", weak: fastMD5, parse: parseMD5Crypt, generate: generateMD5Crypt},
+	{name: "MD5", kind: "MD5-CRYPT", weak: fastMD5, hash: md5.New, parse: parseMD5, generate: generateMD5Crypt},
+	{name: "PLAIN-MD5", weak: unsalted, enc: asHex, size: md5.Size, hash: md5.New, parse: parseDigest, generate: generateDigest},
+	{name: "LDAP-MD5", kind: "PLAIN-MD5", weak: unsalted, enc: asBase64, size: md5.Size, hash: md5.New, parse: parseDigest, generate: generateDigest},
+	{name: "PLAIN-MD4", weak: fastMD4, enc: asHex, size: md4.Size, hash: md4.New, parse: parseDigest, generate: generateDigest},
+	{name: "DES-CRYPT", weak: fastDES, parse: parseCrypt, generate: generateDES},
+	{name: "CRAM-MD5", weak: fastMD5, enc: asHex, size: cramSize, parse: parseCRAM, generate: generateCRAM},
+	{name: "HMAC-MD5", kind: "CRAM-MD5", weak: fastMD5, enc: asHex, size: cramSize, parse: parseCRAM, generate: generateCRAM},
+	{name: "DIGEST-MD5", weak: fastMD5, enc: asHex, size: md5.Size, parse: parseDigestMD5, generate: generateDigestMD5},
+	{name: "PLAIN", weak: readable, parse: parsePlain, generate: generatePlain},
+	{name: "CLEARTEXT", kind: "PLAIN", weak: readable, parse: parsePlain, generate: generatePlain},
+	{name: "CLEAR", kind: "PLAIN", weak: readable, parse: parsePlain, generate: generatePlain},
+	{name: "PLAIN-TRUNC", weak: readable, parse: parseTruncated},
 }
 
 func find(name string) (row, bool) {
-	for _, r := range table() {
-		if strings.EqualFold(r.name, name) {
-			return r, true
+	for i := range schemes {
+		if strings.EqualFold(schemes[i].name, name) {
+			return schemes[i], true
 		}
 	}
 	return row{}, false
@@ -108,7 +107,7 @@ func (r row) scheme() string {
 // Names lists the schemes that Generate knows, the default first.
 func Names() []string {
 	var names []string
-	for _, r := range table() {
+	for _, r := range schemes {
 		if r.generate != nil {
 			names = append(names, r.name)
 		}

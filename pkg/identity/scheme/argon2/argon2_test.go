@@ -33,6 +33,27 @@ func TestSameAsReference(t *testing.T) {
 	})
 }
 
+// Whatever computes a block on this processor does it as the Go code does, with
+// and without what was there before, and into one of its arguments.
+func TestCompressSameAsGeneric(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		draw := func(name string) block {
+			return block(rapid.SliceOfN(rapid.Uint64(), blockWords, blockWords).Draw(t, name))
+		}
+		b, x, y, xor := draw("b"), draw("x"), draw("y"), rapid.Bool().Draw(t, "xor")
+		want := b
+		want.compressGeneric(&x, &y, xor)
+		if b.compress(&x, &y, xor); b != want {
+			t.Fatal("not the same")
+		}
+		want, b = y, y
+		want.compressGeneric(&x, &y, xor)
+		if b.compress(&x, &b, xor); b != want {
+			t.Fatal("not the same into the second argument")
+		}
+	})
+}
+
 func TestWipe(t *testing.T) {
 	var arena Arena
 	arena.Key(Params{ID, 1, 64, 1}, []byte("secret"), []byte("saltsalt"), 32)
@@ -52,6 +73,20 @@ func BenchmarkKey(b *testing.B) {
 	for b.Loop() {
 		arena.Key(Params{ID, 2, 19456, 1}, []byte("secret"), []byte("saltsaltsaltsalt"), 32)
 	}
+}
+
+func BenchmarkCompress(b *testing.B) {
+	var z, x, y block
+	b.Run("this", func(b *testing.B) {
+		for b.Loop() {
+			z.compress(&x, &y, true)
+		}
+	})
+	b.Run("generic", func(b *testing.B) {
+		for b.Loop() {
+			z.compressGeneric(&x, &y, true)
+		}
+	})
 }
 
 func BenchmarkReference(b *testing.B) {

@@ -2,9 +2,8 @@ package argon2
 
 import "math/bits"
 
-// compress sets b to G(x, y), RFC 9106 section 3.5; with xor, to b XOR G(x, y)
-// as passes after the first do.
-func (b *block) compress(x, y *block, xor bool) {
+// compressGeneric is compress without instructions of one processor.
+func (b *block) compressGeneric(x, y *block, xor bool) {
 	var r, z block
 	for i := range r {
 		r[i] = x[i] ^ y[i]
