@@ -92,6 +92,9 @@ func (e *exchange) Next(ctx context.Context, response []byte) (server.AuthStep, 
 	case err != nil:
 		return server.AuthStep{}, e.failed(err)
 	case step.Done:
+		if reason, forbidden := step.Result.Forbidden(); forbidden {
+			return server.AuthStep{}, e.failed(fail.Wrap(fail.Denied, &authclient.Failure{User: step.Result.User, Reason: reason}, ""))
+		}
 		e.a.d.metrics.logins.WithLabelValues(e.c.Listener, "ok").Inc()
 		return server.AuthStep{Done: true, Identity: step.Result.User}, nil
 	}
@@ -105,7 +108,7 @@ func (e *exchange) request(initial []byte) authclient.Request {
 	}
 	if t := e.c.TLS; t != nil {
 		r.Secured, r.LocalName = true, t.ServerName
-		r.TLSProtocol, r.TLSCipher = tlsx.Version(t.Version), tlsx.Cipher(t.CipherSuite)
+		r.TLSProtocol, r.TLSCipher, r.TLSCipherBits = tlsx.Version(t.Version), tlsx.Cipher(t.CipherSuite), tlsx.CipherBits(t.CipherSuite)
 		r.Binding = e.a.d.keeper.Binding(*t).ChannelBinding
 	}
 	return r

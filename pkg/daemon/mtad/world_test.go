@@ -259,14 +259,17 @@ func (logins) Begin(r authserver.Request) (authserver.Exchange, error) {
 	return x, nil
 }
 
+// passwords lets joe in. gone has the right password too, but must not.
 type passwords struct {
 	sasl.OnlyPasswords
 	ctx   context.Context
 	known bool
+	user  string
 }
 
-func (passwords) VerifyPassword(c sasl.Credentials) error {
-	if c.Authcid == "joe@ours.example" && c.Password == "secret" {
+func (p *passwords) VerifyPassword(c sasl.Credentials) error {
+	p.user = c.Authcid
+	if (p.user == "joe@ours.example" || p.user == "gone@ours.example") && c.Password == "secret" {
 		return nil
 	}
 	return fail.New(fail.Denied, "wrong password")
@@ -296,7 +299,11 @@ type saslExchange struct {
 func (x *saslExchange) Next(ctx context.Context, response []byte) (authserver.Step, error) {
 	x.passwords.ctx = ctx
 	challenge, done, err := x.Server.Next(response)
-	return authserver.Step{Done: done, Challenge: challenge, User: "joe@ours.example"}, err
+	step := authserver.Step{Done: done, Challenge: challenge, User: "joe@ours.example"}
+	if x.passwords.user == "gone@ours.example" {
+		step.User, step.Fields = "gone@ours.example", dovecotauth.Fields{}.AddFlag("nologin").Add("reason", "Moved away")
+	}
+	return step, err
 }
 
 type directory struct{}

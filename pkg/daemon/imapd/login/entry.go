@@ -243,7 +243,7 @@ func (c *client) handshake(ctx context.Context) error {
 	c.role.metrics.handshakes.WithLabelValues(result).Inc()
 	r := &c.relay.req
 	r.Secured, r.LocalName = true, state.ServerName
-	r.TLSProtocol, r.TLSCipher = tlsx.Version(state.Version), tlsx.Cipher(state.CipherSuite)
+	r.TLSProtocol, r.TLSCipher, r.TLSCipherBits = tlsx.Version(state.Version), tlsx.Cipher(state.CipherSuite), tlsx.CipherBits(state.CipherSuite)
 	r.Binding = func(kind string) ([]byte, error) {
 		return c.role.keeper.Binding(conn.ConnectionState()).ChannelBinding(kind)
 	}

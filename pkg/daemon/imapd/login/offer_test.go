@@ -1,0 +1,34 @@
+package login
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/postcote/postcote/pkg/proto/dovecotauth"
+)
+
+// What a client may choose from depends on its connection.
+func TestOfferedNames(t *testing.T) {
+	var o offer
+	if got := strings.Join(o.names(true, true), " "); got != "PLAIN LOGIN" {
+		t.Errorf("before authd was reached: %s", got)
+	}
+	o.known.Store(&offered{mechs: []dovecotauth.Mechanism{
+		{Name: "SCRAM-SHA-256-PLUS", ChannelBinding: true},
+		{Name: "SCRAM-SHA-256"},
+		{Name: "PLAIN", Plaintext: true},
+		{Name: "APOP", Private: true},
+	}})
+	for _, tc := range []struct {
+		secured, bound bool
+		want           string
+	}{
+		{false, false, "SCRAM-SHA-256"},
+		{true, false, "SCRAM-SHA-256 PLAIN"},
+		{true, true, "SCRAM-SHA-256-PLUS SCRAM-SHA-256 PLAIN"},
+	} {
+		if got := strings.Join(o.names(tc.secured, tc.bound), " "); got != tc.want {
+			t.Errorf("secured %v, bound %v: %s", tc.secured, tc.bound, got)
+		}
+	}
+}
