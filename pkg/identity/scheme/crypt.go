@@ -56,6 +56,7 @@ func parseCrypt(in input) (Hash, error) {
 		{"$6$", parseSHA512Crypt},
 		{"$5$", parseSHA256Crypt},
 		{"$y$", parseYescrypt},
+		{"$gy$", parseYescrypt},
 		{"$7$", parseScrypt},
 		{"$sha1$", parseSHA1Crypt},
 		{"$1$", parseMD5Crypt},

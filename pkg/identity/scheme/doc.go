@@ -17,5 +17,5 @@
 // argon2id.go, bcrypt.go, crypt.go, yescrypt.go, digest.go, pbkdf2.go, scram.go,
 // challenge.go (CRAM-MD5, DIGEST-MD5), plain.go; secret.go (what challenge
 // mechanisms need). The packages below compute: argon2, bcrypt, digestcrypt,
-// descrypt.
+// descrypt, yescrypt.
 package scheme

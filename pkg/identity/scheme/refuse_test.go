@@ -63,7 +63,8 @@ func TestRefuses(t *testing.T) {
 		"yescrypt r":           "$y$j9!$abcdefgh" + scrypt43,
 		"yescrypt salt":        "$y$j9T$abc!efgh" + scrypt43,
 		"yescrypt key":         "$y$j9T$abcdefgh$abc",
-		"gost yescrypt":        "$gy$j9T$abcdefgh" + scrypt43,
+		"gost yescrypt":        "$gy$jFT$abcdefgh" + scrypt43,
+		"yescrypt N":           "$y$j.T$abcdefgh" + scrypt43,
 		"scrypt memory":        "$7$FT..../....salt" + scrypt43, // N=2^17, r=31: 508 MiB
 		"scrypt N":             "$7$z/..../....salt" + scrypt43,
 		"scrypt r":             "$7$6....../....salt" + scrypt43,

@@ -6,6 +6,7 @@ import (
 
 	"github.com/postcote/postcote/pkg/identity/scheme/argon2"
 	"github.com/postcote/postcote/pkg/identity/scheme/bcrypt"
+	"github.com/postcote/postcote/pkg/identity/scheme/yescrypt"
 	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/proto/sasl"
 )
@@ -29,12 +30,14 @@ type Hash interface {
 type Workspace struct {
 	arena    argon2.Arena
 	blowfish bcrypt.State
+	yescrypt yescrypt.Memory
 }
 
 // Wipe clears what the last hash left.
 func (w *Workspace) Wipe() {
 	w.arena.Wipe()
 	w.blowfish.Wipe()
+	w.yescrypt.Wipe()
 }
 
 // Policy is what an operator allows.

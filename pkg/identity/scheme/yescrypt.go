@@ -1,12 +1,13 @@
 package scheme
 
 import (
+	"crypto/subtle"
 	"strings"
 
-	"github.com/go-crypt/x/yescrypt"
 	"golang.org/x/crypto/scrypt"
 
 	"github.com/postcote/postcote/pkg/identity/scheme/descrypt"
+	"github.com/postcote/postcote/pkg/identity/scheme/yescrypt"
 	"github.com/postcote/postcote/pkg/platform/fail"
 )
 
@@ -33,32 +34,60 @@ func (c scryptCosts) check(kind string, p Policy) error {
 	return nil
 }
 
-// parseYescrypt reads $y$params$salt$hash.
+// yescryptHash is a hash of yescrypt, or of that wrapped by gost-yescrypt.
+type yescryptHash struct {
+	n, r    int
+	salt    []byte
+	gost    bool
+	setting string // what stands before the last $
+	want    string
+}
+
+// parseYescrypt reads $y$parameters$salt$hash, or the same after $gy$. The
+// parameters are "j" for the only flavour that crypt(3) makes, N and r.
 func parseYescrypt(in input) (Hash, error) {
 	parts := strings.Split(in.raw, "$")
 	if len(parts) != 5 || len(parts[4]) != scryptText {
 		return nil, fail.New(fail.Invalid, "not a yescrypt hash")
 	}
-	_, logN, r, err := yescrypt.DecodeSetting([]byte(parts[2]))
-	// Parameters are numbers of variable length; these stay within one character.
-	if err != nil || logN < 10 || logN > 18 || r < 1 || r > 32 {
+	logN, r, ok := yescryptCosts(parts[2])
+	if !ok {
 		return nil, fail.New(fail.Invalid, "yescrypt parameters %.20q are not of the kind that crypt(3) makes", parts[2])
 	}
-	costs := scryptCosts{uint32(logN), uint32(r), 1}
-	if err := costs.check("yescrypt", in.policy); err != nil {
+	if err := (scryptCosts{logN, r, 1}).check("yescrypt", in.policy); err != nil {
 		return nil, err
 	}
-	salt := yescrypt.Decode64([]byte(parts[3]))
-	if salt == nil {
-		return nil, fail.New(fail.Invalid, "yescrypt salt is not base64")
+	salt, ok := yescrypt.Decode(parts[3])
+	if !ok {
+		return nil, fail.New(fail.Invalid, "yescrypt salt is not in crypt(3)'s base64")
 	}
-	return cryptHash{"CRYPT", 0, parts[4], func(password string) string {
-		key, err := yescrypt.Key([]byte(password), salt, 1<<logN, r, 1, scryptBytes)
-		if err != nil {
-			return ""
-		}
-		return string(yescrypt.Encode64(key))
-	}}, nil
+	setting, _, _ := strings.Cut(in.raw, "$"+parts[4])
+	return yescryptHash{1 << logN, int(r), salt, parts[1] == "gy", setting, parts[4]}, nil
+}
+
+// yescryptCosts reads "j" and two numbers, each less one. Numbers are of variable
+// length; those of crypt(3) stay within one character.
+func yescryptCosts(text string) (logN, r uint32, ok bool) {
+	if len(text) != 3 || text[0] != 'j' {
+		return 0, 0, false
+	}
+	logN, ok1 := descrypt.Number(text[1:2])
+	r, ok2 := descrypt.Number(text[2:])
+	logN, r = logN+1, r+1
+	return logN, r, ok1 && ok2 && logN >= 2 && logN <= 18 && r <= 32
+}
+
+func (h yescryptHash) Scheme() string { return "CRYPT" }
+
+func (h yescryptHash) Verify(w *Workspace, password string) bool {
+	if !cryptable(password) {
+		return false
+	}
+	key := w.yescrypt.Key([]byte(password), h.salt, h.n, h.r)
+	if h.gost {
+		key = yescrypt.GOST([]byte(password), h.setting, key)
+	}
+	return subtle.ConstantTimeCompare([]byte(yescrypt.Encode(key[:])), []byte(h.want)) == 1
 }
 
 // parseScrypt reads $7$, one character of log2 N, five of r, five of p, the
@@ -85,6 +114,6 @@ func parseScrypt(in input) (Hash, error) {
 		if err != nil {
 			return ""
 		}
-		return string(yescrypt.Encode64(key))
+		return yescrypt.Encode(key)
 	}}, nil
 }
