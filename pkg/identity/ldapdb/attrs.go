@@ -131,7 +131,7 @@ func attributeOf(variable string) (string, error) {
 	case "ldap_dn":
 		return "", nil
 	}
-	if _, ok := new(request.Request).Var(variable); !ok {
+	if !request.Known(variable) {
 		return "", fail.New(fail.Invalid, "there is no variable %%{%.80s} here", variable)
 	}
 	return "", nil
@@ -142,6 +142,22 @@ func isAttribute(s string) bool {
 	return s != "" && len(s) <= 256 && !strings.ContainsFunc(s, func(r rune) bool {
 		return r >= 0x80 || !(harmless(byte(r)) || r == ';') || r == '@'
 	})
+}
+
+// variables are those of the request that the fields depend on.
+func (m mappings) variables() []string {
+	var names []string
+	for _, x := range m.list {
+		if x.value == nil {
+			continue
+		}
+		for _, v := range x.value.Names() {
+			if request.Known(v) {
+				names = append(names, v)
+			}
+		}
+	}
+	return names
 }
 
 // fields are what e says by the mappings, in their order.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/go-ldap/ldap/v3"
 
+	"github.com/postcote/postcote/pkg/identity/request"
 	"github.com/postcote/postcote/pkg/platform/conf"
 	"github.com/postcote/postcote/pkg/platform/fail"
 )
@@ -75,6 +76,9 @@ func (c ServerConfig) Validate(p *conf.Reporter) {
 // Config says what to ask a directory for: the `ldap` section of a passdb or
 // userdb entry. Texts take Dovecot's variables, which are always escaped.
 type Config struct {
+	Database    string `yaml:"database" example:"corp" doc:"Name of the entry of databases to ask."`
+	DovecotFile string `yaml:"dovecot_file" path:"read" example:"/etc/dovecot/dovecot-ldap.conf.ext" doc:"Take everything, the server too, from this file of Dovecot's; the other keys stay as they are then."`
+
 	Base  string `yaml:"base" example:"ou=people,dc=example,dc=org" doc:"Where entries are. Variables may stand in values (ou=%d,dc=example,dc=org); if the entry so named does not exist, there is no such user."`
 	Scope string `yaml:"scope" oneof:"base|onelevel|subtree" doc:"How deep below base."`
 	Deref string `yaml:"deref" oneof:"never|searching|finding|always" doc:"When aliases in the directory are followed."`
@@ -111,6 +115,20 @@ func (c *Config) Preset() { *c = DefaultConfig() }
 
 // Validate reports what is wrong between the keys.
 func (c Config) Validate(p *conf.Reporter) {
+	if c == (Config{}) || c == DefaultConfig() {
+		return // not an LDAP entry at all
+	}
+	if c.DovecotFile != "" {
+		alone := DefaultConfig()
+		alone.DovecotFile = c.DovecotFile
+		if c != alone {
+			p.At("dovecot_file").Errorf("it says everything, so nothing else can stand here")
+		}
+		return
+	}
+	if c.Database == "" {
+		p.At("database").Hint("or give dovecot_file").Errorf("the name of the database is missing")
+	}
 	if c.Base == "" {
 		p.At("base").Errorf("it is missing")
 	} else if err := checkDN(c.Base); err != nil {
@@ -167,10 +185,10 @@ func checkFilter(text string) error {
 	return known(f.text.Names())
 }
 
-// known finds variables that requests do not have.
+// known finds variables that requests do not have, or that servers would log.
 func known(names []string) error {
 	for _, n := range names {
-		if name, err := attributeOf(n); err != nil || name != "" || n == "ldap_dn" {
+		if !request.Known(n) || n == "password" {
 			return fail.New(fail.Invalid, "there is no variable %%{%.80s} here", n)
 		}
 	}

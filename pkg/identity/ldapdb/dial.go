@@ -66,7 +66,7 @@ func parseURI(uri string) (target, error) {
 }
 
 // dial opens a connection to t, encrypted as configured. ctx bounds all of it.
-func (s *Server) dial(ctx context.Context, t target) (*guard, error) {
+func (s *server) dial(ctx context.Context, t target) (*guard, error) {
 	var d net.Dialer
 	raw, err := d.DialContext(ctx, t.network, t.addr)
 	if err != nil {
@@ -85,7 +85,7 @@ func (s *Server) dial(ctx context.Context, t target) (*guard, error) {
 	return newGuard(stream, raw), nil
 }
 
-func (s *Server) encrypt(ctx context.Context, t target, raw net.Conn) (net.Conn, error) {
+func (s *server) encrypt(ctx context.Context, t target, raw net.Conn) (net.Conn, error) {
 	if !t.tls && (!s.cfg.StartTLS || t.network == "unix") {
 		return raw, nil
 	}
@@ -140,7 +140,7 @@ func startTLS(conn net.Conn) error {
 
 // tlsConfig reads the files anew, so that a renewed certificate is used by the
 // next connection.
-func (s *Server) tlsConfig(host string) (*tls.Config, error) {
+func (s *server) tlsConfig(host string) (*tls.Config, error) {
 	var roots *x509.CertPool
 	if s.cfg.CAFile != "" {
 		pem, err := os.ReadFile(s.cfg.CAFile)
@@ -200,7 +200,7 @@ func careful(l *ldap.Conn, op func(*ldap.Conn) error) (err error) {
 
 // bindAsService binds as the configured user, or leaves the connection
 // anonymous when there is none.
-func (s *Server) bindAsService(l *ldap.Conn) error {
+func (s *server) bindAsService(l *ldap.Conn) error {
 	switch {
 	case s.cfg.SASLExternal:
 		return l.ExternalBind()

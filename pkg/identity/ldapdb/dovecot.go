@@ -204,6 +204,7 @@ func (d *Dovecot) check(file string) error {
 			d.note("%s: passwords cross the network in the clear; write ldaps://, or tls = yes", uri)
 		}
 	}
+	d.Config.Database = file
 	both := struct {
 		Server ServerConfig `yaml:"server" doc:"The server."`
 		Config Config       `yaml:"ldap" doc:"The rest."`

@@ -40,6 +40,7 @@ func TestReadDovecot(t *testing.T) {
 	server.URIs = []string{"ldaps://ldap1.example.org", "ldaps://ldap2.example.org:1636"}
 	server.BindDN, server.password, server.CAFile = "cn=dovecot,dc=example,dc=org", `pass # "word"`, "/etc/ssl/ca.pem"
 	config.Base, config.Scope, config.AuthBind = "ou=people, dc=example, dc=org", "onelevel", true
+	config.Database = "dovecot-ldap.conf.ext"
 	config.UserAttrs = "=home=/var/vmail/%{ldap:uid}, =uid=%{ldap:uidNumber}"
 	config.PassAttrs, config.PassFilter, config.DefaultPassScheme = "uid=user", "(uid=%n)", "SSHA"
 	if !reflect.DeepEqual(d.Server, server) || !reflect.DeepEqual(d.Config, config) {
@@ -91,7 +92,7 @@ func TestConfigMistakes(t *testing.T) {
 		LDAP   Config       `yaml:"ldap" doc:"A database."`
 	}
 	good := file{Server: DefaultServerConfig(), LDAP: DefaultConfig()}
-	good.Server.URIs, good.LDAP.Base = []string{"ldaps://x"}, "dc=x"
+	good.Server.URIs, good.LDAP.Base, good.LDAP.Database = []string{"ldaps://x"}, "dc=x", "x"
 	for text, want := range map[string]string{
 		"":                           "",
 		"server: {uris: []}":         "there is none",
@@ -102,6 +103,9 @@ func TestConfigMistakes(t *testing.T) {
 		"server: {cert_file: /x}":                                      "belong together",
 		"server: {bind_dn: cn=x}":                                      "belong together",
 		"server: {sasl_external: true, bind_dn: cn=x}":                 "takes no bind_dn",
+		"ldap: {database: ''}":                                         "name of the database",
+		"ldap: {dovecot_file: /x}":                                     "nothing else",
+		"ldap: {pass_filter: '(userPassword=%w)'}":                     "no variable",
 		"ldap: {base: ''}":                                             "it is missing",
 		"ldap: {base: nonsense}":                                       "cannot be read",
 		"ldap: {base: 'dc=%{nothing}'}":                                "no variable",
@@ -137,15 +141,15 @@ func FuzzDovecot(f *testing.F) {
 			}
 			return
 		}
-		s, err := NewServer("x", d.Server, nil)
+		s, err := newServer("x", d.Server, Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		// What was read without a complaint can be used.
-		if _, err := NewPassdb(s, d.Config); err != nil {
+		if _, err := newPassdb(s, d.Config); err != nil {
 			t.Fatalf("passdb: %v", err)
 		}
-		if _, err := NewUserdb(s, d.Config); err != nil {
+		if _, err := newUserdb(s, d.Config); err != nil {
 			t.Fatalf("userdb: %v", err)
 		}
 	})

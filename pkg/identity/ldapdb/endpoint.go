@@ -12,8 +12,9 @@ const firstBackoff = 250 * time.Millisecond
 // is left alone for a while.
 type endpoint struct {
 	target
-	now func() time.Time
-	max time.Duration
+	now    func() time.Time
+	max    time.Duration
+	notify func(why error)
 
 	mu       sync.Mutex
 	age      int64 // counts failures: connections made before the last one are not to be trusted
@@ -66,20 +67,38 @@ func (e *endpoint) current() int64 {
 // connections see at a time counts once.
 func (e *endpoint) failed(age int64, why error) {
 	e.mu.Lock()
-	defer e.mu.Unlock()
-	if age != e.age {
-		return
+	first := age == e.age && e.inARow == 0
+	if age == e.age {
+		e.age++
+		e.inARow++
+		e.notUntil, e.why = e.now().Add(e.wait()), why
 	}
-	e.age++
-	e.inARow++
-	e.notUntil, e.why = e.now().Add(e.wait()), why
+	e.mu.Unlock()
+	if first {
+		e.notify(why)
+	}
 }
 
 // worked notes that a request was answered.
 func (e *endpoint) worked(age int64) {
 	e.mu.Lock()
-	defer e.mu.Unlock()
+	back := age == e.age && e.inARow > 0
 	if age == e.age {
 		e.inARow, e.notUntil, e.why = 0, time.Time{}, nil
 	}
+	e.mu.Unlock()
+	if back {
+		e.notify(nil)
+	}
+}
+
+// status is how the endpoint is.
+func (e *endpoint) status() URIStatus {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	s := URIStatus{URI: e.uri, Up: e.inARow == 0}
+	if !s.Up {
+		s.Why, s.Next = e.why.Error(), max(0, e.notUntil.Sub(e.now()))
+	}
+	return s
 }

@@ -287,7 +287,7 @@ func (c ServerConfig) within(d time.Duration) ServerConfig {
 }
 
 // server connects to the fakes.
-func server(t *testing.T, c ServerConfig) *Server {
+func connect(t *testing.T, c ServerConfig) *server {
 	t.Helper()
 	s, _ := clocked(t, c)
 	return s
@@ -302,13 +302,13 @@ type clock struct {
 func (c *clock) now() time.Time          { return c.start.Add(time.Duration(c.offset.Load())) }
 func (c *clock) advance(d time.Duration) { c.offset.Add(int64(d)) }
 
-func clocked(t *testing.T, c ServerConfig) (*Server, *clock) {
+func clocked(t *testing.T, c ServerConfig) (*server, *clock) {
 	t.Helper()
 	k := &clock{start: time.Now()}
-	s, err := NewServer("test", c, k.now)
+	s, err := newServer("test", c, Options{Now: k.now})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(s.Close)
+	t.Cleanup(s.close)
 	return s, k
 }

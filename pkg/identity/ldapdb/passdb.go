@@ -2,6 +2,7 @@ package ldapdb
 
 import (
 	"context"
+	"slices"
 
 	"github.com/go-ldap/ldap/v3"
 
@@ -13,9 +14,9 @@ import (
 // name is Dovecot's name of the driver.
 const name = "ldap"
 
-// NewPassdb makes the password database that c describes: a passdb.Verifier
+// newPassdb makes the password database that c describes: a passdb.Verifier
 // with auth_bind, otherwise a passdb.Lookuper. Errors: fail.Invalid.
-func NewPassdb(s *Server, c Config) (passdb.Driver, error) {
+func newPassdb(s *server, c Config) (passdb.Driver, error) {
 	if c.AuthBind && c.AuthBindUserDN != "" {
 		d, err := parseDN(c.AuthBindUserDN, true)
 		if err == nil {
@@ -51,6 +52,9 @@ type finder struct {
 	attrs  mappings
 	scheme string
 }
+
+// Variables is what an answer depends on.
+func (f finder) Variables() []string { return f.search.variables(f.attrs.variables()) }
 
 func (f finder) find(ctx context.Context, r *request.Request) (passdb.Account, *ldap.Entry, error) {
 	e, err := f.search.one(ctx, r)
@@ -107,12 +111,20 @@ func (b *searchBind) Verify(ctx context.Context, r *request.Request, password st
 
 // templateBind binds as a DN made of the user's name.
 type templateBind struct {
-	server *Server
+	server *server
 	dn     dn
 }
 
 // Name is Dovecot's name of the driver.
 func (*templateBind) Name() string { return name }
+
+// Variables is what an answer depends on.
+func (b *templateBind) Variables() []string { return distinct(append(b.dn.text.Names(), "user")) }
+
+func distinct(names []string) []string {
+	slices.Sort(names)
+	return slices.Compact(names)
+}
 
 // Verify checks the password. The account has no fields.
 func (b *templateBind) Verify(ctx context.Context, r *request.Request, password string) (passdb.Account, error) {
@@ -138,7 +150,7 @@ func (b *templateBind) Verify(ctx context.Context, r *request.Request, password 
 // authenticate binds as dn. Neither part may be empty: servers take a bind
 // without a password, or without a name, for an anonymous one and say yes to
 // it (RFC 4513 section 5.1.2).
-func (s *Server) authenticate(ctx context.Context, dn, password string) (verdict, error) {
+func (s *server) authenticate(ctx context.Context, dn, password string) (verdict, error) {
 	if password == "" {
 		return verdict{reason: passdb.Mismatch}, nil
 	}

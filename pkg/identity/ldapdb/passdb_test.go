@@ -30,9 +30,9 @@ func alice() *ldap.Entry {
 	})
 }
 
-func lookuper(t *testing.T, s *Server, c Config) passdb.Lookuper {
+func lookuper(t *testing.T, s *server, c Config) passdb.Lookuper {
 	t.Helper()
-	d, err := NewPassdb(s, c)
+	d, err := newPassdb(s, c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,10 +43,10 @@ func lookuper(t *testing.T, s *Server, c Config) passdb.Lookuper {
 	return l
 }
 
-func verifier(t *testing.T, s *Server, c Config) passdb.Verifier {
+func verifier(t *testing.T, s *server, c Config) passdb.Verifier {
 	t.Helper()
 	c.AuthBind = true
-	d, err := NewPassdb(s, c)
+	d, err := newPassdb(s, c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +65,7 @@ func TestLookup(t *testing.T) {
 	f.entries["(uid=two)"] = []*ldap.Entry{alice(), alice()}
 	bare := ldap.NewEntry("uid=bare,dc=x", map[string][]string{"uid": {"bare"}, "userPassword": {"$6$salt$hash"}})
 	f.entries["(uid=bare)"] = []*ldap.Entry{bare}
-	db := lookuper(t, server(t, f.config()), people())
+	db := lookuper(t, connect(t, f.config()), people())
 
 	a, err := db.Lookup(t.Context(), who("alice@example.org"))
 	if err != nil || a.User != "alice" || a.Stored != "{SSHA}c2FsdA==" || show(a.Userdb) != "quota=10" {
@@ -129,7 +129,7 @@ func TestSearchResults(t *testing.T) {
 			if tc.edit != nil {
 				tc.edit(&c)
 			}
-			db := lookuper(t, server(t, f.config()), c)
+			db := lookuper(t, connect(t, f.config()), c)
 			_, err := db.Lookup(t.Context(), who("bob@example.org"))
 			if !fail.Is(err, tc.want) || !strings.Contains(err.Error(), tc.text) {
 				t.Error(err)
@@ -139,7 +139,7 @@ func TestSearchResults(t *testing.T) {
 	// A reference beside the entry does not matter.
 	f := newFake(t)
 	f.entries["(uid=alice)"], f.refer["(uid=alice)"] = []*ldap.Entry{alice()}, "ldap://other/"
-	if _, err := lookuper(t, server(t, f.config()), people()).Lookup(t.Context(), who("alice")); err != nil {
+	if _, err := lookuper(t, connect(t, f.config()), people()).Lookup(t.Context(), who("alice")); err != nil {
 		t.Error(err)
 	}
 }
@@ -148,7 +148,7 @@ func TestBase(t *testing.T) {
 	f := newFake(t)
 	c := people()
 	c.Base = "ou=%d,dc=example"
-	db := lookuper(t, server(t, f.config()), c)
+	db := lookuper(t, connect(t, f.config()), c)
 	for user, base := range map[string]string{"a@b.org": "ou=b.org,dc=example", "a@b,dc=evil": `ou=b\2cdc\3devil,dc=example`} {
 		if _, err := db.Lookup(t.Context(), who(user)); !fail.Is(err, fail.NotFound) {
 			t.Error(err)
@@ -221,7 +221,7 @@ func TestBindResults(t *testing.T) {
 			f.entries["(uid=alice)"] = []*ldap.Entry{alice()}
 			f.passwords[aliceDN] = "secret"
 			f.results[aliceDN], f.texts[aliceDN], f.controls[aliceDN] = tc.code, tc.text, tc.control
-			a, err := verifier(t, server(t, f.config()), people()).Verify(t.Context(), who("alice@example.org"), tc.password)
+			a, err := verifier(t, connect(t, f.config()), people()).Verify(t.Context(), who("alice@example.org"), tc.password)
 			switch {
 			case tc.refused != nil:
 				if r := passdb.RefusedOf(err); r == nil || r.Reason != *tc.refused || r.DB != "ldap" || !fail.Is(err, fail.Denied) {
@@ -245,7 +245,7 @@ func TestBindResults(t *testing.T) {
 func TestNoUnauthenticatedBind(t *testing.T) {
 	f := newFake(t)
 	f.entries["(uid=alice)"] = []*ldap.Entry{alice()}
-	s := server(t, f.config())
+	s := connect(t, f.config())
 	c := people()
 	c.AuthBindUserDN = "uid=%n,ou=people,dc=example,dc=org"
 	for _, v := range []passdb.Verifier{verifier(t, s, people()), verifier(t, s, c)} {
@@ -273,7 +273,7 @@ func TestTemplateBind(t *testing.T) {
 	f.results["uid=gone,ou=people,dc=example,dc=org"] = ldap.LDAPResultNoSuchObject
 	c := people()
 	c.AuthBindUserDN = "uid=%n,ou=people,dc=example,dc=org"
-	v := verifier(t, server(t, f.config()), c)
+	v := verifier(t, connect(t, f.config()), c)
 	if a, err := v.Verify(t.Context(), who("alice@example.org"), "secret"); err != nil || a.User != "alice@example.org" {
 		t.Error(a, err)
 	}
@@ -299,7 +299,7 @@ func TestSearchesStayBound(t *testing.T) {
 	f.passwords[aliceDN], f.passwords["cn=service"] = "secret", "service-secret"
 	c := f.config()
 	c.BindDN, c.password = "cn=service", "service-secret"
-	v := verifier(t, server(t, c), people())
+	v := verifier(t, connect(t, c), people())
 	for range 3 {
 		if _, err := v.Verify(t.Context(), who("alice"), "secret"); err != nil {
 			t.Fatal(err)
@@ -314,7 +314,7 @@ func TestServiceBindRefused(t *testing.T) {
 	f := newFake(t)
 	c := f.config()
 	c.BindDN, c.password = "cn=service", "wrong-secret"
-	_, err := lookuper(t, server(t, c), people()).Lookup(t.Context(), who("alice"))
+	_, err := lookuper(t, connect(t, c), people()).Lookup(t.Context(), who("alice"))
 	if !fail.Is(err, fail.Unavailable) || passdb.RefusedOf(err) != nil || !strings.Contains(err.Error(), "cn=service") || strings.Contains(err.Error(), "wrong-secret") {
 		t.Error(err)
 	}
@@ -324,7 +324,7 @@ func TestGivesUpWithTheCaller(t *testing.T) {
 	f := newFake(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := lookuper(t, server(t, f.config()), people()).Lookup(ctx, who("alice")); !fail.Is(err, fail.Unavailable) {
+	if _, err := lookuper(t, connect(t, f.config()), people()).Lookup(ctx, who("alice")); !fail.Is(err, fail.Unavailable) {
 		t.Error(err)
 	}
 	if f.accepted.Load() > 1 {

@@ -3,6 +3,7 @@ package ldapdb
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/go-ldap/ldap/v3"
@@ -13,7 +14,7 @@ import (
 
 // search is one kind of search, ready to be made for a request.
 type search struct {
-	server     *Server
+	server     *server
 	base       dn
 	filter     filter
 	attrs      []string
@@ -22,7 +23,7 @@ type search struct {
 	ignoreRefs bool
 }
 
-func newSearch(s *Server, c Config, filterText string, attrs []string) (search, error) {
+func newSearch(s *server, c Config, filterText string, attrs []string) (search, error) {
 	base, err := parseDN(c.Base, false)
 	if err != nil {
 		return search{}, err
@@ -38,6 +39,11 @@ func newSearch(s *Server, c Config, filterText string, attrs []string) (search, 
 		attrs = []string{"1.1"} // none, RFC 4511 section 4.5.1.8
 	}
 	return search{server: s, base: base, filter: f, attrs: attrs, scope: c.scope(), deref: c.deref(), ignoreRefs: c.IgnoreReferences}, nil
+}
+
+// variables are what the answer depends on, those of its fields included.
+func (q search) variables(fields []string) []string {
+	return distinct(slices.Concat(q.base.text.Names(), q.filter.text.Names(), fields, []string{"user"}))
 }
 
 // request fills in v's values.

@@ -12,8 +12,8 @@ import (
 	"github.com/postcote/postcote/pkg/platform/fail"
 )
 
-// Server is one directory, at one or more URIs. It is safe for concurrent use.
-type Server struct {
+// server is one directory, at one or more URIs. It is safe for concurrent use.
+type server struct {
 	name      string
 	cfg       ServerConfig
 	now       func() time.Time
@@ -30,10 +30,10 @@ const lifetime = 10 * time.Minute
 // maxListings at a time.
 const maxListings = 2
 
-// NewServer makes a Server called name (in errors). It does not connect yet.
-func NewServer(name string, cfg ServerConfig, now func() time.Time) (*Server, error) {
-	s := &Server{
-		name: name, cfg: cfg, now: now,
+// newServer makes a server called name (in errors). It does not connect yet.
+func newServer(name string, cfg ServerConfig, o Options) (*server, error) {
+	s := &server{
+		name: name, cfg: cfg, now: o.Now,
 		searching: newPool(cfg.Connections), binding: newPool(cfg.Connections),
 		listing: make(chan struct{}, maxListings),
 	}
@@ -42,7 +42,11 @@ func NewServer(name string, cfg ServerConfig, now func() time.Time) (*Server, er
 		if err != nil {
 			return nil, err
 		}
-		s.endpoints = append(s.endpoints, &endpoint{target: t, now: now, max: cfg.MaxBackoff.Std()})
+		s.endpoints = append(s.endpoints, &endpoint{target: t, now: s.now, max: cfg.MaxBackoff.Std(), notify: func(why error) {
+			if o.Notify != nil {
+				o.Notify(name, t.uri, why)
+			}
+		}})
 	}
 	if len(s.endpoints) == 0 {
 		return nil, fail.New(fail.Invalid, "LDAP server %s has no uris", name)
@@ -50,9 +54,9 @@ func NewServer(name string, cfg ServerConfig, now func() time.Time) (*Server, er
 	return s, nil
 }
 
-// Close closes idle connections, and each of the others when its request has
+// close closes idle connections, and each of the others when its request has
 // ended. Requests may still be made; they open connections and close them.
-func (s *Server) Close() {
+func (s *server) close() {
 	for _, p := range []*pool{s.searching, s.binding} {
 		for _, c := range p.shut() {
 			c.close(false)
@@ -60,8 +64,8 @@ func (s *Server) Close() {
 	}
 }
 
-// Check connects and binds as the service if no connection is open.
-func (s *Server) Check(ctx context.Context) error {
+// check connects and binds as the service if no connection is open.
+func (s *server) check(ctx context.Context) error {
 	return s.run(ctx, s.searching, s.cfg.SearchTimeout.Std(), func(l *ldap.Conn) error {
 		_, err := l.Search(&ldap.SearchRequest{Scope: ldap.ScopeBaseObject, SizeLimit: 1, Filter: "(objectClass=*)", Attributes: []string{"1.1"}})
 		if err != nil && answered(err) {
@@ -120,7 +124,7 @@ func (p *pool) shut() []*conn {
 // When the connection fails, op is run once more on a fresh one, so it must
 // bear being repeated. Errors are op's when the server answered, otherwise
 // fail.Unavailable.
-func (s *Server) run(ctx context.Context, p *pool, timeout time.Duration, op func(*ldap.Conn) error) error {
+func (s *server) run(ctx context.Context, p *pool, timeout time.Duration, op func(*ldap.Conn) error) error {
 	wait, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	select {
@@ -151,7 +155,7 @@ func (s *Server) run(ctx context.Context, p *pool, timeout time.Duration, op fun
 }
 
 // connection takes an idle one, or makes one.
-func (s *Server) connection(ctx context.Context, p *pool, reuse bool) (*conn, error) {
+func (s *server) connection(ctx context.Context, p *pool, reuse bool) (*conn, error) {
 	if reuse {
 		c, bad := p.take(func(c *conn) bool {
 			now := s.now()
@@ -168,7 +172,7 @@ func (s *Server) connection(ctx context.Context, p *pool, reuse bool) (*conn, er
 }
 
 // attempt runs op once and learns from it how the server is.
-func (s *Server) attempt(ctx context.Context, c *conn, timeout time.Duration, limit int64, op func(*ldap.Conn) error) (dead bool, err error) {
+func (s *server) attempt(ctx context.Context, c *conn, timeout time.Duration, limit int64, op func(*ldap.Conn) error) (dead bool, err error) {
 	within, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	fresh, began := c.used.IsZero(), time.Now()
@@ -195,7 +199,7 @@ func (s *Server) attempt(ctx context.Context, c *conn, timeout time.Duration, li
 
 // connect makes a connection to the first endpoint that lets us, bound as the
 // service or not bound at all.
-func (s *Server) connect(ctx context.Context, asService bool) (*conn, error) {
+func (s *server) connect(ctx context.Context, asService bool) (*conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.ConnectTimeout.Std())
 	defer cancel()
 	var up []*endpoint
@@ -222,7 +226,7 @@ func (s *Server) connect(ctx context.Context, asService bool) (*conn, error) {
 }
 
 // connectTo tries one endpoint for its share of the time that is left.
-func (s *Server) connectTo(ctx context.Context, e *endpoint, share int, asService bool) (*conn, error) {
+func (s *server) connectTo(ctx context.Context, e *endpoint, share int, asService bool) (*conn, error) {
 	if deadline, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/time.Duration(share))
@@ -236,7 +240,7 @@ func (s *Server) connectTo(ctx context.Context, e *endpoint, share int, asServic
 	return c, err
 }
 
-func (s *Server) open(ctx context.Context, e *endpoint, age int64, asService bool) (*conn, error) {
+func (s *server) open(ctx context.Context, e *endpoint, age int64, asService bool) (*conn, error) {
 	wire, err := s.dial(ctx, e.target)
 	if err != nil {
 		return nil, err
@@ -253,7 +257,7 @@ func (s *Server) open(ctx context.Context, e *endpoint, age int64, asService boo
 	return c, nil
 }
 
-func (s *Server) serviceName() string {
+func (s *server) serviceName() string {
 	if s.cfg.SASLExternal {
 		return "the owner of the client certificate or process"
 	}
@@ -261,6 +265,6 @@ func (s *Server) serviceName() string {
 }
 
 // outage names the directory.
-func (s *Server) outage(err error) error {
+func (s *server) outage(err error) error {
 	return fail.Wrap(fail.Unavailable, err, "LDAP server %s", s.name)
 }

@@ -241,7 +241,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 		}
 		return false
 	}
-	s := server(t, c)
+	s := connect(t, c)
 	db := lookuper(t, s, people())
 	var slow, quick sync.WaitGroup
 	for range 2 {
@@ -281,7 +281,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 func TestClose(t *testing.T) {
 	f := newFake(t)
 	f.entries["(uid=alice)"] = []*ldap.Entry{alice()}
-	s, err := NewServer("test", f.config(), time.Now)
+	s, err := newServer("test", f.config(), Options{Now: time.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -290,7 +290,7 @@ func TestClose(t *testing.T) {
 		if _, err := db.Lookup(t.Context(), who("alice")); err != nil {
 			t.Error(err)
 		}
-		s.Close()
+		s.close()
 	}
 	if len(s.searching.idle) != 0 || f.accepted.Load() != 2 {
 		t.Error("a connection is kept")
@@ -299,16 +299,16 @@ func TestClose(t *testing.T) {
 
 func TestCheck(t *testing.T) {
 	f := newFake(t)
-	s := server(t, f.config())
-	if err := s.Check(t.Context()); err != nil {
+	s := connect(t, f.config())
+	if err := s.check(t.Context()); err != nil {
 		t.Error(err)
 	}
 	f.set(func() { f.results["(objectClass=*)"] = ldap.LDAPResultInsufficientAccessRights })
-	if err := s.Check(t.Context()); err != nil {
+	if err := s.check(t.Context()); err != nil {
 		t.Error(err)
 	}
 	f.stop()
-	if err := s.Check(t.Context()); !fail.Is(err, fail.Unavailable) {
+	if err := s.check(t.Context()); !fail.Is(err, fail.Unavailable) {
 		t.Error(err)
 	}
 }
@@ -359,11 +359,11 @@ func TestStartTLS(t *testing.T) {
 			f.passwords[aliceDN] = "secret"
 			c := f.config()
 			c.StartTLS, c.CAFile, c.TLSVerify = true, tc.ca, tc.verify
-			s, err := NewServer("test", c, tc.now)
+			s, err := newServer("test", c, Options{Now: tc.now})
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer s.Close()
+			defer s.close()
 			_, err = verifier(t, s, people()).Verify(t.Context(), who("alice"), "secret")
 			if tc.ok != (err == nil) || (!tc.ok && !fail.Is(err, fail.Unavailable)) {
 				t.Error(err)
@@ -395,7 +395,7 @@ func TestStartTLSInjection(t *testing.T) {
 	c.StartTLS, c.CAFile = true, ca
 	tpl := people()
 	tpl.AuthBindUserDN = "uid=%n,dc=x"
-	if a, err := verifier(t, server(t, c), tpl).Verify(t.Context(), who("alice"), "guess"); err == nil {
+	if a, err := verifier(t, connect(t, c), tpl).Verify(t.Context(), who("alice"), "guess"); err == nil {
 		t.Errorf("logged in: %+v", a)
 	}
 }

@@ -14,7 +14,7 @@ import (
 
 // Userdb is a user database in LDAP.
 type Userdb struct {
-	server  *Server
+	server  *server
 	user    search
 	attrs   mappings
 	all     search
@@ -22,8 +22,8 @@ type Userdb struct {
 	domains *search // nil: none are known
 }
 
-// NewUserdb makes the user database that c describes. Errors: fail.Invalid.
-func NewUserdb(s *Server, c Config) (*Userdb, error) {
+// newUserdb makes the user database that c describes. Errors: fail.Invalid.
+func newUserdb(s *server, c Config) (*Userdb, error) {
 	u := &Userdb{server: s}
 	var err error
 	if u.attrs, err = parseMappings(c.UserAttrs, ""); err != nil {
@@ -50,6 +50,9 @@ func NewUserdb(s *Server, c Config) (*Userdb, error) {
 
 // Name is Dovecot's name of the driver.
 func (*Userdb) Name() string { return name }
+
+// Variables is what a record depends on.
+func (u *Userdb) Variables() []string { return u.user.variables(u.attrs.variables()) }
 
 // Lookup finds the user's entry.
 func (u *Userdb) Lookup(ctx context.Context, r *request.Request) (userdb.Record, error) {

@@ -11,9 +11,9 @@ import (
 	"github.com/postcote/postcote/pkg/platform/fail"
 )
 
-func users(t *testing.T, s *Server, c Config) *Userdb {
+func users(t *testing.T, s *server, c Config) *Userdb {
 	t.Helper()
-	u, err := NewUserdb(s, c)
+	u, err := newUserdb(s, c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,7 +30,7 @@ func TestUserLookup(t *testing.T) {
 	f.entries["(uid=up)"] = []*ldap.Entry{ldap.NewEntry("uid=up", map[string][]string{"homeDirectory": {"/h/../etc"}})}
 	c := people()
 	c.UserAttrs += ",=quota_rule=*:storage=%{ldap:quota}M"
-	u := users(t, server(t, f.config()), c)
+	u := users(t, connect(t, f.config()), c)
 	r, err := u.Lookup(t.Context(), who("alice@example.org"))
 	if err != nil || r.User != "alice@example.org" || r.UID != 1000 || r.GID != 1001 || r.Home != "/h/alice" || show(r.Fields) != "quota_rule=*:storage=10M" {
 		t.Errorf("%+v %v", r, err)
@@ -55,7 +55,7 @@ func TestList(t *testing.T) {
 	f.entries["(objectClass=posixAccount)"] = append(f.entries["(objectClass=posixAccount)"],
 		ldap.NewEntry("cn=x", nil), ldap.NewEntry("cn=y", map[string][]string{"uid": {"y1", "y2"}}))
 	want = append(want, "y1", "y2")
-	s := server(t, f.config())
+	s := connect(t, f.config())
 	u := users(t, s, people())
 	var got []string
 	for name, err := range u.List(t.Context()) {
@@ -97,7 +97,7 @@ func TestListFails(t *testing.T) {
 		f.entries["(objectClass=posixAccount)"] = []*ldap.Entry{alice()}
 		spoil(f)
 		var last error
-		for _, err := range users(t, server(t, f.config()), people()).List(t.Context()) {
+		for _, err := range users(t, connect(t, f.config()), people()).List(t.Context()) {
 			last = err
 		}
 		if !fail.Is(last, fail.Unavailable) {
@@ -114,7 +114,7 @@ func TestHasDomain(t *testing.T) {
 	f.results["(mail=*@broken.example)"] = ldap.LDAPResultOther
 	f.results["(mail=*@large.example)"] = ldap.LDAPResultSizeLimitExceeded
 	f.entries["(mail=*@large.example)"] = []*ldap.Entry{alice()}
-	s := server(t, f.config())
+	s := connect(t, f.config())
 	for domain, want := range map[string]bool{"example.org": true, "EXAMPLE.org": true, "large.example": true, "other.example": false, "": false, "*": false} {
 		if has, err := users(t, s, c).HasDomain(t.Context(), domain); has != want || err != nil {
 			t.Errorf("%s: %v %v", domain, has, err)

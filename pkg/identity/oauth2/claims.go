@@ -67,7 +67,7 @@ func (c claims) moment(name string) (seconds float64, present, ok bool) {
 	}
 	s, isText := c.text(name)
 	f, err := strconv.ParseFloat(s, 64)
-	if !isText || err != nil || f < 0 || f > 1e15 {
+	if !isText || err != nil || !(f >= 0 && f <= 1e15) { // NaN is neither
 		return 0, true, false
 	}
 	return f, true, true

@@ -45,8 +45,9 @@ func newClient(c Config, now func() time.Time) (*client, error) {
 		http: &http.Client{
 			// No proxy from the environment: what is asked is configured.
 			Transport: &http.Transport{
-				DialContext:            (&net.Dialer{}).DialContext,
+				DialContext:            (&net.Dialer{Timeout: c.Timeout.Std()}).DialContext,
 				TLSClientConfig:        config,
+				TLSHandshakeTimeout:    c.Timeout.Std(),
 				MaxIdleConnsPerHost:    c.MaxParallel,
 				IdleConnTimeout:        time.Minute,
 				MaxResponseHeaderBytes: 32 << 10,

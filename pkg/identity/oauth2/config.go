@@ -4,6 +4,7 @@ import (
 	"maps"
 	"net"
 	"net/url"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -76,6 +77,9 @@ func algorithms() []jose.SignatureAlgorithm {
 
 // Validate reports what is wrong between the keys.
 func (c Config) Validate(p *conf.Reporter) {
+	if reflect.DeepEqual(c, Config{}) || reflect.DeepEqual(c, DefaultConfig()) {
+		return // not an OAuth2 entry at all
+	}
 	c.validateURLs(p)
 	if c.local() {
 		c.validateLocal(p)
@@ -110,7 +114,7 @@ func (c Config) Validate(p *conf.Reporter) {
 // unknownVariable is the first one that neither requests nor tokens have.
 func unknownVariable(t expand.Template) string {
 	for _, name := range t.Names() {
-		if _, ok := new(request.Request).Var(name); !ok && !strings.HasPrefix(name, "oauth2:") {
+		if !request.Known(name) && !strings.HasPrefix(name, "oauth2:") {
 			return name
 		}
 	}

@@ -86,22 +86,22 @@ func fits(k jose.JSONWebKey, alg string) bool {
 	return false
 }
 
-// choose lists the keys that may have signed: the one with this id, or those
-// that fit when the token names none.
+// choose lists the keys that may have signed: the one with this id, or all that
+// fit when the token names none. A key without an id may be any.
 func (s keySet) choose(kid, alg string) []jose.JSONWebKey {
 	var found []jose.JSONWebKey
 	for _, k := range s.keys {
-		if fits(k, alg) && (kid == "" || k.KeyID == kid) && len(found) < maxTries {
+		if fits(k, alg) && (kid == "" || k.KeyID == "" || k.KeyID == kid) && len(found) < maxTries {
 			found = append(found, k)
 		}
 	}
 	return found
 }
 
-// has reports whether a key has this id, whatever it is good for.
+// has reports whether a key may have this id, whatever it is good for.
 func (s keySet) has(kid string) bool {
 	for _, k := range s.keys {
-		if k.KeyID == kid {
+		if k.KeyID == kid || k.KeyID == "" {
 			return true
 		}
 	}

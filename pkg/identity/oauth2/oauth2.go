@@ -2,6 +2,7 @@ package oauth2
 
 import (
 	"context"
+	"io"
 	"strings"
 	"time"
 
@@ -34,7 +35,7 @@ type DB struct {
 type Driver interface {
 	passdb.Driver
 	passdb.TokenVerifier
-	Close()
+	io.Closer
 }
 
 // fileTTL is how long keys from a file are taken for current.
@@ -78,8 +79,8 @@ func New(c Config, now func() time.Time) (Driver, error) {
 // Name is Dovecot's name of the driver.
 func (*DB) Name() string { return name }
 
-// Close ends what is being fetched, and idle connections.
-func (d *DB) Close() {
+// Close ends what is being fetched, and idle connections. It never fails.
+func (d *DB) Close() error {
 	if d.keys != nil {
 		d.keys.close()
 	}
@@ -87,6 +88,7 @@ func (d *DB) Close() {
 		d.metadata.close()
 	}
 	d.http.close()
+	return nil
 }
 
 // VerifyToken says for whom a token is. If r names a user, it is for that one.
