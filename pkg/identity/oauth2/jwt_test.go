@@ -126,6 +126,7 @@ func TestBadTokens(t *testing.T) {
 		"own key's address":         sign(t, "other", "ES256", good(nil), map[string]any{"jku": i.URL + "/evil"}),
 		"critical header":           titled(map[string]any{"crit": []string{"x"}, "x": 1}),
 		"unencoded body":            titled(map[string]any{"b64": false}),
+		"unencoded body, critical":  titled(map[string]any{"b64": false, "crit": []string{"b64"}}),
 		"a logout token":            titled(map[string]any{"typ": "logout+jwt"}),
 		"expired":                   signed(map[string]any{"exp": now().Add(-time.Minute).Unix()}),
 		"never expires":             signed(map[string]any{"exp": nil}),

@@ -274,6 +274,21 @@ func TestServerMustProveItsName(t *testing.T) {
 	}
 }
 
+// A token that is a part of the URL is in no error about the URL.
+func TestServerIsDown(t *testing.T) {
+	i := newIssuer(t)
+	i.Server.Close()
+	for _, mode := range []string{"auth", "get", "post"} {
+		c := i.config(mode)
+		c.IntrospectionURL = i.URL + "/introspect?token="
+		_, err := open(t, c, now).VerifyToken(t.Context(), who(""), opaque)
+		outage(t, err)
+		if err != nil && strings.Contains(err.Error(), "ya29") {
+			t.Error(err)
+		}
+	}
+}
+
 func TestPasswordIsToken(t *testing.T) {
 	i := newIssuer(t)
 	c := i.config("local")
