@@ -127,6 +127,7 @@ func (s *Store) explain(err error) error {
 type about struct{ err error }
 
 func (a *about) Error() string { return a.err.Error() }
+func (a *about) Unwrap() error { return a.err }
 
 func object(kind fail.Kind, format string, args ...any) error {
 	return &about{fail.New(kind, format, args...)}

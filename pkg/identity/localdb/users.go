@@ -2,6 +2,7 @@ package localdb
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"strings"
 	"time"
@@ -136,6 +137,47 @@ func (s *Store) userPage(ctx context.Context, after string) (page []User, err er
 // Times and AppPasswords of u are not used.
 func (s *Store) AddUser(ctx context.Context, u User) error {
 	return s.write(ctx, func(c *conn) error { return c.addUser(u, s.now()) })
+}
+
+// Added is what became of users that were added together.
+type Added struct {
+	Added   int
+	Existed []string // left as they are
+	Refused []error  // of those that cannot be stored
+}
+
+// errDry ends a transaction that was a rehearsal.
+var errDry = errors.New("rehearsal")
+
+// AddUsers is AddUser for many, in one transaction. If dry, nothing is stored,
+// but the answer is the same.
+func (s *Store) AddUsers(ctx context.Context, users []User, dry bool) (Added, error) {
+	var result Added
+	err := s.write(ctx, func(c *conn) error {
+		result = Added{}
+		for _, u := range users {
+			err := c.addUser(u, s.now())
+			var known *about
+			switch {
+			case err == nil:
+				result.Added++
+			case fail.Is(err, fail.Exists):
+				result.Existed = append(result.Existed, account.Canonical(u.Address))
+			case errors.As(err, &known):
+				result.Refused = append(result.Refused, known.err)
+			default:
+				return err
+			}
+		}
+		if dry {
+			return asObject(errDry)
+		}
+		return nil
+	})
+	if errors.Is(err, errDry) {
+		err = nil
+	}
+	return result, err
 }
 
 func (c *conn) addUser(u User, now int64) error {

@@ -4,13 +4,44 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/postcote/postcote/pkg/daemon/authd/authconf"
+	"github.com/postcote/postcote/pkg/daemon/authd/usercmd"
 	"github.com/postcote/postcote/pkg/daemon/service"
+	"github.com/postcote/postcote/pkg/identity/scheme"
 	"github.com/postcote/postcote/pkg/platform/fail"
 )
 
 // Commands lists authd's own verbs.
 func Commands() []*cobra.Command {
-	return []*cobra.Command{hashCommand(), userCommand(), testCommand()}
+	users := usercmd.Host{
+		Target: target, Stored: stored,
+		PasswordFlags: func(cmd *cobra.Command) { schemeFlag(cmd, ""); passwordFlag(cmd) },
+	}
+	return append(users.Commands(), hashCommand(), testCommand())
+}
+
+// target is the users database that the configuration names.
+func target(cmd *cobra.Command) (usercmd.Target, error) {
+	c, err := configOf(cmd)
+	if err != nil {
+		return usercmd.Target{}, err
+	}
+	return usercmd.Target{File: c.Users.File, DefaultDomain: c.Users.DefaultDomain}, nil
+}
+
+// stored reads a password and hashes it by --scheme or the configured scheme.
+func stored(cmd *cobra.Command, user string) (string, error) {
+	name, err := cmd.Flags().GetString("scheme")
+	if err != nil {
+		return "", err
+	}
+	if name == "" {
+		c, err := configOf(cmd)
+		if err != nil {
+			return "", err
+		}
+		name = c.Passwords.Scheme
+	}
+	return hashPassword(cmd, name, scheme.Options{User: user})
 }
 
 // configOf is the configuration of a command.

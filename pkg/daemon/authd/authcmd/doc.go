@@ -1,8 +1,7 @@
 // Package authcmd is authd's command line: verbs for operators that work on
-// the users file or ask the running daemon.
+// the users (package usercmd) or ask the running daemon.
 //
-// Invariants: a password is never an argument and never printed; a command
-// that changes the users file does so under its lock and atomically; exit codes
+// Invariants: a password is never an argument and never printed; exit codes
 // follow package service.
 //
 // Reading order: commands.go (the list), password.go (how a password is read),
