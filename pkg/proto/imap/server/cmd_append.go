@@ -39,7 +39,7 @@ type appendCmd struct {
 	body  *wire.Literal
 }
 
-func (c *appendCmd) run(ctx context.Context, s *session) reply {
+func (c *appendCmd) run(ctx context.Context, s *call) reply {
 	body := &whole{lit: c.body, r: s.r}
 	r := c.store(ctx, s, body)
 	if !s.r.Ok() || body.ended {
@@ -51,7 +51,7 @@ func (c *appendCmd) run(ctx context.Context, s *session) reply {
 	return r
 }
 
-func (c *appendCmd) store(ctx context.Context, s *session, body io.Reader) reply {
+func (c *appendCmd) store(ctx context.Context, s *call, body io.Reader) reply {
 	if r, bad := s.checkName(c.name); bad {
 		return r
 	}

@@ -7,7 +7,7 @@ func parseCapability(*parser, bool) runner { return capabilityCmd{} }
 
 type capabilityCmd struct{}
 
-func (capabilityCmd) run(_ context.Context, s *session) reply {
+func (capabilityCmd) run(_ context.Context, s *call) reply {
 	s.w.Raw("* CAPABILITY ")
 	s.w.Raw(capabilities())
 	s.w.CRLF()

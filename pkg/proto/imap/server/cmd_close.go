@@ -8,7 +8,7 @@ func parseClose(*parser, bool) runner { return closeCmd{} }
 
 type closeCmd struct{}
 
-func (closeCmd) run(ctx context.Context, s *session) reply {
+func (closeCmd) run(ctx context.Context, s *call) reply {
 	if !s.view.readOnly {
 		n := s.view.countDeleted(nil)
 		if err := s.view.mb.Expunge(ctx, nil); err != nil {

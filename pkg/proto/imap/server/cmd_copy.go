@@ -26,7 +26,15 @@ type copyCmd struct {
 	dest      string
 }
 
-func (c *copyCmd) run(ctx context.Context, s *session) reply {
+// narrow: a copy into the selected mailbox adds to what later commands see.
+func (c *copyCmd) narrow(e effects, v *view) effects {
+	if v != nil && c.dest == v.name {
+		return alone
+	}
+	return e
+}
+
+func (c *copyCmd) run(ctx context.Context, s *call) reply {
 	v, verb := s.view, map[bool]string{true: "Move", false: "Copy"}[c.move]
 	if c.move && v.readOnly {
 		return readOnly()
@@ -42,7 +50,9 @@ func (c *copyCmd) run(ctx context.Context, s *session) reply {
 	if len(uids) == 0 {
 		return ok("No messages found.")
 	}
-	done, err := v.mb.Copy(ctx, uids.UIDs(), c.dest, c.move)
+	var done Copied
+	var err error
+	s.away(func() { done, err = v.mb.Copy(ctx, uids.UIDs(), c.dest, c.move) })
 	if err != nil {
 		return s.tryCreate(strings.ToUpper(verb), c.dest, err)
 	}

@@ -12,7 +12,7 @@ func parseCreate(p *parser, _ bool) runner { return &createCmd{p.mailbox()} }
 
 type createCmd struct{ name string }
 
-func (c *createCmd) run(ctx context.Context, s *session) reply {
+func (c *createCmd) run(ctx context.Context, s *call) reply {
 	// A trailing separator announces mailboxes below it, which need no
 	// preparation here.
 	name := strings.TrimSuffix(c.name, string(rune(s.start.Delim)))
@@ -22,7 +22,8 @@ func (c *createCmd) run(ctx context.Context, s *session) reply {
 	if name == "INBOX" {
 		return no(imap.ResponseCodeAlreadyExists, "Mailbox already exists: INBOX")
 	}
-	if err := s.start.Account.Create(ctx, name); err != nil {
+	var err error
+	if s.away(func() { err = s.start.Account.Create(ctx, name) }); err != nil {
 		return s.failed("CREATE", name, err)
 	}
 	return ok("Create completed.")

@@ -11,7 +11,7 @@ func parseDelete(p *parser, _ bool) runner { return &deleteCmd{p.mailbox()} }
 
 type deleteCmd struct{ name string }
 
-func (c *deleteCmd) run(ctx context.Context, s *session) reply {
+func (c *deleteCmd) run(ctx context.Context, s *call) reply {
 	if r, bad := s.checkName(c.name); bad {
 		return r
 	}

@@ -16,7 +16,7 @@ func parseEnable(p *parser, _ bool) runner {
 
 type enableCmd struct{}
 
-func (enableCmd) run(_ context.Context, s *session) reply {
+func (enableCmd) run(_ context.Context, s *call) reply {
 	s.w.Raw("* ENABLED\r\n")
 	return ok("Enabled.")
 }

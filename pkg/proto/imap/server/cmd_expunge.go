@@ -23,7 +23,7 @@ type expungeCmd struct {
 	set wire.Set
 }
 
-func (c *expungeCmd) run(ctx context.Context, s *session) reply {
+func (c *expungeCmd) run(ctx context.Context, s *call) reply {
 	v := s.view
 	if v.readOnly {
 		return readOnly()

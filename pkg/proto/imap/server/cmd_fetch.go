@@ -30,6 +30,17 @@ func parseFetch(p *parser, uid bool) runner {
 	return c
 }
 
+// narrow: flags matter when they are asked for, and change when \Seen is set.
+func (c *fetchCmd) narrow(e effects, v *view) effects {
+	if !c.has(itemFlags) {
+		e &^= readsFlags
+	}
+	if !c.seen || v == nil || v.readOnly {
+		e &^= writesFlags
+	}
+	return e
+}
+
 type itemKind uint8
 
 const (

@@ -27,7 +27,7 @@ func parseID(p *parser, _ bool) runner {
 
 type idCmd struct{}
 
-func (idCmd) run(_ context.Context, s *session) reply {
+func (idCmd) run(_ context.Context, s *call) reply {
 	s.w.Raw("* ID ")
 	if len(s.srv.cfg.ID) == 0 {
 		s.w.Raw("NIL")

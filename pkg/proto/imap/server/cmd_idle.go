@@ -13,7 +13,7 @@ type idleCmd struct{}
 // run waits for the client's DONE and tells what happens meanwhile. It holds
 // no buffer and no goroutine of its own: the mailbox wakes it by moving its
 // read deadline.
-func (idleCmd) run(ctx context.Context, s *session) reply {
+func (idleCmd) run(ctx context.Context, s *call) reply {
 	s.w.Raw("+ idling\r\n")
 	if s.view != nil {
 		stop := s.view.mb.Watch(s.io.wake)

@@ -93,21 +93,32 @@ func (c *listCmd) pattern(p *parser) {
 	c.patterns = append(c.patterns, pat)
 }
 
-func (c *listCmd) run(ctx context.Context, s *session) reply {
+// narrow: only STATUS looks at flags.
+func (c *listCmd) narrow(e effects, _ *view) effects {
+	if c.status == 0 {
+		e &^= readsFlags
+	}
+	return e
+}
+
+func (c *listCmd) run(ctx context.Context, s *call) reply {
 	if !c.extended && c.patterns[0] == "" {
 		return s.listDelimiter(c.ref)
 	}
-	folders, err := s.start.Account.Folders(ctx)
+	folders, err := s.folders(ctx)
 	if err != nil {
 		return s.failed("LIST", c.ref, err)
 	}
 	entries := tree(folders, s.start.Delim)
-	c.choose(s, entries)
+	c.choose(s.session, entries)
 	for _, e := range entries {
 		if !c.shown(e) {
 			continue
 		}
-		c.write(s, e)
+		if s.stopped(ctx) {
+			return none()
+		}
+		c.write(s.session, e)
 		if c.status != 0 && !e.NonExistent && !e.NoSelect {
 			if err := s.writeStatus(ctx, e.Name, c.status); err != nil {
 				s.logFailure("LIST", err) // RFC 5819: the mailbox has no STATUS then

@@ -7,7 +7,7 @@ func parseLogout(*parser, bool) runner { return logoutCmd{} }
 
 type logoutCmd struct{}
 
-func (logoutCmd) run(_ context.Context, s *session) reply {
+func (logoutCmd) run(_ context.Context, s *call) reply {
 	s.bye("", "Logging out", "Logged out", nil)
 	return ok("Logout completed.")
 }

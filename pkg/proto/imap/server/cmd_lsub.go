@@ -16,17 +16,17 @@ type lsubCmd struct{ listCmd }
 // run lists the names that are subscribed, and those above a subscribed name
 // that the pattern matches while it does not match the name itself: "%" finds
 // "foo" when "foo.bar" is subscribed, with \Noselect.
-func (c *lsubCmd) run(ctx context.Context, s *session) reply {
+func (c *lsubCmd) run(ctx context.Context, s *call) reply {
 	if c.patterns[0] == "" {
 		return ok("Lsub completed.")
 	}
-	folders, err := s.start.Account.Folders(ctx)
+	folders, err := s.folders(ctx)
 	if err != nil {
 		return s.failed("LSUB", c.ref, err)
 	}
 	c.subscribed = true
 	entries := tree(folders, s.start.Delim)
-	c.choose(s, entries)
+	c.choose(s.session, entries)
 	for _, e := range entries {
 		switch {
 		case !e.matched || !e.chosen && e.unmatched == 0:

@@ -7,7 +7,7 @@ func parseNamespace(*parser, bool) runner { return namespaceCmd{} }
 
 type namespaceCmd struct{}
 
-func (namespaceCmd) run(_ context.Context, s *session) reply {
+func (namespaceCmd) run(_ context.Context, s *call) reply {
 	s.w.Raw("* NAMESPACE ((\"\" ")
 	s.w.String(string(rune(s.start.Delim)))
 	s.w.Raw(")) NIL NIL\r\n")

@@ -7,4 +7,4 @@ func parseNoop(*parser, bool) runner { return noopCmd{"NOOP completed."} }
 
 type noopCmd struct{ text string }
 
-func (c noopCmd) run(context.Context, *session) reply { return ok(c.text) }
+func (c noopCmd) run(context.Context, *call) reply { return ok(c.text) }

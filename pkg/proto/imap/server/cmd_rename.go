@@ -19,7 +19,7 @@ func parseRename(p *parser, _ bool) runner {
 
 type renameCmd struct{ from, to string }
 
-func (c *renameCmd) run(ctx context.Context, s *session) reply {
+func (c *renameCmd) run(ctx context.Context, s *call) reply {
 	to := strings.TrimSuffix(c.to, string(rune(s.start.Delim)))
 	for _, name := range []string{c.from, to} {
 		if r, bad := s.checkName(name); bad {

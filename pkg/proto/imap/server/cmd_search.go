@@ -175,45 +175,63 @@ func relation(word string) int {
 	return map[string]int{"BEFORE": -1, "ON": 0, "SINCE": 1}[word]
 }
 
-func (c *searchCmd) run(ctx context.Context, s *session) reply {
-	v := s.view
-	if !c.root.prepare(v) {
+// narrow: a search that asks for no flags does not mind if they change, and
+// UID SEARCH counts messages when its keys do.
+func (c *searchCmd) narrow(e effects, _ *view) effects {
+	if !c.root.has(opFlag, opKeyword) {
+		e &^= readsFlags
+	}
+	if c.root.has(opSet) {
+		e |= countsMessages
+	}
+	return e
+}
+
+// run searches the view as it is now, whatever other commands make of it
+// meanwhile: message numbers in the arguments mean those before any EXPUNGE
+// that is sent before the end (RFC 9051 section 5.5).
+func (c *searchCmd) run(ctx context.Context, s *call) reply {
+	v := *s.view
+	if !c.root.prepare(&v) {
 		return badSet("SEARCH")
 	}
-	m := &matching{ctx: ctx, s: s}
+	var found wire.Set
+	s.away(func() { found = c.search(ctx, s, &v) })
+	switch {
+	case s.stopped(ctx):
+		return none()
+	case c.extended:
+		c.writeResults(s, found)
+		return ok("Search completed.")
+	}
+	s.w.Raw("* SEARCH")
+	for _, g := range found {
+		for n := uint64(g.From); n <= uint64(g.To); n++ {
+			s.w.Raw(" ")
+			s.w.Num(n)
+		}
+	}
+	s.w.CRLF()
+	return ok("Search completed.")
+}
+
+// search returns the numbers or the UIDs of the messages that match.
+func (c *searchCmd) search(ctx context.Context, s *call, v *view) (found wire.Set) {
+	m := &matching{ctx: ctx, s: s, v: v}
 	defer m.release()
 	set, byUID := c.candidates(v)
-	if !c.extended {
-		s.w.Raw("* SEARCH")
-	}
-	var found wire.Set
 	v.eachRow(set, byUID, func(i int) bool {
 		if !m.matches(i, &c.root) {
-			return s.ctx.Err() == nil && s.w.Err() == nil
+			return ctx.Err() == nil
 		}
 		n := uint32(i + 1)
 		if c.uid {
 			n = m.row.UID
 		}
-		if c.extended {
-			found.Add(n)
-			return c.results != resultMin // the first is enough
-		}
-		s.w.Raw(" ")
-		s.w.Num(uint64(n))
-		return s.w.Err() == nil
+		found.Add(n)
+		return !c.extended || c.results != resultMin // the first is enough
 	})
-	if !c.extended {
-		s.w.CRLF()
-	}
-	if s.ctx.Err() != nil {
-		s.lost(errShutdown)
-		return none()
-	}
-	if c.extended {
-		c.writeResults(s, found)
-	}
-	return ok("Search completed.")
+	return found
 }
 
 // candidates narrows the messages to look at by a set that the search names.
@@ -230,7 +248,7 @@ func (c *searchCmd) candidates(v *view) (set wire.Set, byUID bool) {
 }
 
 // writeResults: RFC 4731 section 3.1. Without a match only COUNT is told.
-func (c *searchCmd) writeResults(s *session, found wire.Set) {
+func (c *searchCmd) writeResults(s *call, found wire.Set) {
 	s.w.Raw("* ESEARCH (TAG ")
 	s.w.String(s.tag)
 	s.w.Raw(")")
@@ -338,6 +356,11 @@ func (k *key) prepare(v *view) bool {
 		slices.SortStableFunc(k.kids, func(a, b key) int { return int(a.cost) - int(b.cost) })
 	}
 	return true
+}
+
+// has reports whether a key of one of these kinds is in the program.
+func (k *key) has(ops ...op) bool {
+	return slices.Contains(ops, k.op) || slices.ContainsFunc(k.kids, func(kid key) bool { return kid.has(ops...) })
 }
 
 // keywordIs compares keywords as STORE does: without regard to case.

@@ -12,7 +12,7 @@ type selectCmd struct {
 	readOnly bool
 }
 
-func (c *selectCmd) run(ctx context.Context, s *session) reply {
+func (c *selectCmd) run(ctx context.Context, s *call) reply {
 	if s.view != nil {
 		s.unselect() // also when the new one does not exist
 		s.w.Raw("* OK [CLOSED] Previous mailbox closed.\r\n")

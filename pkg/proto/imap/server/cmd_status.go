@@ -40,7 +40,15 @@ type statusCmd struct {
 	items statusItems
 }
 
-func (c *statusCmd) run(ctx context.Context, s *session) reply {
+// narrow: what another mailbox has is none of the selected one's flags.
+func (c *statusCmd) narrow(e effects, v *view) effects {
+	if v == nil || c.name != v.name {
+		e &^= readsFlags
+	}
+	return e
+}
+
+func (c *statusCmd) run(ctx context.Context, s *call) reply {
 	if r, bad := s.checkName(c.name); bad {
 		return r
 	}
@@ -50,24 +58,26 @@ func (c *statusCmd) run(ctx context.Context, s *session) reply {
 	return ok("Status completed.")
 }
 
-func (s *session) writeStatus(ctx context.Context, name string, items statusItems) error {
-	st, err := s.start.Account.Status(ctx, name)
+func (c *call) writeStatus(ctx context.Context, name string, items statusItems) error {
+	var st Status
+	var err error
+	c.away(func() { st, err = c.start.Account.Status(ctx, name) })
 	if err != nil {
 		return err
 	}
 	values := [5]uint32{st.Messages, st.Recent, st.UIDNext, st.UIDValidity, st.Unseen}
-	s.w.Raw("* STATUS ")
-	s.w.Mailbox(name)
+	c.w.Raw("* STATUS ")
+	c.w.Mailbox(name)
 	sep := " ("
 	for i, n := range statusNames() {
 		if items&(1<<i) != 0 {
-			s.w.Raw(sep)
-			s.w.Raw(n)
-			s.w.Raw(" ")
-			s.w.Num(uint64(values[i]))
+			c.w.Raw(sep)
+			c.w.Raw(n)
+			c.w.Raw(" ")
+			c.w.Num(uint64(values[i]))
 			sep = " "
 		}
 	}
-	s.w.Raw(")\r\n")
+	c.w.Raw(")\r\n")
 	return nil
 }

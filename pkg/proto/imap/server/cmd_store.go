@@ -56,7 +56,7 @@ type storeCmd struct {
 	flags  []imap.Flag
 }
 
-func (c *storeCmd) run(ctx context.Context, s *session) reply {
+func (c *storeCmd) run(ctx context.Context, s *call) reply {
 	v := s.view
 	if v.readOnly {
 		return readOnly()
@@ -70,7 +70,10 @@ func (c *storeCmd) run(ctx context.Context, s *session) reply {
 		return ok("Store completed.")
 	}
 	before := v.told
-	if err := v.mb.Store(ctx, uids.UIDs(), c.op, c.flags); err != nil {
+	v.changing = s
+	defer func() { v.changing = nil }()
+	var err error
+	if s.away(func() { err = v.mb.Store(ctx, uids.UIDs(), c.op, c.flags) }); err != nil {
 		return s.failed("STORE", v.name, err)
 	}
 	if c.op != imap.StoreFlagsDel && slices.Contains(c.flags, imap.FlagDeleted) {

@@ -10,12 +10,13 @@ type subscribeCmd struct {
 	on   bool
 }
 
-func (c *subscribeCmd) run(ctx context.Context, s *session) reply {
+func (c *subscribeCmd) run(ctx context.Context, s *call) reply {
 	if r, bad := s.checkName(c.name); bad {
 		return r
 	}
 	verb := map[bool]string{true: "Subscribe", false: "Unsubscribe"}[c.on]
-	if err := s.start.Account.Subscribe(ctx, c.name, c.on); err != nil {
+	var err error
+	if s.away(func() { err = s.start.Account.Subscribe(ctx, c.name, c.on) }); err != nil {
 		return s.failed("SUBSCRIBE", c.name, err)
 	}
 	return ok(verb + " completed.")

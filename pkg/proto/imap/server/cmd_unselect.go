@@ -7,7 +7,7 @@ func parseUnselect(*parser, bool) runner { return unselectCmd{} }
 
 type unselectCmd struct{}
 
-func (unselectCmd) run(_ context.Context, s *session) reply {
+func (unselectCmd) run(_ context.Context, s *call) reply {
 	s.unselect()
 	return ok("Unselect completed.")
 }

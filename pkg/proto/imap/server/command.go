@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"strings"
 
 	imap "github.com/emersion/go-imap/v2"
 
@@ -10,7 +9,7 @@ import (
 )
 
 // rule is the set of what the loop must know about a command.
-type rule uint16
+type rule uint8
 
 const (
 	// The states in which a command is allowed (RFC 3501 section 3).
@@ -20,31 +19,63 @@ const (
 	// useSeq: its arguments are message sequence numbers, so no EXPUNGE may
 	// be sent while it runs or in its answer (RFC 3501 section 7.4.1).
 	useSeq
-	// breakSeq: it changes what sequence numbers mean, so nothing that uses
-	// them may run at the same time (RFC 9051 section 5.5).
-	breakSeq
 	// look: the mailbox is looked at for changes by other programs before
 	// the answer.
 	look
 	// uidForm: "UID verb" exists, with UIDs in place of sequence numbers.
 	uidForm
+	// passive: nothing is lost when it stops in the middle because nobody is
+	// there any more to hear the answer.
+	passive
 
 	anyState = authed | selected
+)
+
+// effects is what decides which commands of a session may run beside each
+// other (RFC 9051 section 5.5): two that only read may, and two that touch
+// different things.
+type effects uint8
+
+const (
+	// alone: it changes what other commands mean, or needs the connection to
+	// itself. Nothing runs beside it, and nothing is read ahead behind it.
+	alone effects = 1 << iota
+	// The flags of the messages in the selected mailbox.
+	readsFlags
+	writesFlags
+	// The list of mailboxes, and what is in those that are not selected.
+	readsBoxes
+	writesBoxes
+	// countsMessages: message numbers are in its arguments. Until it has
+	// ended, no EXPUNGE is sent.
+	countsMessages
+	// expunges: an EXPUNGE may be in its answer, so it must have ended before
+	// a later command counts messages.
+	expunges
 )
 
 // spec is one row of the command table.
 type spec struct {
 	name  string
 	rules rule
+	// touches is what the command may do with any arguments; countsMessages
+	// and expunges follow from the rules. See narrower.
+	touches effects
 	// parse reads the arguments, up to and without the end of the line. uid
 	// says that the command came as "UID name".
 	parse func(p *parser, uid bool) runner
 }
 
-// runner is a parsed command. run answers untagged lines through the session
+// runner is a parsed command. run answers untagged lines through the call
 // and returns the tagged one.
 type runner interface {
-	run(ctx context.Context, s *session) reply
+	run(ctx context.Context, s *call) reply
+}
+
+// narrower is a runner that touches less, or more, with the arguments it has.
+// v is nil when no mailbox is selected.
+type narrower interface {
+	narrow(e effects, v *view) effects
 }
 
 // parser is the reader with what the names in it depend on.
@@ -56,10 +87,10 @@ type parser struct {
 }
 
 // commandTable returns the commands by name.
-func commandTable() map[string]spec {
-	table := map[string]spec{}
+func commandTable() map[string]*spec {
+	table := map[string]*spec{}
 	for _, c := range commands() {
-		table[c.name] = c
+		table[c.name] = &c
 	}
 	return table
 }
@@ -68,35 +99,35 @@ func commandTable() map[string]spec {
 // under its plain name.
 func commands() []spec {
 	return []spec{
-		{"CAPABILITY", anyState, parseCapability},
-		{"NOOP", anyState | look, parseNoop},
-		{"LOGOUT", anyState | breakSeq, parseLogout},
-		{"ID", anyState, parseID},
-		{"ENABLE", anyState, parseEnable},
+		{"CAPABILITY", anyState, 0, parseCapability},
+		{"NOOP", anyState | look, 0, parseNoop},
+		{"LOGOUT", anyState, alone, parseLogout},
+		{"ID", anyState, 0, parseID},
+		{"ENABLE", anyState, alone, parseEnable},
 
-		{"SELECT", anyState | breakSeq, parseSelect},
-		{"EXAMINE", anyState | breakSeq, parseExamine},
-		{"CREATE", anyState, parseCreate},
-		{"DELETE", anyState | breakSeq, parseDelete},
-		{"RENAME", anyState | breakSeq, parseRename},
-		{"SUBSCRIBE", anyState, parseSubscribe},
-		{"UNSUBSCRIBE", anyState, parseUnsubscribe},
-		{"LIST", anyState, parseList},
-		{"LSUB", anyState, parseLsub},
-		{"NAMESPACE", anyState, parseNamespace},
-		{"STATUS", anyState, parseStatus},
-		{"APPEND", anyState, parseAppend},
-		{"IDLE", anyState | look, parseIdle},
+		{"SELECT", anyState, alone, parseSelect},
+		{"EXAMINE", anyState, alone, parseExamine},
+		{"CREATE", anyState, writesBoxes, parseCreate},
+		{"DELETE", anyState, alone, parseDelete},
+		{"RENAME", anyState, alone, parseRename},
+		{"SUBSCRIBE", anyState, writesBoxes, parseSubscribe},
+		{"UNSUBSCRIBE", anyState, writesBoxes, parseUnsubscribe},
+		{"LIST", anyState | passive, readsBoxes | readsFlags, parseList},
+		{"LSUB", anyState | passive, readsBoxes, parseLsub},
+		{"NAMESPACE", anyState, 0, parseNamespace},
+		{"STATUS", anyState | passive, readsBoxes | readsFlags, parseStatus},
+		{"APPEND", anyState, alone, parseAppend},
+		{"IDLE", anyState | look, alone, parseIdle},
 
-		{"CHECK", selected | look, parseCheck},
-		{"CLOSE", selected | breakSeq, parseClose},
-		{"UNSELECT", selected | breakSeq, parseUnselect},
-		{"EXPUNGE", selected | breakSeq | look | uidForm, parseExpunge},
-		{"SEARCH", selected | useSeq | uidForm, parseSearch},
-		{"FETCH", selected | useSeq | uidForm, parseFetch},
-		{"STORE", selected | useSeq | uidForm, parseStore},
-		{"COPY", selected | uidForm, parseCopy},
-		{"MOVE", selected | breakSeq | uidForm, parseMove},
+		{"CHECK", selected | look, 0, parseCheck},
+		{"CLOSE", selected, alone, parseClose},
+		{"UNSELECT", selected, alone, parseUnselect},
+		{"EXPUNGE", selected | look | uidForm, alone, parseExpunge},
+		{"SEARCH", selected | useSeq | uidForm | passive, readsFlags, parseSearch},
+		{"FETCH", selected | useSeq | uidForm | passive, readsFlags | writesFlags, parseFetch},
+		{"STORE", selected | useSeq | uidForm, readsFlags | writesFlags, parseStore},
+		{"COPY", selected | uidForm, readsFlags | writesBoxes, parseCopy},
+		{"MOVE", selected | uidForm, alone, parseMove},
 	}
 }
 
@@ -118,7 +149,15 @@ func no(code imap.ResponseCode, text string) reply {
 func bad(text string) reply { return reply{imap.StatusResponseTypeBad, "", text} }
 
 // result is the reply's type as a metric label.
-func (r reply) result() string { return strings.ToLower(string(r.typ)) }
+func (r reply) result() string {
+	switch r.typ {
+	case imap.StatusResponseTypeOK:
+		return "ok"
+	case imap.StatusResponseTypeNo:
+		return "no"
+	}
+	return "bad"
+}
 
 // none is the answer of a command that has ended the session: there is no
 // tagged line.

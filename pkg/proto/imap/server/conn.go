@@ -18,16 +18,28 @@ type pipe struct {
 	conn  net.Conn
 	stall time.Duration
 	flush func() error
-	// ctx ends when the server stops; woken is set by what IDLE waits for.
+	// ctx ends when the server stops; woken is set by what IDLE, and who
+	// reads ahead, waits for; ended when the session is over.
 	ctx   context.Context
 	woken atomic.Bool
+	ended atomic.Bool
 }
 
-// errShutdown is the error of a read when the server stops.
-var errShutdown = errors.New("server is shutting down")
+// errShutdown is the error of a read when the server stops, errEnded when the
+// session has ended while another goroutine was reading.
+var (
+	errShutdown = errors.New("server is shutting down")
+	errEnded    = errors.New("the session is over")
+)
 
 // poke ends a wait in another goroutine: it returns and finds out why.
 func (p *pipe) poke() { _ = p.conn.SetReadDeadline(time.Unix(1, 0)) }
+
+// end ends all reading for good.
+func (p *pipe) end() {
+	p.ended.Store(true)
+	p.poke()
+}
 
 // wake is poke for IDLE. The flag is set first: whoever sets a new deadline
 // over ours looks at the flag after that.
@@ -36,12 +48,16 @@ func (p *pipe) wake() {
 	p.poke()
 }
 
-// deadline sets the read deadline to d from now, unless the server stops.
+// deadline sets the read deadline to d from now, unless the session or the
+// server stops.
 func (p *pipe) deadline(d time.Duration) error {
 	if err := p.conn.SetReadDeadline(time.Now().Add(d)); err != nil {
 		return err
 	}
-	if p.ctx.Err() != nil {
+	switch {
+	case p.ended.Load():
+		return errEnded
+	case p.ctx.Err() != nil:
 		return errShutdown
 	}
 	return nil
@@ -95,7 +111,11 @@ func (p *pipe) waitEvent(d time.Duration) (event, error) {
 
 // explain tells our own poke from a deadline that has passed.
 func (p *pipe) explain(err error) error {
-	if err != nil && p.ctx.Err() != nil && errors.Is(err, os.ErrDeadlineExceeded) {
+	switch {
+	case !errors.Is(err, os.ErrDeadlineExceeded):
+	case p.ended.Load():
+		return errEnded
+	case p.ctx.Err() != nil:
 		return errShutdown
 	}
 	return err

@@ -96,9 +96,9 @@ func (a *fakeAccount) fill(name string, n int) {
 func TestFetchFlagsDoesNotAllocate(t *testing.T) {
 	a := newFakeAccount()
 	a.fill("INBOX", 5000)
-	s, run := offline(t, a, "FETCH", "1:* (UID FLAGS RFC822.SIZE INTERNALDATE)")
+	c := offline(t, a, "FETCH", "1:* (UID FLAGS RFC822.SIZE INTERNALDATE)")
 	n := testing.AllocsPerRun(5, func() {
-		if r := run.run(context.Background(), s); r.typ != "OK" {
+		if r := c.cmd.run(context.Background(), c); r.typ != "OK" {
 			t.Fatal(r)
 		}
 	})
@@ -108,10 +108,10 @@ func TestFetchFlagsDoesNotAllocate(t *testing.T) {
 }
 
 // offline makes a session that has INBOX selected and writes into the void,
-// and parses one command for it.
-func offline(t testing.TB, a *fakeAccount, verb, args string) (*session, runner) {
-	s := newSession(New(Config{}), discard{}, Start{Account: a})
-	s.ctx, s.io.ctx = context.Background(), context.Background()
+// and reads one command for it, which holds the session.
+func offline(t testing.TB, a *fakeAccount, verb, args string) *call {
+	s := newSession(sequential(Config{}), discard{}, Start{Account: a})
+	s.begin(context.Background())
 	mb, err := a.Open(s.ctx, "INBOX")
 	if err == nil {
 		s.view, err = newView(s.ctx, mb, "INBOX", true)
@@ -119,14 +119,23 @@ func offline(t testing.TB, a *fakeAccount, verb, args string) (*session, runner)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.r.Preload([]byte(" " + args + "\r\n"))
-	s.r.Start()
-	c := s.srv.table[verb]
-	run := c.parse(s.p, false)
-	if err := s.r.Err(); err != nil {
-		t.Fatal(err)
+	s.r.Preload([]byte("a " + verb + " " + args + "\r\n"))
+	c := new(call)
+	_, err = s.read(c)
+	if err != nil || c.refused.typ != "" {
+		t.Fatal(err, c.refused)
 	}
-	return s, run
+	c.settle()
+	s.mu.Lock()
+	return c
+}
+
+// sequential is a server whose sessions never read ahead: for connections
+// that are none.
+func sequential(cfg Config) *Server {
+	srv := New(cfg)
+	srv.watch.patience = time.Hour
+	return srv
 }
 
 // discard is a connection into the void.
@@ -134,34 +143,35 @@ type discard struct{ net.Conn }
 
 func (discard) Write(p []byte) (int, error)      { return len(p), nil }
 func (discard) SetWriteDeadline(time.Time) error { return nil }
+func (discard) SetReadDeadline(time.Time) error  { return nil }
 
 func BenchmarkFetchFlags100k(b *testing.B) {
 	a := newFakeAccount()
 	a.fill("INBOX", 100_000)
-	s, run := offline(b, a, "FETCH", "1:* FLAGS")
+	c := offline(b, a, "FETCH", "1:* FLAGS")
 	b.ReportAllocs()
 	for b.Loop() {
-		run.run(context.Background(), s)
+		c.cmd.run(context.Background(), c)
 	}
 }
 
 func BenchmarkSearchUnseen100k(b *testing.B) {
 	a := newFakeAccount()
 	a.fill("INBOX", 100_000)
-	s, run := offline(b, a, "SEARCH", "UNSEEN UNDELETED")
+	c := offline(b, a, "SEARCH", "UNSEEN UNDELETED")
 	b.ReportAllocs()
 	for b.Loop() {
-		run.run(context.Background(), s)
+		c.cmd.run(context.Background(), c)
 	}
 }
 
 func BenchmarkFetchBody(b *testing.B) {
 	a := newFakeAccount()
 	a.boxes["INBOX"].deliver("Subject: x\r\n\r\n"+strings.Repeat(strings.Repeat("x", 70)+"\r\n", 100_000), a.now, Row{})
-	s, run := offline(b, a, "FETCH", "1 BODY.PEEK[TEXT]")
+	c := offline(b, a, "FETCH", "1 BODY.PEEK[TEXT]")
 	b.SetBytes(7_200_000)
 	for b.Loop() {
-		run.run(context.Background(), s)
+		c.cmd.run(context.Background(), c)
 	}
 }
 
@@ -172,11 +182,12 @@ func TestIdleHoldsNoBuffer(t *testing.T) {
 	defer theirs.Close()
 	s := newSession(srv, ours, Start{Tag: "a0", Account: newFakeAccount()})
 	ctx, cancel := context.WithCancel(context.Background())
+	s.begin(ctx)
 	stop := context.AfterFunc(ctx, s.io.poke)
 	defer stop()
 	done := make(chan struct{})
 	go func() {
-		s.run(ctx)
+		s.run()
 		close(done)
 	}()
 	buf := make([]byte, 1000)
@@ -254,10 +265,11 @@ func (shortBody) Size() int64                { return 100 }
 func (shortBody) Partial(int64, int64) error { return nil }
 
 func TestShortBodyEndsTheSession(t *testing.T) {
-	s, run := offline(t, func() *fakeAccount { a := newFakeAccount(); a.fill("INBOX", 1); return a }(), "FETCH", "1 BODY.PEEK[]")
-	f := &fetch{fetchCmd: run.(*fetchCmd), s: s, pieces: make([]piece, 1)}
+	s := offline(t, func() *fakeAccount { a := newFakeAccount(); a.fill("INBOX", 1); return a }(), "FETCH", "1 BODY.PEEK[]")
+	f := &fetch{fetchCmd: s.cmd.(*fetchCmd), s: s, pieces: make([]piece, 1)}
 	f.pieces[0].body = shortBody{strings.NewReader("abc")}
-	f.write(0, s.view.pin.At(0))
+	row := s.view.pin.At(0)
+	f.write(0, &row)
 	if err := s.w.Flush(); err == nil {
 		t.Fatal("no error")
 	}

@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -25,6 +26,68 @@ type fakeAccount struct {
 	uidv  uint32
 	now   time.Time
 	fault error // every operation fails with it
+
+	gateMu sync.Mutex
+	gates  map[string]*gate // by the operation that waits there
+	jitter func()           // called in every operation
+}
+
+// gate is where an operation of the account is held.
+type gate struct {
+	reached, open chan struct{}
+	fault         bool
+}
+
+// hold makes the next operations of that name wait.
+func (a *fakeAccount) hold(name string) {
+	a.gateMu.Lock()
+	defer a.gateMu.Unlock()
+	if a.gates == nil {
+		a.gates = map[string]*gate{}
+	}
+	a.gates[name] = &gate{reached: make(chan struct{}), open: make(chan struct{})}
+}
+
+// gate returns the gate of that name, or nil.
+func (a *fakeAccount) gate(name string) *gate {
+	a.gateMu.Lock()
+	defer a.gateMu.Unlock()
+	return a.gates[name]
+}
+
+// let opens a gate for good.
+func (a *fakeAccount) let(name string) {
+	a.gateMu.Lock()
+	defer a.gateMu.Unlock()
+	close(a.gates[name].open)
+	delete(a.gates, name)
+}
+
+// pass waits at the gate of that name, if there is one.
+func (a *fakeAccount) pass(ctx context.Context, name string) error {
+	if a.jitter != nil {
+		a.jitter()
+	}
+	g := a.gate(name)
+	if g == nil {
+		return nil
+	}
+	if g.fault {
+		panic("fault in " + name)
+	}
+	select {
+	case g.reached <- struct{}{}:
+	case <-g.open:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case <-g.open:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 func newFakeAccount(names ...string) *fakeAccount {
@@ -56,7 +119,10 @@ func (a *fakeAccount) box(name string) (*fakeBox, error) {
 	return nil, fail.New(fail.NotFound, "mailbox %s", name)
 }
 
-func (a *fakeAccount) Folders(context.Context) ([]Folder, error) {
+func (a *fakeAccount) Folders(ctx context.Context) ([]Folder, error) {
+	if err := a.pass(ctx, "folders"); err != nil {
+		return nil, err
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	var out []Folder
@@ -75,7 +141,10 @@ func (a *fakeAccount) Folders(context.Context) ([]Folder, error) {
 	return out, a.fault
 }
 
-func (a *fakeAccount) Create(_ context.Context, name string) error {
+func (a *fakeAccount) Create(ctx context.Context, name string) error {
+	if err := a.pass(ctx, "create"); err != nil {
+		return err
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.boxes[name] != nil {
@@ -129,7 +198,10 @@ func (a *fakeAccount) Subscribe(_ context.Context, name string, on bool) error {
 	return nil
 }
 
-func (a *fakeAccount) Status(_ context.Context, name string) (Status, error) {
+func (a *fakeAccount) Status(ctx context.Context, name string) (Status, error) {
+	if err := a.pass(ctx, "status"); err != nil {
+		return Status{}, err
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	b, err := a.box(name)
@@ -275,18 +347,30 @@ func (h *fakeHandle) ClaimRecent(context.Context) (uint32, error) {
 	defer h.account.mu.Unlock()
 	first := max(h.claimed, 1)
 	h.claimed = h.next
-	info := h.cur.info
-	info.Recent = 0
-	h.cur.info = info
+	if info := h.cur.info; info.Recent > 0 {
+		info.Recent = 0
+		h.cur = &fakeSnapshot{info, h.cur.rows}
+	}
 	return first, nil
 }
 
-func (h *fakeHandle) Store(_ context.Context, uids imap.UIDSet, op imap.StoreFlagsOp, flags []imap.Flag) error {
+func (h *fakeHandle) Store(ctx context.Context, uids imap.UIDSet, op imap.StoreFlagsOp, flags []imap.Flag) error {
+	if err := h.account.pass(ctx, "store"); err != nil {
+		return err
+	}
+	h.account.mu.Lock()
+	fault := h.account.fault
+	h.account.mu.Unlock()
+	if fault != nil {
+		return fault
+	}
+	h.change(uids, op, flags)
+	return h.account.pass(ctx, "stored")
+}
+
+func (h *fakeHandle) change(uids imap.UIDSet, op imap.StoreFlagsOp, flags []imap.Flag) {
 	h.account.mu.Lock()
 	defer h.account.mu.Unlock()
-	if h.account.fault != nil {
-		return h.account.fault
-	}
 	rows := slices.Clone(h.cur.rows)
 	for i, r := range rows {
 		if uids.Contains(imap.UID(r.UID)) {
@@ -294,10 +378,12 @@ func (h *fakeHandle) Store(_ context.Context, uids imap.UIDSet, op imap.StoreFla
 		}
 	}
 	h.update(rows)
-	return nil
 }
 
-func (h *fakeHandle) Copy(_ context.Context, uids imap.UIDSet, dest string, move bool) (Copied, error) {
+func (h *fakeHandle) Copy(ctx context.Context, uids imap.UIDSet, dest string, move bool) (Copied, error) {
+	if err := h.account.pass(ctx, "copy"); err != nil {
+		return Copied{}, err
+	}
 	h.account.mu.Lock()
 	defer h.account.mu.Unlock()
 	d, err := h.account.box(dest)
@@ -336,7 +422,7 @@ func (h *fakeHandle) Expunge(_ context.Context, uids imap.UIDSet) error {
 func (h *fakeHandle) Open(uid uint32) Content {
 	h.account.mu.Lock()
 	defer h.account.mu.Unlock()
-	return &fakeContent{m: h.data[uid]}
+	return &fakeContent{a: h.account, uid: uid, m: h.data[uid]}
 }
 
 func (h *fakeHandle) Close() error { return nil }
@@ -375,9 +461,16 @@ func (s *fakeSnapshot) Changes(old Snapshot) Delta {
 }
 
 // fakeContent stands on package message, as the real one does.
-type fakeContent struct{ m *fakeMessage }
+type fakeContent struct {
+	a   *fakeAccount
+	uid uint32
+	m   *fakeMessage
+}
 
-func (c *fakeContent) load() (*bytes.Reader, *message.Part, error) {
+func (c *fakeContent) load(ctx context.Context) (*bytes.Reader, *message.Part, error) {
+	if err := c.a.pass(ctx, fmt.Sprintf("content %d", c.uid)); err != nil {
+		return nil, nil, err
+	}
 	if c.m == nil {
 		return nil, nil, fail.New(fail.NotFound, "message is gone")
 	}
@@ -386,24 +479,24 @@ func (c *fakeContent) load() (*bytes.Reader, *message.Part, error) {
 	return r, p, err
 }
 
-func (c *fakeContent) AppendEnvelope(_ context.Context, dst []byte) ([]byte, error) {
-	_, p, err := c.load()
+func (c *fakeContent) AppendEnvelope(ctx context.Context, dst []byte) ([]byte, error) {
+	_, p, err := c.load(ctx)
 	if err != nil {
 		return dst, err
 	}
 	return append(dst, p.Envelope...), nil
 }
 
-func (c *fakeContent) AppendStructure(_ context.Context, dst []byte, extended bool) ([]byte, error) {
-	_, p, err := c.load()
+func (c *fakeContent) AppendStructure(ctx context.Context, dst []byte, extended bool) ([]byte, error) {
+	_, p, err := c.load(ctx)
 	if err != nil {
 		return dst, err
 	}
 	return message.AppendBodyStructure(dst, p, extended), nil
 }
 
-func (c *fakeContent) Size(context.Context) (int64, error) {
-	_, p, err := c.load()
+func (c *fakeContent) Size(ctx context.Context) (int64, error) {
+	_, p, err := c.load(ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -412,8 +505,8 @@ func (c *fakeContent) Size(context.Context) (int64, error) {
 
 func (c *fakeContent) Date(context.Context) (time.Time, error) { return c.m.date, nil }
 
-func (c *fakeContent) Section(_ context.Context, s message.Section) (Body, error) {
-	r, p, err := c.load()
+func (c *fakeContent) Section(ctx context.Context, s message.Section) (Body, error) {
+	r, p, err := c.load(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -424,8 +517,8 @@ func (c *fakeContent) Section(_ context.Context, s message.Section) (Body, error
 	return body, err
 }
 
-func (c *fakeContent) Text(_ context.Context, header bool) (io.Reader, error) {
-	r, p, err := c.load()
+func (c *fakeContent) Text(ctx context.Context, header bool) (io.Reader, error) {
+	r, p, err := c.load(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -441,9 +534,9 @@ func (c *fakeContent) Text(_ context.Context, header bool) (io.Reader, error) {
 	return io.MultiReader(all...), nil
 }
 
-func (c *fakeContent) Fields(_ context.Context, name string) ([]string, error) {
-	if c.m == nil {
-		return nil, fail.New(fail.NotFound, "message is gone")
+func (c *fakeContent) Fields(ctx context.Context, name string) ([]string, error) {
+	if _, _, err := c.load(ctx); err != nil {
+		return nil, err
 	}
 	var out []string
 	for f := range message.ParseHeader([]byte(c.m.text), message.DefaultLimits()).All(name) {

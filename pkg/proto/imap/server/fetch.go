@@ -20,7 +20,9 @@ const seenBatch = 64
 type fetch struct {
 	*fetchCmd
 	ctx    context.Context
-	s      *session
+	s      *call
+	snap   Snapshot // of the view when it began: rows are counted in it
+	sent   int      // messages since others had a turn
 	fresh  wire.Set // UIDs that became \Seen in this batch
 	gone   bool     // a message could not be found any more
 	failed bool     // a message could not be read
@@ -32,30 +34,26 @@ type fetch struct {
 // piece is the value of an item, made before the line is begun: a message
 // that turns out to be gone leaves nothing half written.
 type piece struct {
-	from, to int // in s.scratch
+	from, to int // in the call's scratch
 	body     Body
 	missing  bool // the section does not exist
 	size     int64
 }
 
-func (c *fetchCmd) run(ctx context.Context, s *session) reply {
+func (c *fetchCmd) run(ctx context.Context, s *call) reply {
 	v := s.view
 	set, valid := v.resolve(c.set, c.uid)
 	if !valid {
 		return badSet("FETCH")
 	}
-	f := &fetch{fetchCmd: c, ctx: ctx, s: s, pieces: make([]piece, len(c.items))}
+	f := &fetch{fetchCmd: c, ctx: ctx, s: s, snap: v.pin, pieces: make([]piece, len(c.items))}
 	if !c.seen || v.readOnly {
 		v.eachRow(set, c.uid, f.one)
 	} else if err := f.batches(v.uids(set, c.uid)); err != nil {
 		return s.failed("FETCH", v.name, err)
 	}
 	switch {
-	case s.ctx.Err() != nil:
-		s.lost(errShutdown)
-		return none()
-	case s.w.Err() != nil:
-		s.lost(s.w.Err())
+	case s.stopped(ctx):
 		return none()
 	case f.gone:
 		return no(codeExpungeIssued, textGone)
@@ -81,51 +79,84 @@ func (f *fetch) batches(uids wire.Set) error {
 		if batch = append(batch, i); len(batch) == seenBatch {
 			err = flush()
 		}
-		return err == nil && f.carryOn()
+		return err == nil && f.wanted()
 	})
-	if err == nil && f.carryOn() {
+	if err == nil && f.wanted() {
 		err = flush()
 	}
 	return err
 }
 
-// carryOn reports whether anybody still wants the rest.
-func (f *fetch) carryOn() bool { return f.s.w.Err() == nil && f.s.ctx.Err() == nil }
+// wanted reports whether anybody still wants the rest.
+func (f *fetch) wanted() bool { return f.s.w.Err() == nil && f.ctx.Err() == nil }
+
+// turn is how many messages are sent before others have their turn.
+const turn = 64
+
+func (f *fetch) carryOn() bool {
+	if f.sent++; f.sent < turn && !f.content {
+		return f.s.w.Err() == nil
+	}
+	f.sent = 0
+	f.s.breathe()
+	return f.wanted()
+}
 
 func (f *fetch) markSeen(batch []int) error {
 	v := f.s.view
 	f.fresh = f.fresh[:0]
 	for _, i := range batch {
-		if row, alive := v.row(i); alive && row.System&Seen == 0 {
+		n := v.now(f.snap, i)
+		if n < 0 {
+			continue
+		}
+		if row, alive := v.row(n); alive && row.System&Seen == 0 {
 			f.fresh.Add(row.UID)
 		}
 	}
 	if len(f.fresh) == 0 {
 		return nil
 	}
-	if err := v.mb.Store(f.ctx, f.fresh.UIDs(), imap.StoreFlagsAdd, []imap.Flag{imap.FlagSeen}); err != nil {
+	v.changing = f.s
+	defer func() { v.changing = nil }()
+	var err error
+	f.s.away(func() {
+		err = v.mb.Store(f.ctx, f.fresh.UIDs(), imap.StoreFlagsAdd, []imap.Flag{imap.FlagSeen})
+	})
+	if err != nil {
 		return err
 	}
 	v.sync(f.ctx, f.s, false, func(row Row) bool { return f.fresh.Contains(row.UID) })
 	return nil
 }
 
-// one sends row i of the view. It reports whether to go on.
+// one sends row i. It reports whether to go on. A message that the client has
+// been told is gone is none that it could have asked for: UIDs only get here.
 func (f *fetch) one(i int) bool {
-	row, _ := f.s.view.row(i)
+	v := f.s.view
+	n := v.now(f.snap, i)
+	if n < 0 {
+		return f.carryOn()
+	}
+	row, _ := v.row(n)
 	if row.UID == 0 {
 		f.gone = true
 		return true
 	}
 	if f.content {
-		err := f.prepare(row)
+		var err error
+		f.s.away(func() { err = f.prepare(&row) })
 		defer f.release()
+		if n = v.now(f.snap, i); n < 0 {
+			return f.carryOn()
+		}
 		if err != nil {
 			f.note(err)
 			return f.carryOn()
 		}
+		row, _ = v.row(n)
 	}
-	f.write(i, row)
+	f.write(n, &row)
 	return f.carryOn()
 }
 
@@ -142,7 +173,7 @@ func (f *fetch) note(err error) {
 }
 
 // prepare makes the pieces of one message.
-func (f *fetch) prepare(row Row) (err error) {
+func (f *fetch) prepare(row *Row) (err error) {
 	var content Content
 	open := func() Content {
 		if content == nil {
@@ -208,15 +239,8 @@ func (f *fetch) release() {
 	}
 }
 
-func (s *session) closeContent() {
-	if s.content != nil {
-		_ = s.content.Close()
-		s.content = nil
-	}
-}
-
 // write sends the line of one message.
-func (f *fetch) write(i int, row Row) {
+func (f *fetch) write(i int, row *Row) {
 	w := f.s.w
 	w.Raw("* ")
 	w.Num(uint64(i + 1))
@@ -236,7 +260,7 @@ func (f *fetch) write(i int, row Row) {
 	w.Raw(")\r\n")
 }
 
-func (f *fetch) writeItem(it *fetchItem, p *piece, row Row) {
+func (f *fetch) writeItem(it *fetchItem, p *piece, row *Row) {
 	w := f.s.w
 	switch it.kind {
 	case itemUID:

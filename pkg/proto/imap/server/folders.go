@@ -2,6 +2,7 @@ package server
 
 import (
 	"cmp"
+	"context"
 	"slices"
 	"strings"
 )
@@ -15,6 +16,11 @@ type entry struct {
 	unmatched   int    // those of them that no pattern matches
 	chosen      bool   // meets the selection criteria
 	matched     bool   // matches a pattern
+}
+
+func (c *call) folders(ctx context.Context) (list []Folder, err error) {
+	c.away(func() { list, err = c.start.Account.Folders(ctx) })
+	return list, err
 }
 
 // tree orders folders as LIST shows them, INBOX first, with every missing

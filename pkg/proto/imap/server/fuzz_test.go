@@ -35,19 +35,19 @@ func FuzzServer(f *testing.F) {
 		}
 		before := []string{"", "s SELECT INBOX\r\n", "s EXAMINE INBOX\r\n", "s SELECT INBOX\r\ni IDLE\r\n"}[state%4]
 		out := new(bytes.Buffer)
-		s := newSession(New(Config{}), recording{nil, out}, Start{Tag: "a0", Account: a})
-		s.ctx, s.io.ctx = context.Background(), context.Background()
+		s := newSession(sequential(Config{}), recording{nil, out}, Start{Tag: "a0", Account: a})
+		s.begin(context.Background())
 		s.r.Preload(append([]byte(before), in...))
 		for !s.done && len(s.r.Buffered()) > 0 {
-			if s.next() {
-				s.command()
+			if c := s.next(); c != nil {
+				s.perform(c)
 			}
 		}
 		s.close()
 		if b := out.Bytes(); len(b) > 0 && !bytes.HasSuffix(b, []byte("\r\n")) && s.sum.Err == nil {
 			t.Fatalf("ends in the middle of a line: %q", b)
 		}
-		if s.view != nil || s.content != nil {
+		if s.view != nil {
 			t.Fatal("something is still open")
 		}
 	})

@@ -17,7 +17,8 @@ import (
 // matching evaluates a search program, one message after the other.
 type matching struct {
 	ctx context.Context
-	s   *session
+	s   *call
+	v   *view // as it was when the search began
 	i   int
 	row Row
 	buf *[]byte // of text searches, from the server's pool
@@ -30,7 +31,7 @@ type matching struct {
 // read does not match; why is for the log.
 func (m *matching) matches(i int, k *key) bool {
 	m.i, m.err = i, nil
-	m.row, _ = m.s.view.row(i)
+	m.row, _ = m.v.row(i)
 	if m.row.UID == 0 {
 		return false
 	}
@@ -55,7 +56,7 @@ func (m *matching) release() {
 
 func (m *matching) content() Content {
 	if m.s.content == nil {
-		m.s.content = m.s.view.mb.Open(m.row.UID)
+		m.s.content = m.v.mb.Open(m.row.UID)
 	}
 	return m.s.content
 }
@@ -87,7 +88,7 @@ func (m *matching) eval(k *key) bool {
 	case opKeyword:
 		return keywordIs(m.row, k.name)
 	case opRecent:
-		return m.s.view.recent.Contains(m.row.UID)
+		return m.v.recent.Contains(m.row.UID)
 	}
 	return m.evalContent(k)
 }
@@ -160,13 +161,13 @@ func (m *matching) inText(r io.Reader, needle string) bool {
 			m.buf = new([]byte)
 		}
 	}
-	found, err := contains(r, needle, m.buf)
+	found, err := contains(m.ctx, r, needle, m.buf)
 	m.err = err
 	return found
 }
 
 // contains searches r, which is folded on the way. buf is scratch space.
-func contains(r io.Reader, needle string, buf *[]byte) (bool, error) {
+func contains(ctx context.Context, r io.Reader, needle string, buf *[]byte) (bool, error) {
 	if cap(*buf) < 3*searchChunk {
 		*buf = make([]byte, 3*searchChunk)
 	}
@@ -190,6 +191,9 @@ func contains(r io.Reader, needle string, buf *[]byte) (bool, error) {
 		rest = copy(raw, raw[whole:n])
 		if errors.Is(err, io.EOF) {
 			return false, nil
+		}
+		if err == nil {
+			err = ctx.Err()
 		}
 		if err != nil {
 			return false, err

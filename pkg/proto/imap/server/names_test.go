@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"io"
 	"regexp"
 	"strings"
@@ -61,7 +62,7 @@ func TestContainsProperty(t *testing.T) {
 		needle := fold(rapid.StringOfN(rapid.SampledFrom([]rune("abü𝔘")), 1, 4, -1).Draw(t, "needle"))
 		step := rapid.IntRange(1, 7).Draw(t, "step")
 		var buf []byte
-		got, err := contains(&choppy{text, step}, needle, &buf)
+		got, err := contains(context.Background(), &choppy{text, step}, needle, &buf)
 		if want := strings.Contains(fold(text), needle); err != nil || got != want {
 			t.Fatalf("%q in %q: %v, %v", needle, text, got, err)
 		}

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"errors"
 
 	imap "github.com/emersion/go-imap/v2"
@@ -54,7 +55,7 @@ func (s *session) tryCreate(verb, object string, err error) reply {
 }
 
 func (s *session) logFailure(verb string, err error) {
-	if s.start.Failed != nil {
+	if s.start.Failed != nil && !errors.Is(err, context.Canceled) { // we have stopped it ourselves
 		s.start.Failed(verb, err)
 	}
 }

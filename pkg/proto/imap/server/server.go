@@ -37,10 +37,13 @@ type Config struct {
 // Server runs sessions. It is safe for concurrent use.
 type Server struct {
 	cfg   Config
-	table map[string]spec
+	table map[string]*spec
 	bufs  wire.Buffers
 
-	searchBufs sync.Pool // of *[]byte
+	watch      watch
+	aheads     sync.Pool     // of *ahead
+	searchBufs sync.Pool     // of *[]byte
+	askAfter   time.Duration // see the constant; tests have another
 }
 
 // New makes a server.
@@ -68,7 +71,7 @@ func New(cfg Config) *Server {
 	if cfg.Command == nil {
 		cfg.Command = func(string, string, time.Duration) {}
 	}
-	return &Server{cfg: cfg, table: commandTable()}
+	return &Server{cfg: cfg, table: commandTable(), watch: watch{patience: patience}, askAfter: askAfter}
 }
 
 // Start is how a session begins.
@@ -82,7 +85,7 @@ type Start struct {
 	Account Account
 	Delim   byte
 	// Failed is told of errors behind a "NO [SERVERBUG]" or an outage, which
-	// the client does not get to see. May be nil.
+	// the client does not get to see, from any goroutine. May be nil.
 	Failed func(verb string, err error)
 }
 
@@ -104,6 +107,7 @@ type Summary struct {
 // Summary.Err with its stack.
 func (srv *Server) Serve(ctx context.Context, conn net.Conn, start Start) (sum Summary) {
 	s := newSession(srv, conn, start)
+	s.begin(ctx)
 	defer func() {
 		if v := recover(); v != nil {
 			s.fault(v, debug.Stack())
@@ -113,7 +117,7 @@ func (srv *Server) Serve(ctx context.Context, conn net.Conn, start Start) (sum S
 	}()
 	stop := context.AfterFunc(ctx, s.io.poke)
 	defer stop()
-	s.run(ctx)
+	s.run()
 	return
 }
 

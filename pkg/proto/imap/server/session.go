@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync"
 	"time"
 
 	imap "github.com/emersion/go-imap/v2"
@@ -15,25 +16,28 @@ import (
 	"github.com/postcote/postcote/pkg/proto/imap/wire"
 )
 
-// session is one connection after login. Everything in it belongs to one
-// goroutine, except io.wake and io.poke.
+// session is one connection after login. Its own goroutine reads, runs
+// commands and answers; while one takes long there may be more (see ahead),
+// and mu guards all that more than one of them uses.
 type session struct {
 	srv   *Server
 	start Start
 	io    *pipe
-	r     *wire.Reader
-	w     *wire.Writer
+	r     *wire.Reader // of the goroutine that reads
 	p     *parser
 	ctx   context.Context // of the server: ends when it stops
+	// What commands run with: patient never ends, alive ends with ctx, and
+	// when nobody is there any more to hear the answer, which drop says.
+	patient, alive context.Context
+	drop           context.CancelFunc
 
-	view *view // selected mailbox, nil in the authenticated state
-	bad  int
-	tag  string // of the command that runs
-
-	done    bool
-	sum     Summary
-	scratch []byte  // reused for envelopes and structures
-	content Content // the message being read
+	mu    sync.Mutex
+	w     *wire.Writer
+	view  *view // selected mailbox, nil in the authenticated state
+	bad   int
+	ahead *ahead // nil while idle
+	done  bool
+	sum   Summary
 }
 
 func newSession(srv *Server, conn net.Conn, start Start) *session {
@@ -43,7 +47,7 @@ func newSession(srv *Server, conn net.Conn, start Start) *session {
 	s := &session{srv: srv, start: start}
 	s.io = &pipe{conn: conn, stall: srv.cfg.Stall, ctx: context.Background()}
 	s.w = srv.bufs.Writer(s.io)
-	s.io.flush = s.w.Flush
+	s.io.flush = s.flush
 	lim := wire.DefaultLimits()
 	lim.Line = srv.cfg.MaxLine
 	s.r = srv.bufs.Reader(s.io, lim, s.carryOn)
@@ -54,17 +58,35 @@ func newSession(srv *Server, conn net.Conn, start Start) *session {
 
 // carryOn lets the client send a literal.
 func (s *session) carryOn() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.w.Raw("+ OK\r\n")
 	return s.w.Flush()
 }
 
-// run is the loop of the session.
-func (s *session) run(ctx context.Context) {
+// flush sends what waits to be sent. Whoever is just writing does so itself
+// when it is done: reading does not wait for it.
+func (s *session) flush() error {
+	if !s.mu.TryLock() {
+		return nil
+	}
+	defer s.mu.Unlock()
+	return s.w.Flush()
+}
+
+// begin says how long the session may last.
+func (s *session) begin(ctx context.Context) {
 	s.ctx, s.io.ctx = ctx, ctx
+	s.patient = context.WithoutCancel(ctx)
+	s.alive, s.drop = context.WithCancel(ctx)
+}
+
+// run is the loop of the session.
+func (s *session) run() {
 	s.greet()
 	for !s.done {
-		if s.next() {
-			s.command()
+		if c := s.next(); c != nil {
+			s.perform(c)
 		}
 	}
 	_ = s.w.Flush()
@@ -80,126 +102,29 @@ func (s *session) greet() {
 	s.w.Status(s.start.Tag, "OK", caps, "Logged in")
 }
 
-// next waits for a command. A session that waits holds no buffers.
-func (s *session) next() bool {
-	if len(s.r.Buffered()) == 0 {
+// next returns the command to run next, nil when there is none or the session
+// has ended. A session that waits holds no buffers.
+func (s *session) next() *call {
+	c, err := s.leftover()
+	if c == nil && err == nil && len(s.r.Buffered()) == 0 {
+		s.leave()
 		s.r.Release()
-		err := s.w.Release()
-		if err == nil {
+		if err = s.w.Release(); err == nil {
 			err = s.io.wait(s.srv.cfg.IdleTimeout)
 		}
-		if err != nil {
-			s.lost(err)
-			return false
+	}
+	if c == nil && err == nil {
+		c = &s.company().own
+		var some bool
+		if some, err = s.read(c); !some {
+			c = nil
 		}
 	}
-	s.r.Start()
-	if err := s.r.Fill(); err != nil {
+	if err != nil {
 		s.lost(err)
-		return false
+		return nil
 	}
-	if c := s.r.Peek(); c == '\r' || c == '\n' {
-		// An empty line between commands: clients send one after a literal.
-		s.r.End()
-		return false
-	}
-	return true
-}
-
-// command reads one command, runs it and answers.
-func (s *session) command() {
-	began := s.srv.cfg.Now()
-	s.sum.Commands++
-	tag := s.r.Tag()
-	s.tag = tag
-	s.r.SP()
-	verb := s.r.Word()
-	c, uid := s.lookUp(&verb)
-	var r reply
-	switch {
-	case !s.r.Ok():
-	case c == nil:
-		s.r.Fail("Unknown command")
-	default:
-		r = s.execute(c, uid, verb)
-	}
-	if err := s.r.Err(); err != nil && !s.done {
-		r = s.recoverSyntax(verb, err)
-	}
-	if s.done && r.typ == "" {
-		return
-	}
-	if tag == "" {
-		tag = "*"
-	}
-	s.w.Status(tag, r.typ, r.code, r.text)
-	if c == nil {
-		verb = "unknown"
-	}
-	s.srv.cfg.Command(verb, r.result(), s.srv.cfg.Now().Sub(began))
-	switch r.typ {
-	case "BAD":
-		s.countBad()
-	case "OK":
-		s.bad = 0
-	}
-}
-
-// lookUp finds the command, with the second word of "UID FETCH". verb becomes
-// the name as it is shown.
-func (s *session) lookUp(verb *string) (c *spec, uid bool) {
-	name := *verb
-	if name == "UID" {
-		s.r.SP()
-		name, uid = s.r.Word(), true
-		*verb = "UID " + name
-	}
-	row, found := s.srv.table[name]
-	if !found || uid && row.rules&uidForm == 0 {
-		return nil, uid
-	}
-	return &row, uid
-}
-
-// execute parses the arguments and runs the command, if the state allows it.
-func (s *session) execute(c *spec, uid bool, verb string) reply {
-	run := c.parse(s.p, uid)
-	if _, streams := run.(*appendCmd); !streams { // it reads on to the end itself
-		s.r.End()
-	}
-	if !s.r.Ok() {
-		return none()
-	}
-	if s.view == nil && c.rules&authed == 0 {
-		return bad("No mailbox selected.")
-	}
-	if s.lostMailbox() {
-		return none()
-	}
-	ctx := context.WithoutCancel(s.ctx) // a command that has begun is finished
-	r := run.run(ctx, s)
-	if s.done || !s.r.Ok() {
-		return r
-	}
-	s.after(ctx, c, uid, verb)
-	return r
-}
-
-// after tells the client what has changed in the mailbox, where that is
-// allowed: never an EXPUNGE in the answer to a command that counts messages.
-func (s *session) after(ctx context.Context, c *spec, uid bool, verb string) {
-	if s.view == nil {
-		return
-	}
-	if c.rules&look != 0 {
-		if err := s.view.mb.Sync(ctx); err != nil && s.view.mb.Err() == nil {
-			s.logFailure(verb, err)
-		}
-	}
-	if c.rules&useSeq != 0 && !uid {
-		return
-	}
-	s.view.sync(ctx, s, true, nil)
+	return c
 }
 
 // lostMailbox ends the session when the selected mailbox has gone for good:
@@ -218,21 +143,6 @@ func (s *session) lostMailbox() bool {
 		s.bye(string(imap.ResponseCodeUnavailable), "Mailbox is not available at the moment.", "Selected mailbox was given up", err)
 	}
 	return true
-}
-
-// recoverSyntax makes the connection ready for the next command after a parse
-// error.
-func (s *session) recoverSyntax(verb string, err error) reply {
-	var e *wire.SyntaxError
-	if !errors.As(err, &e) {
-		s.lost(err)
-		return none()
-	}
-	if err := s.r.Recover(); err != nil {
-		s.lost(err)
-		return none()
-	}
-	return syntax(verb, e)
 }
 
 // countBad ends a session that makes too many mistakes: a broken client in a
@@ -255,6 +165,8 @@ func (s *session) bye(code, text, reason string, err error) {
 func (s *session) end(reason string, err error) {
 	if !s.done {
 		s.done, s.sum.Reason, s.sum.Err = true, reason, err
+		s.drop()
+		s.io.end()
 	}
 }
 
@@ -286,7 +198,7 @@ func minutes(d time.Duration) string { return d.Round(time.Second).String() }
 
 // close gives back what the session holds.
 func (s *session) close() {
-	s.closeContent()
+	s.drop()
 	s.unselect()
 	_ = s.w.Release()
 	s.sum.In += s.r.Total() + int64(len(s.start.Buffered))

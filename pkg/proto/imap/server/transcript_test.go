@@ -84,6 +84,30 @@ func TestTranscripts(t *testing.T) {
 	})
 }
 
+// gateEvent: hold OP keeps operations of the account waiting, reached OP waits
+// for one to be there, let OP ends it; panics OP makes one fail badly.
+func (w *world) gateEvent(words []string) (done bool, err error) {
+	op := strings.Join(words[1:], " ")
+	switch words[0] {
+	case "hold":
+		w.account.hold(op)
+	case "let":
+		w.account.let(op)
+	case "panics":
+		w.account.hold(op)
+		w.account.gate(op).fault = true
+	case "reached":
+		select {
+		case <-w.account.gate(op).reached:
+		case <-time.After(10 * time.Second):
+			return true, fail.New(fail.Temporary, "nobody has reached %s", op)
+		}
+	default:
+		return false, nil
+	}
+	return true, nil
+}
+
 // event is something that happens to the mailbox outside of the sessions of a
 // transcript.
 func (w *world) event(words []string) error {
@@ -91,6 +115,9 @@ func (w *world) event(words []string) error {
 	if words[0] == "stop" {
 		w.stop()
 		return nil
+	}
+	if done, err := w.gateEvent(words); done {
+		return err
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -18,7 +18,8 @@ type view struct {
 	readOnly bool
 	pin      Snapshot
 	told     Snapshot
-	recent   wire.Set // UIDs that are \Recent in this session
+	recent   wire.Set // UIDs that are \Recent in this session; replaced, never changed in place
+	changing *call    // is changing flags: only it may tell of changes until it has told of its own
 	keywords int      // how many keywords FLAGS has named
 }
 
@@ -96,10 +97,27 @@ func (v *view) index(uid uint32) (int, bool) {
 	return i, i < v.pin.Len() && v.pin.At(i).UID == uid
 }
 
+// now is the row by now of what was row i of snap, an older pin or this one:
+// -1 when the client was told that the message is gone.
+func (v *view) now(snap Snapshot, i int) int {
+	if snap == v.pin {
+		return i
+	}
+	if n, known := v.index(snap.At(i).UID); known {
+		return n
+	}
+	return -1
+}
+
 // sync tells the client what has changed since it was last told, except the
 // flags of messages that skip returns true for (nil: none). Without expunge,
-// messages that are gone stay in the view, and none are added behind them.
-func (v *view) sync(ctx context.Context, s *session, expunge bool, skip func(Row) bool) {
+// or while another command counts messages, those that are gone stay in the
+// view, and none are added behind them.
+func (v *view) sync(ctx context.Context, s *call, expunge bool, skip func(Row) bool) {
+	if v.changing != nil && v.changing != s {
+		return
+	}
+	expunge = expunge && !s.counting(s)
 	cur := v.mb.Snapshot()
 	if cur == v.told && (cur == v.pin || !expunge) {
 		return
@@ -109,9 +127,9 @@ func (v *view) sync(ctx context.Context, s *session, expunge bool, skip func(Row
 	if v.pin != v.told {
 		gone = cur.Changes(v.pin).Gone
 	}
-	v.tellKeywords(s, cur)
+	v.tellKeywords(s.session, cur)
 	if expunge || len(gone) == 0 {
-		v.tellGone(s, gone)
+		v.tellGone(s.session, gone)
 		v.tellNew(ctx, s, cur)
 	}
 	v.told = cur
@@ -147,7 +165,7 @@ func (v *view) tellGone(s *session, gone []int) {
 }
 
 // tellNew makes cur the view and says how many messages it has.
-func (v *view) tellNew(ctx context.Context, s *session, cur Snapshot) {
+func (v *view) tellNew(ctx context.Context, s *call, cur Snapshot) {
 	last := v.lastUID()
 	v.pin = cur
 	if v.lastUID() <= last {
@@ -158,7 +176,7 @@ func (v *view) tellNew(ctx context.Context, s *session, cur Snapshot) {
 	} else if err := v.claim(ctx); err != nil {
 		s.logFailure("RECENT", err)
 	}
-	v.tellExists(s)
+	v.tellExists(s.session)
 }
 
 func (v *view) tellExists(s *session) {
@@ -214,7 +232,7 @@ func (s *session) writeFlags(n int, row Row, uid bool) {
 		s.w.Num(uint64(row.UID))
 		s.w.Raw(" ")
 	}
-	s.writeFlagList(row)
+	s.writeFlagList(&row)
 	s.w.Raw(")\r\n")
 }
 
@@ -225,7 +243,7 @@ func systemNames() [5]string {
 
 // writeFlagList writes "FLAGS (…)". It does not allocate: a mailbox of
 // 100 000 messages is listed with it.
-func (s *session) writeFlagList(row Row) {
+func (s *session) writeFlagList(row *Row) {
 	s.w.Raw("FLAGS (")
 	sep := ""
 	for i, name := range systemNames() {
@@ -265,14 +283,15 @@ func (v *view) seqSet(set wire.Set) (rows wire.Set, ok bool) {
 	return rows, true
 }
 
-// eachRow calls fn for every message of the set that the view has, in order,
-// until it returns false. It is for numbers that seqSet or Resolve prepared.
+// eachRow calls fn for every message of the set that the view has now, in
+// order, until it returns false. It is for numbers that seqSet or Resolve prepared.
 func (v *view) eachRow(set wire.Set, uid bool, fn func(i int) bool) {
+	pin := v.pin // fn may let others replace it
 	for _, g := range set {
 		from, to := int(g.From)-1, int(g.To)-1
 		if uid {
-			from, to = v.pin.Find(g.From), v.pin.Find(g.To)
-			if to == v.pin.Len() || v.pin.At(to).UID != g.To {
+			from, to = pin.Find(g.From), pin.Find(g.To)
+			if to == pin.Len() || pin.At(to).UID != g.To {
 				to--
 			}
 		}

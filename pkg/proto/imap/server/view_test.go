@@ -43,8 +43,8 @@ func (recording) SetReadDeadline(time.Time) error  { return nil }
 
 func newClient(t *rapid.T, a *fakeAccount) *client {
 	c := &client{out: new(bytes.Buffer)}
-	c.s = newSession(New(Config{}), recording{nil, c.out}, Start{Account: a})
-	c.s.ctx, c.s.io.ctx = context.Background(), context.Background()
+	c.s = newSession(sequential(Config{}), recording{nil, c.out}, Start{Account: a})
+	c.s.begin(context.Background())
 	c.do(t, "SELECT INBOX")
 	return c
 }
@@ -53,8 +53,7 @@ func newClient(t *rapid.T, a *fakeAccount) *client {
 func (c *client) do(t *rapid.T, command string) (result string) {
 	c.tag++
 	c.s.r.Preload([]byte(fmt.Sprintf("t%d %s\r\n", c.tag, command)))
-	c.s.r.Start()
-	c.s.command()
+	c.s.perform(c.s.next())
 	_ = c.s.w.Flush()
 	counts := regexp.MustCompile(`^(FETCH|STORE|SEARCH)`).MatchString(command)
 	for _, line := range strings.Split(strings.TrimSuffix(c.out.String(), "\r\n"), "\r\n") {

@@ -141,6 +141,10 @@ func (r *Reader) Release() bool {
 // Total is the number of bytes taken off the connection so far.
 func (r *Reader) Total() int64 { return r.total }
 
+// Spent is the number of bytes of this command so far, without what is
+// streamed.
+func (r *Reader) Spent() int { return r.line + r.memory }
+
 // SetLimits changes the limits, for the commands that follow.
 func (r *Reader) SetLimits(lim Limits) { r.lim = lim }
 

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"errors"
 	"io"
 	"strconv"
 	"strings"
@@ -33,6 +34,17 @@ func (w *Writer) Total() int64 { return w.total }
 
 // Err is the error that stopped the writer.
 func (w *Writer) Err() error { return w.err }
+
+// Stop drops what is written from now on. What was written before should have
+// been flushed.
+func (w *Writer) Stop() {
+	if w.err == nil {
+		w.err = errStopped
+	}
+	w.buf = w.buf[:0]
+}
+
+var errStopped = errors.New("the writer was stopped")
 
 // Pending reports whether bytes wait for Flush.
 func (w *Writer) Pending() bool { return len(w.buf) > 0 }
