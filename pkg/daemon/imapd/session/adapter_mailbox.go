@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"strings"
+	"sync/atomic"
 
 	imap "github.com/emersion/go-imap/v2"
 
@@ -13,14 +14,15 @@ import (
 // imapMailbox shows a mailbox.Mailbox to the IMAP engine.
 type imapMailbox struct {
 	m    *mailbox.Mailbox
-	last *mailbox.Snapshot // the newest that the engine has taken
+	last atomic.Pointer[mailbox.Snapshot] // the newest that the engine has taken
 }
 
 var _ server.Mailbox = (*imapMailbox)(nil)
 
 func (b *imapMailbox) Snapshot() server.Snapshot {
-	b.last = b.m.Snapshot()
-	return imapSnapshot{b.last}
+	s := b.m.Snapshot()
+	b.last.Store(s)
+	return imapSnapshot{s}
 }
 
 func (b *imapMailbox) Sync(ctx context.Context) error { return b.m.Sync(ctx) }
@@ -39,7 +41,7 @@ func (b *imapMailbox) Watch(wake func()) (stop func()) {
 func (b *imapMailbox) ClaimRecent(ctx context.Context) (uint32, error) { return b.m.ClaimRecent(ctx) }
 
 func (b *imapMailbox) Open(uid uint32) server.Content {
-	return &imapContent{m: b.m, snap: b.last, uid: uid}
+	return &imapContent{m: b.m, snap: b.last.Load(), uid: uid}
 }
 
 func (b *imapMailbox) Store(ctx context.Context, uids imap.UIDSet, op imap.StoreFlagsOp, flags []imap.Flag) error {

@@ -73,7 +73,8 @@ type Appended struct {
 }
 
 // Mailbox is one open mailbox. The state behind it is shared with every other
-// session that has it open; the Mailbox itself belongs to one session.
+// session that has it open; the Mailbox itself belongs to one session, whose
+// commands may use it at the same time. Close comes after all of them.
 type Mailbox interface {
 	Viewer
 	Changer

@@ -8,15 +8,23 @@
 //   - A session's sequence numbers come from a Snapshot that it has pinned
 //     (view.go). Other sessions and deliveries change the mailbox at will; the
 //     client learns of it only where RFC 3501 section 7.4.1 allows.
-//   - Only the session's own loop writes to the connection, and it flushes
-//     when no further command is buffered.
-//   - An idle connection holds no buffer; IDLE starts no goroutine.
+//   - A session has one writer, and its commands write whole lines. Most run
+//     one after the other on the session's own goroutine, which flushes when no
+//     further command is buffered.
+//   - While a command takes long the session reads on, a little, and runs
+//     beside it what RFC 9051 section 5.5 allows: that is data in the command
+//     table. Whatever overlaps, the mailbox becomes, and each command answers,
+//     what it would have one by one; only the order of the answers differs.
+//   - An idle connection holds no buffer and one goroutine; IDLE starts none.
+//   - When the connection dies, commands that only read stop. No goroutine
+//     outlives Serve.
 //   - A capability is announced only when all of its RFC is served.
 //   - Literals of messages go from the connection to the Account as a stream.
 //   - A panic ends the connection it happened on, and only that.
 //
 // Reading order: backend.go (what an Account must do), server.go and
-// session.go (the loop), command.go (the command table), view.go (sequence
-// numbers and what the client is told), cmd_<verb>.go (one command each),
-// fetch.go and search.go (the two large ones).
+// session.go (the loop), command.go (the command table), call.go (one command
+// from its tag to its answer), ahead.go (commands beside each other), view.go
+// (sequence numbers and what the client is told), cmd_<verb>.go (one command
+// each), fetch.go and match.go (the two large ones).
 package server
