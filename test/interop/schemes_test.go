@@ -112,7 +112,7 @@ func TestWeVerifyCryptHashes(t *testing.T) {
 	p := scheme.Policy{Allow: scheme.Weak()}
 	for _, setting := range []string{
 		"$1$saltsalt", "$2a$04$abcdefghijklmnopqrstuu", "$2b$04$abcdefghijklmnopqrstuu", "$2x$04$abcdefghijklmnopqrstuu", "$2y$04$abcdefghijklmnopqrstuu",
-		"$5$saltsaltsaltsalt", "$6$rounds=2000$salt", "$7$86..../....salt", "$y$j75$saltsalt", "$sha1$1000$saltsalt", "ab", "_J9..salt",
+		"$5$saltsaltsaltsalt", "$6$rounds=2000$salt", "$7$86..../....salt", "$y$j75$saltsalt", "$gy$j75$saltsalt", "$sha1$1000$saltsalt", "ab", "_J9..salt",
 	} {
 		for _, password := range []string{schemePassword, "p", strings.Repeat("long pässwörd ", 7), "\xff\xa3\x80 not UTF-8"} {
 			hash := run(t, "", "perl", "-e", `print crypt($ARGV[0], $ARGV[1])`, password, setting)
