@@ -17,6 +17,7 @@ var (
 	errStale    = errors.New("unknown statement")
 	errReadOnly = errors.New("read-only")
 	errLost     = errors.New("connection reset")
+	errEncoding = fmt.Errorf("no such character: %w", errRefused)
 )
 
 // fake is a driver whose hosts do what a test says.
@@ -31,6 +32,8 @@ type fake struct {
 }
 
 func (f *fake) placeholder(int) string { return "?" }
+
+func (f *fake) untranslatable(err error) bool { return errors.Is(err, errEncoding) }
 
 func (f *fake) public(error) string { return "withheld" }
 
@@ -82,6 +85,7 @@ func (f *fake) order() []string {
 type fakeSession struct {
 	f      *fake
 	host   string
+	args   []string
 	used   int
 	broken bool
 	closed bool
@@ -100,6 +104,7 @@ func (s *fakeSession) close() {
 
 func (s *fakeSession) query(ctx context.Context, _ *Statement, args []string, row func(Row) bool) error {
 	s.f.mu.Lock()
+	s.args = args
 	answer := s.f.answer[s.host]
 	s.f.asked = append(s.f.asked, s.host)
 	s.f.mu.Unlock()

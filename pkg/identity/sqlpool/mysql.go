@@ -76,6 +76,13 @@ func (*mysqlDriver) judge(err error) verdict {
 	return answered
 }
 
+// untranslatable: MariaDB calls it an illegal mix of collations when a text has
+// characters that the column's encoding lacks.
+func (*mysqlDriver) untranslatable(err error) bool {
+	var my *mysql.MySQLError
+	return errors.As(err, &my) && (my.Number == 1267 || my.Number == 1270 || my.Number == 1271)
+}
+
 func (*mysqlDriver) public(err error) string {
 	var my *mysql.MySQLError
 	if !errors.As(err, &my) {

@@ -94,6 +94,11 @@ func (*pgDriver) judge(err error) verdict {
 	return answered
 }
 
+func (*pgDriver) untranslatable(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && pg.Code == "22P05" // untranslatable_character
+}
+
 // public: messages of these classes name tables, columns and roles, others
 // may quote values.
 func (*pgDriver) public(err error) string {

@@ -3,6 +3,7 @@ package sqlpool
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -152,6 +153,33 @@ func testRefused(t *testing.T) {
 	}
 	if w.dialed["a"] != 1 || w.dialed["b"] != 0 {
 		t.Error(w.dialed)
+	}
+}
+
+// What a database cannot write in its encoding is in none of its rows. A query
+// that is wrong for every parameter is something else.
+func TestUntranslatable(t *testing.T) { synctest.Test(t, testUntranslatable) }
+
+func testUntranslatable(t *testing.T) {
+	w := newWorld(t, Config{Hosts: []string{"a"}})
+	ask := func(arg string) string {
+		rows, err := w.Rows(context.Background(), NewStatement("", 1), []string{arg}, 1)
+		return fmt.Sprint(len(rows), err)
+	}
+	w.set("a", nil, func(_ context.Context, s *fakeSession) error {
+		if s.args[0] == "☃" {
+			return errEncoding
+		}
+		return nil
+	})
+	if got := ask("a") + " " + ask("☃"); got != "1 <nil> 0 <nil>" {
+		t.Error(got)
+	}
+	w.set("a", nil, func(context.Context, *fakeSession) error { return errEncoding })
+	for _, arg := range []string{"a", "☃"} {
+		if got := ask(arg); got != "0 database mail: host a: no such character: syntax error" {
+			t.Error(got)
+		}
 	}
 }
 

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
+	"unicode"
 
 	"github.com/postcote/postcote/pkg/platform/fail"
 )
@@ -27,16 +30,36 @@ func (p *Pool) Rows(ctx context.Context, s *Statement, args []string, limit int)
 	err := p.queued(ctx, p.slots, &job{secret: s.secret, use: func(ctx context.Context, c session) error {
 		rows = nil // of a try that failed
 		return p.within(ctx, func(ctx context.Context) error {
-			return c.query(ctx, s, args, func(r Row) bool {
+			err := c.query(ctx, s, args, func(r Row) bool {
 				rows = append(rows, r)
 				return len(rows) < limit
 			})
+			if err != nil && p.driver.untranslatable(err) && p.onlyArgs(ctx, c, s, args) {
+				rows, err = nil, nil
+			}
+			return err
 		})
 	}})
 	if err != nil {
 		return nil, err
 	}
 	return rows, nil
+}
+
+// onlyArgs reports whether it is the parameters that cannot be translated: with
+// others in plain ASCII the query works. Then no row holds what they say, which
+// a database with an old encoding reports as an error and not as no row.
+func (p *Pool) onlyArgs(ctx context.Context, c session, s *Statement, args []string) bool {
+	plain := make([]string, len(args))
+	for i, a := range args {
+		plain[i] = strings.Map(func(r rune) rune {
+			if r > unicode.MaxASCII {
+				return '?'
+			}
+			return r
+		}, a)
+	}
+	return !slices.Equal(plain, args) && c.query(ctx, s, plain, func(Row) bool { return false }) == nil
 }
 
 // Exec runs s in a transaction that is undone unless want is content with the

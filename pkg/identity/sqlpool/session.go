@@ -65,6 +65,9 @@ type driver interface {
 	// public is what may be told about an error in place of its text, when the
 	// text could quote a parameter that is secret.
 	public(err error) string
+	// untranslatable reports that a text cannot be written in the encoding of
+	// the database or of a column that it is compared with.
+	untranslatable(err error) bool
 	placeholder(n int) string
 }
 

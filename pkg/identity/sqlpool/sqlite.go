@@ -97,6 +97,8 @@ func (*sqliteDriver) judge(err error) verdict {
 	return answered
 }
 
+func (*sqliteDriver) untranslatable(error) bool { return false }
+
 // public: messages name tables and columns, never values.
 func (*sqliteDriver) public(err error) string { return err.Error() }
 
