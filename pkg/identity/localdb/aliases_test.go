@@ -40,8 +40,9 @@ func TestDomains(t *testing.T) {
 			got = fail.KindOf(err).String()
 		}
 		has, herr := w.Userdb().HasDomain(ctx, tc.domain)
-		if got != tc.want || has != (err == nil) || herr != nil {
-			t.Errorf("%s: %s (%v), %v %v", tc.domain, got, err, has, herr)
+		relay, rerr := w.Userdb().IsRelay(ctx, tc.domain)
+		if got != tc.want || has != (got == "mailbox" || got == "alias") || relay != (got == "relay") || herr != nil || rerr != nil {
+			t.Errorf("%s: %s (%v), %v %v, %v %v", tc.domain, got, err, has, herr, relay, rerr)
 		}
 	}
 	for _, tc := range []struct {

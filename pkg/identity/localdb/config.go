@@ -19,6 +19,9 @@ type Config struct {
 // DefaultConfig is the configuration without a file.
 func DefaultConfig() Config { return Config{File: DefaultFile} }
 
+// Preset gives a section its defaults before it is read.
+func (c *Config) Preset() { *c = DefaultConfig() }
+
 // Validate reports what is wrong with c.
 func (c Config) Validate(p *conf.Reporter) {
 	if !filepath.IsAbs(c.File) {

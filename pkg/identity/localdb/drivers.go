@@ -20,7 +20,7 @@ import (
 // Passdb is the store as a passdb.Driver and Lookuper.
 type Passdb struct{ s *Store }
 
-// Userdb is the store as a userdb.Driver, Lister and DomainFinder.
+// Userdb is the store as a userdb.Driver, Lister, DomainFinder and Addresses.
 type Userdb struct{ s *Store }
 
 // Passdb is the store's side that knows passwords.
@@ -179,13 +179,33 @@ func (s *Store) names(ctx context.Context, after string) (page []string, err err
 	return page, err
 }
 
-// HasDomain reports whether mail for domain is ours to take.
+// HasDomain reports whether domain has users or aliases here.
 func (u Userdb) HasDomain(ctx context.Context, domain string) (bool, error) {
-	_, err := u.s.Domain(ctx, domain)
+	return u.isClass(ctx, domain, func(c Class) bool { return c != Relay })
+}
+
+// IsRelay reports whether another server has the users of domain, and we take
+// its mail.
+func (u Userdb) IsRelay(ctx context.Context, domain string) (bool, error) {
+	return u.isClass(ctx, domain, func(c Class) bool { return c == Relay })
+}
+
+func (u Userdb) isClass(ctx context.Context, domain string, is func(Class) bool) (bool, error) {
+	d, err := u.s.Domain(ctx, domain)
 	if fail.Is(err, fail.NotFound) {
 		return false, nil
 	}
-	return err == nil, err
+	return err == nil && is(d.Class), err
+}
+
+// Aliases is Store.Aliases.
+func (u Userdb) Aliases(ctx context.Context, address string) ([]string, error) {
+	return u.s.Aliases(ctx, address)
+}
+
+// Senders is Store.Senders.
+func (u Userdb) Senders(ctx context.Context, address string) ([]string, error) {
+	return u.s.Senders(ctx, address)
 }
 
 // rule is Dovecot's quota_rule, empty when there is no limit.

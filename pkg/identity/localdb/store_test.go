@@ -22,6 +22,7 @@ var (
 	_ userdb.Driver       = Userdb{}
 	_ userdb.Lister       = Userdb{}
 	_ userdb.DomainFinder = Userdb{}
+	_ userdb.Addresses    = Userdb{}
 )
 
 // clock is a time that tests set.

@@ -6,5 +6,6 @@
 // expanded home is absolute and never leads upwards; nobody is uid or gid 0.
 //
 // Reading order: userdb.go (DB, Record, Chain), template.go (variables),
-// file.go (passwd-file with defaults), domains.go.
+// file.go (passwd-file with defaults), domains.go, addresses.go (aliases and
+// senders).
 package userdb
