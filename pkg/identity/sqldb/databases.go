@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/postcote/postcote/pkg/identity/passdb"
@@ -22,12 +23,13 @@ type Options struct {
 }
 
 // Databases are the databases of a configuration. Drivers that ask the same
-// one share its connections. Open, Passdb and Userdb are for one goroutine,
-// the drivers for any number.
+// one share its connections. It is safe for concurrent use.
 type Databases struct {
 	options Options
 	pools   map[string]*sqlpool.Pool
-	files   map[string]fromFile // by path of the Dovecot file
+
+	mu    sync.Mutex
+	files map[string]fromFile // by path of the Dovecot file
 }
 
 // fromFile is what a Dovecot file led to.
@@ -63,6 +65,8 @@ func (d *Databases) Close() {
 	for _, p := range d.pools {
 		p.Close()
 	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	for _, f := range d.files {
 		f.pool.Close()
 	}
@@ -74,6 +78,8 @@ func (d *Databases) Status() map[string]sqlpool.Status {
 	for name, p := range d.pools {
 		all[name] = p.Status()
 	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	for name, f := range d.files {
 		all[name] = f.pool.Status()
 	}
@@ -95,6 +101,8 @@ func (d *Databases) resolve(q QueryConfig) (*sqlpool.Pool, QueryConfig, error) {
 
 // file reads a Dovecot file once for all drivers.
 func (d *Databases) file(path string) (fromFile, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	if f, ok := d.files[path]; ok {
 		return f, nil
 	}
