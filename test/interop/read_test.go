@@ -108,7 +108,7 @@ SyncState *
 }
 
 // mutt without a terminal: copy every message of INBOX to a local mbox.
-func mutt(t *testing.T, s *suite.Suite) {
+func mutt(t *testing.T, s *suite.Suite, settings ...string) {
 	dir := t.TempDir()
 	box := filepath.Join(dir, "copy.mbox")
 	rc := write(t, filepath.Join(dir, "muttrc"), fmt.Sprintf(`set imap_user="%s"
@@ -123,8 +123,9 @@ set copy=no
 set quit=yes
 set delete=no
 set mark_old=no
+%s
 push "<tag-pattern>~A<enter><tag-prefix><copy-message>%s<enter><quit>"
-`, s.Accounts[0].Name, s.Accounts[0].Password, s.Path("etc/tls/cert.pem"), dir, box), 0o600)
+`, s.Accounts[0].Name, s.Accounts[0].Password, s.Path("etc/tls/cert.pem"), dir, strings.Join(settings, "\n"), box), 0o600)
 	_, _ = try("", "script", "-qec", fmt.Sprintf("TERM=xterm mutt -F %s -f imaps://localhost:%d/INBOX", rc, s.Base+993), "/dev/null")
 	text, err := os.ReadFile(box)
 	if err != nil || strings.Count(string(text), "Subject: mark-") != 5 {
@@ -132,13 +133,13 @@ push "<tag-pattern>~A<enter><tag-prefix><copy-message>%s<enter><quit>"
 	}
 }
 
-func fetchmail(t *testing.T, s *suite.Suite, proto string, port int) {
+func fetchmail(t *testing.T, s *suite.Suite, proto string, port int, options ...string) {
 	dir := t.TempDir()
 	out := filepath.Join(dir, "out")
-	rc := write(t, filepath.Join(dir, "fetchmailrc"), fmt.Sprintf(`poll localhost protocol %s port %d
+	rc := write(t, filepath.Join(dir, "fetchmailrc"), fmt.Sprintf(`poll localhost protocol %s port %d %s
  user "%s" password "%s" ssl sslcertfile "%s" sslcertck keep fetchall
  mda "cat >> %s"
-`, proto, s.Base+port, s.Accounts[0].Name, s.Accounts[0].Password, s.Path("etc/tls/cert.pem"), out), 0o600)
+`, proto, s.Base+port, strings.Join(options, " "), s.Accounts[0].Name, s.Accounts[0].Password, s.Path("etc/tls/cert.pem"), out), 0o600)
 	run(t, "", "fetchmail", "-f", rc, "--nodetach", "--nosyslog", "-i", filepath.Join(dir, "ids"), "--pidfile", filepath.Join(dir, "pid"))
 	text, _ := os.ReadFile(out)
 	if strings.Count(string(text), "Subject: mark-") != 5 {

@@ -63,7 +63,11 @@ func (e *Engine) authenticate(ctx context.Context, tag string) {
 	var encoded string
 	if !e.r.AtEnd() {
 		e.r.SP()
-		encoded, a.HasInitial = e.r.Atom(), true
+		// mutt with GNU SASL sends the space and nothing behind it where the
+		// server begins (CRAM-MD5, DIGEST-MD5).
+		if !e.r.AtEnd() {
+			encoded, a.HasInitial = e.r.Atom(), true
+		}
 	}
 	if !e.plain() {
 		return

@@ -261,9 +261,14 @@ func TestInitialResponse(t *testing.T) {
 	for input, want := range map[string]Attempt{
 		"a AUTHENTICATE LOGIN =\r\n*\r\n":    {Mechanism: "LOGIN", HasInitial: true},
 		"a authenticate login\r\n*\r\n":      {Mechanism: "LOGIN"},
+		"a AUTHENTICATE LOGIN \r\n*\r\n":     {Mechanism: "LOGIN"},
 		"a AUTHENTICATE LOGIN YQ==\r\n*\r\n": {Mechanism: "LOGIN", HasInitial: true, Initial: []byte("a")},
 	} {
 		outcome(t, Options{Auth: asker{seen}, Secured: true}, input)
+		if len(seen) == 0 {
+			t.Errorf("%q: nobody was asked", input)
+			continue
+		}
 		got := <-seen
 		if got.Mechanism != want.Mechanism || got.HasInitial != want.HasInitial || string(got.Initial) != string(want.Initial) {
 			t.Errorf("%q: %+v", input, got)

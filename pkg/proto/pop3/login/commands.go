@@ -116,8 +116,8 @@ func (e *Engine) apop(ctx context.Context, arg string) step {
 
 // AUTH: RFC 5034; without argument it lists the mechanisms (RFC 1734 clients).
 func (e *Engine) auth(ctx context.Context, arg string) step {
-	mech, initial, has := strings.Cut(arg, " ")
-	mech = strings.ToUpper(mech)
+	mech, initial, _ := strings.Cut(arg, " ")
+	mech, has := strings.ToUpper(mech), initial != ""
 	offered := e.opt.Auth.Mechanisms(e.passwordsAllowed())
 	if mech == "" {
 		e.conn.Printf("+OK")
