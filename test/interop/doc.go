@@ -1,11 +1,12 @@
 // Package interop runs a private suite against real programs from Debian's
 // packages: Postfix, Dovecot, swaks, msmtp, curl, mbsync, mutt, fetchmail,
-// PostgreSQL, MariaDB, SQLite.
+// PostgreSQL, MariaDB, SQLite, OpenLDAP.
 // Everything listens on loopback or below a temporary folder and is started
 // and stopped by the test. Build tag: interop; `make interop` runs it.
 //
 // Reading order: setup_test.go, smtp_test.go (programs that send),
 // read_test.go (programs that read), postfix_test.go, dovecot_test.go,
 // schemes_test.go (stored passwords, with doveadm and crypt(3)),
-// sqlserver_test.go, sql_test.go and sqlfile_test.go (databases of users).
+// sqlserver_test.go, sql_test.go and sqlfile_test.go (databases of users),
+// authority_test.go and ldap_test.go (slapd; Dovecot reading the same file).
 package interop

@@ -57,7 +57,7 @@ type finder struct {
 func (f finder) Variables() []string { return f.search.variables(f.attrs.variables()) }
 
 func (f finder) find(ctx context.Context, r *request.Request) (passdb.Account, *ldap.Entry, error) {
-	e, err := f.search.one(ctx, r)
+	e, err := f.search.user(ctx, r)
 	if err != nil {
 		return passdb.Account{}, nil, err
 	}
@@ -130,6 +130,9 @@ func distinct(names []string) []string {
 func (b *templateBind) Verify(ctx context.Context, r *request.Request, password string) (passdb.Account, error) {
 	if password == "" {
 		return passdb.Account{}, passdb.Refuse(name, passdb.Mismatch)
+	}
+	if err := possible(r); err != nil {
+		return passdb.Account{}, err
 	}
 	dn, err := b.dn.expand(r)
 	if err != nil {

@@ -80,6 +80,7 @@ func TestLookup(t *testing.T) {
 		"*)(uid=*":      fail.NotFound,
 		"two":           fail.Unavailable,
 		"nobody)(uid=*": fail.NotFound,
+		"\xff":          fail.NotFound,
 	} {
 		if a, err := db.Lookup(t.Context(), who(user)); !fail.Is(err, want) || a.Stored != "" {
 			t.Errorf("%s: %+v %v", user, a, err)
@@ -277,8 +278,10 @@ func TestTemplateBind(t *testing.T) {
 	if a, err := v.Verify(t.Context(), who("alice@example.org"), "secret"); err != nil || a.User != "alice@example.org" {
 		t.Error(a, err)
 	}
-	if _, err := v.Verify(t.Context(), who("gone"), "secret"); !fail.Is(err, fail.NotFound) {
-		t.Error(err)
+	for _, user := range []string{"gone", "\xff"} {
+		if _, err := v.Verify(t.Context(), who(user), "secret"); !fail.Is(err, fail.NotFound) {
+			t.Error(err)
+		}
 	}
 	_, err := v.Verify(t.Context(), who("alice,ou=people,dc=example,dc=org"), "secret")
 	if r := passdb.RefusedOf(err); r == nil || r.Reason != passdb.Mismatch {

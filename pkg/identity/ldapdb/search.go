@@ -5,10 +5,12 @@ import (
 	"errors"
 	"slices"
 	"time"
+	"unicode/utf8"
 
 	"github.com/go-ldap/ldap/v3"
 
 	"github.com/postcote/postcote/pkg/identity/expand"
+	"github.com/postcote/postcote/pkg/identity/request"
 	"github.com/postcote/postcote/pkg/platform/fail"
 )
 
@@ -62,10 +64,22 @@ func (q search) request(v expand.Values) (*ldap.SearchRequest, error) {
 	}, nil
 }
 
-// one finds the only entry. No entry is fail.NotFound; two are an outage, for
+// possible excludes names that no directory can hold: its strings are UTF-8
+// (RFC 4511 section 4.1.2), and servers take others for faults.
+func possible(r *request.Request) error {
+	if !utf8.ValidString(r.User) {
+		return fail.New(fail.NotFound, "no user %q, which is not UTF-8", r.User)
+	}
+	return nil
+}
+
+// user finds r's only entry. No entry is fail.NotFound; two are an outage, for
 // nobody knows whom was meant.
-func (q search) one(ctx context.Context, v expand.Values) (*ldap.Entry, error) {
-	entries, err := q.first(ctx, v, 2)
+func (q search) user(ctx context.Context, r *request.Request) (*ldap.Entry, error) {
+	if err := possible(r); err != nil {
+		return nil, err
+	}
+	entries, err := q.first(ctx, r, 2)
 	switch {
 	case err != nil:
 		return nil, err
@@ -77,23 +91,23 @@ func (q search) one(ctx context.Context, v expand.Values) (*ldap.Entry, error) {
 
 // first finds one entry at least, and limit at most.
 func (q search) first(ctx context.Context, v expand.Values, limit int) ([]*ldap.Entry, error) {
-	request, err := q.request(v)
+	asked, err := q.request(v)
 	if err != nil {
 		return nil, err
 	}
-	request.SizeLimit = limit
+	asked.SizeLimit = limit
 	var result *ldap.SearchResult
 	err = q.server.run(ctx, q.server.searching, q.server.cfg.SearchTimeout.Std(), func(l *ldap.Conn) error {
 		var err error
-		result, err = l.Search(request)
+		result, err = l.Search(asked)
 		return err
 	})
 	switch {
 	case ldap.IsErrorWithCode(err, ldap.LDAPResultSizeLimitExceeded) && len(result.Entries) >= limit:
 	case ldap.IsErrorWithCode(err, ldap.LDAPResultNoSuchObject) && !q.base.fixed():
-		return nil, fail.New(fail.NotFound, "no entry %.200q", request.BaseDN)
+		return nil, fail.New(fail.NotFound, "no entry %.200q", asked.BaseDN)
 	case err != nil:
-		return nil, q.failure(request, err)
+		return nil, q.failure(asked, err)
 	}
 	switch {
 	case len(result.Entries) > 0:
@@ -102,7 +116,7 @@ func (q search) first(ctx context.Context, v expand.Values, limit int) ([]*ldap.
 		return nil, q.server.outage(fail.New(fail.Unavailable,
 			"the search met a reference to %.200q, which is not followed (if no users are there, set ignore_references)", result.Referrals[0]))
 	}
-	return nil, fail.New(fail.NotFound, "no entry matches %.200s", request.Filter)
+	return nil, fail.New(fail.NotFound, "no entry matches %.200s", asked.Filter)
 }
 
 // failure says which search failed.

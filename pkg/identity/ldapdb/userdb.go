@@ -56,7 +56,7 @@ func (u *Userdb) Variables() []string { return u.user.variables(u.attrs.variable
 
 // Lookup finds the user's entry.
 func (u *Userdb) Lookup(ctx context.Context, r *request.Request) (userdb.Record, error) {
-	e, err := u.user.one(ctx, r)
+	e, err := u.user.user(ctx, r)
 	if err != nil {
 		return userdb.Record{}, err
 	}
