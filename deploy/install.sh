@@ -26,6 +26,7 @@ for page in docs/man/*.[58]; do
 	[ -e "$page" ] || continue
 	put 0644 "$page" "$prefix/share/man/man${page##*.}/${page##*/}"
 done
+put 0644 deploy/systemd/dropins/authd-network.conf "$prefix/share/doc/postcote/examples/authd-network.conf"
 for conf in deploy/config/*.yaml; do
 	put 0644 "$conf" "$prefix/share/doc/postcote/examples/${conf##*/}"
 	[ -e "$root/etc/postcote/${conf##*/}" ] || put 0644 "$conf" "/etc/postcote/${conf##*/}"

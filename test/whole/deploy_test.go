@@ -132,6 +132,30 @@ func TestUnitExposure(t *testing.T) {
 	}
 }
 
+// With the drop-in for databases elsewhere authd stays below 2.0.
+func TestNetworkDropIn(t *testing.T) {
+	if _, err := exec.LookPath("systemd-analyze"); err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatal("systemd-analyze is not installed")
+		}
+		t.Skip("systemd-analyze is not installed")
+	}
+	// Offline, systemd reads one file; a later line of the same section counts.
+	unit := filepath.Join(t.TempDir(), "authd.service")
+	text := mustRead(t, "../../deploy/systemd/authd.service") + mustRead(t, "../../deploy/systemd/dropins/authd-network.conf")
+	if err := os.WriteFile(unit, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, _ := exec.Command("systemd-analyze", "security", "--offline=true", "--no-pager", unit).CombinedOutput()
+	m := regexp.MustCompile(`exposure level for \S+: ([0-9.]+)`).FindSubmatch(out)
+	if m == nil {
+		t.Fatalf("%s", out)
+	}
+	if got, _ := strconv.ParseFloat(string(m[1]), 64); got > 2.0 || got < 0.9 {
+		t.Errorf("exposure %.1f", got)
+	}
+}
+
 // systemd finds nothing wrong in the units, once their programs exist.
 func TestUnitsVerify(t *testing.T) {
 	if _, err := exec.LookPath("systemd-analyze"); err != nil {
