@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os/user"
 	"reflect"
 	"runtime"
 	"slices"
@@ -146,6 +147,7 @@ func TestSQLLookups(t *testing.T) {
 		t.Run("altered", func(t *testing.T) { testSQLAltered(t, w) })
 		t.Run("concurrent", func(t *testing.T) { testSQLConcurrent(t, w) })
 		t.Run("many", func(t *testing.T) { testSQLMany(t, w) })
+		t.Run("peer", func(t *testing.T) { testSQLPeer(t, w) }) // changes who may connect
 	})
 }
 
@@ -332,6 +334,26 @@ func testSQLEncryption(t *testing.T, w *sqlWorld) {
 	if got := stored(v.passdb(adminQueries()), "alice@example.org"); !strings.HasPrefix(got, "unavailable: ") || !strings.Contains(strings.ToLower(got), "password") {
 		t.Error(got)
 	}
+}
+
+// Over its socket, a server can know us by our Unix user, without a password.
+func testSQLPeer(t *testing.T, w *sqlWorld) {
+	me, err := user.Current()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w.driver == "mysql" {
+		w.exec("CREATE TABLE peer (password varchar(20)); INSERT INTO peer VALUES ('{PLAIN}peer'); CREATE OR REPLACE USER '" + me.Username + "'@'localhost' IDENTIFIED VIA unix_socket; GRANT ALL ON *.* TO '" + me.Username + "'@'localhost' WITH GRANT OPTION;")
+	} else {
+		w.exec("CREATE TABLE peer (password varchar(20)); INSERT INTO peer VALUES ('{PLAIN}peer'); CREATE ROLE " + me.Username + " LOGIN; GRANT ALL ON peer TO " + me.Username)
+		write(t, w.path("data/pg_hba.conf"), "local all postgres trust\nlocal all all peer\n", 0o644)
+		w.exec("SELECT pg_reload_conf()")
+	}
+	v := openSQL(t, w.sqlServer, func(c *sqldb.DatabaseConfig) {
+		c.User, c.PasswordFile, c.Hosts[0] = me.Username, "", w.socket()
+	})
+	l := v.passdb(sqldb.QueryConfig{Database: "mail", PasswordQuery: "SELECT password FROM peer"})
+	eventually(t, "we are known", func() bool { return stored(l, "x") == "{PLAIN}peer" })
 }
 
 // Tables in another encoding than ours are read all the same, and do not have

@@ -40,7 +40,7 @@ type Config struct {
 // TLS is the `tls` section of a database.
 type TLS struct {
 	Mode     string `yaml:"mode" oneof:"auto|disable|prefer|require|verify-ca|verify-full" doc:"As PostgreSQL's sslmode. disable: none. prefer: if the server can. require: always, whoever the server is. verify-ca: its certificate must come from ca_file. verify-full: and name the host. auto: none to this machine (Unix sockets, loopback addresses), verify-full to others."`
-	CAFile   string `yaml:"ca_file" path:"read" example:"/etc/postcote/tls/db-ca.pem" doc:"PEM file with the authorities to trust; empty means the system's."`
+	CAFile   string `yaml:"ca_file" path:"read" example:"/etc/postcote/authd/db-ca.pem" doc:"PEM file with the authorities to trust; empty means the system's."`
 	CertFile string `yaml:"cert_file" path:"read" doc:"PEM file with a certificate to show to the server."`
 	KeyFile  string `yaml:"key_file" path:"read" doc:"PEM file with its private key."`
 }
