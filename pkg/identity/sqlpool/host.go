@@ -18,7 +18,7 @@ const (
 // host is a server with its idle connections and its health.
 type host struct {
 	addr    address
-	longest time.Duration // pause; 0: never leave it alone
+	longest time.Duration // pause; 0: a file, which is never left alone
 
 	mu      sync.Mutex
 	idle    []*link // last used last
@@ -44,7 +44,7 @@ func (h *host) claim(now time.Time) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch {
-	case h.until.IsZero():
+	case h.until.IsZero() || h.longest <= 0:
 		return true
 	case now.Before(h.until) || h.probing:
 		return false
@@ -65,12 +65,9 @@ func (h *host) succeeded() (back bool) {
 // failed notes a failure; true when the host was up before. Requests that were
 // under way when it went down do not prolong the pause.
 func (h *host) failed(now time.Time, why error) (down bool) {
-	if h.longest <= 0 {
-		return false
-	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if !h.until.IsZero() && !h.probing {
+	if !h.until.IsZero() && !h.probing && h.longest > 0 {
 		return false
 	}
 	down = h.until.IsZero()
@@ -128,6 +125,14 @@ func (h *host) put(l *link, now time.Time) {
 	h.mu.Lock()
 	h.idle = append(h.idle, l)
 	h.mu.Unlock()
+}
+
+// trim closes idle connections whose time is over.
+func (h *host) trim(now time.Time) {
+	h.mu.Lock()
+	old := h.expire(now)
+	h.mu.Unlock()
+	closeAll(old)
 }
 
 // drop closes the idle connections: the server that they lead to is gone.

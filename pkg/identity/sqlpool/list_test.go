@@ -89,6 +89,9 @@ func TestEach(t *testing.T) {
 				if w.open != 0 {
 					t.Errorf("%d connections are left", w.open)
 				}
+				if down := len(w.states) > 0; down != strings.Contains(text, "reset") {
+					t.Errorf("told %q: a list that takes its time does not take a host down", w.states)
+				}
 			})
 		})
 	}

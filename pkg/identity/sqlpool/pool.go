@@ -218,4 +218,9 @@ func (p *Pool) put(l *link) {
 	if !keep {
 		l.close()
 	}
+	for _, h := range p.hosts {
+		if h != l.host { // its own are looked at when one is taken
+			h.trim(p.now())
+		}
+	}
 }

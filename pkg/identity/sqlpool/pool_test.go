@@ -300,6 +300,21 @@ func testAge(t *testing.T) {
 	}
 }
 
+// Connections to a host that stood in are closed when it is no longer asked.
+func TestStandInIsLeft(t *testing.T) { synctest.Test(t, testStandInIsLeft) }
+
+func testStandInIsLeft(t *testing.T) {
+	w := newWorld(t, Config{Hosts: []string{"a", "b"}})
+	w.set("a", refuse, nil)
+	w.ask(t)
+	w.set("a", nil, nil)
+	time.Sleep(maxIdle + time.Second)
+	w.ask(t)
+	if s := w.Status(); s.Hosts[0].Idle != 1 || s.Hosts[1].Idle != 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
 // A request that comes after Close, because it began before a reload, is
 // answered and leaves no connection.
 func TestAfterClose(t *testing.T) { synctest.Test(t, testAfterClose) }

@@ -118,7 +118,7 @@ func (p *Pool) ask(ctx context.Context, h *host, j *job) (next bool, err error) 
 	for {
 		l, err := p.link(ctx, h, j)
 		if err != nil {
-			return p.failed(ctx, h, err)
+			return p.failed(ctx, h, err, false)
 		}
 		err = j.use(ctx, l)
 		v := p.verdict(ctx, err)
@@ -132,7 +132,7 @@ func (p *Pool) ask(ctx context.Context, h *host, j *job) (next bool, err error) 
 			p.succeeded(h)
 			return false, nil
 		case v == lost && (j.begun || ctx.Err() != nil || !l.reused || errors.Is(err, errQuery)):
-			next, err = p.failed(ctx, h, err)
+			next, err = p.failed(ctx, h, err, j.own && errors.Is(err, errQuery))
 			if next && j.begun {
 				return false, p.down([]error{err})
 			}
@@ -176,13 +176,18 @@ func (p *Pool) succeeded(h *host) {
 	}
 }
 
-// failed notes that h cannot be asked, unless it was the caller who gave up.
-func (p *Pool) failed(ctx context.Context, h *host, err error) (next bool, _ error) {
+// failed notes that h cannot be asked, unless it was the caller who gave up or
+// it is merely slow over a long answer, which need not hold up logins.
+func (p *Pool) failed(ctx context.Context, h *host, err error, slow bool) (next bool, _ error) {
 	if ctx.Err() != nil {
 		h.untried()
 		return false, fail.Wrap(fail.Temporary, context.Cause(ctx), "database %s", p.name)
 	}
 	err = fmt.Errorf("host %s: %w", h.addr.text, err)
+	if slow {
+		h.untried()
+		return true, err
+	}
 	if h.failed(p.now(), err) {
 		p.notify(h.addr.text, err)
 	}

@@ -117,7 +117,7 @@ func TestSQLiteReplaced(t *testing.T) {
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	if got := value(p, "SELECT v FROM t"); !strings.Contains(got, "no such file") {
+	if got := value(p, "SELECT v FROM t"); !strings.Contains(got, "no such file") || p.Status().Hosts[0].Up {
 		t.Errorf("whoever was in a file that is gone must not live on: %s", got)
 	}
 	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
