@@ -209,7 +209,8 @@ func (a *ahead) run(c *call) {
 func (a *ahead) start() {
 	for i := 0; i < len(a.known) && !a.over && !a.s.done; i++ {
 		c := a.known[i]
-		if c.started || a.running == maxBeside || slices.ContainsFunc(a.known[:i], c.waitsFor) {
+		barrier := c.touches&alone != 0 // left to the session's own goroutine
+		if barrier || c.started || a.running == maxBeside || slices.ContainsFunc(a.known[:i], c.waitsFor) {
 			continue
 		}
 		c.started = true

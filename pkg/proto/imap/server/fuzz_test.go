@@ -3,10 +3,13 @@ package server
 import (
 	"bytes"
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 )
 
 // FuzzServer sends anything to a live session in each state. The session must
@@ -49,6 +52,31 @@ func FuzzServer(f *testing.F) {
 		}
 		if s.view != nil {
 			t.Fatal("something is still open")
+		}
+	})
+}
+
+// FuzzPipeline sends anything in one piece to a session that reads ahead
+// whenever it can. It must end, without a fault and without a torn line.
+func FuzzPipeline(f *testing.F) {
+	f.Add([]byte("a UID FETCH 1:* BODY[]\r\nb NOOP\r\nc UID SEARCH BODY x\r\nd STORE 1 +FLAGS (x)\r\ne EXPUNGE\r\n"))
+	f.Add([]byte("a UID COPY 1:3 Sent\r\nb STATUS Sent (MESSAGES)\r\nc UID SEARCH SUBJECT {3}\r\nabc\r\nd IDLE\r\nDONE\r\ne X\r\n"))
+	f.Add([]byte("a LIST \"\" *\r\nb CREATE x\r\nc APPEND x {3}\r\na\r\n\r\nd DELETE INBOX\r\ne LOGOUT\r\nf NOOP\r\n"))
+	f.Fuzz(func(t *testing.T, in []byte) {
+		a := newFakeAccount("Sent", "Trash")
+		for range 3 {
+			a.boxes["INBOX"].deliver(simple, a.now, Row{})
+		}
+		a.jitter = runtime.Gosched
+		srv := New(Config{Stall: time.Second, IdleTimeout: time.Second})
+		srv.watch.patience = time.Microsecond
+		out, sum := talk(t, srv, Start{Tag: "a0", Account: a}, "s SELECT INBOX\r\n"+string(in), nil)
+		var fault *Fault
+		if errors.As(sum.Err, &fault) {
+			t.Fatalf("%v\n%s", fault.Value, fault.Stack)
+		}
+		if out != "" && !strings.HasSuffix(out, "\r\n") {
+			t.Fatalf("ends in the middle of a line: %q", out)
 		}
 	})
 }

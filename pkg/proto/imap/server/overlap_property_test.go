@@ -42,7 +42,7 @@ func batch(t *rapid.T, most int) []string {
 			"NOOP", "EXPUNGE", "UID EXPUNGE " + set, "SELECT INBOX", "EXAMINE INBOX", "CLOSE", "UNSELECT",
 			"STATUS " + dest + " (MESSAGES UNSEEN)", `LIST "" *`, `LIST "" * RETURN (STATUS (MESSAGES UNSEEN))`, `LSUB "" *`,
 			"CREATE " + dest, "CREATE New", "DELETE New", "DELETE Work", "RENAME Work New", "SUBSCRIBE " + dest, "UNSUBSCRIBE Work",
-			"APPEND " + dest + " {6+}\r\na\r\nb\r\n", "IDLE\r\nDONE", "BOGUS", "FETCH 1:x FLAGS",
+			"APPEND " + dest + " {6}\r\na\r\nb\r\n", "IDLE\r\nDONE", "BOGUS", "FETCH 1:x FLAGS",
 		}).Draw(t, "command")
 	}
 	return out
