@@ -503,7 +503,7 @@ func TestLDAPDovecotFile(t *testing.T) {
 	file := write(t, filepath.Join(s.dir, "dovecot-ldap.conf.ext"), fmt.Sprintf(`# the same file for both
 uris = %s
 dn = %s
-dnpass = "service-secret"   # quoted
+dnpass = service-secret#a comment, even without a space before it
 base = ou=people,%s
 auth_bind = yes
 pass_filter = (&(objectClass=posixAccount)(uid=%%n))

@@ -180,7 +180,7 @@ func (f *fake) search(c net.Conn, id int64, p *ber.Packet, op ldapOp) {
 	f.searches = append(f.searches, op.filter)
 	f.bases = append(f.bases, op.dn)
 	all := f.entries[op.filter]
-	from, to, more := page(p, len(all))
+	from, to, more := cut(p, len(all))
 	for _, e := range all[from:to] {
 		reply(c, id, entryPacket(e))
 	}
@@ -192,8 +192,8 @@ func (f *fake) search(c net.Conn, id int64, p *ber.Packet, op ldapOp) {
 	reply(c, id, result(ldap.ApplicationSearchResultDone, f.results[op.filter], f.texts[op.filter]), more)
 }
 
-// page cuts n entries into pages if the client asks for that.
-func page(p *ber.Packet, n int) (from, to int, more *ber.Packet) {
+// cut divides n entries into pages if the client asks for that.
+func cut(p *ber.Packet, n int) (from, to int, more *ber.Packet) {
 	if len(p.Children) < 3 {
 		return 0, n, nil
 	}
