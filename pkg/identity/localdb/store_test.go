@@ -287,3 +287,22 @@ func TestRehash(t *testing.T) {
 		t.Error("a rehash is no change of the password")
 	}
 }
+
+func FuzzFields(f *testing.F) {
+	f.Add(`{"allow_nets": "192.0.2.0/24", "nologin": true, "off": false}`)
+	f.Add(`{"x": 1}`)
+	f.Add(`[`)
+	f.Fuzz(func(t *testing.T, text string) {
+		fs, err := decodeFields(text)
+		if err != nil {
+			return
+		}
+		again, err := encodeFields(fs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := decodeFields(again); err != nil || !slices.Equal(got, fs) {
+			t.Fatalf("%s: %v, then %s: %v (%v)", text, fs, again, got, err)
+		}
+	})
+}
