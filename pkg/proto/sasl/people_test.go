@@ -22,6 +22,8 @@ type people struct {
 	cert      string // the name in the client's certificate
 	disabled  bool   // right proofs are refused too
 	outage    bool
+	others    []string // further passwords of everybody, for SCRAM
+	used      string   // which of them it was
 
 	questions int
 	open      bool // Secret was given out and Proved not called
@@ -93,7 +95,12 @@ func (p *people) Secret(id Identity, kind SecretKind) (Secret, error) {
 	if iter == 0 {
 		iter = 4096
 	}
-	return SecretOf(kind, id, password, salt, iter), nil
+	secret := SecretOf(kind, id, password, salt, iter)
+	for _, other := range p.others {
+		s := SecretOf(kind, id, other, salt, iter)
+		secret.Others = append(secret.Others, SCRAMKeys{s.StoredKey, s.ServerKey, func() { p.used = other }})
+	}
+	return secret, nil
 }
 
 func (p *people) Proved(ok bool) error {

@@ -216,13 +216,28 @@ func (s *scramServer) check(message string) (signature []byte, ok bool) {
 		return nil, false
 	}
 	input, err := base64.StdEncoding.DecodeString(attrs[0].value)
-	if err != nil || !hmac.Equal(input, s.input) || attrs[1].value != s.nonce || len(proof) != len(s.secret.StoredKey) {
+	if err != nil || !hmac.Equal(input, s.input) || attrs[1].value != s.nonce {
 		return nil, false
 	}
 	text := s.bare + "," + s.first + "," + unproved
-	key := s.mac(s.secret.StoredKey, text)
+	for _, k := range append([]SCRAMKeys{{StoredKey: s.secret.StoredKey, ServerKey: s.secret.ServerKey}}, s.secret.Others...) {
+		if signature, ok = s.compare(k, text, proof); ok {
+			if k.Used != nil {
+				k.Used()
+			}
+			return signature, true
+		}
+	}
+	return nil, false
+}
+
+func (s *scramServer) compare(k SCRAMKeys, text string, proof []byte) (signature []byte, ok bool) {
+	if len(proof) != len(k.StoredKey) {
+		return nil, false
+	}
+	key := s.mac(k.StoredKey, text)
 	subtle.XORBytes(key, key, proof)
-	return s.mac(s.secret.ServerKey, text), hmac.Equal(s.sum(key), s.secret.StoredKey)
+	return s.mac(k.ServerKey, text), hmac.Equal(s.sum(key), k.StoredKey)
 }
 
 // attribute is one letter and a value.

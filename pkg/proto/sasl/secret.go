@@ -40,6 +40,16 @@ type Secret struct {
 	Iter      int      // SCRAM
 	StoredKey []byte   // SCRAM
 	ServerKey []byte   // SCRAM
+	// Others are keys of further passwords with the same Salt and Iter, each
+	// as good (SCRAM).
+	Others []SCRAMKeys
+}
+
+// SCRAMKeys are what SCRAM compares with and answers by.
+type SCRAMKeys struct {
+	StoredKey []byte
+	ServerKey []byte
+	Used      func() // called before Proved(true) when the peer knew this one; may be nil
 }
 
 // Identity is whom a peer claims to be in a challenge mechanism.
