@@ -154,6 +154,27 @@ func TestParseID(t *testing.T) {
 	}
 }
 
+// forward_fields and its kind carry fields within a field.
+func TestPackedFields(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		text := rapid.StringOfN(rapid.RuneFrom([]rune("ab\t\n\x00\x01é")), 0, 5, -1)
+		var fs Fields
+		for i := range rapid.IntRange(0, 5).Draw(t, "n") {
+			f := Field{Key: "k" + text.Draw(t, "key"), Value: text.Draw(t, "value")}
+			if i%2 == 1 {
+				f = Field{Key: f.Key, Flag: true}
+			}
+			fs = append(fs, f)
+		}
+		if got := UnpackFields(PackFields(fs)); len(got)+len(fs) > 0 && !reflect.DeepEqual(got, fs) {
+			t.Fatalf("%+v became %+v", fs, got)
+		}
+	})
+	if got := UnpackFields(strings.Repeat("a\t", 3*MaxParams)); len(got) > MaxParams {
+		t.Fatalf("%d fields", len(got))
+	}
+}
+
 func FuzzReader(f *testing.F) {
 	f.Add([]byte("VERSION\t1\t2\nAUTH\t1\tPLAIN\tservice=smtp\tresp=AGE=\n"))
 	f.Add([]byte("OK\t1\tuser=a\x01tb\t\n\r\n\x01\n"))

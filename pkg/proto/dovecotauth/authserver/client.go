@@ -1,7 +1,6 @@
 package authserver
 
 import (
-	"context"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -23,7 +22,7 @@ const (
 // clientConn is one connection of the client protocol. One goroutine at a time
 // reads it.
 type clientConn struct {
-	conn
+	*conn
 	cookie string
 	cuid   uint32
 
@@ -41,17 +40,22 @@ type clientConn struct {
 	ended  error // why an exchange closed the connection
 }
 
-func (s *Server) serveClient(base conn, cancel context.CancelFunc) error {
+func (s *Server) serveClient(base *conn) error {
 	c := &clientConn{
 		conn: base, cookie: newCookie(), cuid: s.cuid.Add(1),
 		active: make(map[uint32]*exchange), over: make(chan error, 1),
 	}
-	c.begin()
-	err := <-c.over // another goroutine may be reading by now
+	c.greet()
+	c.read()
+	return c.end(<-c.over) // another goroutine may have read on
+}
+
+// end clears up when reading has ended by err.
+func (c *clientConn) end(err error) error {
 	c.stopTimers()
-	c.finish(&c.running, cancel)
+	c.finish(&c.running)
 	if c.pid != 0 && c.kind == Login {
-		s.logins.leave(c.pid)
+		c.s.logins.leave(c.pid)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -61,16 +65,12 @@ func (s *Server) serveClient(base conn, cancel context.CancelFunc) error {
 	return c.inOrder(err)
 }
 
-// begin sends the greeting and reads on this goroutine.
-func (c *clientConn) begin() {
+// greet sends the greeting. If that fails, so will the first read.
+func (c *clientConn) greet() {
 	if c.stopping.Err() == nil {
 		_ = c.nc.SetReadDeadline(time.Now().Add(c.s.cfg.HandshakeTimeout))
 	}
-	if err := c.out.send(c.greeting()); err != nil {
-		c.over <- err
-		return
-	}
-	c.read()
+	_ = c.out.send(c.greeting())
 }
 
 // read handles lines until the peer goes away or breaks a rule, or until a step
@@ -185,7 +185,7 @@ func (c *clientConn) identify(rest []byte) error {
 
 // leaveWait is how long a client that connects again is held up for its last
 // connection to be cleared away.
-const leaveWait = time.Second
+const leaveWait = 500 * time.Millisecond
 
 func (c *clientConn) auth(rest []byte) (detached bool, err error) {
 	req, err := parseRequest(rest)

@@ -19,7 +19,26 @@ type conn struct {
 	out      *output
 	kind     Kind
 	ctx      context.Context // ends with the connection
+	cancel   context.CancelFunc
 	stopping context.Context // ends when the server is to stop
+	unhook   func() bool     // from stopping
+}
+
+// newConn makes what connections of both protocols have, on the heap: the
+// goroutine that waits for the peer should have a small stack.
+func (s *Server) newConn(ctx context.Context, nc net.Conn, kind Kind) *conn {
+	c := &conn{
+		s: s, nc: nc, kind: kind, stopping: ctx,
+		in: s.buffers.NewReader(nc), out: newOutput(nc, s.cfg.WriteTimeout, &s.outputs),
+	}
+	c.unhook = context.AfterFunc(ctx, func() { _ = nc.SetReadDeadline(time.Unix(1, 0)) })
+	c.ctx, c.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	return c
+}
+
+func (c *conn) release() {
+	c.unhook()
+	c.cancel()
 }
 
 // wait sends what is to be sent and returns the next line, unparsed. It is
@@ -44,12 +63,12 @@ func (c *conn) wait() ([]byte, error) {
 
 // finish waits for what still runs. The peer that is gone needs no answers;
 // the one that is not gets those which come within the drain time.
-func (c *conn) finish(running *sync.WaitGroup, cancel context.CancelFunc) {
+func (c *conn) finish(running *sync.WaitGroup) {
 	_ = c.out.uncork()
 	if c.stopping.Err() == nil {
-		cancel()
+		c.cancel()
 	} else {
-		t := time.AfterFunc(c.s.cfg.DrainTimeout, cancel)
+		t := time.AfterFunc(c.s.cfg.DrainTimeout, c.cancel)
 		defer t.Stop()
 	}
 	running.Wait()

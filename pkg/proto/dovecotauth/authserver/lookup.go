@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net/netip"
 	"strconv"
+	"strings"
 
 	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/proto/dovecotauth"
@@ -27,6 +28,9 @@ func parseLookup(l dovecotauth.Line) (Lookup, error) {
 	q := Lookup{User: l.Param(1)}
 	var at endpoints
 	for _, f := range l.Fields(2) {
+		if strings.IndexByte(f.Value, 0) >= 0 {
+			continue
+		}
 		switch f.Key {
 		case "service", "protocol":
 			q.Service = f.Value

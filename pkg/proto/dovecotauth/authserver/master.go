@@ -1,7 +1,6 @@
 package authserver
 
 import (
-	"context"
 	"strconv"
 	"sync"
 
@@ -21,7 +20,7 @@ const maxLookups = 64
 
 // masterConn is one connection of the master and userdb protocol.
 type masterConn struct {
-	conn
+	*conn
 	peer Peer
 
 	versionSeen bool
@@ -55,13 +54,13 @@ func (v masterVerb) allowed(k Kind) bool {
 	return false
 }
 
-func (s *Server) serveMaster(base conn, cancel context.CancelFunc, peer Peer) error {
+func (s *Server) serveMaster(base *conn, peer Peer) error {
 	c := &masterConn{
 		conn: base, peer: peer,
 		slots: make(chan struct{}, maxLookups), listing: make(chan struct{}, 1),
 	}
 	err := c.loop()
-	c.finish(&c.running, cancel)
+	c.finish(&c.running)
 	return c.inOrder(err)
 }
 

@@ -3,6 +3,7 @@ package authserver
 import (
 	"context"
 	"strconv"
+	"strings"
 
 	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/proto/dovecotauth"
@@ -68,8 +69,11 @@ type finder func(ctx context.Context, q Lookup) (Record, error)
 
 func (c *masterConn) lookup(id string, l dovecotauth.Line, find finder, found func(Record) error) error {
 	q, err := parseLookup(l)
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
+	case strings.IndexByte(q.User, 0) >= 0:
+		return c.reply("NOTFOUND", id) // nobody is called so
 	}
 	return c.spawn(id, func() error {
 		r, err := find(c.ctx, q)

@@ -1,6 +1,7 @@
 package authserver
 
 import (
+	"bytes"
 	"encoding/base64"
 	"net/netip"
 	"strings"
@@ -28,7 +29,7 @@ type Request struct {
 	Transport string // "insecure", "trusted", "TLS"; empty when not said
 	TLS       TLS    // zero without TLS, or when not said
 	// ClientCert: the peer showed a valid certificate, CertUser: made out to
-	// this name. The name counts only with the certificate.
+	// this name. There is no name without the certificate.
 	ClientCert bool
 	CertUser   string
 
@@ -75,6 +76,9 @@ func parseRequest(raw []byte) (Request, error) {
 			r.setInitial(value)
 			break
 		}
+		if hasNUL(param) {
+			continue // ends a string for everybody who might read it
+		}
 		if !at.take(key, value) && !r.flag(key, value) && !r.fact(key, value) {
 			r.TLS.take(key, value)
 		}
@@ -82,9 +86,14 @@ func parseRequest(raw []byte) (Request, error) {
 	if r.Service == "" {
 		return Request{}, fail.New(fail.Invalid, "AUTH without service=")
 	}
+	if !r.ClientCert {
+		r.CertUser = "" // a name that no certificate proves
+	}
 	r.Local, r.Remote, r.RealLocal, r.RealRemote = at.local(), at.remote(), at.realLocal(), at.realRemote()
 	return r, nil
 }
+
+func hasNUL(b []byte) bool { return bytes.IndexByte(b, 0) >= 0 }
 
 // mechName is the name in upper case; for the usual ones without a new string.
 func mechName(raw []byte) string {

@@ -136,19 +136,12 @@ var ErrOutage = fail.New(fail.Unavailable, "connection closed: backend is down a
 // further request is read, and those that run may finish within the drain
 // time. Nil means that the peer left in order, or the server stopped.
 func (s *Server) Serve(ctx context.Context, nc net.Conn, kind Kind, peer Peer) error {
-	stop := context.AfterFunc(ctx, func() { _ = nc.SetReadDeadline(time.Unix(1, 0)) })
-	defer stop()
-	c := conn{
-		s: s, nc: nc, kind: kind, stopping: ctx,
-		in: s.buffers.NewReader(nc), out: newOutput(nc, s.cfg.WriteTimeout, &s.outputs),
-	}
-	var cancel context.CancelFunc
-	c.ctx, cancel = context.WithCancel(context.WithoutCancel(ctx))
-	defer cancel()
+	c := s.newConn(ctx, nc, kind)
+	defer c.release()
 	if kind <= Login {
-		return s.serveClient(c, cancel)
+		return s.serveClient(c)
 	}
-	return s.serveMaster(c, cancel, peer)
+	return s.serveMaster(c, peer)
 }
 
 // newCookie is 128 random bits in hexadecimal, as long as Dovecot's.

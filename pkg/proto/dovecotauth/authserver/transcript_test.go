@@ -39,6 +39,8 @@ func (w *world) Begin(r Request) (Exchange, error) {
 		return boundExchange{}, nil
 	case "SIGNED":
 		return signedExchange{}, nil
+	case "EXTERNAL":
+		return certExchange(r.CertUser), nil
 	}
 	m, ok := sasl.Find(r.Mech)
 	if !ok {
@@ -75,6 +77,16 @@ type signedExchange struct{}
 
 func (signedExchange) Next(_ context.Context, response []byte) (Step, error) {
 	return Step{Done: true, User: string(response), Challenge: []byte("v=sig")}, nil
+}
+
+// certExchange lets in whom the certificate names.
+type certExchange string
+
+func (x certExchange) Next(_ context.Context, response []byte) (Step, error) {
+	if x == "" || string(x) != string(response) {
+		return Step{}, Refuse(Refusal{})
+	}
+	return Step{Done: true, User: string(x)}, nil
 }
 
 func (x *worldExchange) Immediate() bool { return x.w.immediate }
@@ -169,7 +181,8 @@ func (w *world) Flush(users []string) int { return 2 + len(users) }
 
 // TestTranscripts plays testdata/*.txt against a server, with steps on
 // goroutines of their own and on the one that reads. "on: KIND NAME" opens or
-// picks a connection, "release:" lets sloan's lookups go on, "wait: 31s" moves
+// picks a connection, "drop:" hangs up, "close:" does and waits for the end of
+// all connections, "release:" lets sloan's lookups go on, "wait: 31s" moves
 // the clock, "offer: MECH" adds a mechanism, "restrict:" makes connections
 // restricted ones.
 func TestTranscripts(t *testing.T) {
@@ -218,6 +231,8 @@ func play(t *testing.T, file string, w *world) {
 			if !cur.Expect(s) {
 				return
 			}
+		case "drop":
+			_ = cur.Conn.Close()
 		case "close":
 			_ = cur.Conn.Close()
 			serving.Wait()
@@ -271,7 +286,7 @@ func TestExchangeTimesOut(t *testing.T) {
 	w := &world{}
 	srv := New(Config{Auth: w, Directory: w, RequestTimeout: 20 * time.Millisecond})
 	c := &clientConn{
-		conn:  conn{s: srv, ctx: t.Context(), nc: server, out: newOutput(server, time.Second, &srv.outputs)},
+		conn:  &conn{s: srv, ctx: t.Context(), nc: server, out: newOutput(server, time.Second, &srv.outputs)},
 		minor: 1, active: map[uint32]*exchange{},
 	}
 	ex, err := w.Begin(Request{Mech: "LOGIN"})
