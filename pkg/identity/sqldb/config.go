@@ -1,6 +1,8 @@
 package sqldb
 
 import (
+	"strings"
+
 	"github.com/postcote/postcote/pkg/identity/expand"
 	"github.com/postcote/postcote/pkg/identity/request"
 	"github.com/postcote/postcote/pkg/identity/sqlpool"
@@ -23,6 +25,9 @@ type QueryConfig struct {
 	UserQuery           string `yaml:"user_query" example:"SELECT CONCAT('/var/mail/', maildir) AS home, 5000 AS uid, 5000 AS gid FROM mailbox WHERE username = '%u'" doc:"Finds where a user's mail is. Columns: user, home, uid, gid; any other becomes an extra field, such as quota_rule."`
 	IterateQuery        string `yaml:"iterate_query" example:"SELECT username AS user FROM mailbox" doc:"Lists all users. Columns: user, or username and domain."`
 	DomainQuery         string `yaml:"domain_query" example:"SELECT 1 FROM domain WHERE domain = '%d' AND active = '1'" doc:"Says whether the domain %d is ours: a row says yes, unless its first column is NULL, 0 or false. Without it iterate_query answers."`
+	AliasQuery          string `yaml:"alias_query" example:"SELECT goto FROM alias WHERE address = '%u' AND active = '1'" doc:"Where mail for the address %u goes instead: the first column of all rows, with commas between several addresses in one. It is also asked for @%d, which stands for all other addresses of a domain."`
+	SenderQuery         string `yaml:"sender_query" example:"SELECT goto FROM alias WHERE address = '%u' AND active = '1'" doc:"Who may send as the address %u, by the names they log in with, in the form of alias_query."`
+	RelayDomainQuery    string `yaml:"relay_domain_query" example:"SELECT 1 FROM domain WHERE domain = '%d' AND backupmx" doc:"Says, as domain_query does, whether another server has the users of the domain %d and we take its mail."`
 	UpdatePasswordQuery string `yaml:"update_password_query" example:"UPDATE mailbox SET password = '%{password}' WHERE username = '%u'" doc:"Replaces a stored password by %{password}. It must change one row, or nothing is changed. Empty: passwords are only read."`
 	DefaultScheme       string `yaml:"default_pass_scheme" example:"CRYPT" doc:"Scheme of passwords that do not begin with {SCHEME}; CRYPT if empty."`
 }
@@ -73,7 +78,7 @@ func (c QueryConfig) Validate(p *conf.Reporter) {
 // template parses the query at key; a variable that it cannot use is found
 // here, before anybody logs in.
 func template(key, text string) (expand.Template, error) {
-	if key != "domain_query" {
+	if !strings.HasSuffix(key, "domain_query") {
 		return request.Template(text) // with %{password}, whatever that is
 	}
 	t, err := expand.Parse(text)

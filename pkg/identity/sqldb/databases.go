@@ -130,7 +130,9 @@ func (d *Databases) Passdb(q QueryConfig) (passdb.Driver, error) {
 }
 
 // Userdb makes the user database of q. It is a userdb.Lister if there is an
-// iterate_query, and a userdb.DomainFinder if there is that or a domain_query.
+// iterate_query, a userdb.DomainFinder if there is that or a domain_query, and
+// userdb.Addresses if there is an alias_query, sender_query or
+// relay_domain_query.
 func (d *Databases) Userdb(q QueryConfig) (userdb.Driver, error) {
 	pool, q, err := d.resolve(q)
 	if err != nil {

@@ -9,6 +9,6 @@
 //
 // Reading order: config.go (QueryConfig), query.go (templates to statements),
 // databases.go (Databases: pools by name), fields.go (rows to fields),
-// passdb.go, userdb.go, domains.go, dovecot.go and connect.go (Dovecot's own
+// passdb.go, userdb.go, domains.go, addresses.go, dovecot.go and connect.go (Dovecot's own
 // file). The connections are package sqlpool's.
 package sqldb

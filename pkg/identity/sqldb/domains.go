@@ -44,7 +44,7 @@ func (d *domains) HasDomain(ctx context.Context, domain string) (bool, error) {
 		return false, nil
 	}
 	if d.one != nil {
-		return d.ask(ctx, domain)
+		return yes(ctx, d.pool, "domain_query", d.one, domain)
 	}
 	if has, known := d.cached(domain); known {
 		return has, nil
@@ -52,12 +52,14 @@ func (d *domains) HasDomain(ctx context.Context, domain string) (bool, error) {
 	return d.search(ctx, domain)
 }
 
-func (d *domains) ask(ctx context.Context, domain string) (bool, error) {
-	args, err := d.one.values(ofDomain(domain))
+// yes asks a question about a domain. A count of 0 or a flag that is not set
+// says no as well as no row does.
+func yes(ctx context.Context, pool *sqlpool.Pool, key string, q *query, domain string) (bool, error) {
+	args, err := q.values(ofDomain(domain))
 	if err != nil {
-		return false, fail.Wrap(fail.Unavailable, err, "domain_query")
+		return false, fail.Wrap(fail.Unavailable, err, "%s", key)
 	}
-	rows, err := d.pool.Rows(ctx, d.one.stmt, args, 1)
+	rows, err := pool.Rows(ctx, q.stmt, args, 1)
 	if err != nil || len(rows) == 0 || len(rows[0].Values) == 0 || rows[0].Values[0].Null {
 		return false, err
 	}

@@ -33,6 +33,22 @@ type lister struct {
 	*domains
 }
 
+// The same three with answers about addresses.
+type (
+	usersAddresses struct {
+		*users
+		*addresses
+	}
+	finderAddresses struct {
+		*finder
+		*addresses
+	}
+	listerAddresses struct {
+		*lister
+		*addresses
+	}
+)
+
 func newUsers(pool *sqlpool.Pool, c QueryConfig, now func() time.Time) (userdb.Driver, error) {
 	find, err := prepare(pool, "user_query", c.UserQuery)
 	if err != nil {
@@ -49,13 +65,23 @@ func newUsers(pool *sqlpool.Pool, c QueryConfig, now func() time.Time) (userdb.D
 	if err != nil {
 		return nil, err
 	}
+	about, err := newAddresses(pool, c)
+	if err != nil {
+		return nil, err
+	}
 	u := &users{pool, find}
 	l := &list{pool, iterate}
 	switch {
+	case iterate != nil && about != nil:
+		return &listerAddresses{&lister{u, l, newDomains(pool, domain, l, now)}, about}, nil
 	case iterate != nil:
 		return &lister{u, l, newDomains(pool, domain, l, now)}, nil
+	case domain != nil && about != nil:
+		return &finderAddresses{&finder{u, newDomains(pool, domain, nil, now)}, about}, nil
 	case domain != nil:
 		return &finder{u, newDomains(pool, domain, nil, now)}, nil
+	case about != nil:
+		return &usersAddresses{u, about}, nil
 	}
 	return u, nil
 }
