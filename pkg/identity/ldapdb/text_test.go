@@ -12,6 +12,8 @@ import (
 	"github.com/postcote/postcote/pkg/platform/fail"
 )
 
+// CVE-2026-27860, CVE-2026-27851: names with filter characters are names, and
+// no modifier turns escaping off.
 func TestFilterEscapes(t *testing.T) {
 	for _, tc := range []struct{ filter, user, want string }{
 		{"(uid=%u)", "alice", "(uid=alice)"},

@@ -64,8 +64,8 @@ func show(fs []account.Field) string {
 	return strings.Join(parts, " ")
 }
 
-// Each of these is a refusal, none an outage, and none makes the issuer be
-// asked more than once more.
+// Each of these is a refusal, none an outage. CVE-2021-29157: what a token says
+// of its key (kid, azp) is no path to one.
 func TestBadTokens(t *testing.T) {
 	i := newIssuer(t)
 	c := i.config("local")
