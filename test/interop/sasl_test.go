@@ -3,7 +3,10 @@
 package interop
 
 import (
+	"crypto/tls"
+	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -11,20 +14,23 @@ import (
 	"testing"
 	"time"
 
+	gosasl "github.com/emersion/go-sasl"
+
 	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/proto/dovecotauth"
 	"github.com/postcote/postcote/pkg/proto/dovecotauth/authclient"
 	"github.com/postcote/postcote/pkg/proto/dovecotauth/authserver"
 	"github.com/postcote/postcote/pkg/proto/dovecotauth/authserver/authtest"
 	"github.com/postcote/postcote/pkg/proto/sasl"
+	"github.com/postcote/postcote/pkg/proto/smtp/client"
 	"github.com/postcote/postcote/test/suite"
 )
 
 // dovecotAuth starts the auth service of a private Dovecot that offers every
 // mechanism it has in common with us, and returns a client of it. It knows
 // alice, whose password is "secret", takes the same for her token, and lets in
-// carol with a certificate and no password.
-func dovecotAuth(t *testing.T) *authclient.Client {
+// carol with a certificate and no password. The result is the socket's path.
+func dovecotAuth(t *testing.T) string {
 	need(t, "dovecot", "doveadm")
 	if os.Getuid() != 0 {
 		t.Skip("a private Dovecot needs root to start")
@@ -76,9 +82,7 @@ service anvil {
 		}
 		os.RemoveAll(dir)
 	})
-	c := authclient.New(authclient.Config{Address: dir + "/auth-client", Patience: 10 * time.Second})
-	t.Cleanup(c.Close)
-	return c
+	return dir + "/auth-client"
 }
 
 // authenticate runs one exchange of our client.
@@ -110,7 +114,8 @@ func authenticate(t *testing.T, c *authclient.Client, mech string, cred sasl.Cre
 
 // Our clients against Dovecot's servers.
 func TestSASLClientsAgainstDovecot(t *testing.T) {
-	c := dovecotAuth(t)
+	c := authclient.New(authclient.Config{Address: dovecotAuth(t), Patience: 10 * time.Second})
+	defer c.Close()
 	offered, err := c.Mechanisms(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -153,6 +158,57 @@ func TestSASLClientsAgainstDovecot(t *testing.T) {
 	}
 	if len(offered) != 11 {
 		t.Errorf("Dovecot offers %d mechanisms: %+v", len(offered), offered)
+	}
+}
+
+// Our SMTP client logs in to a Postfix that asks a Dovecot, as mtad does at a
+// relay host: by the best mechanism, or by the one that is left.
+func TestRelayLoginAtPostfix(t *testing.T) {
+	need(t, "postfix", "dovecot")
+	socket := dovecotAuth(t)
+	for _, tc := range []struct{ filter, want string }{
+		{"!EXTERNAL, static:rest", "SCRAM-SHA-256"},
+		{"!SCRAM-SHA-256, static:rest", "SCRAM-SHA-1"},
+		{"CRAM-MD5, DIGEST-MD5, PLAIN, LOGIN", "CRAM-MD5"},
+		{"DIGEST-MD5, PLAIN, LOGIN", "PLAIN"},
+		{"LOGIN", "LOGIN"},
+		{"XOAUTH2, OAUTHBEARER", "OAUTHBEARER"},
+		{"XOAUTH2", "XOAUTH2"},
+	} {
+		t.Run(tc.want, func(t *testing.T) {
+			p := startPostfix(t, fmt.Sprintf("smtpd_sasl_auth_enable = yes\nsmtpd_sasl_type = dovecot\nsmtpd_sasl_path = %s\n"+
+				"smtpd_sasl_mechanism_filter = %s\nsmtpd_relay_restrictions = permit_sasl_authenticated, reject\n", socket, tc.filter))
+			waitPort(t, p.port)
+			login := func(password string) (used string, err error) {
+				conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", p.port))
+				if err != nil {
+					t.Fatal(err)
+				}
+				_ = conn.SetDeadline(time.Now().Add(30 * time.Second))
+				c, err := client.New(t.Context(), conn, client.Config{Name: "mtad.test", Auth: func(offered []string, _ *tls.ConnectionState) (gosasl.Client, error) {
+					cred := sasl.Credentials{Authcid: "alice", Password: password}
+					if tc.want == "XOAUTH2" || tc.want == "OAUTHBEARER" {
+						cred.Token = password
+					}
+					m, err := sasl.Choose(offered, true, cred)
+					if err == nil {
+						used, _, _ = m.Start()
+					}
+					return m, err
+				}})
+				if err == nil {
+					err = c.Close()
+				}
+				return used, err
+			}
+			if used, err := login("secret"); err != nil || used != tc.want {
+				t.Errorf("right: by %s, %v", used, err)
+			}
+			var site *client.SiteError
+			if _, err := login("wrong"); !errors.As(err, &site) || site.Reply.Code != 535 {
+				t.Errorf("wrong: %v", err)
+			}
+		})
 	}
 }
 
@@ -231,19 +287,29 @@ func TestMailClientsAuthenticate(t *testing.T) {
 		run(t, "", "swaks", "--server", s.Addr(587), "--tls", "--auth", "CRAM-MD5", "--auth-user", alice.Name, "--auth-password", alice.Password,
 			"--from", alice.Name, "--to", alice.Name)
 	})
-	for _, mech := range []string{"PLAIN", "CRAM-MD5", "DIGEST-MD5", "SCRAM-SHA-1", "SCRAM-SHA-256"} {
-		used("mbsync", mech, func(t *testing.T) {
+	mbsync := func(mech, password string) func(*testing.T) {
+		return func(t *testing.T) {
 			rc := write(t, filepath.Join(t.TempDir(), "mbsyncrc"), fmt.Sprintf("IMAPStore far\nHost localhost\nPort %s\nUser %s\nPass %s\nSSLType IMAPS\n"+
 				"CertificateFile %s\nAuthMechs %s\n\nMaildirStore near\nPath %s/\n\nChannel all\nFar :far:\nNear :near:\nPatterns *\n",
-				port(993), alice.Name, alice.Password, ca, mech, t.TempDir()), 0o600)
+				port(993), alice.Name, password, ca, mech, t.TempDir()), 0o600)
 			if out := run(t, "", "mbsync", "-c", rc, "-l", "all"); !strings.Contains(out, "INBOX") {
 				t.Errorf("folders:\n%s", out)
 			}
-		})
+		}
+	}
+	for _, mech := range []string{"PLAIN", "CRAM-MD5", "DIGEST-MD5", "SCRAM-SHA-1", "SCRAM-SHA-256"} {
+		used("mbsync", mech, mbsync(mech, alice.Password))
 	}
 	for _, mech := range []string{"PLAIN", "CRAM-MD5", "DIGEST-MD5", "SCRAM-SHA-1", "SCRAM-SHA-256"} {
 		used("mutt", mech, func(t *testing.T) { mutt(t, s, "set imap_authenticators=\""+strings.ToLower(mech)+"\"") })
 	}
 	used("fetchmail", "APOP", func(t *testing.T) { fetchmail(t, s, "apop", 995) })
 	used("fetchmail", "CRAM-MD5", func(t *testing.T) { fetchmail(t, s, "imap", 993, "auth cram-md5") })
+	// In DIGEST-MD5 Cyrus SASL hashes such a password in ISO 8859-1, curl in UTF-8.
+	const beyondASCII = "größe"
+	svc.Passwords[alice.Name] = beyondASCII
+	for _, mech := range []string{"DIGEST-MD5", "SCRAM-SHA-256"} {
+		used("mbsync größe", mech, mbsync(mech, beyondASCII))
+	}
+	used("curl größe", "DIGEST-MD5", curl("DIGEST-MD5", "-u", alice.Name+":"+beyondASCII, "imap://localhost:"+port(143)+"/INBOX", "-X", "NOOP"))
 }

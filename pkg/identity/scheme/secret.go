@@ -82,7 +82,7 @@ func fromPlain(password string, kind sasl.SecretKind, user, realm string, p Poli
 		h, err := cramStates(password)
 		return sasl.Secret{Inner: h.inner, Outer: h.outer}, err
 	case sasl.SecretDigestMD5:
-		return sasl.Secret{A1: digestA1(user, realm, password)}, nil
+		return sasl.SecretOf(kind, sasl.Identity{Authcid: user, Realm: realm}, password, nil, 0), nil
 	case sasl.SecretSCRAMSHA1, sasl.SecretSCRAMSHA256:
 		s := sasl.Secret{Salt: random(scramSalt), Iter: scramIterations()}
 		if len(p.SaltKey) > 0 {

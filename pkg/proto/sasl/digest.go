@@ -41,11 +41,16 @@ func NewDigestMD5Server(b Backend, set Setting) gosasl.Server {
 			if err != nil {
 				return nil, err
 			}
-			want := r.proof(secret.A1, "AUTHENTICATE")
-			if err := prove(b, hmac.Equal([]byte(want), []byte(r.response))); err != nil {
+			a1 := secret.A1
+			ok := r.proves(a1)
+			if !ok && secret.A1Latin1 != [16]byte{} {
+				a1 = secret.A1Latin1
+				ok = r.proves(a1)
+			}
+			if err := prove(b, ok); err != nil {
 				return nil, err
 			}
-			return []byte("rspauth=" + r.proof(secret.A1, "")), nil
+			return []byte("rspauth=" + r.proof(a1, "")), nil
 		},
 	}
 }
@@ -69,6 +74,10 @@ func (d digest) proof(a1 [16]byte, method string) string {
 	return hexMD5(hexMD5(session) + ":" + d.nonce + ":" + firstUse + ":" + d.cnonce + ":auth:" + hexMD5(method+":"+d.uri))
 }
 
+func (d digest) proves(a1 [16]byte) bool {
+	return hmac.Equal([]byte(d.proof(a1, "AUTHENTICATE")), []byte(d.response))
+}
+
 // firstUse is the nonce count of an initial authentication.
 const firstUse = "00000001"
 
@@ -77,10 +86,15 @@ func hexMD5(s string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// digestA1 is H(user:realm:password). What fits into ISO 8859-1 is hashed in
-// that character set (section 2.1.2.1).
+// digestA1 is H(user:realm:password).
 func digestA1(user, realm, password string) [16]byte {
-	return md5.Sum([]byte(latin1(user) + ":" + latin1(realm) + ":" + latin1(password)))
+	return md5.Sum([]byte(user + ":" + realm + ":" + password))
+}
+
+// digestLatin1 hashes what fits into ISO 8859-1 in that character set (section
+// 2.1.2.1).
+func digestLatin1(user, realm, password string) [16]byte {
+	return digestA1(latin1(user), latin1(realm), latin1(password))
 }
 
 func latin1(s string) string {
@@ -263,7 +277,7 @@ func (c *digestClient) respond(v directives) ([]byte, error) {
 	if d.uri == "" {
 		d.uri = "smtp/localhost"
 	}
-	a1 := digestA1(d.id.Authcid, d.id.Realm, c.c.Password)
+	a1 := digestLatin1(d.id.Authcid, d.id.Realm, c.c.Password)
 	c.want = d.proof(a1, "")
 	out := "username=" + quoted(d.id.Authcid) + ",realm=" + quoted(d.id.Realm) + ",nonce=" + quoted(d.nonce) +
 		",cnonce=" + quoted(d.cnonce) + ",nc=" + firstUse + ",qop=auth,digest-uri=" + quoted(d.uri) +

@@ -35,7 +35,8 @@ type Secret struct {
 	Plain     string   // SecretPlain
 	Inner     [16]byte // SecretCRAMMD5: MD5 state after key XOR ipad, little-endian words as Dovecot stores it
 	Outer     [16]byte // the same after key XOR opad
-	A1        [16]byte // SecretDigestMD5
+	A1        [16]byte // SecretDigestMD5: of UTF-8, as Dovecot stores it and curl computes it
+	A1Latin1  [16]byte // SecretDigestMD5: of ISO 8859-1, as RFC 2831 and Cyrus SASL have it; zero where it is A1, or not known
 	Salt      []byte   // SCRAM, RFC 5802 section 3
 	Iter      int      // SCRAM
 	StoredKey []byte   // SCRAM
@@ -90,7 +91,11 @@ func SecretOf(kind SecretKind, id Identity, password string, salt []byte, iter i
 		inner, outer := cramStates(password)
 		return Secret{Inner: inner, Outer: outer}
 	case SecretDigestMD5:
-		return Secret{A1: digestA1(id.Authcid, id.Realm, password)}
+		s := Secret{A1: digestA1(id.Authcid, id.Realm, password)}
+		if other := digestLatin1(id.Authcid, id.Realm, password); other != s.A1 {
+			s.A1Latin1 = other
+		}
+		return s
 	case SecretSCRAMSHA1:
 		return scramSHA1().secret(password, salt, iter)
 	case SecretSCRAMSHA256:
