@@ -4,9 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"maps"
 	"net"
 	"os"
 	"runtime"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -15,8 +19,10 @@ import (
 	"github.com/postcote/postcote/pkg/daemon/authd/authcmd"
 	"github.com/postcote/postcote/pkg/daemon/authd/authconf"
 	"github.com/postcote/postcote/pkg/daemon/service"
+	"github.com/postcote/postcote/pkg/identity/cache"
 	"github.com/postcote/postcote/pkg/identity/scheme"
 	"github.com/postcote/postcote/pkg/identity/slots"
+	"github.com/postcote/postcote/pkg/identity/throttle"
 	"github.com/postcote/postcote/pkg/platform/netx"
 	"github.com/postcote/postcote/pkg/platform/obs"
 	"github.com/postcote/postcote/pkg/proto/dovecotauth/authserver"
@@ -43,7 +49,13 @@ type daemon struct {
 	log     *obs.Logger
 	metrics metrics
 	server  *authserver.Server
+	recent  throttle.Recent
 	now     func() time.Time
+	host    string // our name, in challenges
+	pid     uint32
+	started time.Time
+
+	old sync.WaitGroup // states that are about to be given up
 }
 
 // trouble logs a fault that cost one request only.
@@ -53,13 +65,19 @@ func (d *daemon) trouble(err error) { d.log.Log(trouble{err}) }
 func Run(ctx context.Context, rt *service.Runtime, cfg *authconf.Config) error {
 	pool, stop := startSlots(rt, cfg)
 	defer stop()
-	d := &daemon{log: rt.Log, metrics: newMetrics(rt.Metrics), now: rt.Now}
+	d := &daemon{log: rt.Log, metrics: newMetrics(rt.Metrics), now: rt.Now, pid: uint32(os.Getpid())}
 	if d.now == nil {
 		d.now = time.Now
 	}
-	if err := d.load(rt, cfg, pool); err != nil {
+	d.started = d.now()
+	d.host, _ = os.Hostname() // without one challenges are as good
+	if err := d.load(ctx, rt, cfg, pool); err != nil {
 		return err
 	}
+	defer func() {
+		d.old.Wait()
+		d.state.Load().close(nil)
+	}()
 	d.server = authserver.New(authserver.Config{
 		Auth: d, Directory: directory{d}, PID: os.Getpid(), Now: d.now, Report: d.trouble,
 		RequestTimeout: cfg.Login.RequestTimeout.Std(), RedeemWithin: cfg.Login.RedeemWithin.Std(),
@@ -82,29 +100,46 @@ func startSlots(rt *service.Runtime, cfg *authconf.Config) (pool *slots.Pool, st
 	}
 }
 
-// load builds the first state and the hook for the next ones. A users file
-// that cannot be read is no reason not to start: it may come, and until then
-// every answer is "try later".
-func (d *daemon) load(rt *service.Runtime, cfg *authconf.Config, pool *slots.Pool) error {
-	deps := deps{log: rt.Log, hasher: pool, decoy: scheme.Decoy(), now: d.now}
+// load builds the first state and the hook for the next ones. A database that
+// cannot be asked is no reason not to start: it may come, and until then every
+// answer is "try later".
+func (d *daemon) load(ctx context.Context, rt *service.Runtime, cfg *authconf.Config, pool *slots.Pool) error {
+	deps := deps{log: rt.Log, hasher: pool, decoy: scheme.Decoy(), key: decoyKey(cfg), now: d.now, report: d.trouble}
 	st, err := newState(cfg, nil, deps)
 	if err != nil {
 		return err
 	}
 	d.state.Store(st)
-	if _, err := st.file.Get(); err != nil {
-		rt.Log.Error("users cannot be read; logins and lookups fail until they can", obs.Err(err))
+	for name, err := range st.set.Health() {
+		if err != nil {
+			rt.Log.Error("a database cannot be asked; logins and lookups that need it fail until it can", slog.String("database", name), obs.Err(err))
+		}
 	}
 	rt.OnReload(func(cfg any) error {
-		st, err := newState(cfg.(*authconf.Config), d.state.Load(), deps)
+		old := d.state.Load()
+		st, err := newState(cfg.(*authconf.Config), old, deps)
 		if err != nil {
 			return err
 		}
 		d.state.Store(st)
-		_, err = st.file.Get()
-		return err
+		d.retire(ctx, old, st)
+		return errors.Join(slices.Collect(maps.Values(st.set.Health()))...)
 	})
 	return nil
+}
+
+// retire gives up what the next state does not go on with, once no request can
+// be using it any more.
+func (d *daemon) retire(ctx context.Context, old, next *state) {
+	d.old.Go(func() {
+		t := time.NewTimer(old.cfg.Login.RequestTimeout.Std())
+		defer t.Stop()
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+		}
+		old.close(next)
+	})
 }
 
 // publish makes the daemon's condition visible.
@@ -114,17 +149,14 @@ func (d *daemon) publish(rt *service.Runtime, pool *slots.Pool) {
 	}
 	rt.Metrics.GaugeFunc("authd_hash_slots_busy", "Passwords being hashed.", func() float64 { return float64(pool.Busy()) })
 	rt.Metrics.GaugeFunc("authd_hash_queue", "Passwords waiting to be hashed.", func() float64 { return float64(pool.Waiting()) })
-	rt.Metrics.GaugeFunc("authd_cache_entries", "Successful checks that are remembered.", func() float64 {
-		return float64(d.state.Load().checker.Cache.Len())
-	})
-	rt.Health("users", func() error { _, err := d.state.Load().file.Get(); return err })
-	rt.Status("users", func() any {
-		s, err := d.state.Load().file.Get()
-		if err != nil {
-			return map[string]any{"error": err.Error()}
-		}
-		return map[string]any{"count": len(s.Entries()), "problems": len(s.Problems)}
-	})
+	stats := func() cache.Stats { return d.state.Load().chain.Cache.Stats() }
+	rt.Metrics.GaugeFunc("authd_cache_entries", "Answers and checks that are remembered.", func() float64 { return float64(stats().Entries) })
+	rt.Metrics.GaugeFunc("authd_cache_bytes", "Memory that they take.", func() float64 { return float64(stats().Bytes) })
+	rt.Metrics.CounterFunc("authd_cache_hits_total", "Questions that were answered from memory.", func() float64 { return float64(stats().Hits) })
+	rt.Metrics.CounterFunc("authd_cache_misses_total", "Questions that were not.", func() float64 { return float64(stats().Misses) })
+	rt.Health("databases", func() error { return errors.Join(slices.Collect(maps.Values(d.state.Load().set.Health()))...) })
+	rt.Status("databases", func() any { return d.state.Load().set.Status() })
+	rt.Status("cache", func() any { return stats() })
 	rt.Status("hashing", func() any { return map[string]int{"busy": pool.Busy(), "waiting": pool.Waiting()} })
 }
 

@@ -7,8 +7,10 @@ import (
 
 	gosasl "github.com/emersion/go-sasl"
 
+	"github.com/postcote/postcote/pkg/identity/account"
 	"github.com/postcote/postcote/pkg/identity/login"
 	"github.com/postcote/postcote/pkg/identity/passdb"
+	"github.com/postcote/postcote/pkg/identity/request"
 	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/proto/dovecotauth"
 	"github.com/postcote/postcote/pkg/proto/dovecotauth/authserver"
@@ -22,29 +24,69 @@ func (d *daemon) Mechanisms() []dovecotauth.Mechanism { return d.state.Load().me
 func (d *daemon) Begin(r authserver.Request) (authserver.Exchange, error) {
 	st := d.state.Load()
 	for _, m := range st.mechs {
-		if m.Name == r.Mech {
-			x := &exchange{d: d, st: st, req: r, began: d.now()}
-			mech, _ := sasl.Find(r.Mech)
-			x.server = mech.NewServer(x, sasl.Setting{})
-			return x, nil
+		if m.Name != r.Mech {
+			continue
 		}
+		x := &exchange{d: d, req: r, began: d.now()}
+		x.attempt = st.login.Begin(requestOf(&r))
+		x.attempt.NoPenalty, x.attempt.Decided = r.NoPenalty, x.decided
+		mech, _ := sasl.Find(r.Mech)
+		x.server = mech.NewServer(x, sasl.Setting{
+			Host: d.host, PlusOffered: r.Binds && r.TLS.Protocol != "" && st.binds(),
+			Stamp: sasl.Stamp{PID: d.pid, Conn: r.CUID, Since: d.started},
+		})
+		return x, nil
 	}
 	return nil, fail.New(fail.NotFound, "mechanism %.20q is not offered", r.Mech)
 }
 
+// binds reports whether a mechanism with channel binding is offered.
+func (st *state) binds() bool {
+	for _, m := range st.mechs {
+		if m.ChannelBinding {
+			return true
+		}
+	}
+	return false
+}
+
+// requestOf is what identity knows of an AUTH line.
+func requestOf(r *authserver.Request) *request.Request {
+	return &request.Request{
+		Service: r.Service, Mech: r.Mech, Session: r.Session, LocalName: r.LocalName, ClientID: r.ClientID,
+		Local: r.Local, Remote: r.Remote, RealLocal: r.RealLocal, RealRemote: r.RealRemote,
+		Secured: r.Secured, TLS: tlsOf(r), ClientCert: r.ClientCert, CertUser: r.CertUser, Forward: accountFields(r.Forward),
+	}
+}
+
+// tlsOf names the encryption; a peer that only says that there is some does
+// not say which.
+func tlsOf(r *authserver.Request) string {
+	if r.TLS.Protocol == "" && r.Transport == "TLS" {
+		return "TLS"
+	}
+	return r.TLS.Protocol
+}
+
+func accountFields(fs dovecotauth.Fields) []account.Field {
+	var out []account.Field
+	for _, f := range fs {
+		out = append(out, account.Field{Key: f.Key, Value: f.Value, Flag: f.Flag})
+	}
+	return out
+}
+
 // exchange joins a SASL mechanism to the login trade.
 type exchange struct {
-	sasl.OnlyPasswords
+	d       *daemon
+	req     authserver.Request
+	attempt *login.Attempt
+	server  gosasl.Server
+	began   time.Time
 
-	d      *daemon
-	st     *state
-	req    authserver.Request
-	server gosasl.Server
-	began  time.Time
-
-	ctx     context.Context // of the step that runs
-	account passdb.Account  // after VerifyPassword
-	claimed string          // canonical name the peer claims
+	ctx      context.Context // of the step that runs
+	password string          // for a proxy's next hop, once it was right
+	db       string          // who decided, for the metrics
 }
 
 // Next runs one step of the mechanism.
@@ -57,48 +99,68 @@ func (x *exchange) Next(ctx context.Context, response []byte) (authserver.Step, 
 	case !done:
 		return authserver.Step{Challenge: challenge}, nil
 	}
-	x.d.metrics.request(x.req.Mech, "ok", x.d.now().Sub(x.began))
-	return authserver.Step{
-		Done: true, Challenge: challenge, User: x.account.User, Fields: okFields(x.account),
-	}, nil
+	x.d.metrics.request(x.req.Mech, x.db, "ok", x.d.now().Sub(x.began))
+	r := x.attempt.R
+	return authserver.Step{Done: true, Challenge: challenge, User: r.User, Fields: x.okFields(), Login: granted(r)}, nil
 }
 
-// maxOKFields keeps OK lines readable for Exim, which takes 16 fields.
-const maxOKFields = 12
-
-// okFields are the passdb's extra fields that concern the peer.
-func okFields(a passdb.Account) dovecotauth.Fields {
-	var fs dovecotauth.Fields
-	for _, f := range a.Fields {
-		if f.Key != "allow_nets" && len(fs) < maxOKFields {
-			fs = append(fs, dovecotauth.Field{Key: f.Key, Value: f.Value, Flag: f.Flag})
-		}
-	}
-	return fs
+// granted is what a redemption has to know of a login.
+func granted(r *request.Request) *request.Request {
+	g := *r
+	g.Password = ""
+	return &g
 }
 
 // VerifyPassword is sasl.Backend.
 func (x *exchange) VerifyPassword(c sasl.Credentials) error {
-	var err error
-	x.account, err = x.st.login.Try(x.ctx, login.Attempt{
-		User: c.Authcid, ActAs: c.Authzid, Password: c.Password,
-		Remote: x.req.Remote.Addr(), NoPenalty: x.req.NoPenalty,
-	}, x.decided)
+	err := x.attempt.Password(x.ctx, c)
+	if err == nil {
+		x.password = c.Password
+	}
 	return err
 }
 
+// Secret is sasl.Backend.
+func (x *exchange) Secret(id sasl.Identity, kind sasl.SecretKind) (sasl.Secret, error) {
+	return x.attempt.Secret(x.ctx, id, kind)
+}
+
+// Proved is sasl.Backend.
+func (x *exchange) Proved(ok bool) error { return x.attempt.Proved(x.ctx, ok) }
+
+// VerifyToken is sasl.Backend.
+func (x *exchange) VerifyToken(t sasl.Token) error { return x.attempt.Token(x.ctx, t) }
+
+// VerifyExternal is sasl.Backend.
+func (x *exchange) VerifyExternal(authzid string) error { return x.attempt.External(x.ctx, authzid) }
+
+// VerifyAnonymous is sasl.Backend.
+func (x *exchange) VerifyAnonymous(string) error { return x.attempt.Anonymous(x.ctx) }
+
+// ChannelBinding is sasl.Backend.
+func (x *exchange) ChannelBinding(kind string) ([]byte, error) {
+	return authserver.ChannelBinding(x.ctx, kind)
+}
+
 // decided logs the verdict as soon as there is one.
-func (x *exchange) decided(user string, err error) {
-	x.claimed = user
+func (x *exchange) decided(v passdb.Verdict, err error) {
+	x.db = v.DB
+	if r := passdb.RefusedOf(err); r != nil {
+		x.db = r.DB
+	}
 	if errors.Is(err, context.Canceled) {
 		return // the peer is gone; nobody asks any more
 	}
-	who := subject{user: user, peer: x.req.Remote.Addr(), session: x.req.Session, service: x.req.Service, mech: x.req.Mech}
+	who := subjectOf(x.attempt.R)
+	for _, e := range v.Trouble {
+		x.d.trouble(e)
+	}
+	x.d.logRefusals(who, v.Refusals, err)
 	switch {
 	case err == nil:
-		x.d.log.Log(authenticated{who})
+		x.d.log.Log(newAuthenticated(x.attempt.R, v.DB, v.Label))
 	case fail.Is(err, fail.Denied):
-		x.d.log.Log(refused{who, err})
+		x.d.failed(who, err)
 	default:
 		x.d.log.Log(undecided{who, err})
 	}
@@ -112,15 +174,28 @@ func (x *exchange) end(err error) error {
 		result = "cancelled"
 	case kind == fail.Denied:
 		result = "refused"
-		r := authserver.Refusal{User: x.claimed}
-		if errors.Is(err, login.ErrActAs) {
-			r.Code = "authz_fail"
-		}
-		err = authserver.Refuse(r)
+		err = authserver.Refuse(x.refusal(err))
 	case kind == fail.Invalid:
 		result = "invalid"
-		x.d.log.Log(malformed{subject{peer: x.req.Remote.Addr(), session: x.req.Session, service: x.req.Service, mech: x.req.Mech}, err})
+		x.d.log.Log(malformed{subjectOf(x.attempt.R), err})
 	}
-	x.d.metrics.request(x.req.Mech, result, x.d.now().Sub(x.began))
+	x.d.metrics.request(x.req.Mech, x.db, result, x.d.now().Sub(x.began))
 	return err
+}
+
+// refusal is what the peer may know of one.
+func (x *exchange) refusal(err error) authserver.Refusal {
+	r := authserver.Refusal{User: x.attempt.R.Claimed}
+	if errors.Is(err, login.ErrActAs) {
+		r.Code = "authz_fail"
+	}
+	if why := passdb.RefusedOf(err); why != nil && why.Tell {
+		switch why.Reason {
+		case passdb.Disabled:
+			r.Code = "user_disabled"
+		case passdb.Expired:
+			r.Code, r.Reason = "pass_expired", "Password expired"
+		}
+	}
+	return r
 }

@@ -144,7 +144,7 @@ func TestUserCommands(t *testing.T) {
 		carol.Name != "carol@other.example" || carol.UID != 1000 || carol.GID != 1001 || carol.Home != "/home/carol" || !carol.Locked || carol.Line != 2 {
 		t.Errorf("%+v %v", carol, err)
 	}
-	if got := run("two\n", 0, "test", "alice", "--socket", filepath.Join(dir, "client")); got != "ok\n  user=alice@example.org\n" {
+	if got := run("two\n", 0, "test", "alice", "--socket", filepath.Join(dir, "client")); got != "ok\n  user=alice@example.org\n  original_user=alice\n" {
 		t.Errorf("test: %s", got)
 	}
 	if got := run("three\n", 1, "test", "alice", "--socket", filepath.Join(dir, "client")); !strings.Contains(got, "authentication failed") {

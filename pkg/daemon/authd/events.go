@@ -6,8 +6,12 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/postcote/postcote/pkg/identity/account"
 	"github.com/postcote/postcote/pkg/identity/passdb"
 	"github.com/postcote/postcote/pkg/identity/passwdfile"
+	"github.com/postcote/postcote/pkg/identity/request"
+	"github.com/postcote/postcote/pkg/identity/throttle"
+	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/platform/obs"
 )
 
@@ -58,40 +62,151 @@ func (s subject) prefix(by string) string {
 	return by + "(" + strings.Join(parts, ",") + "): "
 }
 
+// subjectOf is whom a login is about.
+func subjectOf(r *request.Request) subject {
+	user := r.Claimed
+	if user == "" {
+		user = r.User
+	}
+	return subject{user: user, peer: r.Remote.Addr(), session: r.Session, service: r.Service, mech: r.Mech}
+}
+
 // authenticated: the password was right. The login process logs the login.
-type authenticated struct{ subject }
+type authenticated struct {
+	subject
+	db     string
+	label  string // of an app password
+	master string // who logged in as another
+	fields []account.Field
+}
 
-func (authenticated) Event() string             { return "authenticated" }
-func (authenticated) Level() slog.Level         { return slog.LevelDebug }
-func (e authenticated) Attrs() []slog.Attr      { return e.attrs() }
-func (authenticated) Classic() (string, string) { return "", "" }
+// newAuthenticated takes the facts of a login, and what the databases had to
+// say for the log (event_*).
+func newAuthenticated(r *request.Request, db, label string) authenticated {
+	e := authenticated{subject: subjectOf(r), db: db, label: label, master: r.AuthUser}
+	e.user = r.User
+	for _, f := range r.Passdb {
+		if key, ok := strings.CutPrefix(f.Key, "event_"); ok && len(e.fields) < maxEventFields {
+			e.fields = append(e.fields, account.Field{Key: key, Value: f.Value})
+		}
+	}
+	return e
+}
 
-// refused: somebody may not log in.
+// maxEventFields caps what databases add to a line.
+const maxEventFields = 16
+
+func (authenticated) Event() string { return "authenticated" }
+
+// Level is that of what nobody need read; a master's login somebody should.
+func (e authenticated) Level() slog.Level {
+	if e.master != "" {
+		return slog.LevelInfo
+	}
+	return slog.LevelDebug
+}
+
+func (e authenticated) Attrs() []slog.Attr {
+	more := []slog.Attr{slog.String("db", e.db)}
+	if e.label != "" {
+		more = append(more, slog.String("app_password", e.label))
+	}
+	if e.master != "" {
+		more = append(more, slog.String("master_user", e.master))
+	}
+	for _, f := range e.fields {
+		more = append(more, slog.String("event_"+f.Key, f.Value))
+	}
+	return e.attrs(more...)
+}
+
+func (e authenticated) Classic() (string, string) {
+	if e.master == "" {
+		return "", ""
+	}
+	as := e.subject
+	as.user = e.master
+	return classicTag, as.prefix(e.db) + "Master user logging in as " + e.user
+}
+
+// refused: a database, or a rule, says that somebody may not log in.
 type refused struct {
 	subject
-	err error
+	db     string
+	reason string
+	level  slog.Level
 }
 
-func (refused) Event() string     { return "authentication failed" }
-func (refused) Level() slog.Level { return slog.LevelInfo }
+func (refused) Event() string       { return "authentication failed" }
+func (e refused) Level() slog.Level { return e.level }
 
 func (e refused) Attrs() []slog.Attr {
-	return e.attrs(slog.String("reason", e.reason()))
+	return e.attrs(slog.String("db", e.db), slog.String("reason", e.reason))
 }
 
-func (e refused) reason() string {
-	if r := passdb.RefusedOf(e.err); r != nil {
-		return r.Reason.String()
+func (e refused) Classic() (string, string) { return classicTag, e.prefix(e.db) + e.reason }
+
+// logRefusals logs what each database said: when the login failed, unless an
+// entry's auth_verbose says otherwise.
+func (d *daemon) logRefusals(who subject, all []passdb.Refusal, err error) {
+	failed := fail.Is(err, fail.Denied)
+	for _, r := range all {
+		level := slog.LevelInfo
+		switch {
+		case r.Verbose == passdb.VerboseNever:
+			continue
+		case !failed && r.Verbose != passdb.VerboseAlways:
+			level = slog.LevelDebug
+		}
+		d.log.Log(refused{who, r.DB, r.Reason.String(), level})
 	}
-	return e.err.Error()
+	if failed && passdb.RefusedOf(err) == nil {
+		d.log.Log(refused{who, strings.ToLower(who.mech), err.Error(), slog.LevelInfo})
+	}
 }
 
-func (e refused) Classic() (string, string) {
-	by := strings.ToLower(e.mech)
-	if r := passdb.RefusedOf(e.err); r != nil {
-		by = r.DB
+// failed remembers a refused login for the operator.
+func (d *daemon) failed(who subject, err error) {
+	why := err.Error()
+	if r := passdb.RefusedOf(err); r != nil {
+		why = r.Reason.String()
 	}
-	return classicTag, e.prefix(by) + e.reason()
+	d.recent.Add(throttle.Failure{Time: d.now(), User: who.user, Addr: who.peer, Service: who.service, Reason: why})
+}
+
+// hostChanged: a server of a database went down, or is back.
+type hostChanged struct {
+	database, host string
+	why            error // nil: it is back
+}
+
+func (e hostChanged) Event() string {
+	if e.why == nil {
+		return "database is back"
+	}
+	return "database is down"
+}
+
+func (e hostChanged) Level() slog.Level {
+	if e.why == nil {
+		return slog.LevelInfo
+	}
+	return slog.LevelError
+}
+
+func (e hostChanged) Attrs() []slog.Attr {
+	a := []slog.Attr{slog.String("database", e.database), slog.String("host", e.host)}
+	if e.why != nil {
+		a = append(a, obs.Err(e.why))
+	}
+	return a
+}
+
+func (e hostChanged) Classic() (string, string) {
+	if e.why == nil {
+		return classicTag, fmt.Sprintf("%s(%s): Connected again", e.database, e.host)
+	}
+	return classicTag, fmt.Sprintf("Error: %s(%s): Connect failed: %v", e.database, e.host, e.why)
 }
 
 // undecided: nobody could say whether the password is right.

@@ -9,7 +9,8 @@ import (
 	"github.com/postcote/postcote/pkg/platform/obs"
 )
 
-// metrics of the daemon. Label values: mech as offered; result ok, refused,
+// metrics of the daemon. Label values: mech as offered; db a name of an entry of
+// passdb, a mechanism for what it refused itself, or empty; result ok, refused,
 // invalid, outage, cancelled; kind user, exists, pass, redeem, list, socketmap; its result ok,
 // notfound, outage; type as in the configuration.
 type metrics struct {
@@ -21,15 +22,15 @@ type metrics struct {
 
 func newMetrics(m *obs.Metrics) metrics {
 	return metrics{
-		requests: m.Counter("authd_requests_total", "Logins decided.", "mech", "result"),
+		requests: m.Counter("authd_requests_total", "Logins decided.", "mech", "db", "result"),
 		seconds:  m.Histogram("authd_request_seconds", "Time from request to verdict, delays included.", nil, "mech", "result"),
 		lookups:  m.Counter("authd_lookups_total", "Users and domains looked up.", "kind", "result"),
 		conns:    m.Counter("authd_connections_total", "Connections served.", "type"),
 	}
 }
 
-func (m metrics) request(mech, result string, took time.Duration) {
-	m.requests.WithLabelValues(mech, result).Inc()
+func (m metrics) request(mech, db, result string, took time.Duration) {
+	m.requests.WithLabelValues(mech, db, result).Inc()
 	m.seconds.WithLabelValues(mech, result).Observe(took.Seconds())
 }
 

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/postcote/postcote/pkg/identity/request"
 	"github.com/postcote/postcote/pkg/platform/addr"
 	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/proto/socketmap"
@@ -88,6 +89,6 @@ func (st *state) domainEntry(ctx context.Context, domain string) (string, error)
 // userEntry answers with the canonical name: the right side of a virtual
 // mailbox map may be anything.
 func (st *state) userEntry(ctx context.Context, name string) (string, error) {
-	r, err := st.lookup(ctx, name)
+	r, err := st.lookup(ctx, &request.Request{User: name, Original: name, Service: "socketmap"})
 	return r.User, err
 }

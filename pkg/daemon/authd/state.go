@@ -1,69 +1,39 @@
 package authd
 
 import (
-	"maps"
-	"slices"
+	"context"
+	"reflect"
+	"strings"
 	"time"
 
 	"github.com/postcote/postcote/pkg/daemon/authd/authconf"
-	"github.com/postcote/postcote/pkg/identity/account"
+	"github.com/postcote/postcote/pkg/daemon/authd/drivers"
+	"github.com/postcote/postcote/pkg/identity/cache"
 	"github.com/postcote/postcote/pkg/identity/login"
 	"github.com/postcote/postcote/pkg/identity/passdb"
 	"github.com/postcote/postcote/pkg/identity/passwdfile"
+	"github.com/postcote/postcote/pkg/identity/request"
+	"github.com/postcote/postcote/pkg/identity/rule"
 	"github.com/postcote/postcote/pkg/identity/scheme"
 	"github.com/postcote/postcote/pkg/identity/throttle"
 	"github.com/postcote/postcote/pkg/identity/userdb"
+	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/platform/obs"
 	"github.com/postcote/postcote/pkg/proto/dovecotauth"
 	"github.com/postcote/postcote/pkg/proto/sasl"
 )
 
-// penaltyLife is how long an address that failed is remembered, as in
-// Dovecot's anvil.
-const penaltyLife = time.Hour
-
 // state is what one configuration means. A reload makes another; requests
 // keep the one they began with.
 type state struct {
 	cfg     *authconf.Config
-	file    *passwdfile.File
-	checker *passdb.Checker
-	login   *login.Service
-	users   userdb.Chain
+	set     *drivers.Set
+	chain   *passdb.Chain
+	users   *userdb.Chain
 	domains userdb.Domains
+	login   *login.Service
+	defence *defence
 	mechs   []dovecotauth.Mechanism
-}
-
-// newState builds a state; old, which may be nil, hands down what a reload
-// should not forget.
-func newState(cfg *authconf.Config, old *state, deps deps) (*state, error) {
-	home, err := userdb.ParseTemplate(cfg.Users.Home)
-	if err != nil {
-		return nil, err
-	}
-	s := &state{cfg: cfg}
-	if old != nil && old.cfg.Users.File == cfg.Users.File {
-		s.file = old.file
-	} else {
-		s.file = passwdfile.Open(cfg.Users.File, func(snap *passwdfile.Snapshot) { usersLoaded(deps.log, cfg.Users.File, snap) })
-	}
-	s.users = userdb.Chain{userdb.NewFile(s.file, defaults(cfg.Users, home))}
-	s.domains = userdb.Domains{Configured: cfg.Users.Domains, Users: s.users}
-	s.checker = &passdb.Checker{
-		DBs: []passdb.DB{passdb.NewFile(s.file)}, Hasher: deps.hasher, Decoy: deps.decoy,
-		Cache: s.cache(old, deps.now), Policy: cfg.Passwords.Policy(),
-	}
-	s.login = &login.Service{
-		Verifier: s.checker, DefaultDomain: cfg.Users.DefaultDomain,
-		Delay: throttle.Delay{For: cfg.Login.FailureDelay.Std(), Now: deps.now},
-		Guard: s.guard(old, deps),
-	}
-	for _, name := range cfg.Login.Mechanisms {
-		if m, ok := sasl.Find(name); ok {
-			s.mechs = append(s.mechs, dovecotauth.Mechanism{Name: m.Name, Plaintext: m.Plaintext})
-		}
-	}
-	return s, nil
 }
 
 // deps is what states share.
@@ -71,46 +41,156 @@ type deps struct {
 	log    *obs.Logger
 	hasher passdb.Hasher
 	decoy  scheme.Hash
+	key    []byte // see decoyKey
 	now    func() time.Time
+	report func(error)
 }
 
-func (s *state) cache(old *state, now func() time.Time) *passdb.Cache {
-	p := s.cfg.Passwords
-	if old != nil && old.cfg.Passwords.CacheTTL == p.CacheTTL && old.cfg.Passwords.CacheSize == p.CacheSize {
-		return old.checker.Cache
+// newState builds a state; old, which may be nil, hands down what a reload
+// should not forget.
+func newState(cfg *authconf.Config, old *state, d deps) (*state, error) {
+	s := &state{cfg: cfg}
+	var oldSet *drivers.Set
+	if old != nil {
+		oldSet = old.set
 	}
-	return passdb.NewCache(p.CacheTTL.Std(), p.CacheSize, now)
+	var err error
+	if s.set, err = drivers.Build(cfg, oldSet, s.driverDeps(d)); err != nil {
+		return nil, err
+	}
+	if s.defence, err = newDefence(cfg, old, d); err != nil {
+		s.set.CloseUnless(oldSet)
+		return nil, err
+	}
+	store := s.cache(old, d.now)
+	s.chain = s.passChain(store, d)
+	if s.users, err = s.userChain(store); err == nil {
+		s.login, err = s.loginService(d)
+	}
+	if err != nil {
+		s.close(old)
+		return nil, err
+	}
+	s.domains = userdb.Domains{Configured: cfg.Users.Domains, Users: s.users}
+	for _, name := range cfg.Login.Mechanisms {
+		if m, ok := sasl.Find(name); ok && cfg.Cannot(m) == "" {
+			s.mechs = append(s.mechs, announced(m))
+		}
+	}
+	return s, nil
 }
 
-func (s *state) guard(old *state, deps deps) *throttle.Guard {
-	l := s.cfg.Login
-	if !l.Penalty {
-		return nil
+// close gives up what next, which may be nil, does not go on with.
+func (s *state) close(next *state) {
+	var set *drivers.Set
+	var d *defence
+	if next != nil {
+		set, d = next.set, next.defence
 	}
-	if old != nil && old.login.Guard != nil && slices.Equal(old.cfg.Login.Trusted, l.Trusted) {
-		return old.login.Guard
-	}
-	g := &throttle.Guard{
-		Store: throttle.NewMemory(penaltyLife, deps.now), Key: throttle.NewKey(),
-		Report: func(err error) { deps.log.Log(trouble{err}) },
-	}
-	for _, n := range l.Trusted {
-		g.Exempt = append(g.Exempt, n.Prefix())
-	}
-	return g
+	s.set.CloseUnless(set)
+	s.defence.closeUnless(d)
 }
 
-// defaults is what lines that say less get.
-func defaults(u authconf.Users, home userdb.Template) userdb.Defaults {
-	d := userdb.Defaults{UID: -1, GID: -1, Home: home}
+func announced(m sasl.Mechanism) dovecotauth.Mechanism {
+	return dovecotauth.Mechanism{
+		Name: m.Name, Plaintext: m.Plaintext, Dictionary: m.Dictionary, Active: m.Active, Anonymous: m.Anonymous,
+		ForwardSecrecy: m.ForwardSecrecy, MutualAuth: m.MutualAuth, Private: m.Private, ChannelBinding: m.Binding,
+	}
+}
+
+func (s *state) driverDeps(d deps) drivers.Deps {
+	return drivers.Deps{
+		Now: d.now, Report: d.report, Exists: s.exists,
+		UsersRead: func(path string, snap *passwdfile.Snapshot) { usersLoaded(d.log, path, snap) },
+		HostDown:  func(database, host string, why error) { d.log.Log(hostChanged{database, host, why}) },
+	}
+}
+
+// exists asks the password databases whether there is a user.
+func (s *state) exists(ctx context.Context, r *request.Request) error {
+	asked := *r
+	asked.Mech = ""
+	_, err := s.chain.Lookup(ctx, &asked)
+	if passdb.RefusedOf(err) != nil {
+		return fail.New(fail.NotFound, "no user %s", r.User)
+	}
+	return err
+}
+
+// cache is the old one if its size is the same. What it holds is told apart by
+// the settings that it depends on.
+func (s *state) cache(old *state, now func() time.Time) *cache.Cache {
+	if old != nil && old.cfg.Cache.Size == s.cfg.Cache.Size {
+		return old.chain.Cache
+	}
+	return cache.New(s.cfg.Cache.Size.Int64(), now)
+}
+
+func (s *state) passChain(store *cache.Cache, d deps) *passdb.Chain {
+	policy := s.cfg.Passwords.Policy()
+	policy.SaltKey = d.key
+	c := &passdb.Chain{
+		Entries: s.set.Passdb, Hasher: d.hasher, Policy: policy, Decoy: d.decoy, DecoyKey: d.key, Cache: store,
+		TTL: passdb.TTL{Verified: s.cfg.Cache.VerifiedTTL.Std(), Positive: s.cfg.Cache.TTL.Std(), Negative: s.negative()},
+	}
+	if s.cfg.Passwords.Rehash {
+		c.Rehash = rehasher(d.hasher, s.cfg.Passwords.Scheme)
+	}
+	return c
+}
+
+// negative is how long an answer that there is no such user is kept; without a
+// cache of answers not at all.
+func (s *state) negative() time.Duration {
+	if s.cfg.Cache.TTL == 0 {
+		return 0
+	}
+	return s.cfg.Cache.NegativeTTL.Std()
+}
+
+func (s *state) userChain(store *cache.Cache) (*userdb.Chain, error) {
+	u := s.cfg.Users
+	home, err := userdb.ParseTemplate(u.Home)
+	if err != nil {
+		return nil, err
+	}
+	fields, err := request.ParseFields(u.Fields)
+	if err != nil {
+		return nil, err
+	}
+	c := &userdb.Chain{
+		Entries: s.set.Userdb, Defaults: userdb.Defaults{UID: -1, GID: -1, Home: home}, Fields: fields, Cache: store,
+		TTL: userdb.TTL{Positive: s.cfg.Cache.TTL.Std(), Negative: s.negative()},
+	}
 	if u.UID > 0 {
-		d.UID = u.UID
+		c.Defaults.UID = u.UID
 	}
 	if u.GID > 0 {
-		d.GID = u.GID
+		c.Defaults.GID = u.GID
 	}
-	for _, key := range slices.Sorted(maps.Keys(u.Fields)) {
-		d.Fields = append(d.Fields, account.Field{Key: key, Value: u.Fields[key]})
-	}
-	return d
+	return c, nil
 }
+
+func (s *state) loginService(d deps) (*login.Service, error) {
+	l := s.cfg.Login
+	format, err := request.Template(l.UsernameFormat)
+	if err != nil {
+		return nil, err
+	}
+	service := &login.Service{
+		Chain: s.chain, Separator: l.MasterSeparator, Guest: strings.ToLower(l.AnonymousUsername), Now: d.now,
+		Names: login.Names{DefaultDomain: s.cfg.Users.DefaultDomain, Translation: l.UsernameTranslation, Chars: l.UsernameChars, Format: format},
+		Delay: throttle.Delay{For: l.FailureDelay.Std(), Now: d.now},
+		Guard: s.defence.guard, Policy: s.defence.policy,
+	}
+	for _, r := range l.Rules {
+		service.Rules = append(service.Rules, login.Rule{
+			Match: rule.Match{Users: rule.SplitFilter(r.Users), Mechanisms: r.Mechanisms, Services: r.Services, Networks: authconf.Prefixes(r.Networks)},
+			Deny:  r.Action == "deny", Secured: r.Action == "secured",
+		})
+	}
+	return service, nil
+}
+
+// same reports whether two sections are equal.
+func same(a, b any) bool { return reflect.DeepEqual(a, b) }

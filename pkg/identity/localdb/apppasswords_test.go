@@ -12,6 +12,7 @@ import (
 	"github.com/postcote/postcote/pkg/identity/apppassword"
 	"github.com/postcote/postcote/pkg/identity/passdb"
 	"github.com/postcote/postcote/pkg/identity/request"
+	"github.com/postcote/postcote/pkg/identity/rule"
 	"github.com/postcote/postcote/pkg/identity/scheme"
 	"github.com/postcote/postcote/pkg/platform/fail"
 )
@@ -185,16 +186,6 @@ func (h *hashes) Verify(_ context.Context, hash scheme.Hash, password string) (b
 	return hash.Verify(&scheme.Workspace{}, password), nil
 }
 
-// oneDB is the store as the checker takes it.
-type oneDB struct {
-	Passdb
-	service string
-}
-
-func (d oneDB) Lookup(ctx context.Context, user string) (passdb.Account, error) {
-	return d.Passdb.Lookup(ctx, &request.Request{User: user, Service: d.service, Remote: netip.MustParseAddrPort("[::ffff:192.0.2.1]:1000")})
-}
-
 // Whoever guesses cannot tell by the time who exists, who has app passwords and
 // for what: each wrong guess costs exactly one slow hash.
 func TestWrongGuessesCostTheSame(t *testing.T) {
@@ -208,12 +199,19 @@ func TestWrongGuessesCostTheSame(t *testing.T) {
 	policy := scheme.Policy{Allow: []string{"PLAIN"}}
 	decoy, err := scheme.Parse("{PLAIN}decoy", policy)
 	w.must(err)
+	chain := func(h *hashes) *passdb.Chain {
+		e := passdb.Entry{Name: "local", ID: "local", Driver: w.Passdb(), Rules: rule.Defaults()}
+		return &passdb.Chain{Entries: []passdb.Entry{e}, Hasher: h, Decoy: decoy, Policy: policy}
+	}
+	login := func(user, service string) *request.Request {
+		user += "@example.org"
+		return &request.Request{User: user, Claimed: user, Service: service, Remote: netip.MustParseAddrPort("[::ffff:192.0.2.1]:1000")}
+	}
 	for _, service := range []string{"imap", "pop3", "smtp"} {
 		for _, user := range []string{"plain", "apps", "locked", "off", "nobody"} {
 			for _, password := range []string{"wrong", "aaaa-aaaa-aaaa-aaaa-aaaa", ""} {
 				h := &hashes{}
-				c := &passdb.Checker{DBs: []passdb.DB{oneDB{w.Passdb(), service}}, Hasher: h, Decoy: decoy, Policy: policy}
-				_, err := c.Verify(w.ctx(), passdb.Query{User: user + "@example.org", Password: password})
+				_, err := chain(h).Password(w.ctx(), login(user, service), password)
 				if !fail.Is(err, fail.Denied) || h.n != 1 {
 					t.Errorf("%s %s %q: %d hashes, %v", service, user, password, h.n, err)
 				}
@@ -221,9 +219,8 @@ func TestWrongGuessesCostTheSame(t *testing.T) {
 		}
 	}
 	h := &hashes{}
-	c := &passdb.Checker{DBs: []passdb.DB{oneDB{w.Passdb(), "imap"}}, Hasher: h, Decoy: decoy, Policy: policy}
-	if a, err := c.Verify(w.ctx(), passdb.Query{User: "apps@example.org", Password: app}); err != nil || a.Used != "phone" || h.n != 0 {
-		t.Errorf("%+v %v, %d hashes", a, err, h.n)
+	if v, err := chain(h).Password(w.ctx(), login("apps", "imap"), app); err != nil || v.Label != "phone" || h.n != 0 {
+		t.Errorf("%+v %v, %d hashes", v, err, h.n)
 	}
 }
 

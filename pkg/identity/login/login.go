@@ -3,76 +3,232 @@ package login
 import (
 	"context"
 	"errors"
-	"net/netip"
+	"strings"
+	"time"
 
-	"github.com/postcote/postcote/pkg/identity/account"
 	"github.com/postcote/postcote/pkg/identity/passdb"
+	"github.com/postcote/postcote/pkg/identity/policy"
+	"github.com/postcote/postcote/pkg/identity/request"
+	"github.com/postcote/postcote/pkg/identity/rule"
 	"github.com/postcote/postcote/pkg/identity/throttle"
 	"github.com/postcote/postcote/pkg/platform/fail"
 )
 
-// Attempt is what a peer presented, and what is known about the peer.
-type Attempt struct {
-	User      string // whose password it is, as sent
-	ActAs     string // authorization identity; empty: the same
-	Password  string
-	Remote    netip.Addr // zero: not known
-	NoPenalty bool       // the peer vouches for Remote (a proxy, webmail)
-}
-
-// Verifier checks a password.
-type Verifier interface {
-	Verify(ctx context.Context, q passdb.Query) (passdb.Account, error)
-}
-
 // Service is safe for concurrent use.
 type Service struct {
-	Verifier      Verifier
-	DefaultDomain string
-	Delay         throttle.Delay
-	Guard         *throttle.Guard // nil: none
+	Chain     *passdb.Chain
+	Names     Names
+	Separator string // between user and master in "user*master"; empty: none
+	Guest     string // whom ANONYMOUS logs in; empty: nobody
+	Rules     []Rule
+	Delay     throttle.Delay
+	Guard     *throttle.Guard // nil: none
+	Policy    *policy.Client  // nil: none
+	Now       func() time.Time
+}
+
+// Rule excludes logins before any database is asked. The first one that fits
+// decides.
+type Rule struct {
+	Match   rule.Match
+	Deny    bool // nobody may log in this way
+	Secured bool // only over a connection that is encrypted, or local
 }
 
 // ErrActAs is in the chain when a user wants to be somebody else.
 var ErrActAs = errors.New("may not act as another user")
 
-// Try returns the account that a proves. A refusal is fail.Denied, with
-// *passdb.Refused or ErrActAs in its chain; anything else is an outage.
-// decided, if not nil, is called as soon as the verdict is known, before a
-// refusal's delay; user is the canonical name.
-func (s *Service) Try(ctx context.Context, a Attempt, decided func(user string, err error)) (passdb.Account, error) {
-	user := account.Qualify(a.User, s.DefaultDomain)
-	peer := throttle.Peer{Addr: a.Remote, User: user}
-	if s.Guard != nil && !a.NoPenalty {
-		s.Guard.Wait(ctx, peer)
+// maxDelay caps how long a database may hold a success back (delay_until), as
+// in Dovecot.
+const maxDelay = 5 * time.Minute
+
+// Attempt is one login. Its methods are called one after the other.
+type Attempt struct {
+	// R says who it is about. After a success its User is who has logged in.
+	R *request.Request
+	// NoPenalty says that the peer vouches for R.Remote (a proxy, webmail).
+	NoPenalty bool
+	// Decided, if not nil, is called as soon as the verdict is known, before a
+	// refusal's delay.
+	Decided func(v passdb.Verdict, err error)
+
+	s       *Service
+	began   time.Time
+	actAs   bool // the user wants to be another, and there are no masters
+	barred  *passdb.Refused
+	pending passdb.Pending
+}
+
+// Begin starts a login. r is filled in but for the names. Errors of Attempt's
+// methods: fail.Denied for a refusal, with *passdb.Refused or ErrActAs in its
+// chain; anything else is an outage.
+func (s *Service) Begin(r *request.Request) *Attempt {
+	return &Attempt{R: r, s: s, began: s.Now()}
+}
+
+// name sets who it is about, and applies what needs no database: afterwards
+// a.barred says why the login will be refused, if it will.
+func (a *Attempt) name(authcid, authzid string) {
+	r := a.R
+	r.Original = authcid
+	user, as := authcid, authzid
+	if s := a.s.Separator; s != "" && strings.Contains(authcid, s) {
+		as, user, _ = strings.Cut(authcid, s)
+		if as == "" {
+			user = ""
+		}
+		if authzid != "" && authzid != authcid {
+			as = authzid
+		}
 	}
-	acct, err := s.check(ctx, user, a)
-	if decided != nil {
-		decided(user, err)
+	var err error
+	if authcid != "" { // else a token names the user
+		r.User, err = a.s.Names.Canonical(r, user)
+	}
+	r.Claimed = r.User
+	if err == nil && as != "" {
+		r.LoginUser, err = a.s.Names.Canonical(r, as)
+	}
+	if err != nil {
+		r.Claimed = strings.ToLower(user)
+		a.refuse(passdb.BadName)
+		return
+	}
+	if r.LoginUser == r.User {
+		r.LoginUser = ""
+	}
+	if r.LoginUser != "" && !a.s.Chain.HasMasters() {
+		a.actAs, r.LoginUser = true, ""
+	}
+	a.bar()
+}
+
+// bar applies the rules.
+func (a *Attempt) bar() {
+	r := a.R
+	for _, x := range a.s.Rules {
+		if !x.Match.Fits(r) {
+			continue
+		}
+		if x.Deny || x.Secured && !r.Secured {
+			a.refuse(passdb.Ruled)
+		}
+		return
+	}
+}
+
+// refuse notes why the login will be refused, unless it will be already.
+func (a *Attempt) refuse(why passdb.Reason) {
+	if a.barred == nil {
+		a.barred = &passdb.Refused{DB: by(a.R), Reason: why}
+	}
+}
+
+// by names in the log who refused: the mechanism.
+func by(r *request.Request) string { return strings.ToLower(r.Mech) }
+
+// wait holds a try back as the peer's failures, and the policy server, demand.
+// An error is an outage.
+func (a *Attempt) wait(ctx context.Context, password string) error {
+	if a.s.Guard != nil && !a.NoPenalty {
+		a.s.Guard.Wait(ctx, a.peer())
+	}
+	if a.s.Policy == nil || a.barred != nil {
+		return nil
+	}
+	v, err := a.s.Policy.Before(ctx, a.R, password)
+	if v.Reject {
+		a.refuse(passdb.Policed)
+	}
+	if v.Tarpit > 0 && !a.NoPenalty {
+		pause(ctx, v.Tarpit)
+	}
+	return err
+}
+
+func (a *Attempt) peer() throttle.Peer {
+	return throttle.Peer{Addr: a.R.Remote.Addr(), User: a.R.Claimed}
+}
+
+// end takes the verdict out. password is what a failure is counted by.
+func (a *Attempt) end(ctx context.Context, v passdb.Verdict, err error, password string) error {
+	if err == nil {
+		err = a.admit(ctx, &v, password)
+	}
+	if a.Decided != nil {
+		a.Decided(v, err)
+	}
+	refused := fail.Is(err, fail.Denied)
+	if a.s.Policy != nil && (err == nil || refused) {
+		why := passdb.RefusedOf(err)
+		a.s.Policy.Report(a.R, password, policy.Outcome{Success: err == nil, PolicyReject: why != nil && why.Reason == passdb.Policed})
 	}
 	switch {
 	case err == nil:
-		if s.Guard != nil {
-			s.Guard.Succeeded(ctx, peer)
+		if a.s.Guard != nil {
+			a.s.Guard.Succeeded(ctx, a.peer())
 		}
-		return acct, nil
-	case fail.Is(err, fail.Denied):
-		if s.Guard != nil && !a.NoPenalty {
-			s.Guard.Failed(ctx, peer, a.Password)
+		a.hold(ctx, v.DelayUntil)
+	case refused:
+		if a.s.Guard != nil && !a.NoPenalty {
+			a.s.Guard.Failed(ctx, a.peer(), password)
 		}
-		s.Delay.Wait(ctx)
+		if !v.NoDelay {
+			a.s.Delay.WaitFrom(ctx, a.began)
+		}
 	}
-	return passdb.Account{}, err
+	return err
 }
 
-func (s *Service) check(ctx context.Context, user string, a Attempt) (passdb.Account, error) {
-	acct, err := s.Verifier.Verify(ctx, passdb.Query{User: user, Password: a.Password, Remote: a.Remote})
-	if err != nil {
-		return passdb.Account{}, err
+// admit decides what else counts once the databases have agreed. The rules
+// hold for whom they made of the peer, too.
+func (a *Attempt) admit(ctx context.Context, v *passdb.Verdict, password string) error {
+	if a.actAs {
+		return fail.Wrap(fail.Denied, ErrActAs, "user %s", a.R.User)
 	}
-	// RFC 4616 section 2: an identity equal to the user's own is not another.
-	if a.ActAs != "" && account.Qualify(a.ActAs, s.DefaultDomain) != acct.User {
-		return passdb.Account{}, fail.Wrap(fail.Denied, ErrActAs, "user %s", acct.User)
+	if a.R.User != a.R.Claimed {
+		a.bar()
 	}
-	return acct, nil
+	if a.s.Guest != "" && a.R.User == a.s.Guest {
+		a.refuse(passdb.BadName)
+	}
+	if a.barred == nil && a.s.Policy != nil {
+		answer, err := a.s.Policy.After(ctx, a.R, password)
+		if err != nil {
+			return err
+		}
+		if answer.Reject {
+			a.refuse(passdb.Policed)
+		}
+	}
+	if a.barred == nil {
+		return nil
+	}
+	v.Refusals = append(v.Refusals, passdb.Refusal{DB: a.barred.DB, Reason: a.barred.Reason})
+	return fail.Wrap(fail.Denied, a.barred, "")
+}
+
+// hold waits until a database's delay is over.
+func (a *Attempt) hold(ctx context.Context, until time.Time) {
+	if !until.IsZero() {
+		pause(ctx, min(until.Sub(a.s.Now()), maxDelay))
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	if d <= 0 {
+		return
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+// refuseBarred ends an attempt that no database need be asked about.
+func (a *Attempt) refuseBarred(ctx context.Context, password string) error {
+	v, err := a.s.Chain.Nobody(ctx, a.R, password, a.barred)
+	return a.end(ctx, v, err, password)
 }

@@ -43,8 +43,8 @@ type Cacheable interface {
 	Variables() []string
 }
 
-// Rehasher stores a user's password anew, in the place where Lookup found it,
-// when it was stored in an older form. user is the account's User.
+// Rehasher stores the password of r's user anew, in the place where Lookup
+// found it, when it was stored in a weaker form. It is the same password.
 type Rehasher interface {
-	SetPassword(ctx context.Context, user, stored string) error
+	SetPassword(ctx context.Context, r *request.Request, stored string) error
 }

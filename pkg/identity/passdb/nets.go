@@ -4,32 +4,17 @@ import (
 	"net/netip"
 	"strings"
 
-	"github.com/postcote/postcote/pkg/identity/account"
 	"github.com/postcote/postcote/pkg/platform/fail"
 )
 
-// The extra field that lists networks from which a user may log in.
-const allowNets = "allow_nets"
-
-// netAllowed checks allow_nets: addresses and prefixes separated by commas;
-// "local" stands for a peer without an address. What cannot be read allows
-// nobody, as an outage, so that a typing error is noticed and opens nothing.
-func netAllowed(fields []account.Field, remote netip.Addr) (bool, error) {
-	for _, f := range fields {
-		if f.Key == allowNets {
-			return listed(f.Value, remote)
-		}
-	}
-	return true, nil
-}
-
+// listed reports whether a peer is in a list of addresses and prefixes, as in
+// allow_nets: separated by commas or spaces; "local" stands for a peer without
+// an address. What cannot be read allows nobody, as an outage, so that a typing
+// error is noticed and opens nothing.
 func listed(list string, remote netip.Addr) (bool, error) {
 	remote = remote.Unmap().WithZone("")
 	found := false
-	for _, item := range strings.Split(list, ",") {
-		if item == "" {
-			continue
-		}
+	for _, item := range strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' }) {
 		if item == "local" {
 			found = found || !remote.IsValid()
 			continue
@@ -49,7 +34,7 @@ func parseNet(item string) (netip.Prefix, error) {
 	}
 	p, err := netip.ParsePrefix(item)
 	if err != nil {
-		return netip.Prefix{}, fail.New(fail.Temporary, "%s contains %.40q, which is no address or network", allowNets, item)
+		return netip.Prefix{}, fail.New(fail.Temporary, "the list of networks contains %.40q, which is no address or network", item)
 	}
 	return p, nil
 }

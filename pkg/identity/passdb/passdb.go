@@ -1,9 +1,7 @@
 package passdb
 
 import (
-	"context"
 	"errors"
-	"net/netip"
 
 	"github.com/postcote/postcote/pkg/identity/account"
 	"github.com/postcote/postcote/pkg/platform/fail"
@@ -24,8 +22,6 @@ type Account struct {
 	// Alternatives are further passwords of the account, each as good as the
 	// stored one in this login. They are tried first, for they cost little.
 	Alternatives []Alternative
-	// Used is the Label of the alternative that was right; empty otherwise.
-	Used string
 }
 
 // Alternative is an app password: one that was made by us with so many random
@@ -38,22 +34,6 @@ type Alternative struct {
 	OnUse   func() // called when it let its user in; returns at once; may be nil
 }
 
-// DB is a password database. Names come in canonical form. Errors:
-// fail.NotFound for a user that is known not to exist; anything else is an
-// outage.
-type DB interface {
-	// Name is the driver's, for the log: "passwd-file".
-	Name() string
-	Lookup(ctx context.Context, user string) (Account, error)
-}
-
-// Query is one login.
-type Query struct {
-	User     string // canonical
-	Password string
-	Remote   netip.Addr // zero: not known
-}
-
 // Reason is why a login was refused.
 type Reason uint8
 
@@ -61,10 +41,17 @@ type Reason uint8
 const (
 	UnknownUser Reason = iota
 	Locked
+	NoSecret // the stored password cannot serve the mechanism
 	Mismatch
-	Net      // allow_nets excludes the peer
-	Disabled // the account is switched off; the peer may be told
-	Expired  // the password has expired; the peer may be told
+	Net       // allow_nets excludes the peer
+	Forbidden // a field says so
+	Listed    // the user is in a database of those who may not log in
+	Ruled     // a rule of the configuration excludes the service, the network or the user
+	Policed   // the auth policy server says no
+	BadName   // no user can have this name
+	NoCert    // the peer has no certificate with a name
+	Disabled  // the account is switched off; who knows the password may be told
+	Expired   // the password has expired; the same
 )
 
 func (r Reason) String() string {
@@ -73,10 +60,24 @@ func (r Reason) String() string {
 		return "unknown user"
 	case Locked:
 		return "account is locked"
+	case NoSecret:
+		return "stored password cannot serve the mechanism"
 	case Mismatch:
 		return "Password mismatch"
 	case Net:
 		return "allow_nets check failed"
+	case Forbidden:
+		return "login is forbidden by a field"
+	case Listed:
+		return "User found from deny passdb"
+	case Ruled:
+		return "a login rule forbids it"
+	case Policed:
+		return "the auth policy server forbids it"
+	case BadName:
+		return "user name is not allowed"
+	case NoCert:
+		return "no client certificate with a user name"
 	case Disabled:
 		return "account is disabled"
 	case Expired:
@@ -85,17 +86,19 @@ func (r Reason) String() string {
 	return "refused"
 }
 
-// Refused is the error of a refusal; the peer must not learn its Reason.
+// Refused is the error of a refusal. The peer must not learn its Reason unless
+// Tell is set.
 type Refused struct {
-	DB     string // which database said so last
+	DB     string // the database whose refusal counts
 	Reason Reason
+	Tell   bool // Reason is Disabled or Expired, and the peer knows the password
 }
 
 func (r *Refused) Error() string { return r.DB + ": " + r.Reason.String() }
 
 // Refuse makes the error for a refusal by the driver called db.
 func Refuse(db string, why Reason) error {
-	return fail.Wrap(fail.Denied, &Refused{db, why}, "")
+	return fail.Wrap(fail.Denied, &Refused{DB: db, Reason: why}, "")
 }
 
 // RefusedOf returns the refusal in err's chain, or nil for an outage.

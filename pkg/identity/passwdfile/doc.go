@@ -11,5 +11,5 @@
 // exclude each other.
 //
 // Reading order: entry.go (one line), parse.go (a file), file.go (reloading),
-// edit.go (changes).
+// edit.go (changes), db.go (a file as a database is configured).
 package passwdfile

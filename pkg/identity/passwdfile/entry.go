@@ -35,7 +35,7 @@ func parseEntry(line string) (e *Entry, name string, err error) {
 	if err := account.CheckName(fields[0]); err != nil {
 		return nil, "", err
 	}
-	e = &Entry{Name: account.Canonical(fields[0]), Password: fields[1], UID: -1, GID: -1}
+	e = &Entry{Name: account.Canonical(fields[0]), Password: withType(fields[1]), UID: -1, GID: -1}
 	for len(fields) < 8 {
 		fields = append(fields, "")
 	}
@@ -67,8 +67,25 @@ func parseID(what, text string) (int, error) {
 	return int(n), nil
 }
 
-// addExtra sorts the extra fields, which spaces separate. Fields that would
-// loosen the password check are no fields we can ignore.
+// withType turns the "hash[type]" of libpam-pwdfile into a scheme: 13 is DES,
+// 34 MD5, and 56 Dovecot's own for DIGEST-MD5.
+func withType(stored string) string {
+	hash, kind, ok := strings.Cut(stored, "[")
+	if !ok || !strings.HasSuffix(kind, "]") || strings.HasPrefix(stored, "{") {
+		return stored
+	}
+	switch strings.TrimSuffix(kind, "]") {
+	case "13":
+		return "{CRYPT}" + hash
+	case "34":
+		return "{PLAIN-MD5}" + hash
+	case "56":
+		return "{DIGEST-MD5}" + hash
+	}
+	return stored
+}
+
+// addExtra sorts the extra fields, which spaces separate.
 func (e *Entry) addExtra(text string) error {
 	for _, word := range strings.Fields(text) {
 		key, value, found := strings.Cut(word, "=")
@@ -87,8 +104,8 @@ func (e *Entry) addExtra(text string) error {
 			e.Userdb = append(e.Userdb, f)
 			continue
 		}
-		if key == "nopassword" || key == "password" || key == "user" || key == "pass" {
-			return fail.New(fail.Invalid, "extra field %s is not supported", key)
+		if key == "password" {
+			return fail.New(fail.Invalid, "extra field password: the password belongs into the second field")
 		}
 		e.Passdb = append(e.Passdb, f)
 	}

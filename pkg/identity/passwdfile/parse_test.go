@@ -66,8 +66,7 @@ func TestProblems(t *testing.T) {
 		{"home upwards", "alice:x:1:1::/var/mail/../../etc", "upwards", "alice"},
 		{"root by field", "alice:x::::::userdb_uid=0", "userdb_uid", "alice"},
 		{"home by field", "alice:x::::::userdb_home=etc", "absolute", "alice"},
-		{"no password needed", "alice:::::::nopassword", "nopassword", "alice"},
-		{"user rewritten", "alice:x::::::user=bob", "user", "alice"},
+		{"two passwords", "alice:x::::::password=y", "second field", "alice"},
 		{"bad key", "alice:x::::::=1", "proper key", "alice"},
 		{"long line", "alice:x:::" + long, "longer", "alice"},
 	} {
@@ -140,4 +139,16 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	})
+}
+
+// The forms of libpam-pwdfile.
+func TestPasswordWithType(t *testing.T) {
+	for text, want := range map[string]string{
+		"ab.cd[13]": "{CRYPT}ab.cd", "0123[34]": "{PLAIN-MD5}0123", "0123[56]": "{DIGEST-MD5}0123",
+		"0123[99]": "0123[99]", "{PLAIN}a[13]": "{PLAIN}a[13]", "a[13": "a[13", "": "",
+	} {
+		if e, _, err := parseEntry("alice:" + text); err != nil || e.Password != want {
+			t.Errorf("%s: %+v %v", text, e, err)
+		}
+	}
 }

@@ -22,7 +22,7 @@ import (
 // auth_policy_* settings.
 type Config struct {
 	ServerURL    string            `yaml:"server_url" example:"http://127.0.0.1:8084/" doc:"Auth policy server (weakforced protocol); empty means none."`
-	APIHeaderKey conf.SecretFile   `yaml:"server_api_header_file" path:"read" doc:"File with a header line that lets us in, such as: Authorization: Basic d2ZvcmNlOnNlY3JldA=="`
+	APIHeaderKey conf.SecretFile   `yaml:"server_api_header_file" path:"read" doc:"File with a header line that lets us in, such as Authorization: Basic d2ZvcmNlOnNlY3JldA==."`
 	Timeout      conf.Duration     `yaml:"server_timeout" min:"10ms" max:"30s" doc:"How long the server may take."`
 	HashMech     string            `yaml:"hash_mech" oneof:"sha256|sha1|sha512" doc:"Digest of the password that is sent."`
 	HashNonce    conf.SecretFile   `yaml:"hash_nonce_file" path:"read" doc:"File with a secret that goes into the digest; the same on all nodes."`

@@ -2,6 +2,7 @@ package request
 
 import (
 	"net/netip"
+	"strings"
 
 	"github.com/postcote/postcote/pkg/identity/account"
 	"github.com/postcote/postcote/pkg/identity/expand"
@@ -43,11 +44,36 @@ type Request struct {
 }
 
 // Add takes an extra field of a password database; one of the same key is
-// replaced.
-func (r *Request) Add(f account.Field) { r.Passdb = account.Set(r.Passdb, f) }
+// replaced. With ":protected" behind its key it replaces none, with ":remove"
+// it takes that one away.
+func (r *Request) Add(f account.Field) { r.Passdb = add(r.Passdb, f) }
 
-// AddUserdb takes a field for the user database, its key without "userdb_".
-func (r *Request) AddUserdb(f account.Field) { r.Userdb = account.Set(r.Userdb, f) }
+// AddUserdb takes a field for the user database, its key without "userdb_", by
+// the same rules; userdb_import holds several, separated by TAB.
+func (r *Request) AddUserdb(f account.Field) {
+	if f.Key != "userdb_import" {
+		r.Userdb = add(r.Userdb, f)
+		return
+	}
+	for _, word := range strings.Split(f.Value, "\t") {
+		if key, value, found := strings.Cut(word, "="); key != "" && key != "userdb_import" {
+			r.Userdb = add(r.Userdb, account.Field{Key: key, Value: value, Flag: !found})
+		}
+	}
+}
+
+func add(fs []account.Field, f account.Field) []account.Field {
+	if key, ok := strings.CutSuffix(f.Key, ":remove"); ok {
+		return account.Remove(fs, key)
+	}
+	if key, ok := strings.CutSuffix(f.Key, ":protected"); ok {
+		if _, there := account.Get(fs, key); there {
+			return fs
+		}
+		f.Key = key
+	}
+	return account.Set(fs, f)
+}
 
 // Template parses a text with a request's variables. Errors are fail.Invalid;
 // a variable that no request has is one of them, so that it is found when the

@@ -3,6 +3,7 @@ package request
 import (
 	"net/netip"
 	"os"
+	"reflect"
 	"strconv"
 	"testing"
 
@@ -75,5 +76,38 @@ func TestTemplate(t *testing.T) {
 		if _, err := Template(bad); !fail.Is(err, fail.Invalid) {
 			t.Errorf("%s: %v", bad, err)
 		}
+	}
+}
+
+func TestFields(t *testing.T) {
+	fs, err := ParseFields(map[string]string{"b": "%{user | domain}", "a": "x", "flag": ""})
+	if err != nil || len(fs.Names()) != 1 || fs.Names()[0] != "user" {
+		t.Fatal(fs, err)
+	}
+	r := &Request{User: "u@d"}
+	got, err := fs.Expand(r)
+	if err != nil || len(got) != 3 || got[0] != (account.Field{Key: "a", Value: "x"}) || got[1].Value != "d" || !got[2].Flag {
+		t.Error(got, err)
+	}
+	if _, err := ParseFields(map[string]string{"a": "%{nosuch}"}); !fail.Is(err, fail.Invalid) {
+		t.Error(err)
+	}
+}
+
+func TestAdd(t *testing.T) {
+	r := &Request{}
+	for _, f := range []account.Field{
+		{Key: "a", Value: "1"},
+		{Key: "a:protected", Value: "2"},
+		{Key: "b:protected", Value: "3"},
+		{Key: "c", Value: "4"},
+		{Key: "c:remove"},
+		{Key: "userdb_import", Value: "d=5\ta=6\tuserdb_import=x\te"},
+	} {
+		r.AddUserdb(f)
+	}
+	want := []account.Field{{Key: "a", Value: "6"}, {Key: "b", Value: "3"}, {Key: "d", Value: "5"}, {Key: "e", Flag: true}}
+	if !reflect.DeepEqual(r.Userdb, want) {
+		t.Errorf("%+v", r.Userdb)
 	}
 }

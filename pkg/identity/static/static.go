@@ -27,7 +27,7 @@ type PassConfig struct {
 
 // UserConfig is the section `static` of a user database.
 type UserConfig struct {
-	Fields        map[string]string `yaml:"fields" example:"{uid: \"5000\", gid: \"5000\", home: /var/vmail/%{domain}/%{username}}" doc:"uid, gid, home and extra fields, with variables."`
+	Fields        map[string]string `yaml:"fields" example:"{uid: \"5000\", gid: \"5000\", home: '/var/vmail/%{domain}/%{username}'}" doc:"uid, gid, home and extra fields, with variables."`
 	AllowAllUsers bool              `yaml:"allow_all_users" doc:"Answer for every name without asking the password databases whether it exists: whoever sends mail here has checked the recipients."`
 }
 

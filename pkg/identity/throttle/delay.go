@@ -22,15 +22,37 @@ func (d Delay) Wait(ctx context.Context) {
 	}
 }
 
+// WaitFrom is Wait for a refusal of something that began earlier: it returns
+// at the first tick at least d.For from then, if that is yet to come, else at
+// the next one. How long the decision took does not show.
+func (d Delay) WaitFrom(ctx context.Context, began time.Time) {
+	if d.For > 0 {
+		sleep(ctx, d.from(began))
+	}
+}
+
+func (d Delay) from(began time.Time) time.Duration {
+	now := d.Now()
+	due := began.Add(d.For)
+	if due.Before(now) {
+		due = now
+	}
+	return ceil(due).Sub(now)
+}
+
 // until is the time to that tick. Ticks lie at fixed times, so that refusals
 // of different age leave together.
 func (d Delay) until() time.Duration {
 	now := d.Now()
-	due := now.Add(d.For)
-	if early := due.Truncate(tick); early.Before(due) {
-		due = early.Add(tick)
+	return ceil(now.Add(d.For)).Sub(now)
+}
+
+// ceil is the first tick at t or after it.
+func ceil(t time.Time) time.Time {
+	if early := t.Truncate(tick); early.Before(t) {
+		return early.Add(tick)
 	}
-	return due.Sub(now)
+	return t
 }
 
 func sleep(ctx context.Context, d time.Duration) {

@@ -33,3 +33,21 @@ func TestWaitsEndWithTheirContext(t *testing.T) {
 	g.Failed(t.Context(), p, "b")
 	g.Wait(ctx, p)
 }
+
+// The time at which a refusal is told says when the try began, not how long
+// the verdict took.
+func TestDelayHidesTheWork(t *testing.T) {
+	for _, tc := range []struct{ took, ends time.Duration }{
+		{0, 2 * time.Second},
+		{time.Millisecond, 2 * time.Second},
+		{1900 * time.Millisecond, 2 * time.Second},
+		{2 * time.Second, 2 * time.Second},
+		{2001 * time.Millisecond, 2500 * time.Millisecond},
+	} {
+		now := start.Add(tc.took)
+		d := Delay{For: 2 * time.Second, Now: func() time.Time { return now }}
+		if got := now.Add(d.from(start)); got != start.Add(tc.ends) {
+			t.Errorf("a verdict after %s is told after %s", tc.took, got.Sub(start))
+		}
+	}
+}

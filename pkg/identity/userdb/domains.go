@@ -10,7 +10,7 @@ import (
 // that some user is of.
 type Domains struct {
 	Configured []string
-	Users      DB
+	Users      DomainFinder
 }
 
 // Ours reports whether domain is ours. An error means that nobody knows.

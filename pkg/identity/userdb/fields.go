@@ -8,7 +8,8 @@ import (
 )
 
 // FromFields makes a record of what a database answered for user, by
-// Dovecot's names: user, uid, gid, home; every other key is an extra field.
+// Dovecot's names: user (and username, domain), uid, gid, home; every other key
+// is an extra field.
 // Errors are fail.Unavailable: the database holds what it should not.
 func FromFields(user string, fields []account.Field) (Record, error) {
 	r := Record{User: user, UID: -1, GID: -1}
@@ -25,6 +26,18 @@ func (r *Record) take(f account.Field) (err error) {
 	case "user":
 		if f.Value != "" {
 			r.User = account.Canonical(f.Value)
+		}
+	case "username":
+		if local, domain := account.Split(f.Value); f.Value != "" {
+			if domain == "" {
+				_, domain = account.Split(r.User)
+			}
+			r.User = account.Qualify(local, domain)
+		}
+	case "domain":
+		if f.Value != "" {
+			local, _ := account.Split(r.User)
+			r.User = account.Qualify(local, f.Value)
 		}
 	case "uid":
 		r.UID, err = id(r.User, f)

@@ -3,88 +3,58 @@ package userdb
 import (
 	"context"
 	"iter"
-	"strconv"
 
 	"github.com/postcote/postcote/pkg/identity/account"
 	"github.com/postcote/postcote/pkg/identity/passwdfile"
+	"github.com/postcote/postcote/pkg/identity/request"
 	"github.com/postcote/postcote/pkg/platform/fail"
 )
 
-// Defaults fill in what a line does not say.
-type Defaults struct {
-	UID, GID int // -1: none
-	Home     Template
-	Fields   []account.Field // unless the line has the key
-}
-
 // File is a userdb in a passwd-file.
-type File struct {
-	file     *passwdfile.File
-	defaults Defaults
-}
+type File struct{ db *passwdfile.DB }
 
-// NewFile reads users from file.
-func NewFile(file *passwdfile.File, defaults Defaults) *File {
-	return &File{file, defaults}
-}
+// NewFile reads users from db.
+func NewFile(db *passwdfile.DB) *File { return &File{db} }
 
-// Lookup finds user.
-func (f *File) Lookup(_ context.Context, user string) (Record, error) {
-	e, err := f.file.Lookup(user)
+// Name is Dovecot's name of the driver.
+func (*File) Name() string { return "passwd-file" }
+
+// Lookup finds r's user. The extra fields uid, gid and home win over the
+// columns, as in Dovecot.
+func (f *File) Lookup(_ context.Context, r *request.Request) (Record, error) {
+	e, err := f.db.Find(r)
 	if err != nil {
 		return Record{}, err
 	}
-	r := Record{User: e.Name, UID: e.UID, GID: e.GID, Home: e.Home}
-	for _, x := range e.Userdb {
-		r.set(x)
+	fields, err := passwdfile.Expand(e.Userdb, r)
+	if err != nil {
+		return Record{}, err
 	}
-	if r.UID < 0 {
-		r.UID = f.defaults.UID
+	rec, err := FromFields(r.User, fields)
+	if err != nil {
+		return Record{}, err
 	}
-	if r.GID < 0 {
-		r.GID = f.defaults.GID
+	if rec.UID < 0 {
+		rec.UID = e.UID
 	}
-	if r.Home == "" && !f.defaults.Home.Empty() {
-		if r.Home, err = f.defaults.Home.ExpandPath(e.Name); err != nil {
-			return Record{}, fail.Wrap(fail.Unavailable, err, "user %s", e.Name)
-		}
+	if rec.GID < 0 {
+		rec.GID = e.GID
 	}
-	for _, x := range f.defaults.Fields {
-		if !r.has(x.Key) {
-			r.Fields = append(r.Fields, x)
-		}
+	if rec.Home == "" {
+		rec.Home = e.Home
 	}
-	return r, nil
-}
-
-// set takes an extra field; uid, gid and home win over the columns, as in
-// Dovecot. The parser has checked them.
-func (r *Record) set(x account.Field) {
-	switch x.Key {
-	case "uid":
-		r.UID = number(x.Value)
-	case "gid":
-		r.GID = number(x.Value)
-	case "home":
-		r.Home = x.Value
-	default:
-		r.Fields = append(r.Fields, x)
-	}
-}
-
-func (r *Record) has(key string) bool {
-	for _, x := range r.Fields {
-		if x.Key == key {
-			return true
-		}
-	}
-	return false
+	return rec, nil
 }
 
 // List yields the names in the order of the file.
 func (f *File) List(ctx context.Context) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
-		s, err := f.file.Get()
+		file := f.db.File()
+		if file == nil {
+			yield("", fail.New(fail.Permanent, "users of a passwd-file whose path has variables cannot be listed"))
+			return
+		}
+		s, err := file.Get()
 		if err != nil {
 			yield("", err)
 			return
@@ -103,17 +73,5 @@ func (f *File) List(ctx context.Context) iter.Seq2[string, error] {
 
 // HasDomain reports whether a line names a user of domain.
 func (f *File) HasDomain(_ context.Context, domain string) (bool, error) {
-	s, err := f.file.Get()
-	if err != nil {
-		return false, err
-	}
-	return s.HasDomain(account.Domain(domain)), nil
-}
-
-// number is -1 for the empty text.
-func number(s string) int {
-	if n, err := strconv.Atoi(s); err == nil {
-		return n
-	}
-	return -1
+	return f.db.HasDomain(account.Domain(domain))
 }

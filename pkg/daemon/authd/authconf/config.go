@@ -8,10 +8,10 @@ import (
 	"time"
 
 	"github.com/postcote/postcote/pkg/daemon/service"
-	"github.com/postcote/postcote/pkg/identity/account"
+	"github.com/postcote/postcote/pkg/identity/policy"
 	"github.com/postcote/postcote/pkg/identity/scheme"
 	"github.com/postcote/postcote/pkg/identity/slots"
-	"github.com/postcote/postcote/pkg/identity/userdb"
+	"github.com/postcote/postcote/pkg/identity/throttle/redis"
 	"github.com/postcote/postcote/pkg/platform/conf"
 	"github.com/postcote/postcote/pkg/proto/dovecotauth/authserver"
 	"github.com/postcote/postcote/pkg/proto/sasl"
@@ -20,10 +20,18 @@ import (
 // Config is the file authd.yaml.
 type Config struct {
 	Listeners []Listener `yaml:"listeners" doc:"The sockets, each of one type. What a peer may ask depends on the type of the socket it uses."`
-	Users     Users      `yaml:"users" reload:"true" doc:"Who has a mailbox, and where."`
-	Passwords Passwords  `yaml:"passwords" doc:"How passwords are stored and checked."`
-	Login     Login      `yaml:"login" doc:"How clients prove who they are."`
-	Limits    Limits     `yaml:"limits" doc:"What is done at a time."`
+
+	Passdb    []Passdb            `yaml:"passdb" reload:"true" doc:"Password databases, asked in this order."`
+	Userdb    []Userdb            `yaml:"userdb" reload:"true" doc:"User databases, asked in this order: where a user's mail is."`
+	Databases map[string]Database `yaml:"databases" reload:"true" example:"{mail: {driver: pgsql, hosts: [localhost], dbname: mail, user: authd}}" doc:"Connections that entries of passdb and userdb share, by name."`
+	Users     Users               `yaml:"users" reload:"true" doc:"What is true of all users, and where nothing else says."`
+
+	Passwords Passwords     `yaml:"passwords" doc:"How passwords are stored and checked."`
+	Login     Login         `yaml:"login" doc:"How clients prove who they are."`
+	Cache     Cache         `yaml:"cache" reload:"true" doc:"What is remembered of databases and passwords."`
+	Redis     redis.Config  `yaml:"redis" reload:"true" doc:"Failed logins, remembered for several nodes together."`
+	Policy    policy.Config `yaml:"policy" reload:"true" doc:"A server that is asked about logins (weakforced)."`
+	Limits    Limits        `yaml:"limits" doc:"What is done at a time."`
 
 	service.Common `yaml:",inline"`
 }
@@ -42,34 +50,60 @@ func (l *Listener) Preset() { *l = Listener{Type: authserver.Client.String()} }
 
 // Users is the `users` section.
 type Users struct {
-	File          string            `yaml:"file" path:"read" reload:"true" doc:"Passwords and users, in Dovecot's passwd-file format. It is read again whenever it changes."`
+	File          string            `yaml:"file" path:"read" reload:"true" doc:"The file of entries of passdb and userdb with driver passwd-file and no section: passwords and users, in Dovecot's passwd-file format. It is read again whenever it changes."`
 	DefaultDomain string            `yaml:"default_domain" reload:"true" example:"example.org" doc:"Domain of user names that come without one; empty leaves them as they are."`
 	Domains       []string          `yaml:"domains" reload:"true" doc:"Domains that are ours beside those of the users."`
-	UID           int               `yaml:"uid" min:"0" reload:"true" doc:"Numeric user id that owns a user's mail where the file does not say; 0 tells none. Postcote needs none, Dovecot does."`
+	UID           int               `yaml:"uid" min:"0" reload:"true" doc:"Numeric user id that owns a user's mail where the database does not say; 0 tells none. Postcote needs none, Dovecot does."`
 	GID           int               `yaml:"gid" min:"0" reload:"true" doc:"The same for the group id."`
-	Home          string            `yaml:"home" reload:"true" doc:"Home of users for whom the file does not say. %u is the name, %n the part before the @, %d the domain, %1n the first letter."`
-	Fields        map[string]string `yaml:"fields" reload:"true" doc:"Further userdb fields for users whose line does not set them, such as mail for Dovecot."`
+	Home          string            `yaml:"home" reload:"true" doc:"Home of users for whom the database does not say. %u is the name, %n the part before the @, %d the domain, %1n the first letter."`
+	Fields        map[string]string `yaml:"fields" reload:"true" doc:"Further userdb fields for users whose database does not set them, such as mail for Dovecot. They can contain variables."`
 }
 
 // Passwords is the `passwords` section.
 type Passwords struct {
-	Scheme       string        `yaml:"scheme" oneof:"ARGON2ID|BLF-CRYPT|SHA512-CRYPT|SHA256-CRYPT|PBKDF2|SCRAM-SHA-256|SCRAM-SHA-1" doc:"How authd's commands store new passwords. Only SCRAM-* serve the mechanism of that name; they are checked for PLAIN and LOGIN too."`
-	AllowSchemes []string      `yaml:"allow_schemes" reload:"true" doc:"Weak schemes that are refused unless named here: those that keep passwords readable (PLAIN, CLEARTEXT), have no salt (SHA256) or are built on MD5 or DES (MD5-CRYPT, DES-CRYPT, CRAM-MD5). 'authd hash --list' says which are weak."`
-	MaxMemory    conf.Size     `yaml:"max_memory" min:"1MiB" max:"4GiB" reload:"true" doc:"Memory that checking one password may take; a stored password that needs more cannot be used."`
-	Slots        int           `yaml:"slots" min:"0" max:"1024" doc:"Passwords checked at a time, on threads of low priority; 0 means one less than there are cores."`
-	Queue        int           `yaml:"queue" min:"1" max:"100000" doc:"Passwords that may wait for a slot; further logins get a temporary failure."`
-	CacheTTL     conf.Duration `yaml:"cache_ttl" max:"24h" reload:"true" doc:"How long a successful check is remembered, so that the same password needs no new one; 0s turns this off. A changed password counts at once."`
-	CacheSize    int           `yaml:"cache_size" min:"0" max:"10000000" reload:"true" doc:"Successful checks that are remembered."`
+	Scheme       string    `yaml:"scheme" oneof:"ARGON2ID|BLF-CRYPT|SHA512-CRYPT|SHA256-CRYPT|PBKDF2|SCRAM-SHA-256|SCRAM-SHA-1" doc:"How authd's commands store new passwords. Only SCRAM-* serve the mechanism of that name; they are checked for PLAIN and LOGIN too."`
+	AllowSchemes []string  `yaml:"allow_schemes" reload:"true" doc:"Weak schemes that are refused unless named here: those that keep passwords readable (PLAIN, CLEARTEXT), have no salt (SHA256) or are built on MD5 or DES (MD5-CRYPT, DES-CRYPT, CRAM-MD5). 'authd hash --list' says which are weak."`
+	MaxMemory    conf.Size `yaml:"max_memory" min:"1MiB" max:"4GiB" reload:"true" doc:"Memory that checking one password may take; a stored password that needs more cannot be used."`
+	Slots        int       `yaml:"slots" min:"0" max:"1024" doc:"Passwords checked at a time, on threads of low priority; 0 means one less than there are cores."`
+	Queue        int       `yaml:"queue" min:"1" max:"100000" doc:"Passwords that may wait for a slot; further logins get a temporary failure."`
+	Rehash       bool      `yaml:"rehash" reload:"true" doc:"After a login store the password anew, by scheme, if it was stored by a weaker one. The database must be one that authd can write to."`
 }
 
 // Login is the `login` section.
 type Login struct {
-	Mechanisms     []string       `yaml:"mechanisms" min:"1" reload:"true" doc:"SASL mechanisms that are offered."`
-	FailureDelay   conf.Duration  `yaml:"failure_delay" max:"1m" reload:"true" doc:"How long a refusal is held back."`
-	Penalty        bool           `yaml:"penalty" reload:"true" doc:"Make an address that failed wait before its next try: 2, 4, 8, then 15 seconds."`
-	Trusted        []conf.Network `yaml:"trusted_networks" reload:"true" doc:"Addresses and networks that are never made to wait, such as webmail."`
-	RedeemWithin   conf.Duration  `yaml:"redeem_within" min:"1s" max:"150s" doc:"How long a login on a socket of type login can be redeemed. A real Dovecot expects 150s."`
-	RequestTimeout conf.Duration  `yaml:"request_timeout" min:"5s" max:"10m" doc:"How long a client may take to respond to a challenge, and a check to be decided."`
+	Mechanisms          []string       `yaml:"mechanisms" min:"1" reload:"true" doc:"SASL mechanisms that are offered."`
+	FailureDelay        conf.Duration  `yaml:"failure_delay" max:"1m" reload:"true" doc:"How long a refusal is held back."`
+	Penalty             bool           `yaml:"penalty" reload:"true" doc:"Make an address that failed wait before its next try: 2, 4, 8, then 15 seconds."`
+	Trusted             []conf.Network `yaml:"trusted_networks" reload:"true" doc:"Addresses and networks that are never made to wait, such as webmail."`
+	UsernameChars       string         `yaml:"username_chars" reload:"true" example:"abcdefghijklmnopqrstuvwxyz0123456789.-_@" doc:"Characters that names of users may have; empty means all. Databases get names in a way that no character can break out of."`
+	UsernameTranslation string         `yaml:"username_translation" reload:"true" example:"#@/@" doc:"Pairs of characters; each first one in a name becomes the second."`
+	UsernameFormat      string         `yaml:"username_format" reload:"true" example:"%{user | username}" doc:"Makes the name that is looked up; empty takes it as it is. Names are in lower case in any event."`
+	MasterSeparator     string         `yaml:"master_user_separator" reload:"true" example:"*" doc:"Between user and master in the name of a master login, user*master; empty means none."`
+	AnonymousUsername   string         `yaml:"anonymous_username" reload:"true" doc:"Who logs in by ANONYMOUS; nobody can by another mechanism. Empty means nobody."`
+	Rules               []Rule         `yaml:"rules" reload:"true" example:"{services: [pop3], action: deny}" doc:"Who may log in to what, from where. The first rule that fits counts; without one the login is allowed."`
+
+	RedeemWithin   conf.Duration `yaml:"redeem_within" min:"1s" max:"150s" doc:"How long a login on a socket of type login can be redeemed. A real Dovecot expects 150s."`
+	RequestTimeout conf.Duration `yaml:"request_timeout" min:"5s" max:"10m" doc:"How long a client may take to respond to a challenge, and a check to be decided."`
+}
+
+// Rule is an entry of `login.rules`.
+type Rule struct {
+	Services   []string       `yaml:"services" example:"[imap, pop3]" doc:"Services that the rule is for; empty means all."`
+	Networks   []conf.Network `yaml:"networks" doc:"Networks of clients; empty means all."`
+	Users      string         `yaml:"users" example:"*@example.org !admin@*" doc:"Masks of names, as in username_filter; empty means all."`
+	Mechanisms []string       `yaml:"mechanisms" doc:"SASL mechanisms; empty means all."`
+	Action     string         `yaml:"action" oneof:"allow|deny|secured" doc:"allow: no rule below counts. deny: nobody logs in this way. secured: only over encrypted or local connections."`
+}
+
+// Preset gives an entry its defaults before it is read.
+func (r *Rule) Preset() { *r = Rule{Action: "allow"} }
+
+// Cache is the `cache` section.
+type Cache struct {
+	Size        conf.Size     `yaml:"size" max:"16GiB" doc:"Memory for what is remembered; 0B turns all of it off."`
+	VerifiedTTL conf.Duration `yaml:"verified_ttl" max:"24h" doc:"How long it is remembered that a password was, or was not, the stored one, so that the same one need not be hashed again. A changed password counts at once."`
+	TTL         conf.Duration `yaml:"ttl" max:"24h" doc:"How long answers of databases over a network (sql, ldap, imap) are used again. Until then an old password stays good and a changed record is not seen; 'authd cache flush' ends it. 0s asks each time."`
+	NegativeTTL conf.Duration `yaml:"negative_ttl" max:"24h" doc:"The same for users that do not exist and for wrong passwords."`
 }
 
 // Limits is the `limits` section.
@@ -83,6 +117,11 @@ func Default() Config {
 	at := func(kind authserver.Kind, name string, allow ...string) Listener {
 		return Listener{kind.String(), conf.Listen{Address: "unix:/run/postcote-authd/" + name, Mode: 0o660, Allow: allow}}
 	}
+	var passwd Passdb
+	var users Userdb
+	passwd.Preset()
+	users.Preset()
+	passwd.Driver, users.Driver = driverPasswdFile, driverPasswdFile
 	return Config{
 		Listeners: []Listener{
 			at(authserver.Client, "auth-client"),
@@ -92,6 +131,8 @@ func Default() Config {
 			at(authserver.Exists, "auth-exists"),
 			{Socketmap, conf.Listen{Address: "unix:/run/postcote-authd/socketmap", Mode: 0o660}},
 		},
+		Passdb: []Passdb{passwd},
+		Userdb: []Userdb{users},
 		Users: Users{
 			File:   "/var/lib/postcote/authd/users",
 			Home:   "/var/mail/postcote/%d/%n",
@@ -99,13 +140,15 @@ func Default() Config {
 		},
 		Passwords: Passwords{
 			Scheme: scheme.Default, MaxMemory: 256 << 20, Queue: 1000,
-			CacheTTL: conf.Duration(5 * time.Minute), CacheSize: 10000,
 		},
 		Login: Login{
 			Mechanisms: []string{"PLAIN", "LOGIN"}, FailureDelay: conf.Duration(2 * time.Second), Penalty: true,
 			Trusted:      []conf.Network{conf.MustNetwork("127.0.0.0/8"), conf.MustNetwork("::1/128")},
 			RedeemWithin: conf.Duration(30 * time.Second), RequestTimeout: conf.Duration(150 * time.Second),
 		},
+		Cache:  Cache{Size: 32 << 20, VerifiedTTL: conf.Duration(5 * time.Minute), NegativeTTL: conf.Duration(time.Minute)},
+		Redis:  redis.DefaultConfig(),
+		Policy: policy.DefaultConfig(),
 		Limits: Limits{Connections: 2000, Requests: 10000},
 		Common: service.DefaultCommon("authd"),
 	}
@@ -119,26 +162,14 @@ func (c Config) Validate(p *conf.Reporter) {
 	if !strings.HasPrefix(c.Users.File, "/") {
 		p.At("users.file").Errorf("%q is not an absolute path", c.Users.File)
 	}
-	if t, err := userdb.ParseTemplate(c.Users.Home); err != nil {
-		p.At("users.home").Errorf("%v", err)
-	} else if !t.Empty() && account.CheckHome(t.Expand("name@domain")) != nil {
-		p.At("users.home").Errorf("%q is not an absolute path", c.Users.Home)
-	}
-	for i, m := range c.Login.Mechanisms {
-		if _, ok := sasl.Find(m); !ok {
-			p.At("login.mechanisms[%d]", i).Hint("known: %s", mechNames()).Errorf("%q is not known", m)
-		}
-	}
+	c.validateChains(p)
+	c.validateLogin(p)
 	for i, s := range c.Passwords.AllowSchemes {
 		if !slices.Contains(scheme.Weak(), strings.ToUpper(s)) {
 			p.At("passwords.allow_schemes[%d]", i).Hint("weak are: %s", strings.Join(scheme.Weak(), ", ")).Errorf("%q is on anyway, or not known", s)
 		}
 	}
-	for key := range c.Users.Fields {
-		if key == "" || strings.ContainsAny(key, "= \t") || slices.Contains([]string{"uid", "gid", "home", "password"}, key) {
-			p.At("users.fields").Errorf("%q cannot be set here", key)
-		}
-	}
+	c.Users.validate(p.At("users"))
 }
 
 func mechNames() string {

@@ -1,0 +1,114 @@
+package passdb
+
+import (
+	"bytes"
+	"context"
+	"testing"
+
+	"github.com/postcote/postcote/pkg/identity/account"
+	"github.com/postcote/postcote/pkg/identity/request"
+	"github.com/postcote/postcote/pkg/identity/rule"
+	"github.com/postcote/postcote/pkg/identity/scheme"
+	"github.com/postcote/postcote/pkg/proto/sasl"
+)
+
+// A challenge mechanism gets a secret for everybody. Whether it was the real
+// one shows in the proof alone.
+func TestSecret(t *testing.T) {
+	var w scheme.Workspace
+	hash, err := scheme.Generate(&w, "SHA256-CRYPT", "pw")
+	if err != nil {
+		t.Fatal(err)
+	}
+	scram, err := scheme.Generate(&w, "SCRAM-SHA-256", "pw")
+	if err != nil {
+		t.Fatal(err)
+	}
+	one, _ := db("one",
+		user("u", "pw"), user("scram", scram), user("hash", hash), user("locked", "!"), user("open", "", "nopassword", "y"),
+		user("net", "pw", "allow_nets", "198.51.100.0/24"), user("off", "pw"), user("down", "down"), user("odd", "{NOSUCH}x"),
+	)
+	off := Entry{Name: "one", ID: "one", Driver: switchedOff{one.Driver}, Rules: rule.Defaults()}
+	pam := Entry{Name: "pam", Driver: checks{&memory{users: map[string][]account.Field{}}}, Rules: rule.Defaults()}
+	c, _ := newChain(t, pam, off)
+	for _, tc := range []struct {
+		user         string
+		real         bool   // the secret is the account's
+		right, wrong string // what a right and a wrong proof come to
+	}{
+		{"u", true, "ok", "Password mismatch"},
+		{"scram", true, "ok", "Password mismatch"},
+		{"hash", false, "stored password cannot serve the mechanism", "stored password cannot serve the mechanism"},
+		{"locked", false, "account is locked", "account is locked"},
+		{"open", false, "stored password cannot serve the mechanism", "stored password cannot serve the mechanism"},
+		{"net", false, "allow_nets check failed", "allow_nets check failed"},
+		{"nobody", false, "unknown user", "unknown user"},
+		{"off", true, "account is disabled", "Password mismatch"},
+		{"down", false, "outage", "outage"},
+		{"odd", false, "outage", "outage"},
+	} {
+		s, p, err := c.Secret(t.Context(), login(tc.user), sasl.SecretSCRAMSHA256, "", "")
+		if tc.right == "outage" {
+			if outcome(err) != "outage" {
+				t.Errorf("%s: %v", tc.user, err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", tc.user, err)
+			continue
+		}
+		again, _, _ := c.Secret(t.Context(), login(tc.user), sasl.SecretSCRAMSHA256, "", "")
+		if !bytes.Equal(s.Salt, again.Salt) || s.Iter != again.Iter || len(s.StoredKey) == 0 {
+			t.Errorf("%s: the challenge differs from one time to the next", tc.user)
+		}
+		decoy := scheme.DecoySecret(c.DecoyKey, tc.user, sasl.SecretSCRAMSHA256)
+		if bytes.Equal(s.StoredKey, decoy.StoredKey) == tc.real {
+			t.Errorf("%s: real secret: %v", tc.user, !tc.real)
+		}
+		_, right := p.Proved(true)
+		_, wrong := p.Proved(false)
+		if outcome(right) != tc.right || outcome(wrong) != tc.wrong {
+			t.Errorf("%s: %v, %v", tc.user, right, wrong)
+		}
+	}
+}
+
+// switchedOff knows a user called off who is.
+type switchedOff struct{ Driver }
+
+func (d switchedOff) Lookup(ctx context.Context, r *request.Request) (Account, error) {
+	l, _ := d.Driver.(Lookuper)
+	a, err := l.Lookup(ctx, r)
+	a.Disabled = r.User == "off"
+	return a, err
+}
+
+// A later database may add fields to the secret of a former one.
+func TestSecretThenFields(t *testing.T) {
+	one, _ := db("one", user("u", "pw"))
+	one.Rules.Success = rule.Continue
+	var w scheme.Workspace
+	hash, err := scheme.Generate(&w, "SHA256-CRYPT", "other")
+	if err != nil {
+		t.Fatal(err)
+	}
+	two, _ := db("two", user("u", hash, "host", "h"))
+	c, _ := newChain(t, one, two)
+	r := login("u")
+	s, p, err := c.Secret(t.Context(), r, sasl.SecretPlain, "", "")
+	if err != nil || s.Plain != "pw" {
+		t.Fatal(s, err)
+	}
+	if v, err := p.Proved(true); err != nil || list(r.Passdb) != "host=h" {
+		t.Error(v, err)
+	}
+}
+
+// Without a database that hands secrets out there is nothing to compare with.
+func TestSecretOfNobody(t *testing.T) {
+	c, _ := newChain(t, Entry{Name: "pam", Driver: checks{&memory{users: map[string][]account.Field{}}}, Rules: rule.Defaults()})
+	if _, _, err := c.Secret(t.Context(), login("u"), sasl.SecretPlain, "", ""); outcome(err) != "outage" {
+		t.Error(err)
+	}
+}
