@@ -232,6 +232,8 @@ func ldapConfig() ldapdb.Config {
 	c.PassAttrs = "mail=user,userPassword=password,employeeType=userdb_class"
 	c.UserAttrs = "mail=user,homeDirectory=home,uidNumber=uid,gidNumber=gid,=mail=maildir:~/%{ldap:uid}"
 	c.IterateAttrs = "mail=user"
+	c.DomainFilter = "(mail=*@%d)"
+	c.AliasFilter, c.AliasAttr = "(employeeType=%n)", "mail"
 	return c
 }
 
@@ -287,6 +289,17 @@ func TestLDAPLookups(t *testing.T) {
 		if r, err := u.Lookup(t.Context(), asking(user)); !fail.Is(err, fail.NotFound) {
 			t.Errorf("userdb: %.40q: %+v %v", user, r, err)
 		}
+	}
+	for domain, want := range map[string]bool{"example.org": true, "example.net": false, "*": false} {
+		if has, err := u.HasDomain(t.Context(), domain); has != want || err != nil {
+			t.Errorf("%s: %v %v", domain, has, err)
+		}
+	}
+	if list, err := u.Aliases(t.Context(), "staff@example.org"); err != nil || len(list) != 1 || list[0] != "alice@example.org" {
+		t.Error(list, err)
+	}
+	if list, err := u.Aliases(t.Context(), "*@example.org"); !fail.Is(err, fail.NotFound) {
+		t.Error(list, err)
 	}
 	names := map[string]bool{}
 	for name, err := range u.List(t.Context()) {

@@ -94,6 +94,12 @@ type Config struct {
 	IterateAttrs  string `yaml:"iterate_attrs" doc:"Which attribute holds the name: the one for the field user."`
 	DomainFilter  string `yaml:"domain_filter" example:"(mail=*@%{domain})" doc:"Finds out whether a domain is ours: %{domain} is the domain, and any entry means yes. Empty: LDAP knows of no domains."`
 
+	AliasFilter       string `yaml:"alias_filter" example:"(mailAlternateAddress=%u)" doc:"Finds where mail for the address %u goes instead; @domain asks for all of a domain that are not named. Empty: LDAP knows of no aliases."`
+	AliasAttr         string `yaml:"alias_attr" example:"mail" doc:"Attribute of the entries so found: all of its values."`
+	SenderFilter      string `yaml:"sender_filter" example:"(|(mail=%u)(mailAlternateAddress=%u))" doc:"Finds who may send as the address %u. Empty: LDAP does not know."`
+	SenderAttr        string `yaml:"sender_attr" example:"mail" doc:"Attribute with the names they log in with."`
+	RelayDomainFilter string `yaml:"relay_domain_filter" doc:"Says, as domain_filter does, whether another server has the users of the domain and we take its mail."`
+
 	AuthBind          bool   `yaml:"auth_bind" doc:"Check passwords by binding with them, as the entry that pass_filter finds. Otherwise the stored password is read and compared."`
 	AuthBindUserDN    string `yaml:"auth_bind_userdn" example:"uid=%n,ou=people,dc=example,dc=org" doc:"With auth_bind: bind as this at once, without a search. pass_filter and pass_attrs are not used."`
 	DefaultPassScheme string `yaml:"default_pass_scheme" doc:"Scheme of stored passwords that do not name theirs."`
@@ -136,6 +142,7 @@ func (c Config) Validate(p *conf.Reporter) {
 	}
 	for key, text := range map[string]string{
 		"pass_filter": c.PassFilter, "user_filter": c.UserFilter, "iterate_filter": c.IterateFilter, "domain_filter": c.DomainFilter,
+		"alias_filter": c.AliasFilter, "sender_filter": c.SenderFilter, "relay_domain_filter": c.RelayDomainFilter,
 	} {
 		if text == "" {
 			continue
@@ -149,6 +156,7 @@ func (c Config) Validate(p *conf.Reporter) {
 			p.At("%s", key).Errorf("%v", err)
 		}
 	}
+	c.validateAddresses(p)
 	if c.AuthBindUserDN != "" {
 		d, err := parseDN(c.AuthBindUserDN, true)
 		switch {
@@ -166,6 +174,17 @@ func (c Config) Validate(p *conf.Reporter) {
 	}
 	if strings.ContainsAny(c.DefaultPassScheme, "{}") {
 		p.At("default_pass_scheme").Errorf("write the name without braces")
+	}
+}
+
+func (c Config) validateAddresses(p *conf.Reporter) {
+	for _, x := range []struct{ key, filter, attr string }{
+		{"alias_attr", c.AliasFilter, c.AliasAttr},
+		{"sender_attr", c.SenderFilter, c.SenderAttr},
+	} {
+		if (x.filter != "" || x.attr != "") && !isAttribute(x.attr) {
+			p.At("%s", x.key).Errorf("%.80q is not an LDAP attribute", x.attr)
+		}
 	}
 }
 

@@ -15,9 +15,9 @@
 //   - A server's answer is bounded and well-formed before it is parsed.
 //   - Connections that users were bound on are not searched with.
 //
-// Reading order: config.go, servers.go (Servers), filter.go and dn.go (texts
-// with variables), attrs.go (fields from entries), passdb.go, userdb.go,
-// search.go, result.go (result codes), server.go (pool, retries), endpoint.go
-// (fail-over), dial.go (TLS, bind), guard.go (what a server may send),
-// dovecot.go.
+// Reading order: config.go, servers.go (Servers), text.go (filters and DNs with
+// variables), attrs.go (fields from entries), passdb.go, userdb.go,
+// addresses.go, search.go, result.go (result codes), server.go (pool, retries),
+// endpoint.go (fail-over), dial.go (TLS, bind), guard.go (what a server may
+// send), dovecot.go.
 package ldapdb

@@ -81,6 +81,7 @@ func TestLookup(t *testing.T) {
 		"two":           fail.Unavailable,
 		"nobody)(uid=*": fail.NotFound,
 		"\xff":          fail.NotFound,
+		"\ufffd":        fail.NotFound,
 	} {
 		if a, err := db.Lookup(t.Context(), who(user)); !fail.Is(err, want) || a.Stored != "" {
 			t.Errorf("%s: %+v %v", user, a, err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -65,9 +66,10 @@ func (q search) request(v expand.Values) (*ldap.SearchRequest, error) {
 }
 
 // possible excludes names that no directory can hold: its strings are UTF-8
-// (RFC 4511 section 4.1.2), and servers take others for faults.
+// (RFC 4511 section 4.1.2), and servers take others for faults. U+FFFD is what
+// lowering a name leaves of such bytes.
 func possible(r *request.Request) error {
-	if !utf8.ValidString(r.User) {
+	if strings.ContainsRune(r.User, utf8.RuneError) {
 		return fail.New(fail.NotFound, "no user %q, which is not UTF-8", r.User)
 	}
 	return nil

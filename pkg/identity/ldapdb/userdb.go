@@ -14,12 +14,12 @@ import (
 
 // Userdb is a user database in LDAP.
 type Userdb struct {
-	server  *server
-	user    search
-	attrs   mappings
-	all     search
-	names   mappings
-	domains *search // nil: none are known
+	server *server
+	user   search
+	attrs  mappings
+	all    search
+	names  mappings
+	addresses
 }
 
 // newUserdb makes the user database that c describes. Errors: fail.Invalid.
@@ -38,12 +38,8 @@ func newUserdb(s *server, c Config) (*Userdb, error) {
 	if u.all, err = newSearch(s, c, c.IterateFilter, u.names.ask); err != nil {
 		return nil, err
 	}
-	if c.DomainFilter != "" {
-		q, err := newSearch(s, c, c.DomainFilter, nil)
-		if err != nil {
-			return nil, err
-		}
-		u.domains = &q
+	if u.addresses, err = newAddresses(s, c); err != nil {
+		return nil, err
 	}
 	return u, nil
 }
@@ -65,18 +61,6 @@ func (u *Userdb) Lookup(ctx context.Context, r *request.Request) (userdb.Record,
 		return userdb.Record{}, fail.Wrap(fail.Unavailable, err, "entry %.200q", e.DN)
 	}
 	return userdb.FromFields(r.User, fields)
-}
-
-// HasDomain reports whether domain_filter finds an entry for domain.
-func (u *Userdb) HasDomain(ctx context.Context, domain string) (bool, error) {
-	if u.domains == nil || domain == "" {
-		return false, nil
-	}
-	_, err := u.domains.first(ctx, &request.Request{User: "@" + account.Domain(domain)}, 1)
-	if fail.Is(err, fail.NotFound) {
-		return false, nil
-	}
-	return err == nil, err
 }
 
 // pageSize is how many entries a listing asks for at a time. Servers cap it at

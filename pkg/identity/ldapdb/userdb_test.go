@@ -20,6 +20,7 @@ func users(t *testing.T, s *server, c Config) *Userdb {
 	var _ userdb.Driver = u
 	var _ userdb.Lister = u
 	var _ userdb.DomainFinder = u
+	var _ userdb.Addresses = u
 	return u
 }
 
@@ -125,5 +126,48 @@ func TestHasDomain(t *testing.T) {
 	}
 	if has, err := users(t, s, people()).HasDomain(t.Context(), "example.org"); has || err != nil {
 		t.Error(has, err)
+	}
+}
+
+func TestAddresses(t *testing.T) {
+	f := newFake(t)
+	entry := func(mail ...string) *ldap.Entry { return ldap.NewEntry("cn=x", map[string][]string{"mail": mail}) }
+	f.entries["(alias=sales@example.org)"] = []*ldap.Entry{entry("alice@example.org", "bob@example.org"), entry("bob@example.org")}
+	f.entries["(alias=@example.org)"] = []*ldap.Entry{entry("all@example.org")}
+	f.entries["(alias=empty@example.org)"] = []*ldap.Entry{entry()}
+	f.entries["(sender=sales@example.org)"] = []*ldap.Entry{entry("alice@example.org")}
+	f.entries["(relay=backup.example)"] = []*ldap.Entry{entry()}
+	f.results["(alias=broken@example.org)"] = ldap.LDAPResultOther
+	for i := range maxAddresses + 1 {
+		f.entries["(alias=many@example.org)"] = append(f.entries["(alias=many@example.org)"], entry(fmt.Sprint(i, "@example.org")))
+	}
+	c := people()
+	c.AliasFilter, c.AliasAttr, c.SenderFilter, c.SenderAttr, c.RelayDomainFilter = "(alias=%u)", "mail", "(sender=%u)", "mail", "(relay=%d)"
+	u := users(t, connect(t, f.config()), c)
+	for address, want := range map[string]string{
+		"Sales@Example.org": "alice@example.org bob@example.org", "@example.org": "all@example.org",
+		"nobody@example.org": "not found", "empty@example.org": "not found", "*": "not found", "": "not found", "\xff": "not found",
+		"broken@example.org": "unavailable", "many@example.org": "unavailable",
+	} {
+		list, err := u.Aliases(t.Context(), address)
+		got := strings.Join(list, " ")
+		if err != nil {
+			got = fail.KindOf(err).String()
+		}
+		if got != want {
+			t.Errorf("%s: %s", address, got)
+		}
+	}
+	if list, err := u.Senders(t.Context(), "sales@example.org"); err != nil || len(list) != 1 {
+		t.Error(list, err)
+	}
+	for domain, want := range map[string]bool{"backup.example": true, "example.org": false, "": false, "\xff": false} {
+		if is, err := u.IsRelay(t.Context(), domain); is != want || err != nil {
+			t.Error(domain, is, err)
+		}
+	}
+	none := users(t, connect(t, f.config()), people())
+	if _, err := none.Aliases(t.Context(), "sales@example.org"); !fail.Is(err, fail.NotFound) {
+		t.Error(err)
 	}
 }
