@@ -13,7 +13,7 @@ const maxTrace = 4 * 255
 
 // NewExternalServer serves EXTERNAL, RFC 4422 appendix A: the response is the
 // name to act as, or empty.
-func NewExternalServer(b Backend) gosasl.Server {
+func NewExternalServer(b Backend, _ Setting) gosasl.Server {
 	return &once{mech: "EXTERNAL", take: func(response []byte) error {
 		authzid := string(response)
 		if authzid != "" {
@@ -27,7 +27,7 @@ func NewExternalServer(b Backend) gosasl.Server {
 
 // NewAnonymousServer serves ANONYMOUS, RFC 4505: the response is a trace, an
 // address or anything else, or empty.
-func NewAnonymousServer(b Backend) gosasl.Server {
+func NewAnonymousServer(b Backend, _ Setting) gosasl.Server {
 	return &once{mech: "ANONYMOUS", take: func(response []byte) error {
 		trace := string(response)
 		if len(trace) > maxTrace || !utf8.ValidString(trace) || strings.ContainsFunc(trace, unicode.IsControl) {

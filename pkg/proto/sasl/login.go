@@ -28,7 +28,7 @@ const (
 
 // NewLoginServer serves LOGIN. An initial response counts as the user name, as
 // Outlook and go-smtp's client send it.
-func NewLoginServer(b Backend) gosasl.Server { return &loginServer{backend: b} }
+func NewLoginServer(b Backend, _ Setting) gosasl.Server { return &loginServer{backend: b} }
 
 func (s *loginServer) Next(response []byte) (challenge []byte, done bool, err error) {
 	if s.step == loginStart && response == nil {

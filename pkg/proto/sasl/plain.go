@@ -11,7 +11,7 @@ import (
 // NewPlainServer serves PLAIN, RFC 4616:
 //
 //	message = [authzid] UTF8NUL authcid UTF8NUL passwd
-func NewPlainServer(b Backend) gosasl.Server {
+func NewPlainServer(b Backend, _ Setting) gosasl.Server {
 	return &once{mech: "PLAIN", take: func(response []byte) error {
 		c, err := parsePlain(response)
 		if err != nil {

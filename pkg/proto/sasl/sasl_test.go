@@ -50,7 +50,7 @@ func TestPlainServer(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			rec := &recorder{}
-			s := NewPlainServer(rec)
+			s := NewPlainServer(rec, Setting{})
 			_, done, err := s.Next([]byte(tc.response))
 			if done != tc.ok || (err == nil) != tc.ok || (err != nil && fail.KindOf(err) != tc.kind) {
 				t.Fatalf("done %v err %v", done, err)
@@ -69,7 +69,7 @@ func TestPlainServer(t *testing.T) {
 }
 
 func TestPlainAsksOnceWithoutInitialResponse(t *testing.T) {
-	s := NewPlainServer(&recorder{})
+	s := NewPlainServer(&recorder{}, Setting{})
 	ch, done, err := s.Next(nil)
 	if ch == nil || len(ch) != 0 || done || err != nil {
 		t.Fatalf("%q %v %v", ch, done, err)
@@ -99,7 +99,7 @@ func TestLoginServer(t *testing.T) {
 		{"huge name", []turn{{nil, "Username:"}, {make([]byte, MaxResponse+1), ""}}, false, fail.Invalid},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			s := NewLoginServer(&recorder{})
+			s := NewLoginServer(&recorder{}, Setting{})
 			var done bool
 			var err error
 			for i, turn := range tc.turns {

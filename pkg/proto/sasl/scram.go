@@ -43,6 +43,15 @@ func (h scram) withPlus() scram {
 	return h
 }
 
+func serveSHA1(b Backend, set Setting) gosasl.Server { return scramSHA1().server(b, set) }
+func serveSHA1Plus(b Backend, set Setting) gosasl.Server {
+	return scramSHA1().withPlus().server(b, set)
+}
+func serveSHA256(b Backend, set Setting) gosasl.Server { return scramSHA256().server(b, set) }
+func serveSHA256Plus(b Backend, set Setting) gosasl.Server {
+	return scramSHA256().withPlus().server(b, set)
+}
+
 func (h scram) server(b Backend, set Setting) gosasl.Server {
 	return &scramServer{scram: h, backend: b, set: set}
 }

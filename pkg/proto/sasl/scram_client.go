@@ -32,6 +32,11 @@ type scramClient struct {
 	want  []byte // ServerSignature
 }
 
+func useSHA1(c Credentials) gosasl.Client       { return scramSHA1().client(c) }
+func useSHA1Plus(c Credentials) gosasl.Client   { return scramSHA1().withPlus().client(c) }
+func useSHA256(c Credentials) gosasl.Client     { return scramSHA256().client(c) }
+func useSHA256Plus(c Credentials) gosasl.Client { return scramSHA256().withPlus().client(c) }
+
 func (h scram) client(c Credentials) gosasl.Client {
 	return &scramClient{scram: h, c: c, flag: "n", nonce: Setting{}.random(), least: minIterations}
 }

@@ -51,22 +51,29 @@ const (
 
 // Mechanisms lists what this package can serve, strongest first.
 func Mechanisms() []Mechanism {
-	return []Mechanism{
+	t := table()
+	return t[:]
+}
+
+// table is an array and holds no closures, so that a login costs no memory to
+// find its row.
+func table() [13]Mechanism {
+	return [...]Mechanism{
 		{
 			Name: "SCRAM-SHA-256-PLUS", MutualAuth: true, Secret: SecretSCRAMSHA256, Binding: true,
-			NewServer: scramSHA256().withPlus().server, NewClient: scramSHA256().withPlus().client, claimed: claimedSCRAM,
+			NewServer: serveSHA256Plus, NewClient: useSHA256Plus, claimed: claimedSCRAM,
 		},
 		{
 			Name: "SCRAM-SHA-1-PLUS", MutualAuth: true, Secret: SecretSCRAMSHA1, Binding: true,
-			NewServer: scramSHA1().withPlus().server, NewClient: scramSHA1().withPlus().client, claimed: claimedSCRAM,
+			NewServer: serveSHA1Plus, NewClient: useSHA1Plus, claimed: claimedSCRAM,
 		},
 		{
 			Name: "SCRAM-SHA-256", MutualAuth: true, Secret: SecretSCRAMSHA256,
-			NewServer: scramSHA256().server, NewClient: scramSHA256().client, claimed: claimedSCRAM,
+			NewServer: serveSHA256, NewClient: useSHA256, claimed: claimedSCRAM,
 		},
 		{
 			Name: "SCRAM-SHA-1", MutualAuth: true, Secret: SecretSCRAMSHA1,
-			NewServer: scramSHA1().server, NewClient: scramSHA1().client, claimed: claimedSCRAM,
+			NewServer: serveSHA1, NewClient: useSHA1, claimed: claimedSCRAM,
 		},
 		{
 			Name: "DIGEST-MD5", Dictionary: true, Active: true, MutualAuth: true, Secret: SecretDigestMD5, named: true,
@@ -82,38 +89,34 @@ func Mechanisms() []Mechanism {
 		},
 		{
 			Name: "OAUTHBEARER", Plaintext: true, Token: true,
-			NewServer: plainly(NewOAuthBearerServer), NewClient: NewOAuthBearerClient, claimed: claimedBearer,
+			NewServer: NewOAuthBearerServer, NewClient: NewOAuthBearerClient, claimed: claimedBearer,
 		},
 		{
 			Name: "XOAUTH2", Plaintext: true, Token: true,
-			NewServer: plainly(NewXOAuth2Server), NewClient: NewXOAuth2Client, claimed: claimedXOAuth2,
+			NewServer: NewXOAuth2Server, NewClient: NewXOAuth2Client, claimed: claimedXOAuth2,
 		},
 		{
 			Name: "PLAIN", Plaintext: true,
-			NewServer: plainly(NewPlainServer), NewClient: NewPlainClient, claimed: claimedPlain,
+			NewServer: NewPlainServer, NewClient: NewPlainClient, claimed: claimedPlain,
 		},
 		{
 			Name: "LOGIN", Plaintext: true,
-			NewServer: plainly(NewLoginServer), NewClient: NewLoginClient, claimed: claimedWhole,
+			NewServer: NewLoginServer, NewClient: NewLoginClient, claimed: claimedWhole,
 		},
 		{
 			Name: "EXTERNAL", Certificate: true, named: true,
-			NewServer: plainly(NewExternalServer), NewClient: NewExternalClient, claimed: claimedWhole,
+			NewServer: NewExternalServer, NewClient: NewExternalClient, claimed: claimedWhole,
 		},
-		{Name: "ANONYMOUS", Anonymous: true, named: true, NewServer: plainly(NewAnonymousServer), NewClient: NewAnonymousClient},
+		{Name: "ANONYMOUS", Anonymous: true, named: true, NewServer: NewAnonymousServer, NewClient: NewAnonymousClient},
 	}
-}
-
-// plainly is for servers that need no Setting.
-func plainly(f func(Backend) gosasl.Server) func(Backend, Setting) gosasl.Server {
-	return func(b Backend, _ Setting) gosasl.Server { return f(b) }
 }
 
 // Find returns the mechanism called name, in any case.
 func Find(name string) (Mechanism, bool) {
-	for _, m := range Mechanisms() {
-		if strings.EqualFold(m.Name, name) {
-			return m, true
+	t := table()
+	for i := range t {
+		if strings.EqualFold(t[i].Name, name) {
+			return t[i], true
 		}
 	}
 	return Mechanism{}, false

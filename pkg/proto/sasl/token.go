@@ -34,14 +34,14 @@ type tokenServer struct {
 // NewXOAuth2Server serves XOAUTH2:
 //
 //	response = "user=" user %x01 "auth=Bearer " token %x01 %x01
-func NewXOAuth2Server(b Backend) gosasl.Server {
+func NewXOAuth2Server(b Backend, _ Setting) gosasl.Server {
 	return &tokenServer{backend: b, mech: "XOAUTH2", failure: xoauth2Failure, parse: parseXOAuth2}
 }
 
 // NewOAuthBearerServer serves OAUTHBEARER, RFC 7628:
 //
 //	response = gs2-header %x01 *(key "=" value %x01) %x01
-func NewOAuthBearerServer(b Backend) gosasl.Server {
+func NewOAuthBearerServer(b Backend, _ Setting) gosasl.Server {
 	return &tokenServer{backend: b, mech: "OAUTHBEARER", failure: bearerFailure, parse: parseOAuthBearer}
 }
 
