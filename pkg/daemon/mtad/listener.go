@@ -6,6 +6,8 @@ import (
 	"net"
 	"sync/atomic"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/postcote/postcote/pkg/mta/gate"
 	"github.com/postcote/postcote/pkg/platform/conf"
 	"github.com/postcote/postcote/pkg/platform/netx"
@@ -22,9 +24,13 @@ type listening struct {
 	policy *gate.Policy
 	tls    *tls.Config
 	rcptOK server.Reply
-	ln     net.Listener
-	engine atomic.Pointer[server.Server]
-	conns  *netx.Server
+	// undecided is said when a check of ours fails to decide.
+	undecided server.Reply
+	// accepted and bytes count this listener's messages.
+	accepted, bytes prometheus.Counter
+	ln              net.Listener
+	engine          atomic.Pointer[server.Server]
+	conns           *netx.Server
 }
 
 // listen opens one listener.
@@ -46,7 +52,9 @@ func (d *daemon) listenSubmit(spec conf.Listen) (*listening, error) {
 }
 
 func (l *listening) open(spec conf.Listen) error {
-	l.rcptOK = server.DefaultReplies().Rcpt
+	replies := server.DefaultReplies()
+	l.rcptOK, l.undecided = replies.Rcpt, replies.Internal
+	l.accepted, l.bytes = l.d.metrics.accepted.WithLabelValues(l.label), l.d.metrics.bytes.WithLabelValues(l.label)
 	if err := l.build(l.d.state.Load()); err != nil {
 		return err
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/emersion/go-smtp"
@@ -20,22 +19,6 @@ import (
 
 // submission is a session's part of a transaction.
 type submission struct{ msg *queue.Message }
-
-// copyBuffers are shared by sessions that are receiving at this moment; an
-// idle session holds none.
-type copyBuffers struct{ pool sync.Pool }
-
-const copyBuffer = 32 << 10
-
-func (b *copyBuffers) get() *[]byte {
-	if p, ok := b.pool.Get().(*[]byte); ok {
-		return p
-	}
-	p := make([]byte, copyBuffer)
-	return &p
-}
-
-func (b *copyBuffers) put(p *[]byte) { b.pool.Put(p) }
 
 // Data gives the message its queue id, or refuses it when there is no room.
 func (s *session) Data(ctx context.Context, tx *server.Transaction) server.Verdict {
@@ -78,12 +61,13 @@ func (s *session) Message(ctx context.Context, tx *server.Transaction, content i
 	say := func(r server.Reply) server.Result { return server.Result{Verdict: server.Say(r)} }
 
 	edit := header.NewEditor(s.headerRules(tx.From, qid, now))
-	readErr, writeErr := s.d.copy(msg, edit, content)
-	if readErr != nil {
+	in := &receiving{msg: msg, edit: edit}
+	_, err := io.Copy(in, content) // the engine's reader hands over its own buffer
+	switch {
+	case in.err != nil:
+		return say(s.notStored(endOfMessage, tx, qid, in.err))
+	case err != nil:
 		return server.Result{} // the message is void, and the engine knows why
-	}
-	if writeErr != nil {
-		return say(s.notStored(endOfMessage, tx, qid, writeErr))
 	}
 	found := edit.Finish()
 	if v := checkHeader(found); v.Refused() {
@@ -109,30 +93,24 @@ func (s *session) Message(ctx context.Context, tx *server.Transaction, content i
 
 // taken logs and counts a message that is durable.
 func (s *session) taken(tx *server.Transaction, qid, msgid string, size int64) {
-	s.d.metrics.accepted.WithLabelValues(s.l.label).Inc()
-	s.d.metrics.bytes.WithLabelValues(s.l.label).Add(float64(size))
+	s.l.accepted.Inc()
+	s.l.bytes.Add(float64(size))
 	s.d.log.Log(messageAccepted{client: s.who, QID: qid, MsgID: msgid, Sender: tx.From, User: s.c.User, Size: size, Rcpts: len(tx.Rcpts)})
 }
 
-// copy moves content into the queue, past the header editor.
-func (d *daemon) copy(msg io.Writer, edit *header.Editor, content io.Reader) (readErr, writeErr error) {
-	buf := d.buffers.get()
-	defer d.buffers.put(buf)
-	for {
-		n, err := content.Read(*buf)
-		if n > 0 {
-			if _, werr := msg.Write((*buf)[:n]); werr != nil {
-				return nil, werr
-			}
-			_, _ = edit.Write((*buf)[:n])
-		}
-		switch {
-		case err == io.EOF:
-			return nil, nil
-		case err != nil:
-			return err, nil
-		}
+// receiving is where the content of a message goes: into the queue, and past
+// the header editor.
+type receiving struct {
+	msg  io.Writer
+	edit *header.Editor
+	err  error // of the queue
+}
+
+func (r *receiving) Write(p []byte) (int, error) {
+	if _, r.err = r.msg.Write(p); r.err != nil {
+		return 0, r.err
 	}
+	return r.edit.Write(p)
 }
 
 func checkHeader(found header.Found) gate.Verdict {

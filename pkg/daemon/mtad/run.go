@@ -40,7 +40,6 @@ type daemon struct {
 	now     func() time.Time
 	parts   parts
 	metrics *metrics
-	buffers copyBuffers
 
 	state  atomic.Pointer[state]
 	remote atomic.Pointer[remote.Client]

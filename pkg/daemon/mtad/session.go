@@ -114,27 +114,32 @@ func (s *session) Mail(ctx context.Context, tx *server.Transaction) server.Verdi
 }
 
 // Rcpt checks a recipient. Lookups of pipelined recipients run side by side;
-// the engine keeps the order of the replies.
+// the engine keeps the order of the replies. The last one is looked up here: a
+// goroutine for it would only be waited for.
 func (s *session) Rcpt(ctx context.Context, tx *server.Transaction, rcpt server.Recipient) server.Verdict {
 	f := s.facts(tx)
 	f.Rcpt = rcpt.To
 	ctx = context.WithoutCancel(ctx) // a daemon that stops lets transactions end
+	if !tx.More {
+		return server.Say(s.judge(ctx, f))
+	}
 	answer := make(chan server.Reply, 1)
-	go func() {
-		defer close(answer)
-		defer s.survive("RCPT")
-		v := s.st.gate.Check(ctx, s.policy, gate.Rcpt, f)
-		if !v.Refused() {
-			answer <- s.l.rcptOK
-			return
-		}
-		answer <- s.refuse(gate.Rcpt.String(), &server.Transaction{From: f.Sender}, &f.Rcpt, "", v)
-	}()
+	go func() { answer <- s.judge(ctx, f) }()
 	return server.Later(answer)
 }
 
-// survive keeps a panic in a goroutine of ours from ending the daemon; the
-// engine answers 451 for the missing verdict.
+// judge is the reply to a recipient.
+func (s *session) judge(ctx context.Context, f gate.Facts) (reply server.Reply) {
+	reply = s.l.undecided // stands if the check panics
+	defer s.survive("RCPT")
+	v := s.st.gate.Check(ctx, s.policy, gate.Rcpt, f)
+	if !v.Refused() {
+		return s.l.rcptOK
+	}
+	return s.refuse(gate.Rcpt.String(), &server.Transaction{From: f.Sender}, &f.Rcpt, "", v)
+}
+
+// survive keeps a panic in a check from ending more than the check.
 func (s *session) survive(where string) {
 	if v := recover(); v != nil {
 		s.d.log.Error("panic while checking a command", slog.String("cmd", where), slog.Any("panic", v), slog.String("stack", string(debug.Stack())))

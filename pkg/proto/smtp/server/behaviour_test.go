@@ -373,3 +373,61 @@ func heap() uint64 {
 	runtime.ReadMemStats(&m)
 	return m.HeapAlloc
 }
+
+// moreSession writes down Transaction.More of each recipient.
+type moreSession struct {
+	Session
+	more chan bool
+}
+
+func (s moreSession) Rcpt(ctx context.Context, tx *Transaction, rcpt Recipient) Verdict {
+	s.more <- tx.More
+	return s.Session.Rcpt(ctx, tx, rcpt)
+}
+
+// A session hears whether another recipient is there already, which decides
+// whether it is worth to look one up beside the other.
+func TestMoreRecipients(t *testing.T) {
+	more := make(chan bool, 10)
+	cfg := configure(t, nil, make(chan string, 100))
+	accept := cfg.Accept
+	cfg.Accept = func(ctx context.Context, c *Conn) (Session, Reply) {
+		s, r := accept(ctx, c)
+		return moreSession{s, more}, r
+	}
+	s, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	here, there := net.Pipe()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.Serve(context.Background(), there)
+	}()
+	d := talk(t, here)
+	d.expect("220")
+	d.send("EHLO c.test\r\n")
+	d.expect("250")
+	for _, step := range []struct {
+		group string
+		want  []bool
+	}{
+		{"MAIL FROM:<a@b.test>\r\nRCPT TO:<a@c.test>\r\nrcpt TO:<b@c.test>\r\nRCPT TO:<c@c.test>\r\nNOOP\r\n", []bool{true, true, false}},
+		{"RCPT TO:<d@c.test>\r\n", []bool{false}},
+		{"RCPT TO:<e@c.test>\r\nRCPT", []bool{false}},
+		{" TO:<f@c.test>\r\nRSET\r\n", []bool{false}},
+	} {
+		d.send(step.group)
+		for range strings.Count(step.group, "\n") {
+			d.expect("250")
+		}
+		for i, want := range step.want {
+			if got := <-more; got != want {
+				t.Errorf("%q, recipient %d: more is %v", step.group, i, got)
+			}
+		}
+	}
+	here.Close()
+	<-done
+}

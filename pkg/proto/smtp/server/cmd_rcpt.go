@@ -16,6 +16,7 @@ func (e *engine) cmdRcpt(args []byte) Reply {
 		e.enqueue(queued{verdict: Say(e.refused("RCPT", r, args)), rcpt: rcpt})
 		return Reply{Code: said}
 	}
+	e.tx.More = e.moreRcpts()
 	e.enqueue(queued{verdict: e.hooks.Rcpt(e.work, e.tx, rcpt), rcpt: rcpt})
 	return Reply{Code: said}
 }
@@ -45,6 +46,13 @@ func (e *engine) tooManyRcpts() Reply {
 	}
 	e.say(e.cfg.Replies.TooManyRcpts)
 	return Reply{Code: said}
+}
+
+// moreRcpts reports whether the next line has arrived and is a RCPT.
+func (e *engine) moreRcpts() bool {
+	const verb = "RCPT "
+	next := e.in.Peek()
+	return len(next) > len(verb) && equalFold(next[:len(verb)], verb) && e.in.HasLine()
 }
 
 func (e *engine) parseRcpt(args []byte) (Recipient, Reply) {

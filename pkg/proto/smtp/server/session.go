@@ -79,6 +79,7 @@ type Transaction struct {
 	Options smtp.MailOptions
 	Rcpts   []Recipient // accepted, in command order
 	BDAT    bool        // content came by BDAT
+	More    bool        // in Rcpt: a further RCPT has arrived; else a pending verdict gains nothing
 	Size    int64       // octets of content read so far
 	Value   any         // the session's own
 }
