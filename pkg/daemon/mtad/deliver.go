@@ -24,8 +24,7 @@ func (r router) Route(ctx context.Context, _ *queue.Envelope, rcpt addr.Address)
 	if err != nil {
 		return queue.Route{}, err
 	}
-	transport, next, _ := strings.Cut(to.Hop.String(), ":")
-	return queue.Route{Transport: transport, NextHop: next}, nil
+	return queue.Route{Transport: to.Hop.Transport.String(), NextHop: to.Hop.Next()}, nil
 }
 
 // deliverer makes the queue's attempts through package remote.

@@ -1,7 +1,6 @@
 package mtad
 
 import (
-	"fmt"
 	"log/slog"
 	"math"
 	"strconv"
@@ -87,7 +86,8 @@ func (e messageActive) Attrs() []slog.Attr {
 }
 
 func (e messageActive) Classic() (string, string) {
-	return "postfix/qmgr", fmt.Sprintf("%s: from=%s, size=%d, nrcpt=%d (queue active)", e.QID, e.Sender.Path(), e.Size, e.Rcpts)
+	return "postfix/qmgr", e.QID + ": from=" + e.Sender.Path() + ", size=" + strconv.FormatInt(e.Size, 10) +
+		", nrcpt=" + strconv.Itoa(e.Rcpts) + " (queue active)"
 }
 
 // delays are the four spans Postfix logs.

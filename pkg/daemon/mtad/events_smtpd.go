@@ -21,11 +21,15 @@ type client struct {
 	IP      netip.Addr
 	Local   bool // by the submit socket
 	UID     int
+	text    string // String, where a session has made it already
 }
 
 // String is Postfix's NAME[IP].
 func (c client) String() string {
-	if c.Local {
+	switch {
+	case c.text != "":
+		return c.text
+	case c.Local:
 		return fmt.Sprintf("localhost[uid=%d]", c.UID)
 	}
 	return c.Name + "[" + c.IP.Unmap().WithZone("").String() + "]"

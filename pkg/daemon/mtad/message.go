@@ -13,7 +13,6 @@ import (
 	"github.com/postcote/postcote/pkg/mta/queue"
 	"github.com/postcote/postcote/pkg/platform/addr"
 	"github.com/postcote/postcote/pkg/platform/fail"
-	"github.com/postcote/postcote/pkg/platform/netx"
 	"github.com/postcote/postcote/pkg/proto/smtp/server"
 )
 
@@ -22,7 +21,6 @@ type submission struct{ msg *queue.Message }
 
 // Data gives the message its queue id, or refuses it when there is no room.
 func (s *session) Data(ctx context.Context, tx *server.Transaction) server.Verdict {
-	ctx = context.WithoutCancel(ctx) // a daemon that stops lets transactions end
 	if r := s.ask(ctx, gate.Data, tx); !r.IsZero() {
 		return server.Say(r)
 	}
@@ -44,6 +42,9 @@ func (s *session) notStored(stage string, tx *server.Transaction, qid string, er
 	return s.refuse(stage, tx, nil, qid, v)
 }
 
+// usualTrace is room for our Received field.
+const usualTrace = 256
+
 // endOfMessage is Postfix's name of the stage behind the final dot.
 const endOfMessage = "END-OF-MESSAGE"
 
@@ -56,7 +57,6 @@ func (s *session) Message(ctx context.Context, tx *server.Transaction, content i
 	}
 	msg := sub.msg
 	defer msg.Abort()
-	ctx = context.WithoutCancel(ctx)
 	qid, now := msg.ID().String(), s.d.now()
 	say := func(r server.Reply) server.Result { return server.Result{Verdict: server.Say(r)} }
 
@@ -77,7 +77,7 @@ func (s *session) Message(ctx context.Context, tx *server.Transaction, content i
 	if err != nil {
 		return say(s.notStored(endOfMessage, tx, qid, err))
 	}
-	trace := []byte(s.trace(env, qid, now).String())
+	trace := s.trace(env, qid, now).Append(make([]byte, 0, usualTrace+len(found.Block)))
 	if found.Edited {
 		msg.SetHeaders(append(trace, found.Block...), found.Skip)
 	} else {
@@ -160,22 +160,24 @@ func (s *session) envelope(ctx context.Context, tx *server.Transaction, now time
 		SASLUser: s.c.User, SASLMethod: s.c.Mech, Origin: s.l.label,
 		Client: queue.Client{Name: s.who.Name, Helo: s.c.Helo, Proto: s.c.Protocol(tx.Options.UTF8)},
 	}
-	if ap := netx.AddrPort(s.c.Remote); ap.IsValid() {
-		env.Client.Addr, env.Client.Port = ap.Addr().String(), ap.Port()
+	if s.remote.IsValid() {
+		env.Client.Addr, env.Client.Port = s.address, s.remote.Port()
 	}
 	if s.who.Local {
 		env.Client.Name = ""
 	}
-	seen := make(map[string]bool, len(tx.Rcpts))
+	env.Recipients = make([]queue.Recipient, 0, len(tx.Rcpts))
+	seen := map[addr.Address]bool{}
 	for _, r := range tx.Rcpts {
 		to, err := s.st.routes.Resolve(ctx, r.To)
 		if err != nil {
 			return nil, err
 		}
-		if key := to.String(); seen[key] {
+		if seen[to] {
 			continue
-		} else {
-			seen[key] = true
+		}
+		if len(tx.Rcpts) > 1 {
+			seen[to] = true
 		}
 		q := queue.Recipient{Addr: to, Notify: notifyOf(r.Options.Notify)}
 		if to != r.To {

@@ -28,6 +28,9 @@ type session struct {
 	c      *server.Conn
 	who    client
 	policy *gate.Policy
+
+	remote  netip.AddrPort // of the client; invalid on the submit socket
+	address string         // its text, without the port
 }
 
 // accept begins a session: who is it, and may it talk to us at all.
@@ -35,7 +38,10 @@ func (d *daemon) accept(ctx context.Context, l *listening, c *server.Conn) (serv
 	st := d.state.Load()
 	s := &session{d: d, st: st, l: l, c: c, policy: l.policy}
 	c.Policy.Limits.MessageSize = st.cfg.MessageSize.Int64()
-	s.who = client{Service: l.label, Conn: c.ID, Name: unknownName, IP: netx.AddrPort(c.Remote).Addr(), Local: l.local}
+	if s.remote = netx.AddrPort(c.Remote); s.remote.IsValid() {
+		s.address = s.remote.Addr().String()
+	}
+	s.who = client{Service: l.label, Conn: c.ID, Name: unknownName, IP: s.remote.Addr(), Local: l.local}
 	d.metrics.open.WithLabelValues(l.label).Inc()
 	d.sessions.Store(c, s)
 	if l.local {
@@ -52,6 +58,7 @@ func (d *daemon) accept(ctx context.Context, l *listening, c *server.Conn) (serv
 			d.log.Log(nameMismatch{s.who, claimed})
 		}
 	}
+	s.who.text = s.who.String()
 	d.log.Log(clientConnected{s.who})
 	return s, s.ask(ctx, gate.Connect, nil)
 }
@@ -109,7 +116,6 @@ func (s *session) Helo(ctx context.Context) server.Reply { return s.ask(ctx, gat
 
 // Mail begins a transaction.
 func (s *session) Mail(ctx context.Context, tx *server.Transaction) server.Verdict {
-	tx.Value = &submission{}
 	return server.Say(s.ask(ctx, gate.Mail, tx))
 }
 
@@ -119,7 +125,6 @@ func (s *session) Mail(ctx context.Context, tx *server.Transaction) server.Verdi
 func (s *session) Rcpt(ctx context.Context, tx *server.Transaction, rcpt server.Recipient) server.Verdict {
 	f := s.facts(tx)
 	f.Rcpt = rcpt.To
-	ctx = context.WithoutCancel(ctx) // a daemon that stops lets transactions end
 	if !tx.More {
 		return server.Say(s.judge(ctx, f))
 	}

@@ -43,24 +43,25 @@ type Hop struct {
 }
 
 // String returns the one spelling that ParseHop reads back.
-func (h Hop) String() string {
-	prefix := h.Transport.String() + ":"
+func (h Hop) String() string { return h.Transport.String() + ":" + h.Next() }
+
+// Next is String without the transport.
+func (h Hop) Next() string {
+	open, end, port := "[", "]", ""
 	switch {
 	case h.Transport == Error:
-		return prefix + h.Text
+		return h.Text
 	case h.Socket != "":
-		return prefix + "unix:" + h.Socket
+		return "unix:" + h.Socket
 	case h.Host == "":
-		return prefix
-	}
-	host := h.Host
-	if !h.MX {
-		host = "[" + host + "]"
+		return ""
+	case h.MX:
+		open, end = "", ""
 	}
 	if h.Port != 0 {
-		host += ":" + strconv.Itoa(int(h.Port))
+		port = ":" + strconv.Itoa(int(h.Port))
 	}
-	return prefix + host
+	return open + h.Host + end + port
 }
 
 // Address returns "host:port" for dialling a hop without MX lookup.

@@ -50,6 +50,9 @@ type Found struct {
 // a few kilobytes; Postfix cuts single fields at 100 KiB.
 const MaxBlock = 256 << 10
 
+// usualBlock is room for the header of most messages.
+const usualBlock = 2 << 10
+
 // maxPending caps the unfinished line that is held between two writes.
 const maxPending = 2048
 
@@ -74,6 +77,7 @@ type Editor struct {
 	seen    bool   // a header field has been seen
 	full    bool   // the block has reached MaxBlock
 	pending []byte // start of a line that has not ended yet
+	name    []byte // of the current field, in lower case
 }
 
 // NewEditor makes an editor.
@@ -153,7 +157,8 @@ func (e *Editor) line(p []byte) {
 		return
 	}
 	e.seen = true
-	e.note(name, value)
+	e.name = appendLower(e.name[:0], name)
+	e.note(e.name, value)
 	e.keep(p)
 }
 
@@ -171,9 +176,9 @@ func (e *Editor) endHeader(p []byte) {
 	e.block([]byte("\r\n"))
 }
 
-func (e *Editor) note(name string, value []byte) {
+func (e *Editor) note(name, value []byte) {
 	e.msgid, e.drop = false, false
-	switch name {
+	switch string(name) {
 	case "received":
 		e.found.Hops++
 	case "message-id":
@@ -184,7 +189,7 @@ func (e *Editor) note(name string, value []byte) {
 		e.found.from = true
 	}
 	for _, d := range e.rules.Drop {
-		e.drop = e.drop || d == name
+		e.drop = e.drop || d == string(name)
 	}
 	if e.msgid {
 		e.addMessageID(value)
@@ -206,6 +211,9 @@ func (e *Editor) block(p []byte) {
 	if e.full || len(e.found.Block)+len(p) > MaxBlock {
 		e.full = true
 		return
+	}
+	if e.found.Block == nil {
+		e.found.Block = make([]byte, 0, usualBlock)
 	}
 	e.found.Block = append(e.found.Block, p...)
 }
@@ -239,21 +247,31 @@ func (e *Editor) additions() {
 
 // field splits "Name: value". White space before the colon is obsolete but
 // seen in the wild (RFC 5322 section 4.5.1).
-func field(p []byte) (name string, value []byte, ok bool) {
+func field(p []byte) (name, value []byte, ok bool) {
 	i := bytes.IndexByte(p, ':')
 	if i <= 0 {
-		return "", nil, false
+		return nil, nil, false
 	}
 	n := bytes.TrimRight(p[:i], " \t")
 	if len(n) == 0 {
-		return "", nil, false
+		return nil, nil, false
 	}
 	for _, c := range n {
 		if c <= ' ' || c >= 0x7f {
-			return "", nil, false
+			return nil, nil, false
 		}
 	}
-	return strings.ToLower(string(n)), p[i+1:], true
+	return n, p[i+1:], true
+}
+
+func appendLower(dst, name []byte) []byte {
+	for _, c := range name {
+		if c >= 'A' && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		dst = append(dst, c)
+	}
+	return dst
 }
 
 // printable replaces what must not reach a log line.

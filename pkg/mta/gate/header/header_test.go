@@ -136,7 +136,7 @@ func TestTrace(t *testing.T) {
 	} {
 		tr := base
 		tc.edit(&tr)
-		if got, want := tr.String(), strings.ReplaceAll(tc.want, "|", "\r\n"); got != want {
+		if got, want := string(tr.Append(nil)), strings.ReplaceAll(tc.want, "|", "\r\n"); got != want {
 			t.Errorf("%s:\ngot  %q\nwant %q", tc.name, got, want)
 		}
 	}

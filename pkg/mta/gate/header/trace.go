@@ -23,28 +23,35 @@ type Trace struct {
 	Local bool // came by the submit socket
 }
 
-// String returns the field in the shape Postfix gives it, with CRLF.
-func (t Trace) String() string {
-	var b strings.Builder
+// Append adds the field in the shape Postfix gives it, with CRLF.
+func (t Trace) Append(b []byte) []byte {
 	if t.Local {
-		b.WriteString("Received: by " + t.By + " (Postcote, from userid " + strconv.Itoa(t.UID) + ")\r\n\tid " + t.QID)
+		b = join(b, "Received: by ", t.By, " (Postcote, from userid ", strconv.Itoa(t.UID), ")\r\n\tid ", t.QID)
 	} else {
-		b.WriteString("Received: from " + token(t.Helo) + " (" + token(t.Name) + " [" + Literal(t.Peer) + "])\r\n" +
-			"\tby " + t.By + " (Postcote) with " + t.With + " id " + t.QID)
+		b = join(b, "Received: from ", token(t.Helo), " (", token(t.Name), " [")
+		b = appendLiteral(b, t.Peer)
+		b = join(b, "])\r\n\tby ", t.By, " (Postcote) with ", t.With, " id ", t.QID)
 	}
 	if !t.For.Null() {
-		b.WriteString("\r\n\tfor " + t.For.Path())
+		b = join(b, "\r\n\tfor ", t.For.Path())
 	}
-	b.WriteString("; " + Date(t.Date) + "\r\n")
-	return b.String()
+	b = append(b, "; "...)
+	return append(t.Date.AppendFormat(b, dateLayout), "\r\n"...)
 }
 
-// Literal is an address as RFC 5321 section 4.1.3 writes it inside brackets.
-func Literal(ip netip.Addr) string {
-	if ip = ip.Unmap(); ip.Is6() {
-		return "IPv6:" + ip.WithZone("").String()
+func join(b []byte, parts ...string) []byte {
+	for _, p := range parts {
+		b = append(b, p...)
 	}
-	return ip.String()
+	return b
+}
+
+// appendLiteral writes an address as RFC 5321 section 4.1.3 does inside brackets.
+func appendLiteral(b []byte, ip netip.Addr) []byte {
+	if ip = ip.Unmap(); ip.Is6() {
+		return ip.WithZone("").AppendTo(append(b, "IPv6:"...))
+	}
+	return ip.AppendTo(b)
 }
 
 // With returns the protocol keyword of RFC 3848 and RFC 6531 section 4.3.
@@ -65,11 +72,11 @@ func With(extended, tls, auth, utf8 bool) string {
 	return w
 }
 
-// Date formats t for a header (RFC 5322 section 3.3), zone name as a comment.
-func Date(t time.Time) string {
-	s := t.Format("Mon, _2 Jan 2006 15:04:05 -0700 (MST)")
-	return strings.Replace(s, ",  ", ", ", 1)
-}
+// dateLayout is that of RFC 5322 section 3.3, zone name as a comment.
+const dateLayout = "Mon, 2 Jan 2006 15:04:05 -0700 (MST)"
+
+// Date formats t for a header.
+func Date(t time.Time) string { return t.Format(dateLayout) }
 
 // token makes a peer's word safe inside a header line: no white space that
 // could fold, no parentheses that could end a comment.

@@ -316,6 +316,6 @@ func (w *Writer) pending(env *item.Envelope, headers []byte, skip int64) *pendin
 		p.body = w.buf
 	}
 	sum := w.s.decoded(e)
-	p.summary = item.AppendSummary(nil, &sum, env.Arrival)
+	p.summary = item.AppendSummary(make([]byte, 0, 64*(1+len(env.Recipients))), &sum, env.Arrival)
 	return p
 }
