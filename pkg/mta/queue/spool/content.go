@@ -13,16 +13,22 @@ import (
 
 // stored is a record that a reader holds on to.
 type stored struct {
-	s    *Spool
-	seg  *segment
-	off  int64
-	rec  format.Record
-	meta []byte // envelope, added headers
+	s     *Spool
+	seg   *segment
+	off   int64
+	rec   format.Record
+	front []byte // what was read at once, from the record's beginning
+	meta  []byte // envelope, added headers
+	buf   []byte // pooled memory that the two lie in, nil when it is their own
 }
 
-// fetch pins the record of e and reads its front, checked. The caller calls
-// release.
-func (s *Spool) fetch(e *Entry) (*stored, error) {
+// usualFront is read at once when only the front of a record is wanted:
+// enough for its header, a usual envelope and our Received field.
+const usualFront = 1 << 10
+
+// fetch pins the record of e and reads its front, checked, or the whole
+// record if it is small and whole is set. The caller calls release.
+func (s *Spool) fetch(e *Entry, whole bool) (*stored, error) {
 	s.mu.Lock()
 	if e.flags&gone != 0 {
 		s.mu.Unlock()
@@ -41,31 +47,61 @@ func (s *Spool) fetch(e *Entry) (*stored, error) {
 	case err != nil:
 		return nil, diskErr(err, "segment %d", st.seg.num)
 	}
+	if whole && length <= streamBuffer {
+		st.buf = s.buffers.get(int(length))
+		st.front = st.buf[:length]
+	} else {
+		st.front = make([]byte, min(length, usualFront))
+	}
 	if err := st.read(e, length); err != nil {
 		st.release()
+		st.free()
 		return nil, err
 	}
 	return st, nil
 }
 
 func (st *stored) read(e *Entry, length int64) error {
-	var head [format.RecordHeader]byte
-	if err := readFull(st.seg.file, head[:], st.off); err != nil {
+	n, err := st.seg.file.ReadAt(st.front, st.off)
+	if err != nil && !errors.Is(err, io.EOF) {
 		return st.readErr(e, err)
 	}
-	rec, ok := format.ParseRecord(head[:])
+	if st.front = st.front[:n]; n < format.RecordHeader {
+		return st.readErr(e, io.ErrUnexpectedEOF)
+	}
+	rec, ok := format.ParseRecord(st.front[:format.RecordHeader])
 	if !ok || rec.ID != e.ID || rec.Epoch != st.seg.epoch || rec.Size() != length {
 		return st.s.damaged(e, "no record of the message where it should be")
 	}
 	st.rec = rec
-	st.meta = make([]byte, rec.Envelope+rec.Headers)
-	if err := readFull(st.seg.file, st.meta, st.off+format.RecordHeader); err != nil {
+	if err := st.readMeta(); err != nil {
 		return st.readErr(e, err)
 	}
 	if format.Sum(0, st.meta) != rec.MetaSum {
 		return st.s.damaged(e, "envelope does not match its checksum")
 	}
 	return nil
+}
+
+// readMeta takes envelope and headers from the front, or reads what is missing.
+func (st *stored) readMeta() error {
+	have := st.front[format.RecordHeader:]
+	n := int(st.rec.Envelope) + int(st.rec.Headers)
+	if len(have) >= n {
+		st.meta = have[:n]
+		return nil
+	}
+	st.meta = make([]byte, n)
+	k := copy(st.meta, have)
+	return readFull(st.seg.file, st.meta[k:], st.off+format.RecordHeader+int64(k))
+}
+
+// free gives pooled memory back.
+func (st *stored) free() {
+	if st.buf != nil {
+		st.s.buffers.put(st.buf)
+		st.front, st.meta, st.buf = nil, nil, nil
+	}
 }
 
 // readErr tells a file that is too short from a disk that does not answer.
@@ -99,7 +135,7 @@ func (st *stored) release() {
 
 // Envelope reads the envelope of e from disk.
 func (s *Spool) Envelope(e *Entry) (*item.Envelope, error) {
-	st, err := s.fetch(e)
+	st, err := s.fetch(e, false)
 	if err != nil {
 		return nil, err
 	}
@@ -115,7 +151,7 @@ func (s *Spool) Envelope(e *Entry) (*item.Envelope, error) {
 type Content struct {
 	st      *stored
 	headers []byte
-	buf     []byte // of a small body, pooled
+	buf     []byte // of a large one in a file of its own, pooled
 	body    io.Reader
 	file    disk.File // of a large one
 	size    int64
@@ -125,7 +161,7 @@ type Content struct {
 // out, but for bodies in files of their own: those end with an error of kind
 // Corrupt in place of their last piece.
 func (s *Spool) Open(e *Entry) (*Content, error) {
-	st, err := s.fetch(e)
+	st, err := s.fetch(e, true)
 	if err != nil {
 		return nil, err
 	}
@@ -133,7 +169,7 @@ func (s *Spool) Open(e *Entry) (*Content, error) {
 	switch {
 	case st.rec.Flags&format.External != 0:
 		err = c.openLarge(e)
-	case st.rec.Body <= streamBuffer:
+	case st.buf != nil:
 		err = c.openSmall(e)
 	default:
 		err = c.openInline(e)
@@ -145,18 +181,19 @@ func (s *Spool) Open(e *Entry) (*Content, error) {
 	return c, nil
 }
 
-// openSmall reads the whole body and lets go of the segment.
+// openSmall takes the body of a record that was read whole, and lets go of
+// the segment.
 func (c *Content) openSmall(e *Entry) error {
 	st := c.st
-	n := int(st.rec.Body)
-	c.buf = st.s.buffers.get(max(n, 1))[:n]
-	if err := readFull(st.seg.file, c.buf, st.off+st.rec.Meta()); err != nil {
-		return st.readErr(e, err)
+	body := st.front[min(st.rec.Meta(), int64(len(st.front))):]
+	if uint64(len(body)) < st.rec.Body {
+		return st.readErr(e, io.ErrUnexpectedEOF)
 	}
-	if format.Sum(0, c.buf) != st.rec.BodySum {
+	body = body[:st.rec.Body]
+	if format.Sum(0, body) != st.rec.BodySum {
 		return st.s.damaged(e, "body does not match its checksum")
 	}
-	c.body = &sliceReader{b: c.buf[st.rec.Skip:]}
+	c.body = &sliceReader{b: body[st.rec.Skip:]}
 	st.release()
 	return nil
 }
@@ -294,8 +331,9 @@ func (c *Content) Close() error {
 		c.st.s.buffers.put(c.buf)
 		c.buf = nil
 	}
-	c.body = eof{}
+	c.body, c.headers = eof{}, nil
 	c.st.release()
+	c.st.free()
 	if c.file != nil {
 		f := c.file
 		c.file = nil

@@ -203,7 +203,7 @@ func (s *Spool) inSegment(g *segment) []*Entry {
 
 // copyOf reads a record as it is; nil when the message has gone or is damaged.
 func (s *Spool) copyOf(e *Entry, g *segment) (*pending, error) {
-	st, err := s.fetch(e)
+	st, err := s.fetch(e, false)
 	if err != nil {
 		return nil, mustStop(err)
 	}

@@ -25,6 +25,13 @@ func NewDotWriter(w *bufio.Writer, maxLine int) *DotWriter { return &DotWriter{w
 func (d *DotWriter) Write(p []byte) (int, error) {
 	total := len(p)
 	for len(p) > 0 {
+		if n := d.plain(p); n > 0 {
+			if _, err := d.w.Write(p[:n]); err != nil {
+				return 0, err
+			}
+			p = p[n:]
+			continue
+		}
 		if d.cr {
 			d.cr = false
 			if p[0] != '\n' {
@@ -51,6 +58,22 @@ func (d *DotWriter) Write(p []byte) (int, error) {
 		}
 	}
 	return total, nil
+}
+
+// plain returns how many octets of p are whole lines that leave as they are.
+func (d *DotWriter) plain(p []byte) (n int) {
+	if d.col > 0 || d.cr {
+		return 0
+	}
+	for n < len(p) && p[n] != '.' {
+		line := p[n:]
+		end := bytes.IndexByte(line, '\n') - 1
+		if end < 0 || line[end] != '\r' || d.max > 0 && end > d.max || bytes.IndexByte(line[:end], '\r') >= 0 {
+			return n
+		}
+		n += end + 2
+	}
+	return n
 }
 
 // Close ends the last line if need be and writes the end of data. It does not
