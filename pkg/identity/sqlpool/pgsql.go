@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"regexp"
 	"slices"
 	"strconv"
@@ -63,18 +64,23 @@ func (d *pgDriver) connect(ctx context.Context, a address) (session, error) {
 	return &pgSession{conn: conn, direct: d.cfg.PgBouncer, known: map[*Statement]*pgconn.StatementDescription{}}, nil
 }
 
-// connectError is the reason without the connection string that pgconn puts
-// before it.
+// connectError is the reason without what pgconn puts before it: user,
+// database and address, which our callers name in their own way.
 func connectError(err error) error {
-	var pg *pgconn.PgError
-	if errors.As(err, &pg) {
+	var (
+		pg *pgconn.PgError
+		op *net.OpError
+		c  *pgconn.ConnectError
+	)
+	switch {
+	case errors.As(err, &pg):
 		return pg
+	case errors.As(err, &op):
+		return op
+	case errors.As(err, &c) && errors.Unwrap(c.Unwrap()) != nil:
+		return errors.Unwrap(c.Unwrap())
 	}
-	var c *pgconn.ConnectError
-	if errors.As(err, &c) && c.Unwrap() != nil {
-		return c.Unwrap()
-	}
-	return err
+	return errors.New(strings.ReplaceAll(err.Error(), "\n", "; "))
 }
 
 // judge goes by the SQLSTATE.

@@ -3,7 +3,6 @@ package sqlpool
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"unicode"
@@ -183,7 +182,7 @@ func (p *Pool) failed(ctx context.Context, h *host, err error, slow bool) (next 
 		h.untried()
 		return false, fail.Wrap(fail.Temporary, context.Cause(ctx), "database %s", p.name)
 	}
-	err = fmt.Errorf("host %s: %w", h.addr.text, err)
+	err = fail.Wrap(fail.Unavailable, err, "host %s", h.addr.text)
 	if slow {
 		h.untried()
 		return true, err
