@@ -5,11 +5,14 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/postcote/postcote/pkg/identity/request"
+	"github.com/postcote/postcote/pkg/identity/userdb"
 	"github.com/postcote/postcote/pkg/platform/addr"
 	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/proto/socketmap"
@@ -20,8 +23,9 @@ const socketmapIdle = 10 * time.Minute
 
 // serveSocketmap answers Postfix's socketmap_table(5): requests "<map> <key>",
 // replies "OK <value>", "NOTFOUND ", "TEMP <reason>" or "PERM <reason>", each
-// a netstring. Maps: domains (is this domain ours) and users (is there such a
-// mailbox).
+// a netstring. Maps: domains (is this domain ours), relays (is it one that we
+// relay), users (is there such a mailbox), aliases (where mail goes instead) and
+// senders (who may send as an address).
 func (d *daemon) serveSocketmap(ctx context.Context, nc net.Conn) error {
 	stop := context.AfterFunc(ctx, func() { _ = nc.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
@@ -53,16 +57,11 @@ func (d *daemon) socketmapReply(ctx context.Context, request string) string {
 		return "PERM request is not a map name and a key"
 	}
 	st := d.state.Load()
-	var value string
-	var err error
-	switch table {
-	case "domains":
-		value, err = st.domainEntry(ctx, key)
-	case "users":
-		value, err = st.userEntry(ctx, key)
-	default:
-		return "PERM there is no such map; the maps are domains and users"
+	find, ok := st.tables()[table]
+	if !ok {
+		return "PERM there is no such map; the maps are " + strings.Join(slices.Sorted(maps.Keys(st.tables())), ", ")
 	}
+	value, err := find(ctx, key)
 	d.metrics.lookup("socketmap", err)
 	switch {
 	case err == nil:
@@ -74,16 +73,55 @@ func (d *daemon) socketmapReply(ctx context.Context, request string) string {
 	return "TEMP user database is not available"
 }
 
-// domainEntry answers with the domain's class.
+// tables are the maps.
+func (st *state) tables() map[string]func(ctx context.Context, key string) (string, error) {
+	return map[string]func(context.Context, string) (string, error){
+		"domains": st.domainEntry, "relays": st.relayEntry, "users": st.userEntry, "aliases": st.aliasEntry, "senders": st.senderEntry,
+	}
+}
+
+// domainEntry answers with the domain's class. A domain whose users another
+// server has is none of ours.
 func (st *state) domainEntry(ctx context.Context, domain string) (string, error) {
 	if _, err := addr.Domain(domain); err != nil {
 		return "", fail.Wrap(fail.NotFound, err, "")
 	}
 	ours, err := st.domains.Ours(ctx, domain)
-	if err == nil && !ours {
+	if err != nil {
+		return "", err
+	}
+	relay := false
+	if ours {
+		relay, err = userdb.IsRelay(ctx, st.users.Addresses(), domain)
+	}
+	if err == nil && (!ours || relay) {
 		err = fail.New(fail.NotFound, "domain %s is not ours", domain)
 	}
 	return "mailbox", err
+}
+
+// relayEntry answers for domains whose mail we take for another server.
+func (st *state) relayEntry(ctx context.Context, domain string) (string, error) {
+	if _, err := addr.Domain(domain); err != nil {
+		return "", fail.Wrap(fail.NotFound, err, "")
+	}
+	relay, err := userdb.IsRelay(ctx, st.users.Addresses(), domain)
+	if err == nil && !relay {
+		err = fail.New(fail.NotFound, "domain %s is not relayed", domain)
+	}
+	return "relay", err
+}
+
+// aliasEntry answers with the addresses that mail goes to instead.
+func (st *state) aliasEntry(ctx context.Context, address string) (string, error) {
+	list, err := userdb.AliasesOf(ctx, st.users.Addresses(), address)
+	return strings.Join(list, ","), err
+}
+
+// senderEntry answers with the users who may send as the address.
+func (st *state) senderEntry(ctx context.Context, address string) (string, error) {
+	list, err := userdb.SendersOf(ctx, st.users.Addresses(), address)
+	return strings.Join(list, ","), err
 }
 
 // userEntry answers with the canonical name: the right side of a virtual

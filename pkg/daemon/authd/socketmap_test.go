@@ -22,7 +22,7 @@ func TestSocketmap(t *testing.T) {
 		{"users @example.org", "NOTFOUND "},
 		{"users ../x", "NOTFOUND "},
 		{"users broken@example.org", "TEMP user database is not available"},
-		{"passwords alice@example.org", "PERM there is no such map; the maps are domains and users"},
+		{"passwords alice@example.org", "PERM there is no such map; the maps are aliases, domains, relays, senders, users"},
 		{"domains", "PERM request is not a map name and a key"},
 		{"", "PERM request is not a map name and a key"},
 	} {

@@ -79,6 +79,7 @@ type Pending struct {
 	v       Verdict
 	db      string
 	refusal error // even if the proof is right
+	used    **Alternative
 }
 
 // Secret returns what a challenge mechanism compares a proof with: for users
@@ -87,12 +88,12 @@ type Pending struct {
 // elsewhere they are empty. An error is an outage.
 func (c *Chain) Secret(ctx context.Context, r *request.Request, kind sasl.SecretKind, user, realm string) (sasl.Secret, Pending, error) {
 	claimed := *r
-	w := walk{c: c, r: r, way: bySecret, kind: kind, name: user, realm: realm}
+	w := walk{c: c, r: r, way: bySecret, kind: kind, name: user, realm: realm, used: new(*Alternative)}
 	if user == "" {
 		w.name = r.Claimed
 	}
 	err := w.run(ctx)
-	p := Pending{v: w.v, db: w.v.DB, refusal: err}
+	p := Pending{v: w.v, db: w.v.DB, refusal: err, used: w.used}
 	switch refused := RefusedOf(err); {
 	case err != nil && refused == nil:
 		return sasl.Secret{}, p, err
@@ -110,6 +111,12 @@ func (c *Chain) Secret(ctx context.Context, r *request.Request, kind sasl.Secret
 func (p Pending) Proved(ok bool) (Verdict, error) {
 	switch {
 	case ok:
+		if alt := *p.used; alt != nil && p.refusal == nil {
+			p.v.Label = alt.Label
+			if alt.OnUse != nil {
+				alt.OnUse()
+			}
+		}
 		return p.v, p.refusal
 	case p.refusal != nil && !RefusedOf(p.refusal).Tell:
 		return p.v, p.refusal

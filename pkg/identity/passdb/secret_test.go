@@ -112,3 +112,62 @@ func TestSecretOfNobody(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// apps has app passwords of one salt.
+type apps struct {
+	main   string
+	stored []string
+	used   *int
+}
+
+func (apps) Name() string { return "apps" }
+
+func (a apps) Lookup(_ context.Context, r *request.Request) (Account, error) {
+	acct := Account{User: r.User, Stored: a.main}
+	for i, s := range a.stored {
+		acct.Alternatives = append(acct.Alternatives, Alternative{
+			Label: string(rune('a' + i)), Stored: s, Matches: func(string) bool { return false }, OnUse: func() { *a.used = *a.used*10 + i + 1 },
+		})
+	}
+	return acct, nil
+}
+
+// The proof shows which app password it was. One of another salt cannot be
+// proved; the peer is told one salt only.
+func TestSecretsOfAppPasswords(t *testing.T) {
+	var w scheme.Workspace
+	one, err := scheme.Generate(&w, "SCRAM-SHA-256", "one")
+	if err != nil {
+		t.Fatal(err)
+	}
+	strange, err := scheme.Generate(&w, "SCRAM-SHA-256", "strange")
+	if err != nil {
+		t.Fatal(err)
+	}
+	used := 0
+	for _, tc := range []struct {
+		name, main string
+		others     int
+	}{
+		{"no main password that can serve", "", 2},
+		{"one that can, of another salt", strange, 1},
+		{"one that can, of the same", one, 2},
+	} {
+		db := apps{main: tc.main, stored: []string{one, strange, one}, used: &used}
+		c, _ := newChain(t, Entry{Name: "apps", Driver: db, Rules: rule.Defaults()})
+		s, p, err := c.Secret(t.Context(), login("u"), sasl.SecretSCRAMSHA256, "", "")
+		if err != nil || len(s.Others) != tc.others {
+			t.Errorf("%s: %d others, %v", tc.name, len(s.Others), err)
+			continue
+		}
+		s.Others[tc.others-1].Used()
+		label, mark := "c", 3
+		if tc.others == 1 {
+			label, mark = "b", 2
+		}
+		if v, err := p.Proved(true); err != nil || v.Label != label || used != mark {
+			t.Errorf("%s: %+v %v, used %d", tc.name, v, err, used)
+		}
+		used = 0
+	}
+}

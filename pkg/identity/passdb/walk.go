@@ -32,12 +32,13 @@ type walk struct {
 	name  string // for a secret: as the client said
 	realm string
 
-	verified bool         // a database found the password right; the next ones need not
-	success  bool         // the login is granted so far
-	secret   *sasl.Secret // of the last database that had one
-	hashed   bool         // a password was compared, or the like of it
-	asked    bool         // some database was
-	unable   bool         // some database was not, because it cannot serve this way
+	verified bool          // a database found the password right; the next ones need not
+	success  bool          // the login is granted so far
+	secret   *sasl.Secret  // of the last database that had one
+	used     **Alternative // the app password that the peer will have proved to know
+	hashed   bool          // a password was compared, or the like of it
+	asked    bool          // some database was
+	unable   bool          // some database was not, because it cannot serve this way
 
 	outage error // the first
 	final  *Refused

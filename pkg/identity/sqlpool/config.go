@@ -14,12 +14,15 @@ const (
 	SQLite = "sqlite"
 )
 
+// ldap is not ours: entries of databases can be directories, too.
+const ldap = "ldap"
+
 // balanceRoundRobin is the value of `balance` that spreads.
 const balanceRoundRobin = "round_robin"
 
 // Config is one database.
 type Config struct {
-	Driver         string          `yaml:"driver" oneof:"pgsql|mysql|sqlite" doc:"pgsql: PostgreSQL. mysql: MySQL and MariaDB. sqlite: a file."`
+	Driver         string          `yaml:"driver" oneof:"pgsql|mysql|sqlite|ldap" doc:"pgsql: PostgreSQL. mysql: MySQL and MariaDB. sqlite: a file. ldap: a directory, whose settings are in the section ldap."`
 	Hosts          []string        `yaml:"hosts" max:"16" example:"[db1.example.org, \"db2.example.org:5433\"]" doc:"Servers that hold the same data, each as host, host:port, [ipv6]:port or the path of a Unix socket (for PostgreSQL also of its folder)."`
 	Balance        string          `yaml:"balance" oneof:"first|round_robin" doc:"first: the first host that works is asked, so that the others only stand in for it. round_robin: all of them share the load."`
 	DBName         string          `yaml:"dbname" example:"mail" doc:"Name of the database on the server."`
@@ -100,6 +103,9 @@ func (c Config) secret() (string, error) {
 
 // Validate reports what is wrong between the keys.
 func (c Config) Validate(p *conf.Reporter) {
+	if c.Driver == ldap {
+		return
+	}
 	if c.Driver == SQLite {
 		c.validateFile(p)
 		return

@@ -242,3 +242,14 @@ func (c *Chain) HasDomain(ctx context.Context, domain string) (bool, error) {
 	}
 	return false, outage
 }
+
+// Addresses lists the databases that know of addresses, in order.
+func (c *Chain) Addresses() []Addresses {
+	var all []Addresses
+	for i := range c.Entries {
+		if a, ok := c.Entries[i].Driver.(Addresses); ok {
+			all = append(all, a)
+		}
+	}
+	return all
+}

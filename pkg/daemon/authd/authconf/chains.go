@@ -2,10 +2,12 @@ package authconf
 
 import (
 	"net/netip"
+	"reflect"
 	"slices"
 	"strings"
 
 	"github.com/postcote/postcote/pkg/identity/account"
+	"github.com/postcote/postcote/pkg/identity/ldapdb"
 	"github.com/postcote/postcote/pkg/identity/request"
 	"github.com/postcote/postcote/pkg/identity/rule"
 	"github.com/postcote/postcote/pkg/identity/sqlpool"
@@ -17,10 +19,27 @@ import (
 // passdb and userdb share.
 type Database struct {
 	sqlpool.Config `yaml:",inline"`
+	LDAP           *ldapdb.ServerConfig `yaml:"ldap" doc:"The directory, for driver ldap. The keys above are for SQL and stay away then."`
 }
 
 // Preset gives an entry its defaults before it is read.
 func (d *Database) Preset() { d.Config.Preset() }
+
+// Validate holds the keys to the driver.
+func (d Database) Validate(p *conf.Reporter) {
+	switch {
+	case d.Driver == driverLDAP && d.LDAP == nil:
+		p.At("ldap").Errorf("the section is missing")
+	case d.Driver != driverLDAP && d.LDAP != nil:
+		p.At("ldap").Errorf("the section belongs to driver ldap, this one is %s", d.Driver)
+	}
+	var bare Database
+	bare.Preset()
+	bare.Driver = driverLDAP
+	if sql := (Database{Config: d.Config}); d.Driver == driverLDAP && !reflect.DeepEqual(sql, bare) {
+		p.At("driver").Hint("what driver ldap needs goes into the section ldap").Errorf("the other keys are for SQL")
+	}
+}
 
 // Entry is what entries of passdb and userdb have in common, by Dovecot's
 // names.
@@ -82,7 +101,7 @@ func (e *Entry) validate(p *conf.Reporter) {
 
 // Passdb is an entry of `passdb`.
 type Passdb struct {
-	Driver string `yaml:"driver" oneof:"local|passwd-file|sql|static|pam|shadow|checkpassword|imap" doc:"Where passwords are: local (authd's own store), passwd-file, sql, static, pam and shadow (users of the system), checkpassword (a program), imap (another server)."`
+	Driver string `yaml:"driver" oneof:"local|passwd-file|sql|ldap|oauth2|static|pam|shadow|checkpassword|imap" doc:"Where passwords are: local (authd's own store), passwd-file, sql, ldap, oauth2 (tokens instead of passwords), static, pam and shadow (users of the system), checkpassword (a program), imap (another server)."`
 	Entry  `yaml:",inline"`
 
 	Skip       string   `yaml:"skip" oneof:"never|authenticated|unauthenticated" doc:"Leave this database out when an earlier one has found the password right, or when none has."`
@@ -135,7 +154,7 @@ func (e *Passdb) Match() rule.Match {
 
 // Userdb is an entry of `userdb`.
 type Userdb struct {
-	Driver string `yaml:"driver" oneof:"local|passwd-file|sql|static|prefetch|passwd|checkpassword" doc:"Where users are: local (authd's own store), passwd-file, sql, static, prefetch (the userdb_ fields that the password database gave at login), passwd (users of the system), checkpassword (a program)."`
+	Driver string `yaml:"driver" oneof:"local|passwd-file|sql|ldap|static|prefetch|passwd|checkpassword" doc:"Where users are: local (authd's own store), passwd-file, sql, ldap, static, prefetch (the userdb_ fields that the password database gave at login), passwd (users of the system), checkpassword (a program)."`
 	Entry  `yaml:",inline"`
 
 	Skip string `yaml:"skip" oneof:"never|found|notfound" doc:"Leave this database out when an earlier one has found the user, or when none has."`
@@ -167,20 +186,31 @@ func (c *Config) validateChains(p *conf.Reporter) {
 		p.At("userdb").Errorf("there is no user database, so there would be no users")
 	}
 	for i, e := range c.Passdb {
-		c.checkDatabase(p.At("passdb[%d]", i), e.Driver, e.SQL.database())
+		c.checkDatabase(p.At("passdb[%d]", i), e.Driver, e.SQL, e.LDAP)
 	}
 	for i, e := range c.Userdb {
-		c.checkDatabase(p.At("userdb[%d]", i), e.Driver, e.SQL.database())
+		c.checkDatabase(p.At("userdb[%d]", i), e.Driver, e.SQL, e.LDAP)
 	}
 }
 
 // checkDatabase looks for the entry of databases that a section names.
-func (c *Config) checkDatabase(p *conf.Reporter, driver, name string) {
+func (c *Config) checkDatabase(p *conf.Reporter, driver string, sql *SQL, ldap *LDAP) {
+	name, directory := "", driver == driverLDAP
+	switch {
+	case driver == driverSQL && sql != nil:
+		name = sql.Database
+	case directory && ldap != nil:
+		name = ldap.Database
+	}
 	if name == "" {
 		return // the section says what is missing
 	}
-	if _, ok := c.Databases[name]; !ok {
-		p.At("%s.database", sectionOf(driver)).Errorf("there is no entry %q in databases", name)
+	d, ok := c.Databases[name]
+	switch at := p.At("%s.database", sectionOf(driver)); {
+	case !ok:
+		at.Errorf("there is no entry %q in databases", name)
+	case (d.Driver == driverLDAP) != directory:
+		at.Errorf("databases[%s] is of driver %s", name, d.Driver)
 	}
 }
 

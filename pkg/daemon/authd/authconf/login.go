@@ -22,6 +22,12 @@ func (e *Passdb) able() ability {
 	switch e.Driver {
 	case "pam", "shadow", "checkpassword", "imap":
 		return ability{verifies: true}
+	case driverOAuth2:
+		return ability{tokens: true, verifies: e.OAuth2 != nil && e.OAuth2.PasswordIsToken}
+	case driverLDAP:
+		if e.LDAP != nil && e.LDAP.AuthBind {
+			return ability{verifies: true}
+		}
 	}
 	return ability{looks: true}
 }

@@ -5,7 +5,9 @@ import (
 
 	"github.com/postcote/postcote/pkg/identity/helper"
 	"github.com/postcote/postcote/pkg/identity/imaplogin"
+	"github.com/postcote/postcote/pkg/identity/ldapdb"
 	"github.com/postcote/postcote/pkg/identity/localdb"
+	"github.com/postcote/postcote/pkg/identity/oauth2"
 	"github.com/postcote/postcote/pkg/identity/passwdfile"
 	"github.com/postcote/postcote/pkg/identity/sqldb"
 	"github.com/postcote/postcote/pkg/identity/static"
@@ -17,6 +19,8 @@ const (
 	driverLocal      = "local"
 	driverPasswdFile = "passwd-file"
 	driverSQL        = "sql"
+	driverLDAP       = "ldap"
+	driverOAuth2     = "oauth2"
 	driverStatic     = "static"
 )
 
@@ -27,6 +31,8 @@ type PassSections struct {
 	Local         *localdb.Config    `yaml:"local" doc:"For driver local."`
 	PasswdFile    *passwdfile.Config `yaml:"passwd_file" doc:"For driver passwd-file; without it the file is users.file."`
 	SQL           *SQL               `yaml:"sql" doc:"For driver sql."`
+	LDAP          *LDAP              `yaml:"ldap" doc:"For driver ldap."`
+	OAuth2        *oauth2.Config     `yaml:"oauth2" doc:"For driver oauth2."`
 	Static        *static.PassConfig `yaml:"static" doc:"For driver static."`
 	PAM           *PAM               `yaml:"pam" doc:"For driver pam."`
 	Shadow        *Shadow            `yaml:"shadow" doc:"For driver shadow."`
@@ -36,8 +42,8 @@ type PassSections struct {
 
 func (s *PassSections) sections() map[string]bool {
 	return map[string]bool{
-		"local": s.Local != nil, "passwd_file": s.PasswdFile != nil, "sql": s.SQL != nil, "static": s.Static != nil,
-		"pam": s.PAM != nil, "shadow": s.Shadow != nil, "checkpassword": s.Checkpassword != nil, "imap": s.IMAP != nil,
+		"local": s.Local != nil, "passwd_file": s.PasswdFile != nil, "sql": s.SQL != nil, "ldap": s.LDAP != nil,
+		"oauth2": s.OAuth2 != nil, "static": s.Static != nil, "pam": s.PAM != nil, "shadow": s.Shadow != nil, "checkpassword": s.Checkpassword != nil, "imap": s.IMAP != nil,
 	}
 }
 
@@ -46,6 +52,7 @@ type UserSections struct {
 	Local         *localdb.Config    `yaml:"local" doc:"For driver local."`
 	PasswdFile    *passwdfile.Config `yaml:"passwd_file" doc:"For driver passwd-file; without it the file is users.file."`
 	SQL           *SQL               `yaml:"sql" doc:"For driver sql."`
+	LDAP          *LDAP              `yaml:"ldap" doc:"For driver ldap."`
 	Static        *static.UserConfig `yaml:"static" doc:"For driver static."`
 	Passwd        *Passwd            `yaml:"passwd" doc:"For driver passwd."`
 	Checkpassword *Checkpassword     `yaml:"checkpassword" doc:"For driver checkpassword."`
@@ -53,8 +60,8 @@ type UserSections struct {
 
 func (s *UserSections) sections() map[string]bool {
 	return map[string]bool{
-		"local": s.Local != nil, "passwd_file": s.PasswdFile != nil, "sql": s.SQL != nil, "static": s.Static != nil,
-		"passwd": s.Passwd != nil, "checkpassword": s.Checkpassword != nil,
+		"local": s.Local != nil, "passwd_file": s.PasswdFile != nil, "sql": s.SQL != nil, "ldap": s.LDAP != nil,
+		"static": s.Static != nil, "passwd": s.Passwd != nil, "checkpassword": s.Checkpassword != nil,
 	}
 }
 
@@ -63,7 +70,7 @@ func sectionOf(driver string) string { return strings.ReplaceAll(driver, "-", "_
 
 // needsSection lists drivers whose defaults cannot do.
 func needsSection(driver string) bool {
-	return driver == driverSQL || driver == driverStatic || driver == "imap"
+	return driver == driverSQL || driver == driverLDAP || driver == driverOAuth2 || driver == driverStatic || driver == "imap"
 }
 
 // checkSections reports a section that is another driver's, and one that is
@@ -88,12 +95,13 @@ type SQL struct {
 // Preset gives the section its defaults before it is read.
 func (s *SQL) Preset() { s.QueryConfig.Preset() }
 
-func (s *SQL) database() string {
-	if s == nil {
-		return ""
-	}
-	return s.Database
+// LDAP is an `ldap` section.
+type LDAP struct {
+	ldapdb.Config `yaml:",inline"`
 }
+
+// Preset gives the section its defaults before it is read.
+func (s *LDAP) Preset() { s.Config.Preset() }
 
 // PAM is a `pam` section.
 type PAM struct {

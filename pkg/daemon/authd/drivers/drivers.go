@@ -36,7 +36,7 @@ type driver struct {
 // table lists the drivers by families.
 func table() []driver {
 	var all []driver
-	for _, family := range [][]driver{files(), sql(), system(), simple()} {
+	for _, family := range [][]driver{files(), sql(), ldap(), tokens(), system(), simple()} {
 		all = append(all, family...)
 	}
 	return all
