@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/postcote/postcote/pkg/mta/gate"
+	"github.com/postcote/postcote/pkg/mta/route"
 	"github.com/postcote/postcote/pkg/platform/addr"
 	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/platform/netx"
@@ -170,4 +172,89 @@ func (r recipients) Exists(ctx context.Context, rcpt addr.Address) error {
 		return fail.New(fail.Full, "mailbox %s is over its quota", rcpt)
 	}
 	return nil
+}
+
+// maxRecent caps the names in one half of a recent.
+const maxRecent = 4096
+
+// recent remembers for a short time which names were found, so that a busy
+// server does not ask authd several times for each message. Only "yes" is
+// remembered: a new mailbox works at once, and an outage is never mistaken for
+// an answer. What was deleted, or is over its quota, is noticed a little later.
+// A reload begins a new one.
+type recent struct {
+	keep time.Duration // 0: nothing is remembered
+	now  func() time.Time
+
+	mu         sync.Mutex
+	young, old map[string]time.Time // when the name was found
+}
+
+func newRecent(keep time.Duration, now func() time.Time) *recent {
+	return &recent{keep: keep, now: now, young: map[string]time.Time{}}
+}
+
+// has reports whether name was found not long ago.
+func (r *recent) has(name string) bool {
+	if r.keep <= 0 {
+		return false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	at, ok := r.young[name]
+	if !ok {
+		at, ok = r.old[name]
+	}
+	age := r.now().Sub(at)
+	return ok && age >= 0 && age < r.keep
+}
+
+// found remembers name; beyond the cap the older half is forgotten.
+func (r *recent) found(name string) {
+	if r.keep <= 0 {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.young) >= maxRecent {
+		r.old, r.young = r.young, map[string]time.Time{}
+	}
+	r.young[name] = r.now()
+}
+
+// recentDomains remembers what tables of domains said.
+type recentDomains struct {
+	route.Domains
+	*recent
+}
+
+// HasMailboxes implements route.Domains.
+func (d recentDomains) HasMailboxes(ctx context.Context, domain string) (bool, error) {
+	if d.has(domain) {
+		return true, nil
+	}
+	yes, err := d.Domains.HasMailboxes(ctx, domain)
+	if yes && err == nil {
+		d.found(domain)
+	}
+	return yes, err
+}
+
+// recentRecipients remembers which mailboxes exist and take mail.
+type recentRecipients struct {
+	gate.Recipients
+	*recent
+}
+
+// Exists implements gate.Recipients.
+func (r recentRecipients) Exists(ctx context.Context, rcpt addr.Address) error {
+	name := rcpt.Key()
+	if r.has(name) {
+		return nil
+	}
+	err := r.Recipients.Exists(ctx, rcpt)
+	if err == nil {
+		r.found(name)
+	}
+	return err
 }

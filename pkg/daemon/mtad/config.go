@@ -21,6 +21,8 @@ type Config struct {
 	AuthSocket   string `yaml:"auth_socket" path:"connect" doc:"authd's client socket (or a Dovecot's), which checks logins. Empty: nobody can log in."`
 	ExistsSocket string `yaml:"exists_socket" path:"connect" doc:"authd's exists socket (or a Dovecot's auth-userdb), which knows the mailboxes. Empty: every address in the mailbox domains is taken."`
 
+	LookupCache conf.Duration `yaml:"lookup_cache" max:"5m" reload:"true" doc:"How long it is remembered that a mailbox (exists_socket) or a domain (domains.tables) is there; 0s asks for every recipient. Other answers are not remembered. Mail for what was deleted, or went over its quota, in this time is accepted and returned when it cannot be delivered."`
+
 	Domains    Domains           `yaml:"domains" reload:"true" doc:"The domains this host takes mail for."`
 	Postmaster string            `yaml:"postmaster" reload:"true" example:"admin@example.org" doc:"Mailbox for mail to postmaster without a domain or at this host's name. Empty: postmaster at the first mailbox domain."`
 	Trusted    []conf.Network    `yaml:"trusted_networks" reload:"true" doc:"Addresses and networks (1.2.3.0/24) whose hosts may send to anywhere through the listeners of role mx."`
@@ -147,6 +149,7 @@ func Default() Config {
 		TLS:          defaultTLS(),
 		AuthSocket:   "/run/postcote-authd/auth-client",
 		ExistsSocket: "/run/postcote-authd/auth-exists",
+		LookupCache:  conf.Duration(10 * time.Second),
 		Domains:      Domains{Tables: []string{"socketmap:unix:/run/postcote-authd/socketmap:domains"}},
 		Trusted:      []conf.Network{conf.MustNetwork("127.0.0.1/32"), conf.MustNetwork("::1/128")},
 		Delimiter:    "+",

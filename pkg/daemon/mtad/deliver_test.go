@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/emersion/go-smtp"
 	"github.com/google/go-cmp/cmp"
@@ -23,7 +24,7 @@ func TestRouterAndHopAgree(t *testing.T) {
 	cfg.Hostname = "mx.ours.example"
 	cfg.Domains.Mailbox, cfg.Domains.Tables = []string{"ours.example"}, nil
 	cfg.Transports = map[string]string{"moved.example": "error:5.1.6 moved: see http://x", "inner.example": "smtp:[2001:db8::1]:26"}
-	st, err := newState(cfg, nil)
+	st, err := newState(cfg, nil, time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +87,7 @@ func TestRelayCredentials(t *testing.T) {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		st, err := newState(cfg, nil)
+		st, err := newState(cfg, nil, time.Now)
 		if err != nil {
 			t.Fatal(err)
 		}

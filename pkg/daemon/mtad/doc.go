@@ -17,8 +17,9 @@
 //
 // Reading order: app.go, config.go, validate.go, run.go (start and stop),
 // state.go (what a configuration means), listener.go, session.go, message.go
-// (from DATA to 250), authd.go (logins, recipients), deliver.go (from the queue
-// to the next hop), recovery.go (a delivery agent that was away), events_smtpd.go
-// and events_delivery.go (the log), metrics.go. Package queuecmd has the
-// operator's commands for the queue.
+// (from DATA to 250), authd.go (logins; which recipients exist, and for how
+// long that is remembered), deliver.go (from the queue to the next hop),
+// recovery.go (a delivery agent that was away), events_smtpd.go and
+// events_delivery.go (the log), metrics.go. Package queuecmd has the operator's
+// commands for the queue.
 package mtad

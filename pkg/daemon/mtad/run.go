@@ -117,7 +117,7 @@ func (d *daemon) apply(cfg Config) error {
 	if d.users != nil {
 		known = recipients{d.users}
 	}
-	st, err := newState(cfg, known)
+	st, err := newState(cfg, known, d.now)
 	if err != nil {
 		return err
 	}

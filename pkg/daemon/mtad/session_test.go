@@ -59,7 +59,7 @@ func (faulty) Exists(context.Context, addr.Address) error { panic("out of range"
 func TestCheckPanics(t *testing.T) {
 	cfg := Default()
 	cfg.Hostname, cfg.Domains = "mx.ours.example", Domains{Mailbox: []string{"ours.example"}}
-	st, err := newState(cfg, faulty{})
+	st, err := newState(cfg, faulty{}, time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}

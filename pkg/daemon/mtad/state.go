@@ -2,6 +2,7 @@ package mtad
 
 import (
 	"net/netip"
+	"time"
 
 	"github.com/postcote/postcote/pkg/mta/gate"
 	"github.com/postcote/postcote/pkg/mta/route"
@@ -17,7 +18,7 @@ type state struct {
 	gate     *gate.Gate
 }
 
-func newState(cfg Config, rcpts gate.Recipients) (*state, error) {
+func newState(cfg Config, rcpts gate.Recipients, now func() time.Time) (*state, error) {
 	s := &state{cfg: cfg, hostname: cfg.hostname()}
 	local, err := route.ParseHop("lmtp:" + cfg.Deliver.LMTP)
 	if err != nil {
@@ -26,6 +27,12 @@ func newState(cfg Config, rcpts gate.Recipients) (*state, error) {
 	ask, err := route.OpenTables(cfg.Domains.Tables)
 	if err != nil {
 		return nil, err
+	}
+	if ask != nil {
+		ask = recentDomains{ask, newRecent(cfg.LookupCache.Std(), now)}
+	}
+	if rcpts != nil {
+		rcpts = recentRecipients{rcpts, newRecent(cfg.LookupCache.Std(), now)}
 	}
 	s.routes, err = route.New(route.Config{
 		Hostname: s.hostname, Mailboxes: cfg.Domains.Mailbox, RelayTo: cfg.Domains.Relay, Ask: ask, Local: local,

@@ -80,3 +80,19 @@ func rcpt(t *testing.T, w *world, to string) string {
 	}
 	return last
 }
+
+// While authd is away for a moment, mail goes on for whom it named just before.
+func TestRecentRecipientOutlivesOutage(t *testing.T) {
+	w := newWorld(t)
+	w.start()
+	if got := rcpt(t, w, "joe@ours.example"); !strings.HasPrefix(got, "250 ") {
+		t.Error(got)
+	}
+	w.exists.down()
+	if got := rcpt(t, w, "joe@ours.example"); !strings.HasPrefix(got, "250 ") {
+		t.Error(got)
+	}
+	if got := rcpt(t, w, "ann@ours.example"); !strings.HasPrefix(got, "451 ") {
+		t.Error(got)
+	}
+}
