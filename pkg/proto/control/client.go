@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/postcote/postcote/pkg/platform/fail"
@@ -79,13 +80,19 @@ func (c *Client) answer(ctx context.Context, verb string, fn func(json.RawMessag
 			held = line
 			continue
 		}
-		if !json.Valid(line) {
+		if !looksJSON(line[0]) {
 			return c.drop(fail.New(fail.Invalid, "the answer to %s is not JSON: %.80q", verb, line))
 		}
 		if err := fn(line); err != nil {
 			return c.drop(err)
 		}
 	}
+}
+
+// looksJSON tells a value from what is no answer at all, by its first byte.
+// Whoever decodes the value sees the rest; a long list is not read twice.
+func looksJSON(first byte) bool {
+	return strings.IndexByte("{[\"-0123456789tfn", first) >= 0
 }
 
 // line reads one line of at most maxAnswer bytes; the bytes are the caller's.

@@ -150,12 +150,21 @@ func (s *Server) known(peer Peer) []string {
 // answer writes the values of one answer. A handler may emit from several
 // goroutines, but not after it returned.
 type answer struct {
-	mu   sync.Mutex
-	conn net.Conn
-	gone func()
-	err  error // of the connection
-	done bool
+	mu    sync.Mutex
+	conn  net.Conn
+	gone  func()
+	err   error // of the connection
+	done  bool
+	buf   []byte      // values that leave together
+	timer *time.Timer // sends buf soon; nil before the first value
 }
+
+// A long answer is sent in pieces of pieceSize; no value waits longer than
+// pieceDelay for others.
+const (
+	pieceSize  = 32 << 10
+	pieceDelay = 5 * time.Millisecond
+)
 
 func (a *answer) emit(v any) error {
 	var line bytes.Buffer
@@ -172,16 +181,40 @@ func (a *answer) emit(v any) error {
 	if a.done {
 		return fail.New(fail.Permanent, "the answer is complete")
 	}
-	return a.send(line.Bytes())
+	return a.add(line.Bytes())
 }
 
-func (a *answer) send(line []byte) error {
-	if a.err != nil {
+// add puts a line behind those that wait. a.mu is held.
+func (a *answer) add(line []byte) error {
+	first := len(a.buf) == 0
+	a.buf = append(a.buf, line...)
+	switch {
+	case len(a.buf) >= pieceSize || a.err != nil:
+		return a.flush()
+	case a.timer == nil:
+		a.timer = time.AfterFunc(pieceDelay, a.late)
+	case first:
+		a.timer.Reset(pieceDelay)
+	}
+	return nil
+}
+
+// late sends what has waited long enough.
+func (a *answer) late() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	_ = a.flush() // the error stays for the next value
+}
+
+// flush sends what waits. a.mu is held.
+func (a *answer) flush() error {
+	if a.err != nil || len(a.buf) == 0 {
 		return a.err
 	}
 	if a.err = a.conn.SetWriteDeadline(time.Now().Add(sendTimeout)); a.err == nil {
-		_, a.err = a.conn.Write(line)
+		_, a.err = a.conn.Write(a.buf)
 	}
+	a.buf = a.buf[:0]
 	if a.err != nil {
 		a.err = fail.Wrap(fail.Unavailable, a.err, "the client is gone")
 		if a.gone != nil {
@@ -204,5 +237,9 @@ func (a *answer) finish(failed error) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.done = true
-	return a.send(end)
+	if a.timer != nil {
+		a.timer.Stop()
+	}
+	a.buf = append(a.buf, end...)
+	return a.flush()
 }

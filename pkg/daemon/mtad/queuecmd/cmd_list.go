@@ -29,21 +29,21 @@ func (h Host) listCommand() *cobra.Command {
 				}
 			}
 			out := bufio.NewWriter(cmd.OutOrStdout())
-			m := mailq{w: out}
+			if !asJSON {
+				args = append(args, asMailq)
+			}
 			err := h.each(cmd, verbList, args, func(raw json.RawMessage) error {
 				if asJSON {
 					_, err := out.Write(append(raw[:len(raw):len(raw)], '\n'))
 					return err
 				}
-				var l Listed
-				if err := json.Unmarshal(raw, &l); err != nil {
+				var text string
+				if err := json.Unmarshal(raw, &text); err != nil {
 					return err
 				}
-				return m.add(&l)
+				_, err := out.WriteString(text)
+				return err
 			})
-			if err == nil && !asJSON {
-				m.end()
-			}
 			if ferr := out.Flush(); err == nil {
 				err = ferr
 			}

@@ -2,70 +2,92 @@ package queuecmd
 
 import (
 	"fmt"
-	"io"
+	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
-// mailq writes the list as Postfix's mailq does with long queue ids.
+// mailq makes the list as Postfix's mailq does with long queue ids.
 type mailq struct {
-	w     io.Writer
+	text  []byte
 	count int
 	bytes int64
 }
 
+// The columns: "%-17s %8d %19.19s %s".
 const (
 	mailqHead  = "-Queue ID-  --Size-- ----Arrival Time---- -Sender/Recipient-------\n"
-	mailqFirst = "%-17s %8d %19.19s %s\n"
-	mailqNext  = "%-17s %8s %-19s %s\n"
-	mailqWidth = 76 // reasons end here at the earliest
+	mailqNext  = "                                               " // before a recipient
+	mailqWidth = 76                                                // reasons end here at the earliest
 )
 
-func (m *mailq) add(l *Listed) error {
-	sep := "\n"
-	if m.count == 0 {
-		sep = mailqHead
+func (m *mailq) add(l *Listed) {
+	if m.count++; m.count == 1 {
+		m.text = append(m.text, mailqHead...)
+	} else {
+		m.text = append(m.text, '\n')
 	}
-	m.count++
 	m.bytes += l.MessageSize
-	mark := ""
+	id := l.QueueID
 	switch {
 	case l.QueueName == "active":
-		mark = "*"
+		id += "*"
 	case l.QueueName == "hold":
-		mark = "!"
+		id += "!"
 	}
 	if l.ForcedExpire {
-		mark += "#"
+		id += "#"
 	}
-	when := time.Unix(l.ArrivalTime, 0).Format(time.ANSIC)
-	if _, err := fmt.Fprintf(m.w, sep+mailqFirst, l.QueueID+mark, l.MessageSize, when, clean(l.Sender)); err != nil {
-		return err
-	}
+	size := strconv.FormatInt(l.MessageSize, 10)
+	m.put(id)
+	m.pad(17 - len(id) + 1 + 8 - len(size))
+	m.put(size)
+	m.pad(1)
+	at := len(m.text)
+	m.text = time.Unix(l.ArrivalTime, 0).AppendFormat(m.text, time.ANSIC)[:at+19]
+	m.pad(1)
+	m.put(clean(l.Sender))
+	m.put("\n")
+	m.recipients(l)
+}
+
+// recipients lists those that wait, a reason before those that share it.
+func (m *mailq) recipients(l *Listed) {
 	reason := ""
-	for _, r := range l.Recipients {
+	for i := range l.Recipients {
+		r := &l.Recipients[i]
 		if r.Status == "delivered" {
 			continue
 		}
 		if r.DelayReason != reason && r.DelayReason != "" {
-			if _, err := fmt.Fprintf(m.w, "%*s\n", mailqWidth, "("+clean(r.DelayReason)+")"); err != nil {
-				return err
-			}
+			text := clean(r.DelayReason)
+			m.pad(mailqWidth - utf8.RuneCountInString(text) - len("()"))
+			m.put("(")
+			m.put(text)
+			m.put(")\n")
 		}
 		reason = r.DelayReason
-		if _, err := fmt.Fprintf(m.w, mailqNext, "", "", "", clean(r.Address)); err != nil {
-			return err
-		}
+		m.put(mailqNext)
+		m.put(clean(r.Address))
+		m.put("\n")
 	}
-	return nil
+}
+
+func (m *mailq) put(s string) { m.text = append(m.text, s...) }
+
+func (m *mailq) pad(n int) {
+	for ; n > 0; n-- {
+		m.text = append(m.text, ' ')
+	}
 }
 
 func (m *mailq) end() {
 	if m.count == 0 {
-		fmt.Fprintln(m.w, "Mail queue is empty")
+		m.put("Mail queue is empty\n")
 		return
 	}
-	fmt.Fprintf(m.w, "\n-- %d Kbytes in %d Request%s.\n", (m.bytes+512)/1024, m.count, plural(m.count))
+	m.text = fmt.Appendf(m.text, "\n-- %d Kbytes in %d Request%s.\n", (m.bytes+512)/1024, m.count, plural(m.count))
 }
 
 func plural(n int) string {
@@ -77,10 +99,22 @@ func plural(n int) string {
 
 // clean keeps what the network sent from moving the operator's cursor.
 func clean(s string) string {
+	if printable(s) {
+		return s
+	}
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r >= 0x7f && r < 0xa0 {
 			return '?'
 		}
 		return r
 	}, s)
+}
+
+func printable(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] >= 0x7f {
+			return false
+		}
+	}
+	return true
 }

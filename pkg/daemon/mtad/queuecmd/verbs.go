@@ -85,7 +85,14 @@ func placeOf(name string) (queue.Place, bool) {
 	return queue.Place(max(i, 0)), i >= 0
 }
 
+// asMailq is the argument of a list that wants to be sent as the text of
+// mailq, in pieces: reading 100 000 JSON objects takes a client seconds.
+const asMailq = "form=mailq"
+
 func list(ctx context.Context, q *queue.Queue, args []string, emit control.Emit) error {
+	if i := slices.Index(args, asMailq); i >= 0 {
+		return listText(ctx, q, slices.Delete(slices.Clone(args), i, i+1), emit)
+	}
 	f, err := filter(args)
 	if err != nil {
 		return err
@@ -99,6 +106,27 @@ func list(ctx context.Context, q *queue.Queue, args []string, emit control.Emit)
 		}
 	}
 	return nil
+}
+
+func listText(ctx context.Context, q *queue.Queue, args []string, emit control.Emit) error {
+	var m mailq
+	err := list(ctx, q, args, func(v any) error {
+		l, ok := v.(Listed)
+		if !ok {
+			return fail.New(fail.Invalid, "a list holds %T", v)
+		}
+		if m.add(&l); len(m.text) < textPiece {
+			return nil
+		}
+		err := emit(string(m.text))
+		m.text = m.text[:0]
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	m.end()
+	return emit(string(m.text))
 }
 
 // selection reads "ALL", "destination=D" or ids.
@@ -127,6 +155,9 @@ func changeMessages(ctx context.Context, args []string, emit control.Emit, do fu
 	}
 	return err
 }
+
+// textPiece is the size of one value of a list as text.
+const textPiece = 24 << 10
 
 // showPiece is the size of one value of the answer to show.
 const showPiece = 24 << 10
