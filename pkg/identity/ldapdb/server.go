@@ -183,6 +183,7 @@ func (s *server) attempt(ctx context.Context, c *conn, timeout time.Duration, li
 		c.from.worked(c.age)
 	case errors.Is(err, context.Canceled):
 	case errors.Is(err, context.DeadlineExceeded):
+		err = fail.Wrap(fail.Unavailable, err, "no answer within %s", time.Since(began).Round(time.Millisecond))
 		// A caller in a hurry says nothing about the server.
 		if ctx.Err() == nil || time.Since(began) > timeout/2 {
 			c.from.failed(c.age, err)
@@ -232,8 +233,11 @@ func (s *server) connectTo(ctx context.Context, e *endpoint, share int, asServic
 		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/time.Duration(share))
 		defer cancel()
 	}
-	age := e.current()
+	age, began := e.current(), time.Now()
 	c, err := s.open(ctx, e, age, asService)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = fail.Wrap(fail.Unavailable, err, "no connection within %s", time.Since(began).Round(time.Millisecond))
+	}
 	if err != nil && !errors.Is(err, context.Canceled) {
 		e.failed(age, err)
 	}
