@@ -134,6 +134,7 @@ type refused struct {
 	subject
 	db     string
 	reason string
+	detail string // may be empty
 	level  slog.Level
 }
 
@@ -141,7 +142,11 @@ func (refused) Event() string       { return "authentication failed" }
 func (e refused) Level() slog.Level { return e.level }
 
 func (e refused) Attrs() []slog.Attr {
-	return e.attrs(slog.String("db", e.db), slog.String("reason", e.reason))
+	a := e.attrs(slog.String("db", e.db), slog.String("reason", e.reason))
+	if e.detail != "" {
+		a = append(a, slog.String("detail", e.detail))
+	}
+	return a
 }
 
 func (e refused) Classic() (string, string) { return classicTag, e.prefix(e.db) + e.reason }
@@ -158,10 +163,10 @@ func (d *daemon) logRefusals(who subject, all []passdb.Refusal, err error) {
 		case !failed && r.Verbose != passdb.VerboseAlways:
 			level = slog.LevelDebug
 		}
-		d.log.Log(refused{who, r.DB, r.Reason.String(), level})
+		d.log.Log(refused{who, r.DB, r.Reason.String(), r.Detail, level})
 	}
 	if failed && passdb.RefusedOf(err) == nil {
-		d.log.Log(refused{who, strings.ToLower(who.mech), err.Error(), slog.LevelInfo})
+		d.log.Log(refused{who, strings.ToLower(who.mech), err.Error(), "", slog.LevelInfo})
 	}
 }
 

@@ -103,7 +103,7 @@ func (b *searchBind) Verify(ctx context.Context, r *request.Request, password st
 	case v.gone: // found a moment ago, perhaps by another replica: nobody knows
 		return passdb.Account{}, fail.New(fail.Unavailable, "entry %.200q vanished between search and bind", e.DN)
 	case !v.right:
-		return passdb.Account{}, passdb.Refuse(name, v.reason)
+		return passdb.Account{}, v.refusal()
 	}
 	a.Stored, a.NoPassword = "", false
 	return a, nil
@@ -145,7 +145,7 @@ func (b *templateBind) Verify(ctx context.Context, r *request.Request, password 
 	case v.gone:
 		return passdb.Account{}, fail.New(fail.NotFound, "no entry %.200q", dn)
 	case !v.right:
-		return passdb.Account{}, passdb.Refuse(name, v.reason)
+		return passdb.Account{}, v.refusal()
 	}
 	return passdb.Account{User: r.User}, nil
 }

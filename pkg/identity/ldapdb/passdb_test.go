@@ -228,6 +228,8 @@ func TestBindResults(t *testing.T) {
 			case tc.refused != nil:
 				if r := passdb.RefusedOf(err); r == nil || r.Reason != *tc.refused || r.DB != "ldap" || !fail.Is(err, fail.Denied) {
 					t.Error(err)
+				} else if (r.Detail == "") != (r.Reason == passdb.Mismatch) {
+					t.Errorf("%s for the log: %q", r.Reason, r.Detail)
 				}
 			case tc.kind != 0:
 				if !fail.Is(err, tc.kind) || passdb.RefusedOf(err) != nil {

@@ -2,6 +2,7 @@ package ldapdb
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/go-ldap/ldap/v3"
@@ -26,6 +27,16 @@ type verdict struct {
 	right  bool
 	gone   bool // there is no such entry
 	reason passdb.Reason
+	detail string // for the log
+}
+
+// refusal is the error for a password that is not right.
+func (v verdict) refusal() error {
+	r := &passdb.Refused{DB: name, Reason: v.reason}
+	if v.reason != passdb.Mismatch {
+		r.Detail = v.detail
+	}
+	return fail.Wrap(fail.Denied, r, "")
 }
 
 // told are answers that servers tell apart by their text only.
@@ -64,18 +75,19 @@ func judge(result *ldap.SimpleBindResult, err error) (verdict, error) {
 	if !errors.As(err, &e) || !answered(err) {
 		return verdict{}, err
 	}
+	detail := fmt.Sprintf("%.200s", err.Error())
 	for _, t := range told() {
 		if e.ResultCode == t.code && e.Err != nil && strings.Contains(e.Err.Error(), t.text) {
-			return verdict{reason: t.reason}, nil
+			return verdict{reason: t.reason, detail: detail}, nil
 		}
 	}
 	switch e.ResultCode {
 	case ldap.LDAPResultInvalidCredentials:
-		return verdict{reason: policyReason(result)}, nil
+		return verdict{reason: policyReason(result), detail: detail}, nil
 	case ldap.LDAPResultConstraintViolation: // 389 DS: too many failures
-		return verdict{reason: passdb.Locked}, nil
+		return verdict{reason: passdb.Locked, detail: detail}, nil
 	case ldap.LDAPResultInappropriateAuthentication: // 389 DS: the entry has no password
-		return verdict{reason: passdb.Locked}, nil
+		return verdict{reason: passdb.Locked, detail: detail}, nil
 	case ldap.LDAPResultNoSuchObject:
 		return verdict{gone: true}, nil
 	}

@@ -2,6 +2,7 @@ package oauth2
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -76,7 +77,11 @@ func (c claims) moment(name string) (seconds float64, present, ok bool) {
 // refuse makes the error for a token that is not valid here. why is for the
 // log.
 func refuse(why string, args ...any) error {
-	return fail.Wrap(fail.Denied, passdb.Refuse(name, passdb.Mismatch), why, args...)
+	return refuseFor(passdb.Mismatch, why, args...)
+}
+
+func refuseFor(reason passdb.Reason, why string, args ...any) error {
+	return fail.Wrap(fail.Denied, &passdb.Refused{DB: name, Reason: reason, Detail: fmt.Sprintf(why, args...)}, "")
 }
 
 // checkTimes looks at exp, nbf and iat.
@@ -138,7 +143,7 @@ func (d *DB) checkUse(c claims) error {
 	if d.cfg.ActiveAttribute != "" {
 		v, ok := c.text(d.cfg.ActiveAttribute)
 		if !ok || (d.cfg.ActiveValue != "" && v != d.cfg.ActiveValue) {
-			return fail.Wrap(fail.Denied, passdb.Refuse(name, passdb.Disabled), "%s is %.40q", d.cfg.ActiveAttribute, v)
+			return refuseFor(passdb.Disabled, "%s is %.40q", d.cfg.ActiveAttribute, v)
 		}
 	}
 	return nil

@@ -34,10 +34,7 @@ func (w *walk) ask(ctx context.Context, e *Entry) result {
 	f, err := w.find(ctx, e)
 	w.asked = w.asked || !errors.Is(err, errUnable)
 	if refused := RefusedOf(err); refused != nil && !e.Deny {
-		if refused.Reason >= Disabled {
-			return w.end(e, refused.Reason, refused.Tell || w.way == byPassword || w.way == byToken)
-		}
-		return w.refused(e, refused.Reason)
+		return w.refusedAs(e, refused)
 	}
 	switch {
 	case errors.Is(err, errUnable):
@@ -58,6 +55,18 @@ func (w *walk) ask(ctx context.Context, e *Entry) result {
 		f.Stored = defaults.Stored
 	}
 	return w.judge(ctx, e, f, fx)
+}
+
+// refusedAs notes a refusal that a driver decided.
+func (w *walk) refusedAs(e *Entry, r *Refused) result {
+	var res result
+	if r.Reason >= Disabled {
+		res = w.end(e, r.Reason, r.Tell || w.way == byPassword || w.way == byToken)
+	} else {
+		res = w.refused(e, r.Reason)
+	}
+	w.v.Refusals[len(w.v.Refusals)-1].Detail = r.Detail
+	return res
 }
 
 // judge proves the account and then applies what else it says: a guesser must

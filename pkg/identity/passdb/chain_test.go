@@ -323,6 +323,10 @@ func TestTokens(t *testing.T) {
 			t.Errorf("%s, %s: %s %v", tc.user, tc.token, r.User, err)
 		}
 	}
+	// What a driver says beside the reason is for the log.
+	if v, err := c.Token(t.Context(), login("u"), "token of v"); len(v.Refusals) != 1 || v.Refusals[0].Detail != "of somebody else" || RefusedOf(err).Reason != Mismatch {
+		t.Errorf("%+v %v", v.Refusals, err)
+	}
 	// Fields from a database that cannot check tokens, after one that can.
 	c.Entries = []Entry{entries[0], one}
 	c.Entries[0].Rules.Success = rule.Continue

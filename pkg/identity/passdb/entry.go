@@ -85,6 +85,7 @@ type Refusal struct {
 	DB      string
 	Reason  Reason
 	Verbose Verbose
+	Detail  string // as in Refused
 }
 
 // HasMasters reports whether there is a database of users who may log in as

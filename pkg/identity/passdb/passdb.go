@@ -92,9 +92,16 @@ type Refused struct {
 	DB     string // the database whose refusal counts
 	Reason Reason
 	Tell   bool // Reason is Disabled or Expired, and the peer knows the password
+	// Detail is more than Reason says, for the log only; it may be empty.
+	Detail string
 }
 
-func (r *Refused) Error() string { return r.DB + ": " + r.Reason.String() }
+func (r *Refused) Error() string {
+	if r.Detail != "" {
+		return r.DB + ": " + r.Reason.String() + " (" + r.Detail + ")"
+	}
+	return r.DB + ": " + r.Reason.String()
+}
 
 // Refuse makes the error for a refusal by the driver called db.
 func Refuse(db string, why Reason) error {

@@ -175,7 +175,7 @@ func (w *walk) failed(err error) result {
 
 // refused notes a refusal and keeps the most telling reason of the chain.
 func (w *walk) refused(e *Entry, why Reason) result {
-	w.v.Refusals = append(w.v.Refusals, Refusal{e.Name, why, e.Verbose})
+	w.v.Refusals = append(w.v.Refusals, Refusal{DB: e.Name, Reason: why, Verbose: e.Verbose})
 	if w.whose == "" || why > w.why {
 		w.whose, w.why = e.Name, why
 	}

@@ -128,7 +128,7 @@ func (tokens) VerifyToken(_ context.Context, r *request.Request, token string) (
 	case r.User == "" || token == "token of "+r.User:
 		return Account{User: token[len("token of "):], Fields: []account.Field{{Key: "by", Value: "token"}}}, nil
 	}
-	return Account{}, Refuse("oauth2", Mismatch)
+	return Account{}, fail.Wrap(fail.Denied, &Refused{DB: "oauth2", Reason: Mismatch, Detail: "of somebody else"}, "")
 }
 
 // login is a request of somebody at 192.0.2.7.
