@@ -3,6 +3,7 @@ package sqlpool
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -103,7 +104,8 @@ func TestOpenReadsFiles(t *testing.T) {
 		{"no CA file", func(c *Config) { c.TLS.CAFile = "/nonexistent" }, "tls.ca_file"},
 		{"CA file without certificates", func(c *Config) { c.TLS.CAFile = secret }, "holds no certificate"},
 		{"no certificate", func(c *Config) { c.TLS.CertFile, c.TLS.KeyFile = "/nonexistent", "/nonexistent" }, "tls.cert_file"},
-		{"no host", func(c *Config) { c.Hosts = nil }, "no host is configured"},
+		{"no host", func(c *Config) { c.Hosts = nil }, "0 hosts are configured"},
+		{"many hosts", func(c *Config) { c.Hosts = slices.Repeat(c.Hosts, 17) }, "17 hosts are configured"},
 		{"bad host", func(c *Config) { c.Hosts = []string{"a:b:c"} }, "a:b:c"},
 		{"bad driver", func(c *Config) { c.Driver = "x" }, "no driver"},
 	} {

@@ -200,12 +200,21 @@ func (s *pgSession) prepare(ctx context.Context, st *Statement) (*pgconn.Stateme
 		case err != nil && st.learn(err):
 			d = nil
 		case err != nil:
-			return nil, err
+			return nil, pooled(err)
 		case name != "":
 			s.known[st] = d
 		}
 	}
 	return d, st.checkArgs(len(d.ParamOIDs))
+}
+
+// pooled says what to do about statements that others have prepared.
+func pooled(err error) error {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) && pg.Code == "42P05" { // duplicate_prepared_statement
+		return fmt.Errorf("%w: if a pooler hands out the connections, set pgbouncer", err)
+	}
+	return err
 }
 
 // oidText is the type text.

@@ -15,6 +15,9 @@ import (
 // away at once.
 const maxWaiting = 4096
 
+// maxHosts is also in the tag of Config.Hosts.
+const maxHosts = 16
+
 // maxLists is how many long answers are read at a time. They have connections
 // of their own, so that logins never wait for them.
 const maxLists = 2
@@ -94,8 +97,8 @@ func (p *Pool) servers() error {
 		}
 		p.hosts = append(p.hosts, &host{addr: a, longest: p.cfg.RetryAfter.Std()})
 	}
-	if len(p.hosts) == 0 {
-		return fail.New(fail.Invalid, "no host is configured")
+	if n := len(p.hosts); n == 0 || n > maxHosts {
+		return fail.New(fail.Invalid, "%d hosts are configured, there have to be 1 to %d", n, maxHosts)
 	}
 	return nil
 }

@@ -114,8 +114,8 @@ func (p *Pool) queued(ctx context.Context, slots chan struct{}, j *job) error {
 
 // ask runs j at one host; next says that another one should be asked.
 func (p *Pool) ask(ctx context.Context, h *host, j *job) (next bool, err error) {
-	for {
-		l, err := p.link(ctx, h, j)
+	for fresh := j.own; ; fresh = true {
+		l, err := p.link(ctx, h, fresh)
 		if err != nil {
 			return p.failed(ctx, h, err, false)
 		}
@@ -147,9 +147,9 @@ func (p *Pool) ask(ctx context.Context, h *host, j *job) (next bool, err error) 
 	}
 }
 
-// link takes an idle connection or makes one.
-func (p *Pool) link(ctx context.Context, h *host, j *job) (*link, error) {
-	if !j.own {
+// link takes an idle connection, unless it has to be fresh, or makes one.
+func (p *Pool) link(ctx context.Context, h *host, fresh bool) (*link, error) {
+	if !fresh {
 		if l := h.take(p.now()); l != nil {
 			return l, nil
 		}
