@@ -7,7 +7,7 @@
 // Reading order: setup_test.go, smtp_test.go (programs that send),
 // read_test.go (programs that read), postfix_test.go, dovecot_test.go,
 // schemes_test.go (stored passwords, with doveadm and crypt(3)),
-// sqlserver_test.go, sql_test.go, sqlfile_test.go and sqlauthd_test.go
-// (databases of users),
+// sqlserver_test.go, sql_test.go, sqlfile_test.go, sqlbouncer_test.go and
+// sqlauthd_test.go (databases of users),
 // authority_test.go and ldap_test.go (slapd; Dovecot reading the same file).
 package interop

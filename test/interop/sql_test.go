@@ -455,16 +455,6 @@ func testSQLMany(t *testing.T, w *sqlWorld) {
 	}
 }
 
-// Through a pooler nothing is prepared, and all means the same.
-func TestSQLWithoutPreparing(t *testing.T) {
-	w := newSQLWorld(t, "pgsql", func(c *sqldb.DatabaseConfig) { c.PgBouncer = true })
-	testSQLPassdb(t, w)
-	testSQLUserdb(t, w)
-	testSQLHostile(t, w)
-	testSQLUpdate(t, w)
-	testSQLConcurrent(t, w)
-}
-
 // A server that is restarted costs nobody more than the time that it is away.
 func TestSQLRestart(t *testing.T) {
 	eachSQL(t, func(t *testing.T, driver string) {
