@@ -51,8 +51,10 @@ FUZZTIME ?= 10s
 fuzz: ## every fuzz target for FUZZTIME (10s) each
 	@test/fuzz.sh $(FUZZTIME)
 
-bench: ## Go benchmarks
+BENCHFLAGS ?=
+bench: build ## Go benchmarks, then our daemons beside Dovecot, with ratios (BENCHFLAGS="-suite auth -reps 3")
 	$(GO) test -run '^$$' -bench . -benchmem ./pkg/...
+	$(GO) run ./test/bench -bin ./bin $(BENCHFLAGS)
 
 interop: build ## against real Postfix, Dovecot, swaks, curl, mbsync, mutt, ... (Debian packages)
 	$(GO) test -count=1 -v -tags interop ./test/interop

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"text/tabwriter"
+	"time"
+)
+
+// figure is a column: a number to compare, and whether more of it is better.
+type figure struct {
+	name  string
+	of    func(Result) float64 // 0: not measured
+	text  func(float64) string
+	times bool // the ratio reads "2.1x"; otherwise as a fraction of the peer's
+}
+
+func figures() []figure {
+	return []figure{
+		{"rate", func(r Result) float64 { return perSecond(r) }, func(v float64) string { return fmt.Sprintf("%.0f/s", v) }, true},
+		{"CPU/op", func(r Result) float64 { return perOp(r.CPU, r.Ops) }, micros, false},
+		{"p50", func(r Result) float64 { return float64(r.P50) / 1e3 }, micros, false},
+		{"p99", func(r Result) float64 { return float64(r.P99) / 1e3 }, micros, false},
+		{"memory", func(r Result) float64 { return float64(r.Memory) / float64(max(r.Workers, 1)) }, func(v float64) string { return fmt.Sprintf("%.1f KiB each", v/1024) }, false},
+	}
+}
+
+func perSecond(r Result) float64 {
+	if r.Ops == 0 || r.Wall == 0 {
+		return 0
+	}
+	return float64(r.Ops) / r.Wall.Seconds()
+}
+
+// perOp is in microseconds.
+func perOp(d time.Duration, ops int) float64 {
+	if ops == 0 {
+		return 0
+	}
+	return float64(d) / 1e3 / float64(ops)
+}
+
+func micros(v float64) string {
+	if v >= 10000 {
+		return fmt.Sprintf("%.1f ms", v/1000)
+	}
+	return fmt.Sprintf("%.1f us", v)
+}
+
+// report prints the medians of each scenario, and of ours (the last target) the
+// ratio to the first.
+func report(w io.Writer, s Suite, targets []*Target, all table) {
+	tw := tabwriter.NewWriter(w, 2, 0, 2, ' ', 0)
+	fmt.Fprintf(tw, "%s\tfigure", s.Name)
+	for _, t := range targets {
+		fmt.Fprintf(tw, "\t%s", t.Name)
+	}
+	fmt.Fprintln(tw, "\tratio")
+	for i, sc := range s.Scenarios {
+		name := sc.Name
+		for _, f := range figures() {
+			medians := make([]float64, len(targets))
+			for j := range targets {
+				medians[j] = medianOf(all[i][j], f.of)
+			}
+			if slices.Max(medians) == 0 {
+				continue
+			}
+			fmt.Fprintf(tw, "%s\t%s", name, f.name)
+			name = ""
+			for _, m := range medians {
+				fmt.Fprintf(tw, "\t%s", f.text(m))
+			}
+			fmt.Fprintf(tw, "\t%s\n", ratio(medians, f.times))
+		}
+	}
+	_ = tw.Flush()
+}
+
+func ratio(medians []float64, times bool) string {
+	peer, ours := medians[0], medians[len(medians)-1]
+	switch {
+	case len(medians) < 2 || peer == 0 || ours == 0:
+		return "-"
+	case times || ours > peer:
+		return fmt.Sprintf("%.2fx", ours/peer)
+	}
+	return fmt.Sprintf("1/%.1f", peer/ours)
+}
+
+func medianOf(rs []Result, of func(Result) float64) float64 {
+	var v []float64
+	for _, r := range rs {
+		v = append(v, of(r))
+	}
+	return middle(v)
+}
+
+func middle[T cmp.Ordered](v []T) T {
+	var zero T
+	if len(v) == 0 {
+		return zero
+	}
+	slices.Sort(v)
+	return v[len(v)/2]
+}
+
+func percentile(v []time.Duration, p float64) time.Duration {
+	if len(v) == 0 {
+		return 0
+	}
+	v = slices.Sorted(slices.Values(v))
+	return v[min(int(p*float64(len(v))), len(v)-1)]
+}

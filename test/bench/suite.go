@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+)
+
+// Options of a run.
+type Options struct {
+	Reps  int
+	Scale float64
+	Bin   string // folder of our binaries
+}
+
+// Suite compares programs that do the same.
+type Suite struct {
+	Name string
+	// Start starts the targets in dir, the peer first; ours is the last one.
+	Start     func(ctx context.Context, dir string, o Options) ([]*Target, error)
+	Scenarios []Scenario
+}
+
+// Target is one running server.
+type Target struct {
+	Name    string
+	Address string
+	process *process
+}
+
+// Scenario is one kind of work. Run does about n operations; seq numbers the
+// runs against this target, for work that must not come twice.
+type Scenario struct {
+	Name string
+	N    int // operations at scale 1
+	Run  func(ctx context.Context, t *Target, n, seq int) (Result, error)
+}
+
+// Result is what one run gave. Only what a scenario measures is set.
+type Result struct {
+	Ops     int
+	Wall    time.Duration
+	CPU     time.Duration // of the server's process tree
+	P50     time.Duration
+	P99     time.Duration
+	Memory  int64 // bytes
+	Workers int   // what Memory is divided by
+}
+
+// table[scenario][target] are the results of the repetitions.
+type table [][][]Result
+
+func runSuite(ctx context.Context, s Suite, o Options) error {
+	dir, err := os.MkdirTemp("", "bench")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	if err := os.Chmod(dir, 0o755); err != nil { // peers run as other users
+		return err
+	}
+	targets, err := s.Start(ctx, dir, o)
+	defer func() {
+		for _, t := range targets {
+			t.process.stop()
+		}
+	}()
+	if err != nil {
+		return err
+	}
+	all := make(table, len(s.Scenarios))
+	for i := range all {
+		all[i] = make([][]Result, len(targets))
+	}
+	for rep := range o.Reps {
+		for i, sc := range s.Scenarios {
+			for j, t := range targets {
+				fmt.Fprintf(os.Stderr, "%s, repetition %d of %d: %s, %s\n", s.Name, rep+1, o.Reps, sc.Name, t.Name)
+				n := max(int(float64(sc.N)*o.Scale), 1)
+				r, err := sc.Run(ctx, t, n, rep)
+				if err != nil {
+					return fmt.Errorf("%s, %s: %w", sc.Name, t.Name, err)
+				}
+				all[i][j] = append(all[i][j], r)
+			}
+		}
+	}
+	report(os.Stdout, s, targets, all)
+	return nil
+}
+
+// measure takes the time and the server's CPU that work costs.
+func measure(t *Target, work func() (ops int, latencies []time.Duration, err error)) (Result, error) {
+	cpu, err := t.process.cpu()
+	if err != nil {
+		return Result{}, err
+	}
+	began := time.Now()
+	ops, latencies, err := work()
+	if err != nil {
+		return Result{}, err
+	}
+	r := Result{Ops: ops, Wall: time.Since(began)}
+	after, err := t.process.cpu()
+	r.CPU = after - cpu
+	r.P50, r.P99 = percentile(latencies, 0.5), percentile(latencies, 0.99)
+	return r, err
+}
