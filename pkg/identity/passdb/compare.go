@@ -18,18 +18,30 @@ func (c *Chain) compare(ctx context.Context, id, user, stored, password string) 
 		right, _ := v.(bool)
 		return right, nil
 	}
-	h := c.Decoy
+	h := c.decoy()
 	if stored != "" {
 		var err error
 		if h, err = scheme.ParseFor(stored, user, c.Policy); err != nil {
 			return false, err
 		}
+		c.sample.Store(&h)
 	}
 	right, err := c.Hasher.Verify(ctx, h, password)
+	right = right && stored != ""
 	if err == nil {
 		c.Cache.Put(key, right, 0, c.TTL.Verified, user)
 	}
 	return right, err
+}
+
+// decoy is the last stored password that was compared with, whosever it is: it
+// costs what the passwords of this site cost, whatever the scheme. Its verdict
+// counts for nothing. Decoy serves until there was one.
+func (c *Chain) decoy() scheme.Hash {
+	if h := c.sample.Load(); h != nil {
+		return *h
+	}
+	return c.Decoy
 }
 
 // answer is what is kept of a Cacheable driver's: never a stored password.

@@ -3,6 +3,7 @@ package passdb
 import (
 	"context"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/postcote/postcote/pkg/identity/cache"
 	"github.com/postcote/postcote/pkg/identity/request"
 	"github.com/postcote/postcote/pkg/identity/rule"
+	"github.com/postcote/postcote/pkg/identity/scheme"
 )
 
 // A password that was compared need not be hashed again for a while, whether it
@@ -246,5 +248,31 @@ func BenchmarkVerified(b *testing.B) {
 		if _, err := c.Password(b.Context(), login("u"), "pw"); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// schemes notes with what passwords are compared.
+type schemes struct{ names []string }
+
+func (s *schemes) Verify(_ context.Context, h scheme.Hash, password string) (bool, error) {
+	s.names = append(s.names, h.Scheme())
+	return h.Verify(&scheme.Workspace{}, password), nil
+}
+
+// Unknown users cost what the users of this site cost, and a password that
+// would be right for the sample is not right for them.
+func TestDecoyFollowsTheSite(t *testing.T) {
+	e, _ := db("sql", user("alice", "{SHA256-CRYPT}$5$rounds=1000$saltsalt$eNI.02a9Kos9UxzxjTLpNZ6kYHkRe9Z8OsGkDDoW/X2"))
+	c, _ := newChain(t, e)
+	seen := &schemes{}
+	c.Hasher = seen
+	for _, name := range []string{"nobody", "alice", "nobody"} {
+		_, err := c.Password(t.Context(), login(name), "pw")
+		if (err == nil) != (name == "alice") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if got := strings.Join(seen.names, " "); got != "PLAIN SHA256-CRYPT SHA256-CRYPT" {
+		t.Error(got)
 	}
 }

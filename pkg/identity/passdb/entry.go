@@ -1,6 +1,7 @@
 package passdb
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/postcote/postcote/pkg/identity/cache"
@@ -52,7 +53,7 @@ type Chain struct {
 	Hasher  Hasher
 	Policy  scheme.Policy
 	// Decoy is hashed for users that nobody knows, so that they take as long
-	// as the others. It should cost what the users' hashes cost; see
+	// as the others, until a stored password has shown what those cost; see
 	// scheme.Decoy.
 	Decoy scheme.Hash
 	// DecoyKey makes the secrets of users that nobody knows, for challenge
@@ -61,6 +62,8 @@ type Chain struct {
 	Cache    *cache.Cache // nil: none
 	TTL      TTL
 	Rehash   Rehash // nil: passwords stay as they are stored
+
+	sample atomic.Pointer[scheme.Hash] // see decoy
 }
 
 // TTL is how long what is kept for. Zero: not at all.
