@@ -102,7 +102,8 @@ func hostile() []string {
 	}
 }
 
-// What a peer sends comes out of the database as it went in, whatever it is.
+// CVE-2026-24031: what a peer sends comes out of the database as it went in,
+// whatever it is.
 func TestValuesAreData(t *testing.T) {
 	db, err := sqlite3.Open(":memory:")
 	if err != nil {
