@@ -112,18 +112,6 @@ func (st *state) relayEntry(ctx context.Context, domain string) (string, error) 
 	return "relay", err
 }
 
-// aliasEntry answers with the addresses that mail goes to instead.
-func (st *state) aliasEntry(ctx context.Context, address string) (string, error) {
-	list, err := userdb.AliasesOf(ctx, st.users.Addresses(), address)
-	return strings.Join(list, ","), err
-}
-
-// senderEntry answers with the users who may send as the address.
-func (st *state) senderEntry(ctx context.Context, address string) (string, error) {
-	list, err := userdb.SendersOf(ctx, st.users.Addresses(), address)
-	return strings.Join(list, ","), err
-}
-
 // userEntry answers with the canonical name: the right side of a virtual
 // mailbox map may be anything.
 func (st *state) userEntry(ctx context.Context, name string) (string, error) {

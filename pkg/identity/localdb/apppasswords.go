@@ -68,7 +68,7 @@ func (s *Store) AddAppPassword(ctx context.Context, user, name string, scopes ap
 		if err := c.roomForApp(u, name, s.now()); err != nil {
 			return err
 		}
-		like, err := c.text("SELECT scram FROM app_passwords WHERE user = ?1 AND scram IS NOT NULL LIMIT 1", u.Address)
+		like, err := c.scramLike(u)
 		if err != nil {
 			return err
 		}
@@ -79,6 +79,15 @@ func (s *Store) AddAppPassword(ctx context.Context, user, name string, scopes ap
 		return "", err
 	}
 	return password, nil
+}
+
+// scramLike is what u has for SCRAM, whose salt a new app password must have:
+// the main password's, or another app password's.
+func (c *conn) scramLike(u User) (string, error) {
+	if strings.HasPrefix(u.Stored, apppassword.SCRAMPrefix) {
+		return u.Stored, nil
+	}
+	return c.text("SELECT scram FROM app_passwords WHERE user = ?1 AND scram IS NOT NULL ORDER BY id DESC LIMIT 1", u.Address)
 }
 
 func (s *Store) checkApp(name string, scopes apppassword.Scopes, expires time.Time) error {

@@ -111,6 +111,26 @@ func TestAppPasswords(t *testing.T) {
 	}
 }
 
+// All that a user has for SCRAM has one salt.
+func TestOneSaltForSCRAM(t *testing.T) {
+	w := newWorld(t, nil)
+	main := apppassword.SCRAM("main", "")
+	w.add(User{Address: "alice@example.org", Enabled: true}, User{Address: "bob@example.org", Stored: main, Enabled: true})
+	salt := func(stored string) string { return strings.Split(stored, ",")[1] }
+	for user, want := range map[string]string{"alice@example.org": "", "bob@example.org": salt(main)} {
+		w.app(user, "one", "imap", noTime)
+		w.app(user, "two", "imap", noTime)
+		a, err := w.account(user, "imap")
+		if err != nil || len(a.Alternatives) != 2 {
+			t.Fatalf("%+v %v", a, err)
+		}
+		one, two := salt(a.Alternatives[0].Stored), salt(a.Alternatives[1].Stored)
+		if one != two || (want != "" && one != want) {
+			t.Errorf("%s: %s %s", user, one, two)
+		}
+	}
+}
+
 func TestAppPasswordsRefused(t *testing.T) {
 	w := newWorld(t, nil)
 	w.add(User{Address: "alice@example.org", Enabled: true})

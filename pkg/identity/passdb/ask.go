@@ -157,8 +157,8 @@ func (w *walk) derive(e *Entry, f *found) result {
 			s = &found
 		case s == nil:
 			// All are others, so that it shows which one was used.
-			first := found
-			first.StoredKey, first.ServerKey = w.c.Invented(w.r, w.kind, w.name).StoredKey, nil
+			first, nobody := found, w.c.Invented(w.r, w.kind, w.name)
+			first.StoredKey, first.ServerKey = nobody.StoredKey, nobody.ServerKey
 			s = &first
 			w.other(s, found, alt)
 		default:

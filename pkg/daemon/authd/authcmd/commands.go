@@ -25,7 +25,9 @@ func target(cmd *cobra.Command) (usercmd.Target, error) {
 	if err != nil {
 		return usercmd.Target{}, err
 	}
-	return usercmd.Target{File: c.Users.File, DefaultDomain: c.Users.DefaultDomain}, nil
+	t := usercmd.Target{DefaultDomain: c.Users.DefaultDomain}
+	t.Store, t.File = c.Editable()
+	return t, nil
 }
 
 // stored reads a password and hashes it by --scheme or the configured scheme.

@@ -41,7 +41,7 @@ const Socketmap = "socketmap"
 
 // Listener is one entry of `listeners`.
 type Listener struct {
-	Type   string      `yaml:"type" oneof:"client|client-2.4|login|userdb|master|exists|socketmap" doc:"client: check a password (mtad, Postfix, Exim). client-2.4: the same in the manner of Dovecot 2.4, which can also offer mechanisms with channel binding (mtad, Postfix; not Exim). login: as client-2.4, and the login can be redeemed once (imapd's login role). master: redeem logins, and all of userdb (imapd's session role). userdb: where a user's mail is, list users (deliverd, imapd). exists: whether there is such a user (mtad). socketmap: the same question and 'is this domain ours' for Postfix, maps users and domains."`
+	Type   string      `yaml:"type" oneof:"client|client-2.4|login|userdb|master|exists|socketmap" doc:"client: check a password (mtad, Postfix, Exim). client-2.4: the same in the manner of Dovecot 2.4, which can also offer mechanisms with channel binding (mtad, Postfix; not Exim). login: as client-2.4, and the login can be redeemed once (imapd's login role). master: redeem logins, and all of userdb (imapd's session role). userdb: where a user's mail is, list users (deliverd, imapd). exists: whether there is such a user (mtad). socketmap: tables for mtad and Postfix: domains, users, aliases, senders (who may send as an address), relays."`
 	Listen conf.Listen `yaml:"listen" doc:"Address: unix:/path or systemd:NAME; for containers also host:port with allow_networks, unless the type is login or master: passwords cross that network readable. master and userdb must say in allow or by the mode who may connect; a userdb socket of mode 0666 tells everybody but its owner and group about themselves only."`
 }
 

@@ -161,3 +161,22 @@ func Local(s *localdb.Config) localdb.Config {
 	}
 	return localdb.DefaultConfig()
 }
+
+// Editable is what authd's commands change: the users store or the passwd-file
+// of the first password database that has one and lets users in. Both are
+// unset when there is none.
+func (c *Config) Editable() (store localdb.Config, file string) {
+	for _, e := range c.Passdb {
+		switch {
+		case e.Deny || e.Master:
+		case e.Driver == driverLocal:
+			return Local(e.Local), ""
+		case e.Driver == driverPasswdFile:
+			// A path with variables is many files.
+			if file := PasswdFile(e.PasswdFile, c).Path; !strings.Contains(file, "%") {
+				return localdb.Config{}, file
+			}
+		}
+	}
+	return localdb.Config{}, ""
+}

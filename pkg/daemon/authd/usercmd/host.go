@@ -18,8 +18,8 @@ type Host struct {
 	Stored func(cmd *cobra.Command, user string) (string, error)
 }
 
-// Target is what the configuration says about users. One of Store and File is
-// set; Store counts if both are.
+// Target is what the configuration says about users. Store or File is set, or
+// neither when users are in another database; Store counts if both are.
 type Target struct {
 	Store         localdb.Config
 	File          string // a passwd-file
@@ -53,7 +53,10 @@ func (h Host) target(cmd *cobra.Command) (Target, error) {
 
 // open is the users store; create makes it if it is missing.
 func (t Target) open(create bool) (*localdb.Store, error) {
-	if t.Store.File == "" {
+	switch {
+	case t.Store.File == "" && t.File == "":
+		return nil, fail.New(fail.Invalid, "the configuration names no users store and no passwd-file in passdb: users are changed where they are, or name a store with --store")
+	case t.Store.File == "":
 		return nil, fail.New(fail.Invalid, "this needs a users store, and the configuration names the passwd-file %s: move the users over (authd user import), or name a store with --store", t.File)
 	}
 	return localdb.Open(t.Store, localdb.Options{Create: create})
