@@ -18,7 +18,7 @@ type page struct {
 }
 
 type pageEntry struct {
-	Driver     string   `yaml:"driver" oneof:"oauth2"`
+	Driver     string   `yaml:"driver" oneof:"oauth2|local"`
 	Mechanisms []string `yaml:"mechanisms"`
 	OAuth2     Config   `yaml:"oauth2"`
 }
@@ -44,6 +44,9 @@ func TestManual(t *testing.T) {
 			continue
 		}
 		for _, entry := range p.Passdb {
+			if entry.Driver != name {
+				continue
+			}
 			entry.OAuth2.ClientSecretFile = "" // is on no machine but the reader's
 			d, err := New(entry.OAuth2, now)
 			if err != nil {

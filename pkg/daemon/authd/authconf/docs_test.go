@@ -12,7 +12,7 @@ import (
 
 // Every example of an authd.yaml in these pages of the manual is one.
 func TestManuals(t *testing.T) {
-	for _, page := range []string{"sql.md", "system.md"} {
+	for _, page := range []string{"ldap.md", "oauth2.md", "sql.md", "system.md"} {
 		text, err := os.ReadFile(filepath.Join("../../../../docs/authd", page))
 		if err != nil {
 			t.Fatal(err)
