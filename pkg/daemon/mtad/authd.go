@@ -42,7 +42,7 @@ const (
 func (a *authenticator) Mechanisms(c *server.Conn) []string {
 	var names []string
 	for _, m := range a.offered() {
-		if m.Anonymous || m.Private || m.ChannelBinding && c.TLS == nil {
+		if m.Anonymous || m.Private || m.ChannelBinding && c.TLS == nil || m.Name == "EXTERNAL" && c.CertUser == "" {
 			continue
 		}
 		names = append(names, m.Name)
@@ -111,6 +111,7 @@ func (e *exchange) request(initial []byte) authclient.Request {
 	if t := e.c.TLS; t != nil {
 		r.Secured, r.LocalName = true, t.ServerName
 		r.TLSProtocol, r.TLSCipher, r.TLSCipherBits = tlsx.Version(t.Version), tlsx.Cipher(t.CipherSuite), tlsx.CipherBits(t.CipherSuite)
+		r.ClientCert, r.CertUser = e.c.ClientCert, e.c.CertUser
 		r.Binding = e.a.d.keeper.Binding(*t).ChannelBinding
 	}
 	return r

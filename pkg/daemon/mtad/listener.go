@@ -39,6 +39,9 @@ func (d *daemon) listen(spec Listener) (*listening, error) {
 	l := &listening{d: d, spec: spec, label: spec.label(), policy: &policy}
 	if d.keeper != nil && spec.TLS != TLSNone {
 		l.tls = d.keeper.Server()
+		if spec.Auth != AuthNone {
+			l.tls = d.keeper.Login()
+		}
 	}
 	return l, l.open(spec.Listen)
 }
@@ -81,6 +84,9 @@ func (l *listening) build(st *state) error {
 	c.TLS, c.ImplicitTLS = l.tls, l.spec.TLS == TLSImplicit
 	if l.spec.Auth != AuthNone && l.d.auth != nil {
 		c.Auth = l.d.auth
+		if l.d.keeper != nil {
+			c.Client = l.d.keeper.Client
+		}
 		c.Policy.ClearAuth = l.spec.Auth == AuthClear
 	}
 	c.Policy.Limits.MessageSize = st.cfg.MessageSize.Int64()

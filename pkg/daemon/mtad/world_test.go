@@ -246,6 +246,7 @@ func (logins) Mechanisms() []dovecotauth.Mechanism {
 		{Name: "SCRAM-SHA-256-PLUS", ChannelBinding: true},
 		{Name: "APOP", Private: true},
 		{Name: "ANONYMOUS", Anonymous: true},
+		{Name: "EXTERNAL"},
 	}
 }
 
@@ -254,7 +255,7 @@ func (logins) Begin(r authserver.Request) (authserver.Exchange, error) {
 	if !ok {
 		return nil, fail.New(fail.NotFound, "no mechanism %s", r.Mech)
 	}
-	x := &saslExchange{}
+	x := &saslExchange{passwords: passwords{certified: r.CertUser}}
 	x.Server = m.NewServer(&x.passwords, sasl.Setting{PlusOffered: r.Binds})
 	return x, nil
 }
@@ -265,6 +266,8 @@ type passwords struct {
 	ctx   context.Context
 	known bool
 	user  string
+
+	certified string // name in the client's certificate
 }
 
 func (p *passwords) VerifyPassword(c sasl.Credentials) error {
@@ -273,6 +276,13 @@ func (p *passwords) VerifyPassword(c sasl.Credentials) error {
 		return nil
 	}
 	return fail.New(fail.Denied, "wrong password")
+}
+
+func (p *passwords) VerifyExternal(authzid string) error {
+	if p.certified != "joe" || authzid != "" && authzid != "joe" {
+		return fail.New(fail.Denied, "not joe's certificate")
+	}
+	return nil
 }
 
 func (p *passwords) Secret(id sasl.Identity, kind sasl.SecretKind) (sasl.Secret, error) {

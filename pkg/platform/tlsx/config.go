@@ -9,11 +9,15 @@ import (
 
 // Config is the `tls` section of a daemon that serves TLS.
 type Config struct {
-	CertFile   string        `yaml:"cert_file" path:"read" example:"/etc/postcote/tls/cert.pem" doc:"PEM file with the certificate and its intermediates; used for clients that name no host or an unknown one. Empty: TLS is not offered."`
-	KeyFile    string        `yaml:"key_file" path:"read" example:"/etc/postcote/tls/key.pem" doc:"PEM file with the private key, readable through its group (postcote-tls)."`
-	MinVersion string        `yaml:"min_version" oneof:"1.2|1.3" doc:"Oldest TLS version that is accepted."`
-	SNI        []Pair        `yaml:"sni" doc:"Further certificates; each is used for the names it holds."`
-	Poll       conf.Duration `yaml:"poll" doc:"How often the files are looked at; changed ones are taken over without a restart."`
+	CertFile   string `yaml:"cert_file" path:"read" example:"/etc/postcote/tls/cert.pem" doc:"PEM file with the certificate and its intermediates; used for clients that name no host or an unknown one. Empty: TLS is not offered."`
+	KeyFile    string `yaml:"key_file" path:"read" example:"/etc/postcote/tls/key.pem" doc:"PEM file with the private key, readable through its group (postcote-tls)."`
+	MinVersion string `yaml:"min_version" oneof:"1.2|1.3" doc:"Oldest TLS version that is accepted."`
+	SNI        []Pair `yaml:"sni" doc:"Further certificates; each is used for the names it holds."`
+
+	ClientCAFile      string `yaml:"client_ca_file" path:"read" example:"/etc/postcote/tls/client-ca.pem" doc:"PEM file with the authorities that a client's certificate must lead to. Where clients can log in, they are then asked for one; who has it may log in with EXTERNAL, the others as before. Revocation lists are not looked at. Empty: no certificate is asked for."`
+	CertUsernameField string `yaml:"cert_username_field" oneof:"commonName|emailAddress" doc:"Where a client's certificate names the user: in its subject's commonName, or in its email address (of the alternative names, or else of the subject). A certificate with none, or with several, names nobody."`
+
+	Poll conf.Duration `yaml:"poll" doc:"How often the files are looked at; changed ones are taken over without a restart."`
 }
 
 // Pair is a certificate and its key.
@@ -24,7 +28,7 @@ type Pair struct {
 
 // DefaultConfig has no certificate.
 func DefaultConfig() Config {
-	return Config{MinVersion: "1.2", Poll: conf.Duration(10 * time.Second)}
+	return Config{MinVersion: "1.2", CertUsernameField: FieldCommonName, Poll: conf.Duration(10 * time.Second)}
 }
 
 // Enabled reports whether a certificate is configured.
@@ -41,6 +45,9 @@ func (c Config) Validate(p *conf.Reporter) {
 	}
 	if len(c.SNI) > 0 && !c.Enabled() {
 		p.At("sni").Errorf("sni needs a default pair, cert_file and key_file")
+	}
+	if c.ClientCAFile != "" && !c.Enabled() {
+		p.At("client_ca_file").Errorf("client_ca_file needs a certificate of our own, cert_file and key_file")
 	}
 }
 

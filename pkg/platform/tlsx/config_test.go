@@ -20,6 +20,9 @@ func TestConfigMistakes(t *testing.T) {
 		"tls: {cert_file: /a, key_file: /b, sni: [{cert_file: /c}]}":                    "belong together",
 		"tls: {cert_file: /a, key_file: /b, min_version: \"1.1\"}":                      "min_version",
 		"tls: {cert_file: /a, key_file: /b, min_version: \"1.3\", poll: 1m, sni: []}\n": "",
+		"tls: {client_ca_file: /a}":                                                     "needs a certificate of our own",
+		"tls: {cert_file: /a, key_file: /b, client_ca_file: /c}":                        "",
+		"tls: {cert_file: /a, key_file: /b, cert_username_field: serialNumber}":         "cert_username_field",
 		"tls: {cert_file: /a, key_file: /b, certfile: x}":                               "certfile",
 	} {
 		name := filepath.Join(t.TempDir(), "c.yaml")

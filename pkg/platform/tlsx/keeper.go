@@ -20,9 +20,10 @@ type Keeper struct {
 	cfg Config
 	log *obs.Logger
 
-	mu    sync.Mutex // one check at a time
-	pairs []*pair
-	now   atomic.Pointer[choice]
+	mu      sync.Mutex // one check at a time
+	pairs   []*pair
+	now     atomic.Pointer[choice]
+	clients *clientCA // nil without client_ca_file
 }
 
 // choice is what handshakes look at: immutable, replaced as a whole.
@@ -32,7 +33,7 @@ type choice struct {
 	expiry   time.Time
 }
 
-// NewKeeper reads all pairs of cfg; each must be usable now.
+// NewKeeper reads all files of cfg; each must be usable now.
 func NewKeeper(cfg Config, log *obs.Logger) (*Keeper, error) {
 	if !cfg.Enabled() {
 		return nil, fail.New(fail.Invalid, "tls: no certificate is configured (tls.cert_file, tls.key_file)")
@@ -45,6 +46,12 @@ func NewKeeper(cfg Config, log *obs.Logger) (*Keeper, error) {
 			faults = append(faults, err)
 		}
 		k.pairs = append(k.pairs, kept)
+	}
+	if cfg.ClientCAFile != "" {
+		k.clients = &clientCA{file: cfg.ClientCAFile}
+		if _, err := k.clients.refresh(); err != nil {
+			faults = append(faults, err)
+		}
 	}
 	if len(faults) > 0 {
 		return nil, errors.Join(faults...)
@@ -85,8 +92,7 @@ func (k *Keeper) Run(ctx context.Context) {
 	}
 }
 
-// Check looks at the files once and takes over pairs that changed and are
-// usable. A pair that is not is reported at the second look, because the two
+// Check looks at the files once and takes over what changed and is usable. A pair that is not is reported at the second look, because the two
 // files of a pair are not replaced in one instant, and only once.
 func (k *Keeper) Check() {
 	k.mu.Lock()
@@ -105,6 +111,19 @@ func (k *Keeper) Check() {
 	}
 	if changed {
 		k.now.Store(choose(k.pairs))
+	}
+	k.checkClients()
+}
+
+func (k *Keeper) checkClients() {
+	if k.clients == nil {
+		return
+	}
+	switch fresh, err := k.clients.refresh(); {
+	case fresh:
+		k.log.Info("client authorities replaced", slog.String("file", k.clients.file))
+	case err != nil:
+		k.log.Error("client authorities cannot be used, keeping the old ones", obs.Err(err))
 	}
 }
 

@@ -76,7 +76,9 @@ func (r *refusal) words() words {
 }
 
 // names lists what this connection is offered.
-func (r *relay) names(secured bool) []string { return r.offer.names(secured, r.req.Binding != nil) }
+func (r *relay) names(secured bool) []string {
+	return r.offer.names(secured, r.req.Binding != nil, r.req.CertUser != "")
+}
 
 // imapAuth is the relay as the IMAP engine sees it.
 type imapAuth struct{ *relay }

@@ -244,6 +244,7 @@ func (c *client) handshake(ctx context.Context) error {
 	r := &c.relay.req
 	r.Secured, r.LocalName = true, state.ServerName
 	r.TLSProtocol, r.TLSCipher, r.TLSCipherBits = tlsx.Version(state.Version), tlsx.Cipher(state.CipherSuite), tlsx.CipherBits(state.CipherSuite)
+	r.ClientCert, r.CertUser = c.role.keeper.Client(state)
 	r.Binding = func(kind string) ([]byte, error) {
 		return c.role.keeper.Binding(conn.ConnectionState()).ChannelBinding(kind)
 	}

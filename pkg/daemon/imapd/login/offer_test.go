@@ -10,7 +10,7 @@ import (
 // What a client may choose from depends on its connection.
 func TestOfferedNames(t *testing.T) {
 	var o offer
-	if got := strings.Join(o.names(true, true), " "); got != "PLAIN LOGIN" {
+	if got := strings.Join(o.names(true, true, true), " "); got != "PLAIN LOGIN" {
 		t.Errorf("before authd was reached: %s", got)
 	}
 	o.known.Store(&offered{mechs: []dovecotauth.Mechanism{
@@ -18,17 +18,19 @@ func TestOfferedNames(t *testing.T) {
 		{Name: "SCRAM-SHA-256"},
 		{Name: "PLAIN", Plaintext: true},
 		{Name: "APOP", Private: true},
+		{Name: "EXTERNAL"},
 	}})
 	for _, tc := range []struct {
-		secured, bound bool
-		want           string
+		secured, bound, certified bool
+		want                      string
 	}{
-		{false, false, "SCRAM-SHA-256"},
-		{true, false, "SCRAM-SHA-256 PLAIN"},
-		{true, true, "SCRAM-SHA-256-PLUS SCRAM-SHA-256 PLAIN"},
+		{false, false, false, "SCRAM-SHA-256"},
+		{true, false, false, "SCRAM-SHA-256 PLAIN"},
+		{true, true, false, "SCRAM-SHA-256-PLUS SCRAM-SHA-256 PLAIN"},
+		{true, true, true, "SCRAM-SHA-256-PLUS SCRAM-SHA-256 PLAIN EXTERNAL"},
 	} {
-		if got := strings.Join(o.names(tc.secured, tc.bound), " "); got != tc.want {
-			t.Errorf("secured %v, bound %v: %s", tc.secured, tc.bound, got)
+		if got := strings.Join(o.names(tc.secured, tc.bound, tc.certified), " "); got != tc.want {
+			t.Errorf("secured %v, bound %v, certified %v: %s", tc.secured, tc.bound, tc.certified, got)
 		}
 	}
 }

@@ -83,18 +83,19 @@ func (o *offer) health() error {
 	return fail.New(fail.Unavailable, "authd has not answered yet")
 }
 
-// names lists mechanisms for a client; bound says that there is TLS to bind to.
+// names lists mechanisms for a client; bound says that there is TLS to bind to,
+// certified that a verified certificate names the user.
 // Before authd was ever reached it is the pair that every setup has: a client
 // that tries then hears [UNAVAILABLE], while an empty list would make it give
 // up for good.
-func (o *offer) names(secured, bound bool) []string {
+func (o *offer) names(secured, bound, certified bool) []string {
 	known := o.known.Load()
 	if known == nil {
 		known = &offered{mechs: []dovecotauth.Mechanism{{Name: "PLAIN", Plaintext: true}, {Name: "LOGIN", Plaintext: true}}}
 	}
 	var names []string
 	for _, m := range known.mechs {
-		if m.Private || m.Plaintext && !secured || m.ChannelBinding && !bound {
+		if m.Private || m.Plaintext && !secured || m.ChannelBinding && !bound || m.Name == "EXTERNAL" && !certified {
 			continue
 		}
 		names = append(names, m.Name)

@@ -110,7 +110,7 @@ func (r *role) open(rt *service.Runtime) (doors []*door, err error) {
 		}
 		d := &door{Listener: l, endpoint: e}
 		if e.TLS != "none" && r.keeper != nil {
-			d.config = r.keeper.Server()
+			d.config = r.keeper.Login()
 		}
 		doors = append(doors, d)
 	}

@@ -238,6 +238,7 @@ func (a *authd) Mechanisms() []dovecotauth.Mechanism {
 		{Name: "SCRAM-SHA-256"},
 		{Name: "SCRAM-SHA-256-PLUS", ChannelBinding: true},
 		{Name: "APOP", Private: true},
+		{Name: "EXTERNAL"},
 	}
 }
 
@@ -245,8 +246,8 @@ func (a *authd) Begin(r authserver.Request) (authserver.Exchange, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.seen = append(a.seen, r)
-	if m, ok := sasl.Find(r.Mech); ok && m.Secret != 0 {
-		p := &proof{}
+	if m, ok := sasl.Find(r.Mech); ok && (m.Secret != 0 || m.Certificate) {
+		p := &proof{certified: r.CertUser}
 		p.server = m.NewServer(p, sasl.Setting{PlusOffered: r.Binds, Stamp: sasl.Stamp{PID: uint32(a.pid), Conn: r.CUID}})
 		return p, nil
 	}
@@ -256,9 +257,10 @@ func (a *authd) Begin(r authserver.Request) (authserver.Exchange, error) {
 // proof is an exchange of a true challenge mechanism; alice knows "secret".
 type proof struct {
 	sasl.OnlyPasswords
-	server gosasl.Server
-	ctx    context.Context
-	user   string
+	server    gosasl.Server
+	ctx       context.Context
+	user      string
+	certified string // name in the client's certificate
 }
 
 func (p *proof) Next(ctx context.Context, response []byte) (authserver.Step, error) {
@@ -269,6 +271,14 @@ func (p *proof) Next(ctx context.Context, response []byte) (authserver.Step, err
 
 func (p *proof) VerifyPassword(sasl.Credentials) error {
 	return fail.New(fail.Permanent, "not asked for")
+}
+
+func (p *proof) VerifyExternal(authzid string) error {
+	p.user = p.certified
+	if p.user == "" || authzid != "" && authzid != p.user {
+		return fail.New(fail.Denied, "not this one's certificate")
+	}
+	return nil
 }
 
 func (p *proof) Secret(id sasl.Identity, kind sasl.SecretKind) (sasl.Secret, error) {

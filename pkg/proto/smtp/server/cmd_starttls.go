@@ -54,6 +54,9 @@ func (e *engine) handshake() bool {
 	e.out.secure(conn)
 	state := conn.ConnectionState()
 	e.pub.TLS = &state
+	if e.cfg.Client != nil {
+		e.pub.ClientCert, e.pub.CertUser = e.cfg.Client(state)
+	}
 	e.hooks.Event(Event{Kind: EventTLS})
 	return true
 }

@@ -34,6 +34,9 @@ type Config struct {
 
 	TLS         *tls.Config // nil: no STARTTLS
 	ImplicitTLS bool        // the handshake comes before the banner
+	// Client judges the certificate that a peer may have shown, once after
+	// the handshake, for Conn.ClientCert and CertUser; nil: it counts for nothing.
+	Client func(tls.ConnectionState) (valid bool, user string)
 
 	Auth Authenticator // nil: no AUTH
 

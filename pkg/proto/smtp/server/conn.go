@@ -18,12 +18,17 @@ type Conn struct {
 	Net      net.Conn // as handed to Serve, for its peer credentials
 	Start    time.Time
 
-	TLS   *tls.ConnectionState // nil in the clear
-	Verb  string               // HELO, EHLO or LHLO; "" before
-	Helo  string               // the client's name for itself
-	Mech  string               // SASL mechanism; "" when not authenticated
-	User  string               // authenticated identity
-	Early bool                 // the client talked before the banner
+	TLS *tls.ConnectionState // nil in the clear
+	// ClientCert: the peer showed a certificate that Config.Client found valid,
+	// CertUser: made out to this name; empty when it names nobody.
+	ClientCert bool
+	CertUser   string
+
+	Verb  string // HELO, EHLO or LHLO; "" before
+	Helo  string // the client's name for itself
+	Mech  string // SASL mechanism; "" when not authenticated
+	User  string // authenticated identity
+	Early bool   // the client talked before the banner
 
 	Policy Policy
 
