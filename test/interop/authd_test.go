@@ -175,6 +175,8 @@ func TestStockDovecotUsesAuthd(t *testing.T) {
   - {type: client, listen: {address: "unix:%[1]s/run/auth-client", mode: "0666"}}
   - {type: master, listen: {address: "unix:%[1]s/run/auth-master", mode: "0600"}}
   - {type: userdb, listen: {address: "unix:%[1]s/run/auth-userdb", mode: "0600"}}
+passdb: [{driver: passwd-file}]
+userdb: [{driver: passwd-file}]
 users: {file: "%[1]s/users"}
 passwords: {allow_schemes: [PLAIN]}
 login: {redeem_within: 150s, failure_delay: 100ms}

@@ -46,6 +46,8 @@ func TestEximUsesAuthd(t *testing.T) {
 	sock := dir + "/auth-client"
 	a := startAuthd(t, dir, fmt.Sprintf(`listeners:
   - {type: client, listen: {address: "unix:%s", mode: "0666"}}
+passdb: [{driver: passwd-file}]
+userdb: [{driver: passwd-file}]
 users: {file: "%s/users"}
 passwords: {allow_schemes: [PLAIN]}
 login: {failure_delay: 100ms}

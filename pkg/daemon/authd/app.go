@@ -18,11 +18,14 @@ import (
 
 	"github.com/postcote/postcote/pkg/daemon/authd/authcmd"
 	"github.com/postcote/postcote/pkg/daemon/authd/authconf"
+	"github.com/postcote/postcote/pkg/daemon/authd/drivers"
 	"github.com/postcote/postcote/pkg/daemon/service"
 	"github.com/postcote/postcote/pkg/identity/cache"
+	"github.com/postcote/postcote/pkg/identity/request"
 	"github.com/postcote/postcote/pkg/identity/scheme"
 	"github.com/postcote/postcote/pkg/identity/slots"
 	"github.com/postcote/postcote/pkg/identity/throttle"
+	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/platform/netx"
 	"github.com/postcote/postcote/pkg/platform/obs"
 	"github.com/postcote/postcote/pkg/proto/dovecotauth/authserver"
@@ -39,8 +42,20 @@ func App() service.App {
 		Run: func(ctx context.Context, rt *service.Runtime, cfg any) error {
 			return Run(ctx, rt, cfg.(*authconf.Config))
 		},
+		Check:    check,
 		Commands: authcmd.Commands(),
 	}
+}
+
+// check makes the databases without asking them.
+func check(cfg any) (notes []string, err error) {
+	exists := func(context.Context, *request.Request) error { return fail.New(fail.Unavailable, "nothing is asked") }
+	set, err := drivers.Build(cfg.(*authconf.Config), nil, drivers.Deps{Now: time.Now, Exists: exists, Dry: true})
+	if err != nil {
+		return nil, err
+	}
+	defer set.CloseUnless(nil)
+	return set.Notes(nil), nil
 }
 
 // daemon is what all connections share.
@@ -110,6 +125,7 @@ func (d *daemon) load(ctx context.Context, rt *service.Runtime, cfg *authconf.Co
 		return err
 	}
 	d.state.Store(st)
+	logNotes(rt.Log, st.set.Notes(nil))
 	for name, err := range st.set.Health() {
 		if err != nil {
 			rt.Log.Error("a database cannot be asked; logins and lookups that need it fail until it can", slog.String("database", name), obs.Err(err))
@@ -121,11 +137,18 @@ func (d *daemon) load(ctx context.Context, rt *service.Runtime, cfg *authconf.Co
 		if err != nil {
 			return err
 		}
+		logNotes(rt.Log, st.set.Notes(old.set))
 		d.state.Store(st)
 		d.retire(ctx, old, st)
 		return errors.Join(slices.Collect(maps.Values(st.set.Health()))...)
 	})
 	return nil
+}
+
+func logNotes(log *obs.Logger, notes []string) {
+	for _, note := range notes {
+		log.Warn("a setting of a database is not as it may seem", slog.String("note", note))
+	}
 }
 
 // retire gives up what the next state does not go on with, once no request can
@@ -157,6 +180,9 @@ func (d *daemon) publish(rt *service.Runtime, pool *slots.Pool) {
 	rt.Health("databases", func() error { return errors.Join(slices.Collect(maps.Values(d.state.Load().set.Health()))...) })
 	rt.Status("databases", func() any { return d.state.Load().set.Status() })
 	rt.Status("cache", func() any { return stats() })
+	for _, v := range d.verbs() {
+		rt.Control(v)
+	}
 	rt.Status("hashing", func() any { return map[string]int{"busy": pool.Busy(), "waiting": pool.Waiting()} })
 }
 

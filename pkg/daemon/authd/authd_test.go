@@ -304,6 +304,7 @@ func TestConfigMistakes(t *testing.T) {
   - {type: exists, listen: {address: "192.0.2.1:1", allow_networks: ["192.0.2.0/24"]}}
   - {type: userdb, listen: {address: "unix:/s", mode: "0666"}}
   - {type: master, listen: {address: "unix:/s", mode: "0666"}}
+passdb: [{driver: passwd-file}]
 users: {file: users, home: "mail/%x", fields: {uid: "0"}}
 login: {mechanisms: [PLAIN, NTLM], trusted_networks: ["10.1.2.3/8"]}
 passwords: {allow_schemes: [SSHA], scheme: PLAIN}
@@ -316,9 +317,9 @@ passwords: {allow_schemes: [SSHA], scheme: PLAIN}
 		"f:7: listeners[5].listen: a socket of type login must be local",
 		"f:8: listeners[6].listen: everybody who reaches 127.0.0.1:1 could list the users",
 		"f:11: listeners[9].listen.mode: everybody on this host could connect",
-		"f:12: users.file", "f:12: users.home", "f:12: users.fields",
-		"f:13: login.mechanisms[1]", "f:13: login.trusted_networks[0]",
-		"f:14: passwords.allow_schemes[0]", "f:14: passwords.scheme",
+		"f:13: users.file", "f:13: users.home", "f:13: users.fields",
+		"f:14: login.mechanisms[1]", "f:14: login.trusted_networks[0]",
+		"f:15: passwords.allow_schemes[0]", "f:15: passwords.scheme",
 	}
 	var problems conf.Problems
 	if !errors.As(err, &problems) {

@@ -16,18 +16,21 @@ import (
 	"github.com/postcote/postcote/pkg/proto/dovecotauth/authclient"
 )
 
-// configFile writes a configuration for a daemon whose sockets and users are
-// in dir.
+// configFile writes a configuration for a daemon whose sockets are in dir, and
+// so are the users unless more says where they are.
 func configFile(t *testing.T, dir, more string) string {
 	t.Helper()
 	file := filepath.Join(dir, "authd.yaml")
+	databases := fmt.Sprintf("passdb: [{driver: passwd-file}]\nuserdb: [{driver: passwd-file}]\nusers: {file: %s/users, default_domain: example.org}\n", dir)
+	if strings.Contains(more, "passdb:") {
+		databases = "users: {default_domain: example.org}\n"
+	}
 	text := fmt.Sprintf(`listeners:
   - {type: client, listen: "unix:%[1]s/client"}
-users: {file: %[1]s/users, default_domain: example.org}
-login: {failure_delay: 0s, penalty: false}
+%[3]slogin: {failure_delay: 0s, penalty: false}
 control: {listen: "unix:%[1]s/control"}
 log: {style: classic}
-%[2]s`, dir, more)
+%[2]s`, dir, more, databases)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -218,6 +221,65 @@ func TestReload(t *testing.T) {
 	// A new connection would have numbered its requests from 1 again.
 	if r.RequestID < 2 {
 		t.Error("the reload cost the connection")
+	}
+	p.stop(0)
+}
+
+// What an operator asks a running daemon.
+func TestOperation(t *testing.T) {
+	dir := t.TempDir()
+	file := configFile(t, dir, "passwords: {allow_schemes: [PLAIN]}\n")
+	users := "bob@example.org:{PLAIN}secret:1000:1001::/home/bob::nologin userdb_quota_rule=*:bytes=1G\nbroken@example.org:{PLAIN}x:uid\n"
+	if err := os.WriteFile(filepath.Join(dir, "users"), []byte(users), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := start(t, file)
+	run := func(wantCode int, args ...string) string {
+		t.Helper()
+		out, errs, code := authdCommand(t, "", append(args, "-c", file)...)
+		if code != wantCode {
+			t.Errorf("%v: exit code %d: %s%s", args, code, out, errs)
+		}
+		return out + errs
+	}
+	c := authclient.New(authclient.Config{Address: filepath.Join(dir, "client")})
+	defer c.Close()
+	for _, cred := range [][2]string{{"bob", "wrong"}, {"zoe", "secret"}, {"bob", "secret"}} {
+		_, _ = try(t.Context(), c, "", cred[0], cred[1])
+	}
+	for _, tc := range []struct {
+		args []string
+		code int
+		want string
+	}{
+		{[]string{"lookup", "BOB"}, 0, "bob@example.org\nuserdb passwd-file: found\n  uid=1000\n  gid=1001\n  home=/home/bob\n" +
+			"  quota_rule=*:bytes=1G\n  mail=maildir:~/Maildir\npassdb passwd-file: found\n  nologin\n"},
+		{[]string{"lookup", "--ip", "192.0.2.1", "--service", "smtp", "zoe"}, 1, "zoe@example.org\nuserdb passwd-file: unknown user\npassdb passwd-file: unknown user\nauthd: no user zoe@example.org\n"},
+		{[]string{"lookup", "two words"}, 1, "authd: no user \"two words\": "},
+		{[]string{"lookup", "--ip", "here", "bob"}, 64, "authd: address: "},
+		{[]string{"lookup", "--json", "zoe"}, 1, `{"user":"zoe@example.org","userdb":{"answers":[{"db":"passwd-file","says":"unknown user"}],"found":false},"passdb":{"answers":`},
+		{[]string{"lookup", "broken"}, 75, "broken@example.org\nuserdb passwd-file: "},
+		{[]string{"cache", "flush", "bob"}, 0, "2 entries flushed\n"},
+		{[]string{"cache", "flush"}, 0, "1 entries flushed\n"},
+	} {
+		if got := run(tc.code, tc.args...); !strings.HasPrefix(got, tc.want) {
+			t.Errorf("%v: got\n%swant\n%s", tc.args, got, tc.want)
+		}
+	}
+	lines := strings.Split(strings.TrimSpace(run(0, "who-failed")), "\n")
+	for i, want := range []string{
+		"time                 user             address    service  penalty  reason",
+		" zoe@example.org  192.0.2.1  imap     0s       unknown user",
+		" bob@example.org  192.0.2.1  imap     0s       Password mismatch",
+	} {
+		if len(lines) != 3 || !strings.HasSuffix(lines[i], want) {
+			t.Errorf("who-failed line %d: want %q in\n%s", i, want, strings.Join(lines, "\n"))
+			break
+		}
+	}
+	var f struct{ User, Reason string }
+	if err := json.Unmarshal([]byte(run(0, "who-failed", "--json", "-n", "1")), &f); err != nil || f.User != "zoe@example.org" || f.Reason != "unknown user" {
+		t.Errorf("%+v %v", f, err)
 	}
 	p.stop(0)
 }

@@ -54,7 +54,7 @@ func newWorld(t testing.TB, edit func(*authconf.Config)) *world {
 	for _, kind := range []string{"client", "login", "master", "userdb", "exists", "socketmap"} {
 		cfg.Listeners = append(cfg.Listeners, authconf.Listener{Type: kind, Listen: conf.Listen{Address: "unix:" + w.path(kind)}})
 	}
-	cfg.Users.File = w.path("users")
+	cfg.Passdb[0].Driver, cfg.Userdb[0].Driver, cfg.Users.File = "passwd-file", "passwd-file", w.path("users")
 	cfg.Passwords.AllowSchemes = []string{"PLAIN"}
 	cfg.Login.FailureDelay, cfg.Login.Penalty = 0, false
 	if edit != nil {

@@ -33,6 +33,11 @@ type App struct {
 	// before Ready is a failed start.
 	Run func(ctx context.Context, rt *Runtime, cfg any) error
 
+	// Check, if not nil, looks for mistakes in a loaded configuration that
+	// reading it does not show, without connecting or changing anything. Notes
+	// are what an operator should know. It is for the verb check.
+	Check func(cfg any) (notes []string, err error)
+
 	// Roles replaces Config and Run in a binary with several roles; the key
 	// `role` of the configuration file picks one.
 	Roles []Role

@@ -59,11 +59,25 @@ func (p *process) check(out, bad io.Writer, file string) error {
 	}
 	mistakes := 0
 	for _, use := range conf.Paths(cfg) {
+		if strings.Contains(use.Path, "%") {
+			fmt.Fprintf(out, "note: %s: %s depends on variables and was not tried\n", use.Key, use.Path)
+			continue
+		}
 		switch v := reach(use); {
 		case v.note != "":
 			fmt.Fprintf(out, "note: %s: %s %s\n", use.Key, use.Path, v.note)
 		case v.mistake != "":
 			fmt.Fprintf(bad, "%s: %s: %s %s\n", file, use.Key, use.Path, v.mistake)
+			mistakes++
+		}
+	}
+	if p.app.Check != nil {
+		notes, err := p.app.Check(cfg)
+		for _, note := range notes {
+			fmt.Fprintf(out, "note: %s\n", note)
+		}
+		if err != nil {
+			fmt.Fprintf(bad, "%s: %v\n", file, err)
 			mistakes++
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/postcote/postcote/pkg/platform/conf"
+	"github.com/postcote/postcote/pkg/platform/fail"
 )
 
 func TestCommandLine(t *testing.T) {
@@ -139,6 +140,12 @@ func TestCheck(t *testing.T) {
 	y.write("spool_dir: " + spool + "/absent/deeper")
 	if code := y.cli("check"); code != ExitConfig || !strings.Contains(y.stderr.String(), "toy.yaml: spool_dir: "+spool+"/absent/deeper cannot be made") {
 		t.Errorf("exit code %d: %s", code, y.stderr)
+	}
+	y.write("spool_dir: " + spool + "/%{domain}")
+	y.process.app.Check = func(any) ([]string, error) { return []string{"mind this"}, fail.New(fail.Invalid, "on purpose") }
+	if code := y.cli("check"); code != ExitConfig || !strings.HasSuffix(y.stderr.String(), "toy.yaml: on purpose\n") ||
+		!strings.Contains(y.stdout.String(), "note: mind this\n") || !strings.Contains(y.stdout.String(), "%{domain} depends on variables") {
+		t.Errorf("exit code %d: %s%s", code, y.stdout, y.stderr)
 	}
 }
 

@@ -3,6 +3,7 @@ package passdb
 import (
 	"context"
 
+	"github.com/postcote/postcote/pkg/identity/cache"
 	"github.com/postcote/postcote/pkg/identity/request"
 	"github.com/postcote/postcote/pkg/identity/scheme"
 	"github.com/postcote/postcote/pkg/platform/fail"
@@ -13,7 +14,11 @@ import (
 // changed one takes effect at once; wrong ones are remembered too, so that a
 // phone with an old password costs no hash each time.
 func (c *Chain) compare(ctx context.Context, id, user, stored, password string) (bool, error) {
-	key := c.Cache.Key("verified", id, user, stored, password)
+	return c.comparison(ctx, c.verified(id, user, stored, password), user, stored, password)
+}
+
+// comparison is compare for a key that is known already.
+func (c *Chain) comparison(ctx context.Context, key cache.Key, user, stored, password string) (bool, error) {
 	if v, ok := c.Cache.Get(key); ok {
 		right, _ := v.(bool)
 		return right, nil
@@ -44,11 +49,17 @@ func (c *Chain) decoy() scheme.Hash {
 	return c.Decoy
 }
 
+// verified is the question whether a password is the stored one.
+func (c *Chain) verified(id, user, stored, password string) cache.Key {
+	return c.Cache.Key("verified", id, user, stored, password)
+}
+
 // answer is what is kept of a Cacheable driver's: never a stored password.
 type answer struct {
-	account Account
-	why     Reason // when it was a refusal
-	refused bool
+	account  Account
+	why      Reason // when it was a refusal
+	refused  bool
+	compared cache.Key // of a wrong password: where it is remembered that it was hashed
 }
 
 // size is about what an answer takes.
@@ -102,6 +113,7 @@ func (w *walk) keep(e *Entry, f *found, right bool) {
 	ttl := w.c.TTL.Positive
 	if !right {
 		a.account, ttl = Account{}, w.c.TTL.Negative
+		a.compared = w.c.verified(e.ID, f.User, f.Stored, w.r.Password)
 	}
 	w.c.Cache.Put(w.c.Cache.Key(parts...), a, a.size(), ttl, w.r.User, f.User)
 }
@@ -137,7 +149,7 @@ func (w *walk) query(ctx context.Context, e *Entry) (found, error) {
 		return w.verify(ctx, e, verifier)
 	case looks:
 		if a, ok := w.recall(w.parts(e, "password", w.r.Password)); ok {
-			return w.recalled(e, a)
+			return w.recalled(ctx, e, a)
 		}
 		a, err := lookuper.Lookup(ctx, w.r)
 		return found{Account: a}, err
@@ -149,7 +161,7 @@ func (w *walk) query(ctx context.Context, e *Entry) (found, error) {
 func (w *walk) verify(ctx context.Context, e *Entry, v Verifier) (found, error) {
 	parts := w.parts(e, "password", w.r.Password)
 	if a, ok := w.recall(parts); ok {
-		return w.recalled(e, a)
+		return w.recalled(ctx, e, a)
 	}
 	account, err := v.Verify(ctx, w.r, w.r.Password)
 	refused := RefusedOf(err)
@@ -163,12 +175,19 @@ func (w *walk) verify(ctx context.Context, e *Entry, v Verifier) (found, error) 
 	return found{Account: account, proven: true}, err
 }
 
-func (w *walk) recalled(e *Entry, a answer) (found, error) {
-	if a.refused {
-		w.hashed = true // as the first time
-		return found{}, Refuse(e.Name, a.why)
+// recalled is an answer from memory. A refusal costs what it costs for users
+// that nobody knows: a hash, unless there was one lately.
+func (w *walk) recalled(ctx context.Context, e *Entry, a answer) (found, error) {
+	if !a.refused {
+		return found{Account: a.account, proven: true}, nil
 	}
-	return found{Account: a.account, proven: true}, nil
+	if a.compared != (cache.Key{}) {
+		w.hashed = true
+		if _, err := w.c.comparison(ctx, a.compared, w.r.Claimed, "", w.r.Password); err != nil {
+			return found{}, err
+		}
+	}
+	return found{}, Refuse(e.Name, a.why)
 }
 
 // rehash stores the password that was just right in a better form.

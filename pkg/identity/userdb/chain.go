@@ -16,6 +16,12 @@ import (
 // login; afterwards it holds all fields. Errors: fail.NotFound for a user that
 // is known not to exist; anything else is an outage.
 func (c *Chain) Lookup(ctx context.Context, r *request.Request) (Record, error) {
+	return c.Trace(ctx, r, nil)
+}
+
+// Trace is Lookup that reports what each database answered: nil, or the error.
+// report may be nil.
+func (c *Chain) Trace(ctx context.Context, r *request.Request, report func(db string, err error)) (Record, error) {
 	w := walk{c: c, r: r}
 	for i := w.next(0); i >= 0; i = w.next(i + 1) {
 		e := &c.Entries[i]
@@ -23,6 +29,9 @@ func (c *Chain) Lookup(ctx context.Context, r *request.Request) (Record, error) 
 		err := w.ask(ctx, e)
 		if err != nil {
 			r.User, r.Userdb = user, fields
+		}
+		if report != nil {
+			report(e.Name, err)
 		}
 		if !w.after(e, err) {
 			break

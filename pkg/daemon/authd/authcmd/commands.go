@@ -16,10 +16,11 @@ func Commands() []*cobra.Command {
 		Target: target, Stored: stored,
 		PasswordFlags: func(cmd *cobra.Command) { schemeFlag(cmd, ""); passwordFlag(cmd) },
 	}
-	return append(users.Commands(), hashCommand(), testCommand())
+	return append(users.Commands(), hashCommand(), testCommand(), lookupCommand(), whoFailedCommand(), cacheCommand())
 }
 
-// target is the users database that the configuration names.
+// target is the first database of the configuration that the commands can
+// change: the users store or a passwd-file.
 func target(cmd *cobra.Command) (usercmd.Target, error) {
 	c, err := configOf(cmd)
 	if err != nil {

@@ -191,6 +191,7 @@ func (c *Config) validateChains(p *conf.Reporter) {
 	for i, e := range c.Userdb {
 		c.checkDatabase(p.At("userdb[%d]", i), e.Driver, e.SQL, e.LDAP)
 	}
+	c.validateUsersFile(p)
 }
 
 // checkDatabase looks for the entry of databases that a section names.
@@ -211,6 +212,33 @@ func (c *Config) checkDatabase(p *conf.Reporter, driver string, sql *SQL, ldap *
 		at.Errorf("there is no entry %q in databases", name)
 	case (d.Driver == driverLDAP) != directory:
 		at.Errorf("databases[%s] is of driver %s", name, d.Driver)
+	}
+}
+
+// validateUsersFile holds users.file to the entries that read it.
+func (c *Config) validateUsersFile(p *conf.Reporter) {
+	reads := false
+	look := func(at *conf.Reporter, driver string, own bool) {
+		if driver != driverPasswdFile || own {
+			return
+		}
+		reads = true
+		if c.Users.File == "" {
+			at.At("driver").Hint("write passwd_file: {path: …} beside it, or users: {file: …}").Errorf("driver %s needs a file", driver)
+		}
+	}
+	for i, e := range c.Passdb {
+		look(p.At("passdb[%d]", i), e.Driver, e.PasswdFile != nil)
+	}
+	for i, e := range c.Userdb {
+		look(p.At("userdb[%d]", i), e.Driver, e.PasswdFile != nil)
+	}
+	switch {
+	case c.Users.File == "":
+	case !strings.HasPrefix(c.Users.File, "/"):
+		p.At("users.file").Errorf("%q is not an absolute path", c.Users.File)
+	case !reads:
+		p.At("users.file").Hint("write passdb: [{driver: passwd-file}] and userdb: [{driver: passwd-file}]").Errorf("no entry of passdb or userdb reads the file")
 	}
 }
 

@@ -50,7 +50,7 @@ func (l *Listener) Preset() { *l = Listener{Type: authserver.Client.String()} }
 
 // Users is the `users` section.
 type Users struct {
-	File          string            `yaml:"file" path:"read" reload:"true" doc:"The file of entries of passdb and userdb with driver passwd-file and no section: passwords and users, in Dovecot's passwd-file format. It is read again whenever it changes."`
+	File          string            `yaml:"file" path:"read" reload:"true" example:"/var/lib/postcote/authd/users" doc:"The file of entries of passdb and userdb with driver passwd-file and no section: passwords and users, in Dovecot's passwd-file format. It is read again whenever it changes."`
 	DefaultDomain string            `yaml:"default_domain" reload:"true" example:"example.org" doc:"Domain of user names that come without one; empty leaves them as they are."`
 	Domains       []string          `yaml:"domains" reload:"true" doc:"Domains that are ours beside those of the users."`
 	UID           int               `yaml:"uid" min:"0" reload:"true" doc:"Numeric user id that owns a user's mail where the database does not say; 0 tells none. Postcote needs none, Dovecot does."`
@@ -117,11 +117,10 @@ func Default() Config {
 	at := func(kind authserver.Kind, name string, allow ...string) Listener {
 		return Listener{kind.String(), conf.Listen{Address: "unix:/run/postcote-authd/" + name, Mode: 0o660, Allow: allow}}
 	}
-	var passwd Passdb
+	var passwords Passdb
 	var users Userdb
-	passwd.Preset()
+	passwords.Preset()
 	users.Preset()
-	passwd.Driver, users.Driver = driverPasswdFile, driverPasswdFile
 	return Config{
 		Listeners: []Listener{
 			at(authserver.Client, "auth-client"),
@@ -131,10 +130,9 @@ func Default() Config {
 			at(authserver.Exists, "auth-exists"),
 			{Socketmap, conf.Listen{Address: "unix:/run/postcote-authd/socketmap", Mode: 0o660}},
 		},
-		Passdb: []Passdb{passwd},
+		Passdb: []Passdb{passwords},
 		Userdb: []Userdb{users},
 		Users: Users{
-			File:   "/var/lib/postcote/authd/users",
 			Home:   "/var/mail/postcote/%d/%n",
 			Fields: map[string]string{"mail": "maildir:~/Maildir"},
 		},
@@ -158,9 +156,6 @@ func Default() Config {
 func (c Config) Validate(p *conf.Reporter) {
 	if len(c.Listeners) == 0 {
 		p.At("listeners").Errorf("there is none, so nobody could ask")
-	}
-	if !strings.HasPrefix(c.Users.File, "/") {
-		p.At("users.file").Errorf("%q is not an absolute path", c.Users.File)
 	}
 	c.validateChains(p)
 	c.validateLogin(p)

@@ -24,6 +24,8 @@ type Deps struct {
 	HostDown func(database, host string, why error)
 	// Report takes faults that cost nobody anything.
 	Report func(error)
+	// Dry makes databases that only show whether their settings will do.
+	Dry bool
 }
 
 // driver is a row of the table. A side that it does not have is nil.
@@ -100,7 +102,7 @@ func (b *builder) passdb(c *authconf.Passdb) (passdb.Entry, error) {
 	}
 	e := passdb.Entry{
 		Match: c.Match(), Rules: c.Rules(), Deny: c.Deny, Master: c.Master, Skip: passSkip(c.Skip), Verbose: verbose(c.AuthVerbose),
-		ID: b.id("passdb", c.Driver, c.PassSections),
+		ID: b.id("passdb", c.Driver, c.PassSections, dovecotFile(c.SQL, c.LDAP)),
 	}
 	if e.Driver, err = d.passdb(b, c); err != nil {
 		return e, err
@@ -119,7 +121,7 @@ func (b *builder) userdb(c *authconf.Userdb) (userdb.Entry, error) {
 		return userdb.Entry{}, err
 	}
 	e := userdb.Entry{
-		Match: c.Match(), Rules: c.Rules(), Skip: userSkip(c.Skip), ID: b.id("userdb", c.Driver, c.UserSections),
+		Match: c.Match(), Rules: c.Rules(), Skip: userSkip(c.Skip), ID: b.id("userdb", c.Driver, c.UserSections, dovecotFile(c.SQL, c.LDAP)),
 	}
 	if e.Driver, err = d.userdb(b, c); err != nil {
 		return e, err

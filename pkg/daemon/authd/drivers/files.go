@@ -7,7 +7,9 @@ import (
 	"github.com/postcote/postcote/pkg/identity/localdb"
 	"github.com/postcote/postcote/pkg/identity/passdb"
 	"github.com/postcote/postcote/pkg/identity/passwdfile"
+	"github.com/postcote/postcote/pkg/identity/request"
 	"github.com/postcote/postcote/pkg/identity/userdb"
+	"github.com/postcote/postcote/pkg/platform/fail"
 )
 
 // files are users in files of ours.
@@ -28,6 +30,9 @@ func files() []driver {
 		{
 			name: "local",
 			passdb: func(b *builder, e *authconf.Passdb) (passdb.Driver, error) {
+				if b.deps.Dry {
+					return unopened{}, nil
+				}
 				s, err := b.local(authconf.Local(e.Local))
 				if err != nil {
 					return nil, err
@@ -35,6 +40,9 @@ func files() []driver {
 				return s.Passdb(), nil
 			},
 			userdb: func(b *builder, e *authconf.Userdb) (userdb.Driver, error) {
+				if b.deps.Dry {
+					return unopened{}, nil
+				}
 				s, err := b.local(authconf.Local(e.Local))
 				if err != nil {
 					return nil, err
@@ -43,6 +51,15 @@ func files() []driver {
 			},
 		},
 	}
+}
+
+// unopened stands for a store where opening, which may make it, is too much.
+type unopened struct{}
+
+func (unopened) Name() string { return "local" }
+
+func (unopened) Lookup(context.Context, *request.Request) (userdb.Record, error) {
+	return userdb.Record{}, fail.New(fail.Unavailable, "the users store is not open")
 }
 
 func (b *builder) passwdFile(c passwdfile.Config) (*passwdfile.DB, error) {

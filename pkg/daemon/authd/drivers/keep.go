@@ -5,16 +5,20 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"maps"
+	"os"
 	"slices"
+
+	"github.com/postcote/postcote/pkg/daemon/authd/authconf"
 )
 
 // resource is what drivers stand on.
 type resource struct {
 	name   string // for health and status
 	value  any
-	close  func()       // may be nil
-	health func() error // may be nil; must not block
-	status func() any   // may be nil; must not block
+	close  func()          // may be nil
+	health func() error    // may be nil; must not block
+	status func() any      // may be nil; must not block
+	notes  func() []string // may be nil: what an operator should know of the settings
 }
 
 // keep returns the resource of a kind with the given settings: one that this
@@ -44,6 +48,22 @@ func (s *Set) CloseUnless(next *Set) {
 			r.close()
 		}
 	}
+}
+
+// Notes are what an operator should know of settings that old, which may be
+// nil, did not have.
+func (s *Set) Notes(old *Set) []string {
+	var all []string
+	for _, key := range slices.Sorted(maps.Keys(s.kept)) {
+		r := s.kept[key]
+		if r.notes == nil || old != nil && old.kept[key] == r {
+			continue
+		}
+		for _, note := range r.notes() {
+			all = append(all, r.name+": "+note)
+		}
+	}
+	return all
 }
 
 // Health says what is wrong with the databases, by name.
@@ -78,8 +98,23 @@ func digest(settings any) string {
 	return hex.EncodeToString(sum[:16])
 }
 
-// id tells an entry's answers from all others in the cache.
-func (b *builder) id(side, driver string, sections any) string {
-	p := b.cfg.Passwords
-	return side + " " + driver + " " + digest([]any{sections, b.cfg.Databases, b.cfg.Users.File, p.AllowSchemes, p.MaxMemory})
+// id tells an entry's answers from all others in the cache. dovecot is a file of
+// settings, or empty; one that cannot be read is found later.
+func (b *builder) id(side, driver string, sections any, dovecot string) string {
+	p, text := b.cfg.Passwords, []byte(nil)
+	if dovecot != "" {
+		text, _ = os.ReadFile(dovecot)
+	}
+	return side + " " + driver + " " + digest([]any{sections, text, b.cfg.Databases, b.cfg.Users.File, p.AllowSchemes, p.MaxMemory})
+}
+
+// dovecotFile is the one that a section names.
+func dovecotFile(s *authconf.SQL, l *authconf.LDAP) string {
+	switch {
+	case s != nil && s.DovecotFile != "":
+		return s.DovecotFile
+	case l != nil:
+		return l.DovecotFile
+	}
+	return ""
 }

@@ -60,6 +60,7 @@ func (b *builder) ldap(s *authconf.LDAP) (*ldapdb.Servers, error) {
 			name: name, value: d, close: d.Close,
 			health: func() error { return ldapHealth(d) },
 			status: func() any { return d.Status() },
+			notes:  d.Notes,
 		}, nil
 	})
 	if err != nil {
