@@ -22,11 +22,12 @@ func main() {
 	only := flag.String("suite", strings.Join(names, ","), "suites to run, separated by commas")
 	reps := flag.Int("reps", 3, "repetitions")
 	scale := flag.Float64("scale", 1, "how much work, as a factor")
+	scenario := flag.String("scenario", "", "only scenarios whose name contains this")
 	bin := flag.String("bin", "./bin", "folder of our binaries")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, strings.Split(*only, ","), Options{Reps: max(*reps, 1), Scale: *scale, Bin: *bin}); err != nil {
+	if err := run(ctx, strings.Split(*only, ","), Options{Reps: max(*reps, 1), Scale: *scale, Bin: *bin, Scenario: *scenario}); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}

@@ -93,7 +93,9 @@ func ratio(medians []float64, times bool) string {
 func medianOf(rs []Result, of func(Result) float64) float64 {
 	var v []float64
 	for _, r := range rs {
-		v = append(v, of(r))
+		if x := of(r); x != 0 {
+			v = append(v, x)
+		}
 	}
 	return middle(v)
 }

@@ -4,14 +4,17 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 	"time"
 )
 
 // Options of a run.
 type Options struct {
-	Reps  int
-	Scale float64
-	Bin   string // folder of our binaries
+	Reps     int
+	Scale    float64
+	Bin      string // folder of our binaries
+	Scenario string // only those whose name contains it
 }
 
 // Suite compares programs that do the same.
@@ -69,6 +72,7 @@ func runSuite(ctx context.Context, s Suite, o Options) error {
 	if err != nil {
 		return err
 	}
+	s.Scenarios = slices.DeleteFunc(slices.Clone(s.Scenarios), func(sc Scenario) bool { return !strings.Contains(sc.Name, o.Scenario) })
 	all := make(table, len(s.Scenarios))
 	for i := range all {
 		all[i] = make([][]Result, len(targets))

@@ -86,7 +86,8 @@ service auth {
 const authdConfig = `listeners:
   - {type: client, listen: {address: "unix:%[1]s/auth-client", mode: "0666"}}
 users: {file: %[2]s, home: "/nonexistent/%%u"}
-passwords: {allow_schemes: [PLAIN], cache_ttl: 1h, cache_size: 100000, queue: 10000}
+passwords: {allow_schemes: [PLAIN], queue: 10000}
+cache: {verified_ttl: 1h}
 login: {failure_delay: 0s, penalty: false}
 limits: {connections: 20000}
 control: {listen: {address: "unix:%[1]s/control", mode: "0600"}}

@@ -282,6 +282,11 @@ func TestHashFloodStarvesNobody(t *testing.T) {
 		if _, err := u.User(t.Context(), "bob@example.org", "lmtp"); err != nil {
 			t.Fatal(err)
 		}
+		// On the same connection too, where the next line is read while a
+		// login waits for its hash.
+		if _, err := try(t.Context(), c, "", "bob@example.org", "secret"); err != nil {
+			t.Fatal(err)
+		}
 	}
 	stop()
 	for range cap(verdicts) - 1 {

@@ -3,6 +3,7 @@ package authd
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"time"
 
 	gosasl "github.com/emersion/go-sasl"
@@ -11,6 +12,7 @@ import (
 	"github.com/postcote/postcote/pkg/identity/login"
 	"github.com/postcote/postcote/pkg/identity/passdb"
 	"github.com/postcote/postcote/pkg/identity/request"
+	"github.com/postcote/postcote/pkg/identity/waits"
 	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/proto/dovecotauth"
 	"github.com/postcote/postcote/pkg/proto/dovecotauth/authserver"
@@ -23,15 +25,14 @@ func (d *daemon) Mechanisms() []dovecotauth.Mechanism { return d.state.Load().me
 // Begin starts an exchange.
 func (d *daemon) Begin(r authserver.Request) (authserver.Exchange, error) {
 	st := d.state.Load()
-	for _, m := range st.mechs {
+	for _, m := range st.offered {
 		if m.Name != r.Mech {
 			continue
 		}
-		x := &exchange{d: d, req: r, began: d.now()}
+		x := &exchange{d: d, mech: m.Name, noLogin: r.NoLogin, began: d.now(), immediate: st.immediate && m.Plaintext && !m.Token}
 		x.attempt = st.login.Begin(requestOf(&r))
 		x.attempt.NoPenalty, x.attempt.Decided = r.NoPenalty, x.decided
-		mech, _ := sasl.Find(r.Mech)
-		x.server = mech.NewServer(x, sasl.Setting{
+		x.server = m.NewServer(x, sasl.Setting{
 			Host: d.host, PlusOffered: r.Binds && r.TLS.Protocol != "" && st.binds(),
 			Stamp: sasl.Stamp{PID: d.pid, Conn: r.CUID, Since: d.started},
 		})
@@ -79,19 +80,27 @@ func accountFields(fs dovecotauth.Fields) []account.Field {
 // exchange joins a SASL mechanism to the login trade.
 type exchange struct {
 	d       *daemon
-	req     authserver.Request
+	mech    string
+	noLogin bool // nobody will redeem it
 	attempt *login.Attempt
 	server  gosasl.Server
 	began   time.Time
 
-	ctx      context.Context // of the step that runs
-	password string          // for a proxy's next hop, once it was right
-	db       string          // who decided, for the metrics
+	immediate bool            // no step waits without notice
+	ctx       context.Context // of the step that runs
+	password  string          // for a proxy's next hop, once it was right
+	db        string          // who decided, for the metrics
 }
+
+// Immediate lets steps run where their line was read.
+func (x *exchange) Immediate() bool { return x.immediate }
 
 // Next runs one step of the mechanism.
 func (x *exchange) Next(ctx context.Context, response []byte) (authserver.Step, error) {
 	x.ctx = ctx
+	if x.immediate {
+		x.ctx = waits.With(ctx, func() { authserver.Waiting(ctx) })
+	}
 	challenge, done, err := x.server.Next(response)
 	switch {
 	case err != nil:
@@ -99,16 +108,11 @@ func (x *exchange) Next(ctx context.Context, response []byte) (authserver.Step, 
 	case !done:
 		return authserver.Step{Challenge: challenge}, nil
 	}
-	x.d.metrics.request(x.req.Mech, x.db, "ok", x.d.now().Sub(x.began))
+	x.d.metrics.request(x.mech, x.db, "ok", x.d.now().Sub(x.began))
 	r := x.attempt.R
-	return authserver.Step{Done: true, Challenge: challenge, User: r.User, Fields: x.okFields(), Login: granted(r)}, nil
-}
-
-// granted is what a redemption has to know of a login.
-func granted(r *request.Request) *request.Request {
-	g := *r
-	g.Password = ""
-	return &g
+	step := authserver.Step{Done: true, Challenge: challenge, User: r.User, Fields: x.okFields(), Login: r}
+	r.Password = "" // a redemption has to know all else
+	return step, nil
 }
 
 // VerifyPassword is sasl.Backend.
@@ -151,10 +155,13 @@ func (x *exchange) decided(v passdb.Verdict, err error) {
 	if errors.Is(err, context.Canceled) {
 		return // the peer is gone; nobody asks any more
 	}
-	who := subjectOf(x.attempt.R)
 	for _, e := range v.Trouble {
 		x.d.trouble(e)
 	}
+	if err == nil && len(v.Refusals) == 0 && x.attempt.R.AuthUser == "" && !x.d.log.Enabled(slog.LevelDebug) {
+		return // the usual login: there is nothing that anybody would read
+	}
+	who := subjectOf(x.attempt.R)
 	x.d.logRefusals(who, v.Refusals, err)
 	switch {
 	case err == nil:
@@ -179,7 +186,7 @@ func (x *exchange) end(err error) error {
 		result = "invalid"
 		x.d.log.Log(malformed{subjectOf(x.attempt.R), err})
 	}
-	x.d.metrics.request(x.req.Mech, x.db, result, x.d.now().Sub(x.began))
+	x.d.metrics.request(x.mech, x.db, result, x.d.now().Sub(x.began))
 	return err
 }
 

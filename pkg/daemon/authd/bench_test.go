@@ -1,7 +1,12 @@
 package authd
 
 import (
+	"encoding/base64"
+	"strings"
 	"testing"
+	"time"
+
+	"github.com/postcote/postcote/pkg/proto/dovecotauth"
 
 	"github.com/postcote/postcote/pkg/proto/dovecotauth/authserver"
 )
@@ -38,4 +43,38 @@ func BenchmarkExists(b *testing.B) {
 			}
 		}
 	})
+}
+
+// BenchmarkCheapLogins are logins whose password needs no hashing, many in
+// flight on one connection: what authd itself costs.
+func BenchmarkCheapLogins(b *testing.B) {
+	w := newWorld(b, nil)
+	nc := w.dial("client")
+	_ = nc.SetDeadline(time.Time{})
+	r := dovecotauth.NewReader(nc)
+	_, _ = nc.Write([]byte("VERSION\t1\t2\nCPID\t1\n"))
+	next := func() string {
+		raw, err := r.Raw()
+		if err != nil {
+			b.Fatal(err)
+		}
+		verb, _, _ := dovecotauth.Cut(raw)
+		return string(verb)
+	}
+	for next() != "DONE" {
+		continue
+	}
+	const window = 16
+	resp := base64.StdEncoding.EncodeToString([]byte("\x00bob@example.org\x00secret"))
+	lines := []byte(strings.Repeat("AUTH\t1\tPLAIN\tservice=imap\tsecured\tsession=abcdefgh\tlip=192.0.2.2\trip=192.0.2.1\tlport=143\trport=40000\tresp="+resp+"\n", window))
+	b.ReportAllocs()
+	b.ResetTimer()
+	for n := 0; n < b.N; n += window {
+		_, _ = nc.Write(lines)
+		for range window {
+			if verb := next(); verb != "OK" {
+				b.Fatal(verb)
+			}
+		}
+	}
 }

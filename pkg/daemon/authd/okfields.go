@@ -38,7 +38,7 @@ func (x *exchange) okFields() dovecotauth.Fields {
 	if r.Original != r.User && r.Original != "" {
 		fs = append(dovecotauth.Fields{{Key: "original_user", Value: r.Original}}, fs...)
 	}
-	if fs.Has("proxy") && !x.req.NoLogin {
+	if fs.Has("proxy") && !x.noLogin {
 		fs = x.forProxy(fs, r)
 	}
 	return fit(fs)

@@ -15,6 +15,7 @@ import (
 	"github.com/postcote/postcote/pkg/identity/request"
 	"github.com/postcote/postcote/pkg/identity/rule"
 	"github.com/postcote/postcote/pkg/identity/scheme"
+	"github.com/postcote/postcote/pkg/identity/static"
 	"github.com/postcote/postcote/pkg/identity/throttle"
 	"github.com/postcote/postcote/pkg/identity/userdb"
 	"github.com/postcote/postcote/pkg/platform/fail"
@@ -33,7 +34,11 @@ type state struct {
 	domains userdb.Domains
 	login   *login.Service
 	defence *defence
-	mechs   []dovecotauth.Mechanism
+	offered []sasl.Mechanism
+	mechs   []dovecotauth.Mechanism // the same, as they are announced
+	// immediate: a login by password waits for nothing but what gives notice
+	// (see package waits): everything else is in our own memory.
+	immediate bool
 }
 
 // deps is what states share.
@@ -71,13 +76,26 @@ func newState(cfg *authconf.Config, old *state, d deps) (*state, error) {
 		s.close(old)
 		return nil, err
 	}
+	s.immediate = s.defence.policy == nil && s.defence.shared == nil && inMemory(s.set.Passdb)
 	s.domains = userdb.Domains{Configured: cfg.Users.Domains, Users: s.users}
 	for _, name := range cfg.Login.Mechanisms {
 		if m, ok := sasl.Find(name); ok && cfg.Cannot(m) == "" {
-			s.mechs = append(s.mechs, announced(m))
+			s.offered, s.mechs = append(s.offered, m), append(s.mechs, announced(m))
 		}
 	}
 	return s, nil
+}
+
+// inMemory reports whether no database asks another process or the network.
+func inMemory(dbs []passdb.Entry) bool {
+	for _, e := range dbs {
+		switch e.Driver.(type) {
+		case *passdb.File, *static.Pass:
+		default:
+			return false
+		}
+	}
+	return true
 }
 
 // close gives up what next, which may be nil, does not go on with.

@@ -11,6 +11,7 @@ import (
 	"github.com/postcote/postcote/pkg/identity/request"
 	"github.com/postcote/postcote/pkg/identity/rule"
 	"github.com/postcote/postcote/pkg/identity/throttle"
+	"github.com/postcote/postcote/pkg/identity/waits"
 	"github.com/postcote/postcote/pkg/platform/fail"
 )
 
@@ -140,8 +141,8 @@ func (a *Attempt) wait(ctx context.Context, password string) error {
 	if v.Reject {
 		a.refuse(passdb.Policed)
 	}
-	if v.Tarpit > 0 && !a.NoPenalty {
-		pause(ctx, v.Tarpit)
+	if !a.NoPenalty {
+		waits.For(ctx, v.Tarpit)
 	}
 	return err
 }
@@ -211,19 +212,7 @@ func (a *Attempt) admit(ctx context.Context, v *passdb.Verdict, password string)
 // hold waits until a database's delay is over.
 func (a *Attempt) hold(ctx context.Context, until time.Time) {
 	if !until.IsZero() {
-		pause(ctx, min(until.Sub(a.s.Now()), maxDelay))
-	}
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	if d <= 0 {
-		return
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
+		waits.For(ctx, min(until.Sub(a.s.Now()), maxDelay))
 	}
 }
 

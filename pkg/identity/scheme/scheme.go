@@ -26,6 +26,16 @@ type Hash interface {
 	Verify(w *Workspace, password string) bool
 }
 
+// Cheap reports whether comparing with h takes some microseconds: there is
+// nothing to it but a digest. It needs no Workspace then.
+func Cheap(h Hash) bool {
+	switch h.(type) {
+	case plainHash, truncatedHash, digestHash, cramHash, digestMD5Hash:
+		return true
+	}
+	return false
+}
+
 // Workspace is the memory for one hash at a time. The zero value is ready.
 type Workspace struct {
 	arena    argon2.Arena

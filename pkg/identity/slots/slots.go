@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/postcote/postcote/pkg/identity/scheme"
+	"github.com/postcote/postcote/pkg/identity/waits"
 	"github.com/postcote/postcote/pkg/platform/fail"
 )
 
@@ -87,10 +88,14 @@ func (p *Pool) Waiting() int { return len(p.jobs) }
 // forbid it.
 func (p *Pool) Niced() bool { return !p.unniced.Load() }
 
-// Verify compares password with h in a slot. It returns early when ctx ends:
-// a hash that has not begun is dropped, one that has goes on without a
-// listener. The error is fail.Unavailable.
+// Verify compares password with h, in a slot unless it takes no time. It
+// returns early when ctx ends: a hash that has not begun is dropped, one that
+// has goes on without a listener. The error is fail.Unavailable.
 func (p *Pool) Verify(ctx context.Context, h scheme.Hash, password string) (bool, error) {
+	if scheme.Cheap(h) {
+		return h.Verify(nil, password), nil
+	}
+	waits.Notice(ctx)
 	j := &job{hash: h, password: password, done: make(chan bool, 1)}
 	if err := p.enqueue(j); err != nil {
 		return false, err

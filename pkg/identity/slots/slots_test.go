@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/postcote/postcote/pkg/identity/scheme"
+	"github.com/postcote/postcote/pkg/identity/waits"
 	"github.com/postcote/postcote/pkg/platform/fail"
 )
 
@@ -174,5 +175,23 @@ func TestDefault(t *testing.T) {
 	}
 	if Processors(2, 1) != 3 {
 		t.Error("every slot needs a processor of its own")
+	}
+}
+
+// A check that takes a slot gives notice of it; a cheap one needs neither.
+func TestNotice(t *testing.T) {
+	p := New(1, 1)
+	p.Close() // whoever needs a slot gets none
+	policy := scheme.Policy{Allow: []string{"PLAIN"}}
+	for stored, wait := range map[string]bool{"{PLAIN}secret": false, "$6$saltsalt$qFmFH.bQmmtXzyBY0s9v7Oicd2z4XSIecDzlB5KiA2/jctKu9YterLp8wwnSq.qc.eoxqOmSuNp2xS0ktL3nh/": true} {
+		h, err := scheme.Parse(stored, policy)
+		if err != nil {
+			t.Fatal(err)
+		}
+		noticed := false
+		ok, err := p.Verify(waits.With(t.Context(), func() { noticed = true }), h, "secret")
+		if noticed != wait || ok == wait || (err != nil) != wait {
+			t.Errorf("%.10s…: notice %v, verdict %v %v", stored, noticed, ok, err)
+		}
 	}
 }

@@ -3,6 +3,8 @@ package throttle
 import (
 	"context"
 	"time"
+
+	"github.com/postcote/postcote/pkg/identity/waits"
 )
 
 // tick is Dovecot's: failures are flushed twice a second.
@@ -18,7 +20,7 @@ type Delay struct {
 // Wait returns at the first tick at least d.For from now, or when ctx ends.
 func (d Delay) Wait(ctx context.Context) {
 	if d.For > 0 {
-		sleep(ctx, d.until())
+		waits.For(ctx, d.until())
 	}
 }
 
@@ -27,7 +29,7 @@ func (d Delay) Wait(ctx context.Context) {
 // the next one. How long the decision took does not show.
 func (d Delay) WaitFrom(ctx context.Context, began time.Time) {
 	if d.For > 0 {
-		sleep(ctx, d.from(began))
+		waits.For(ctx, d.from(began))
 	}
 }
 
@@ -53,13 +55,4 @@ func ceil(t time.Time) time.Time {
 		return early.Add(tick)
 	}
 	return t
-}
-
-func sleep(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
-	}
 }

@@ -8,6 +8,8 @@ import (
 	"encoding/binary"
 	"net/netip"
 	"time"
+
+	"github.com/postcote/postcote/pkg/identity/waits"
 )
 
 // Store remembers failures and friends. It is safe for concurrent use and
@@ -64,9 +66,7 @@ func NewKey() (key [32]byte) {
 
 // Wait holds a try back as earlier failures demand, or until ctx ends.
 func (g *Guard) Wait(ctx context.Context, p Peer) {
-	if d := g.Delay(ctx, p); d > 0 {
-		sleep(ctx, d)
-	}
+	waits.For(ctx, g.Delay(ctx, p))
 }
 
 // Delay is how long Wait would wait: 2, 4, 8, then 15 s.
