@@ -498,6 +498,25 @@ func (s *slapd) pause(t *testing.T) {
 	if err := s.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
+	stopped(t, s.cmd.Process.Pid)
+}
+
+// stopped waits until no thread of a process that was sent SIGSTOP runs any
+// more: one may still answer a request before it notices.
+func stopped(t *testing.T, pid int) {
+	t.Helper()
+	eventually(t, "the server stands still", func() bool { return standsStill(pid) })
+}
+
+func standsStill(pid int) bool {
+	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	for _, file := range threads {
+		stat, _ := os.ReadFile(file)
+		if _, rest, ok := strings.Cut(string(stat), ") "); ok && rest[0] != 'T' && rest[0] != 'Z' {
+			return false
+		}
+	}
+	return len(threads) > 0
 }
 
 func (s *slapd) resume(t *testing.T) {
@@ -516,7 +535,9 @@ func TestLDAPSuite(t *testing.T) {
       user_filter: "(mail=%%u)", user_attrs: "mail=user", iterate_filter: "(employeeType=*)", iterate_attrs: "mail=user", domain_filter: "(mail=*@%%d)"}`, ldapBase)
 	s := start(t, map[string]func(string) string{
 		"authd": func(text string) string {
-			return text + fmt.Sprintf(`
+			before, rest, _ := strings.Cut(text, "passdb:")
+			_, after, _ := strings.Cut(rest, "\nusers:")
+			return before + "users:" + after + fmt.Sprintf(`
 login: {failure_delay: 0s, penalty: false}
 cache: {ttl: 0s}
 databases:

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -230,8 +231,16 @@ func (s *sqlServer) signal(sig syscall.Signal) {
 }
 
 // freeze makes the server hang, thaw ends that.
-func (s *sqlServer) freeze() { s.signal(syscall.SIGSTOP) }
-func (s *sqlServer) thaw()   { s.signal(syscall.SIGCONT) }
+func (s *sqlServer) freeze() {
+	s.signal(syscall.SIGSTOP)
+	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		if !slices.ContainsFunc(s.processes(), func(pid int) bool { return !standsStill(pid) }) {
+			return
+		}
+	}
+}
+
+func (s *sqlServer) thaw() { s.signal(syscall.SIGCONT) }
 
 // stop ends the server: at once with SIGKILL, in order otherwise.
 func (s *sqlServer) stop(sig syscall.Signal) {

@@ -162,7 +162,7 @@ func (s *Suite) makeAccounts() error {
 }
 
 func (s *Suite) addUser(name, password string) error {
-	cmd := exec.Command(filepath.Join(s.Bin, "authd"), "user", "add", "-c", s.Path("etc/authd.yaml"), name)
+	cmd := exec.Command(filepath.Join(s.Bin, "authd"), "user", "add", "-c", s.Path("etc/authd.yaml"), "--store", s.Path("lib/authd/users.sqlite"), name)
 	cmd.Stdin = strings.NewReader(password + "\n")
 	cmd.Env = append(os.Environ(), "POSTCOTE_ALLOW_ROOT=1")
 	if out, err := cmd.CombinedOutput(); err != nil {
