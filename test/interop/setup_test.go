@@ -181,3 +181,21 @@ func write(t *testing.T, path, text string, mode os.FileMode) string {
 	}
 	return path
 }
+
+// stopped waits until no thread of a process that was sent SIGSTOP runs any
+// more: one may still answer a request before it notices.
+func stopped(t *testing.T, pid int) {
+	t.Helper()
+	eventually(t, "the server stands still", func() bool { return standsStill(pid) })
+}
+
+func standsStill(pid int) bool {
+	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	for _, file := range threads {
+		stat, _ := os.ReadFile(file)
+		if _, rest, ok := strings.Cut(string(stat), ") "); ok && rest[0] != 'T' && rest[0] != 'Z' {
+			return false
+		}
+	}
+	return len(threads) > 0
+}
