@@ -103,13 +103,9 @@ func (i *issuer) token(t *testing.T, email string, change map[string]any) string
 func tokenSuite(t *testing.T, mech, section string) *suite.Suite {
 	t.Helper()
 	return start(t, map[string]func(string) string{"authd": func(text string) string {
-		return text + `
-login: {mechanisms: [PLAIN, LOGIN, ` + mech + `], failure_delay: 0s, penalty: false}
-passdb:
-  - driver: passwd-file
-  - driver: oauth2
-    mechanisms: [` + mech + `]
-    oauth2: ` + section + "\n"
+		tokens := "  - driver: oauth2\n    mechanisms: [" + mech + "]\n    oauth2: " + section + "\nuserdb:"
+		return strings.Replace(text, "userdb:\n", tokens+"\n", 1) +
+			"\nlogin: {mechanisms: [PLAIN, LOGIN, " + mech + "], failure_delay: 0s, penalty: false}\n"
 	}})
 }
 

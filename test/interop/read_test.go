@@ -19,8 +19,9 @@ func fill(t *testing.T, s *suite.Suite, n int) {
 		mark := fmt.Sprintf("mark-%d-", i)
 		run(t, letter("sender@elsewhere.test", s.Accounts[0].Name, mark), "curl", "-sS", "--mail-from", "sender@elsewhere.test",
 			"--mail-rcpt", s.Accounts[0].Name, "-T", "-", "smtp://"+s.Addr(25))
+		// one after the other, so that their order is known
+		eventually(t, "message "+mark+" arrived", func() bool { return len(messages(filepath.Join(s.Home("alice"), "Maildir"))) == i+1 })
 	}
-	eventually(t, "all messages arrived", func() bool { return len(messages(filepath.Join(s.Home("alice"), "Maildir"))) == n })
 }
 
 // Programs that users read mail with, all over TLS.
