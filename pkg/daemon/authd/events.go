@@ -152,7 +152,8 @@ func (e refused) Attrs() []slog.Attr {
 func (e refused) Classic() (string, string) { return classicTag, e.prefix(e.db) + e.reason }
 
 // logRefusals logs what each database said: when the login failed, unless an
-// entry's auth_verbose says otherwise.
+// entry's auth_verbose says otherwise. A login that failed where no database was
+// asked is the mechanism's to report.
 func (d *daemon) logRefusals(who subject, all []passdb.Refusal, err error) {
 	failed := fail.Is(err, fail.Denied)
 	for _, r := range all {
@@ -165,8 +166,13 @@ func (d *daemon) logRefusals(who subject, all []passdb.Refusal, err error) {
 		}
 		d.log.Log(refused{who, r.DB, r.Reason.String(), r.Detail, level})
 	}
-	if failed && passdb.RefusedOf(err) == nil {
+	why := passdb.RefusedOf(err)
+	switch {
+	case !failed:
+	case why == nil:
 		d.log.Log(refused{who, strings.ToLower(who.mech), err.Error(), "", slog.LevelInfo})
+	case len(all) == 0:
+		d.log.Log(refused{who, strings.ToLower(who.mech), why.Reason.String(), why.Detail, slog.LevelInfo})
 	}
 }
 

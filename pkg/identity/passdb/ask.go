@@ -40,6 +40,8 @@ func (w *walk) ask(ctx context.Context, e *Entry) result {
 	case errors.Is(err, errUnable):
 		w.unable = true
 		return failure // as its rules may want to know
+	case fail.Is(err, fail.NotFound) && e.Deny:
+		return failure // as it should be
 	case fail.Is(err, fail.NotFound):
 		return w.refused(e, UnknownUser)
 	case e.Deny && (err == nil || RefusedOf(err) != nil):
