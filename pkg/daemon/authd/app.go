@@ -74,7 +74,11 @@ type daemon struct {
 }
 
 // trouble logs a fault that cost one request only.
-func (d *daemon) trouble(err error) { d.log.Log(trouble{err}) }
+func (d *daemon) trouble(err error) {
+	if !errors.As(err, new(logged)) {
+		d.log.Log(trouble{err})
+	}
+}
 
 // Run serves until ctx is done and running requests have ended.
 func Run(ctx context.Context, rt *service.Runtime, cfg *authconf.Config) error {

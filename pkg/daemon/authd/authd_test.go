@@ -244,7 +244,6 @@ func TestClassicLines(t *testing.T) {
 		"auth: passwd-file(bob@example.org,192.0.2.1,<sess1>): Password mismatch",
 		"auth: passwd-file(zoe@example.org,192.0.2.1,<sess1>): unknown user",
 		`auth: Error: plain(odd@example.org,192.0.2.1,<sess1>): passwd-file: user odd@example.org: password scheme "NTLM" is not supported`,
-		`auth: Warning: passwd-file: user odd@example.org: password scheme "NTLM" is not supported`,
 		"auth: plain(bob@example.org,192.0.2.1,<sess1>): user bob@example.org: may not act as another user",
 		"auth: plain(?,192.0.2.1,<sess1>): invalid input: PLAIN response: user name is empty",
 	}

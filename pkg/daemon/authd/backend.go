@@ -90,6 +90,7 @@ type exchange struct {
 	ctx       context.Context // of the step that runs
 	password  string          // for a proxy's next hop, once it was right
 	db        string          // who decided, for the metrics
+	logged    bool            // that nobody could decide
 }
 
 // Immediate lets steps run where their line was read.
@@ -169,6 +170,7 @@ func (x *exchange) decided(v passdb.Verdict, err error) {
 	case fail.Is(err, fail.Denied):
 		x.d.failed(who, err)
 	default:
+		x.logged = true
 		x.d.log.Log(undecided{who, err})
 	}
 }
@@ -185,6 +187,8 @@ func (x *exchange) end(err error) error {
 	case kind == fail.Invalid:
 		result = "invalid"
 		x.d.log.Log(malformed{subjectOf(x.attempt.R), err})
+	case x.logged:
+		err = logged{err}
 	}
 	x.d.metrics.request(x.mech, x.db, result, x.d.now().Sub(x.began))
 	return err

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"strings"
+	"unicode"
 
 	"github.com/postcote/postcote/pkg/identity/account"
 	"github.com/postcote/postcote/pkg/identity/passdb"
@@ -52,14 +53,25 @@ func (s subject) prefix(by string) string {
 	if user == "" {
 		user = "?"
 	}
-	parts := []string{user}
+	parts := []string{oneWord(user)}
 	if s.peer.IsValid() {
 		parts = append(parts, s.peer.String())
 	}
 	if s.session != "" {
-		parts = append(parts, "<"+s.session+">")
+		parts = append(parts, "<"+oneWord(s.session)+">")
 	}
 	return by + "(" + strings.Join(parts, ",") + "): "
+}
+
+// oneWord is a name from a peer without what the prefix is made of: it must not
+// hide an address from whoever reads the line, nor show another one.
+func oneWord(name string) string {
+	return strings.Map(func(c rune) rune {
+		if c <= ' ' || strings.ContainsRune(",()<>", c) || unicode.IsSpace(c) || unicode.IsControl(c) {
+			return '?'
+		}
+		return c
+	}, name)
 }
 
 // subjectOf is whom a login is about.
@@ -247,6 +259,11 @@ func (e malformed) Attrs() []slog.Attr { return e.attrs(obs.Err(e.err)) }
 func (e malformed) Classic() (string, string) {
 	return classicTag, e.prefix(strings.ToLower(e.mech)) + "invalid input: " + e.err.Error()
 }
+
+// logged is an error that has its line already.
+type logged struct{ error }
+
+func (e logged) Unwrap() error { return e.error }
 
 // trouble: a request could not be answered as its peer hoped.
 type trouble struct{ err error }

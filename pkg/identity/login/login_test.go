@@ -140,9 +140,9 @@ func TestPassword(t *testing.T) {
 		{"master in the name, named again", "bob*admin", "bob*admin", "mpw", true, "bob@example.org by admin@example.org", 0},
 		{"no master", "bob*alice", "", "pw", true, "unknown user", 1},
 		{"a master's own mail is another database's", "admin", "", "mpw", true, "unknown user", 1},
-		{"the guest is nobody's user", "guest", "", "pw", false, "user name is not allowed", 1},
-		{"whoever says so", "alias", "", "pw", false, "user name is not allowed", 1},
-		{"no name", "*alice", "", "pw", false, "user name is not allowed", 1},
+		{"the guest is nobody's user", "guest", "", "pw", false, "unknown user (the name is not allowed)", 1},
+		{"whoever says so", "alias", "", "pw", false, "unknown user (the name is not allowed)", 1},
+		{"no name", "*alice", "", "pw", false, "unknown user (the name is not allowed)", 1},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			w := newWorld(t, tc.masters)
@@ -250,7 +250,7 @@ func TestChallenge(t *testing.T) {
 		{"wrong", sasl.Identity{Authcid: "alice"}, false, "pw", "Password mismatch"},
 		{"realm", sasl.Identity{Authcid: "alice", Realm: "example.org"}, true, "pw", "alice@example.org"},
 		{"unknown", sasl.Identity{Authcid: "zoe"}, false, "", "unknown user"},
-		{"odd name", sasl.Identity{Authcid: "z*"}, false, "", "user name is not allowed"},
+		{"odd name", sasl.Identity{Authcid: "z*"}, false, "", "unknown user (the name is not allowed)"},
 		{"as another", sasl.Identity{Authcid: "alice", Authzid: "bob"}, true, "pw", "act as"},
 	} {
 		w := newWorld(t, false)
@@ -283,7 +283,7 @@ func TestToken(t *testing.T) {
 		{"bob", "alice@example.org", "Password mismatch"},
 		{"", "banned@example.org", "a login rule forbids it"},
 		{"banned", "banned@example.org", "a login rule forbids it"},
-		{"", "guest", "user name is not allowed"},
+		{"", "guest", "unknown user (the name is not allowed)"},
 	} {
 		a := w.Begin(peer())
 		err := a.Token(t.Context(), sasl.Token{User: tc.user, Value: tc.token})
@@ -309,7 +309,7 @@ func TestExternal(t *testing.T) {
 		{"neither", false, "", "alice@example.org", false, "no client certificate with a user name"},
 		{"as another", true, "alice@example.org", "bob", false, "act as"},
 		{"master", true, "admin@example.org", "bob", true, "bob@example.org by admin@example.org"},
-		{"locked", true, "cert@example.org", "", false, "account is locked"},
+		{"locked", true, "cert@example.org", "", false, "Password mismatch (the account is locked)"},
 		{"unknown", true, "zoe@example.org", "", false, "unknown user"},
 	} {
 		w := newWorld(t, tc.masters)

@@ -341,7 +341,7 @@ func TestTrustAndLookup(t *testing.T) {
 	pam := Entry{Name: "pam", Driver: checks{&memory{}}, Rules: rule.Defaults()}
 	c, _ := newChain(t, pam, one)
 	for _, tc := range []struct{ user, trust, lookup string }{
-		{"u", "ok", "ok"}, {"open", "ok", "ok"}, {"locked", "account is locked", "ok"}, {"nobody", "unknown user", "unknown user"}, {"down", "outage", "outage"},
+		{"u", "ok", "ok"}, {"open", "ok", "ok"}, {"locked", "Password mismatch (the account is locked)", "ok"}, {"nobody", "unknown user", "unknown user"}, {"down", "outage", "outage"},
 	} {
 		if _, err := c.Trust(t.Context(), login(tc.user)); outcome(err) != tc.trust {
 			t.Errorf("trust %s: %v", tc.user, err)

@@ -215,7 +215,7 @@ func TestAlternatives(t *testing.T) {
 		{"a wrong one costs one hash", "u", "other", "Password mismatch", 0, 1},
 		{"as for somebody unknown", "nobody", "phone password", "unknown user", 0, 1},
 		{"the main password may be locked", "locked", "phone password", "phone", 1, 0},
-		{"and then a wrong one costs the same", "locked", "main", "account is locked", 0, 1},
+		{"and then a wrong one costs the same", "locked", "main", "Password mismatch (the account is locked)", 0, 1},
 		{"switched off, known to who knows the main password", "off", "main", "account is disabled", 0, 1},
 		{"or an app password", "off", "phone password", "account is disabled", 0, 1},
 		{"but to nobody else", "off", "other", "Password mismatch", 0, 1},

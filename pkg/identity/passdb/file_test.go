@@ -34,7 +34,7 @@ wrong@example.org:{PLAIN}pw::::::host=%{nosuch}
 		{"open@example.org", "anything", "ok"},
 		{"both@example.org", "pw", "outage"},
 		{"renamed@example.org", "pw", "ok"},
-		{"locked@example.org", "pw", "account is locked"},
+		{"locked@example.org", "pw", "Password mismatch (the account is locked)"},
 		{"wrong@example.org", "pw", "outage"},
 		{"nobody@example.org", "pw", "unknown user"},
 	} {

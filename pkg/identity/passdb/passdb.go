@@ -59,7 +59,7 @@ func (r Reason) String() string {
 	case UnknownUser:
 		return "unknown user"
 	case Locked:
-		return "account is locked"
+		return "Password mismatch (the account is locked)"
 	case NoSecret:
 		return "stored password cannot serve the mechanism"
 	case Mismatch:
@@ -75,7 +75,7 @@ func (r Reason) String() string {
 	case Policed:
 		return "the auth policy server forbids it"
 	case BadName:
-		return "user name is not allowed"
+		return "unknown user (the name is not allowed)"
 	case NoCert:
 		return "no client certificate with a user name"
 	case Disabled:

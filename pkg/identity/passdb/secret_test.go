@@ -39,7 +39,7 @@ func TestSecret(t *testing.T) {
 		{"u", true, "ok", "Password mismatch"},
 		{"scram", true, "ok", "Password mismatch"},
 		{"hash", false, "stored password cannot serve the mechanism", "stored password cannot serve the mechanism"},
-		{"locked", false, "account is locked", "account is locked"},
+		{"locked", false, "Password mismatch (the account is locked)", "Password mismatch (the account is locked)"},
 		{"open", false, "stored password cannot serve the mechanism", "stored password cannot serve the mechanism"},
 		{"net", false, "allow_nets check failed", "allow_nets check failed"},
 		{"nobody", false, "unknown user", "unknown user"},

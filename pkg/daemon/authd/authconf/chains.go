@@ -179,7 +179,7 @@ func (c *Config) validateChains(p *conf.Reporter) {
 	if len(c.Passdb) == 0 {
 		p.At("passdb").Errorf("there is no password database, so nobody could log in")
 	}
-	if !slices.ContainsFunc(c.Passdb, func(e Passdb) bool { return !e.Master && !e.Deny }) && len(c.Passdb) > 0 {
+	if len(c.Passdb) > 0 && !c.letsIn() {
 		p.At("passdb").Errorf("no entry lets anybody in: all are of masters, or of users who may not log in")
 	}
 	if len(c.Userdb) == 0 {
@@ -192,6 +192,11 @@ func (c *Config) validateChains(p *conf.Reporter) {
 		c.checkDatabase(p.At("userdb[%d]", i), e.Driver, e.SQL, e.LDAP)
 	}
 	c.validateUsersFile(p)
+}
+
+// letsIn reports whether there is an entry of users who may log in.
+func (c *Config) letsIn() bool {
+	return slices.ContainsFunc(c.Passdb, func(e Passdb) bool { return !e.Master && !e.Deny })
 }
 
 // checkDatabase looks for the entry of databases that a section names.

@@ -77,7 +77,7 @@ func (c *Config) validateLogin(p *conf.Reporter) {
 		m, ok := sasl.Find(name)
 		if !ok {
 			at.Hint("known: %s", mechNames()).Errorf("%q is not known", name)
-		} else if why := c.Cannot(m); why != "" && len(c.Passdb) > 0 {
+		} else if why := c.Cannot(m); why != "" && c.letsIn() {
 			at.Errorf("%s cannot be served: %s", m.Name, why)
 		}
 	}
