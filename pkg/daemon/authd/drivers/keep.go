@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/postcote/postcote/pkg/daemon/authd/authconf"
+	"github.com/postcote/postcote/pkg/platform/fail"
 )
 
 // resource is what drivers stand on.
@@ -106,6 +107,15 @@ func (b *builder) id(side, driver string, sections any, dovecot string) string {
 		text, _ = os.ReadFile(dovecot)
 	}
 	return side + " " + driver + " " + digest([]any{sections, text, b.cfg.Databases, b.cfg.Users.File, p.AllowSchemes, p.MaxMemory})
+}
+
+// fileSettings stands for one of Dovecot's files: changed, it is another one.
+func fileSettings(path string) (any, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fail.Wrap(fail.Unavailable, err, "dovecot_file")
+	}
+	return []string{path, string(text)}, nil
 }
 
 // dovecotFile is the one that a section names.

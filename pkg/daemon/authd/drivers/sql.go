@@ -2,7 +2,6 @@ package drivers
 
 import (
 	"errors"
-	"os"
 
 	"github.com/postcote/postcote/pkg/daemon/authd/authconf"
 	"github.com/postcote/postcote/pkg/identity/passdb"
@@ -39,11 +38,11 @@ func (b *builder) sql(s *authconf.SQL) (*sqldb.Databases, error) {
 	}
 	settings, name, configs := any(nil), s.Database, map[string]sqldb.DatabaseConfig{}
 	if s.DovecotFile != "" {
-		text, err := os.ReadFile(s.DovecotFile) // changed, it is another one
-		if err != nil {
-			return nil, fail.Wrap(fail.Unavailable, err, "dovecot_file")
+		var err error
+		if settings, err = fileSettings(s.DovecotFile); err != nil {
+			return nil, err
 		}
-		settings, name = []string{s.DovecotFile, string(text)}, s.DovecotFile
+		name = s.DovecotFile
 	} else {
 		c, ok := b.cfg.Databases[name]
 		if !ok {
