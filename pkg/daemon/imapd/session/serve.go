@@ -49,7 +49,7 @@ func (r *role) run(s *session) {
 func (r *role) runIMAP(s *session) {
 	sum := r.imap.Serve(s.ctx, s.stream, server.Start{
 		Tag: s.frame.Tag, Buffered: s.frame.Buffered,
-		Account: imapAccount{s.account}, Delim: s.account.Separator(),
+		Account: imapAccount{s.account}, Delim: s.account.Separator(), Shared: s.account.Shared(),
 		Failed: func(verb string, err error) {
 			r.log.Error("command failed", slog.String(obs.KeyUser, s.user), slog.String(obs.KeyConn, s.frame.Session),
 				slog.String(obs.KeyCmd, verb), obs.Err(err))

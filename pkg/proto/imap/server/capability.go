@@ -2,26 +2,106 @@ package server
 
 import "strings"
 
-// capabilityList is what a session can do after login. A name is here only
-// when all of its RFC is served.
-func capabilityList() []string {
-	return []string{
-		"IMAP4rev1",     // RFC 3501
-		"LITERAL+",      // RFC 7888
-		"SASL-IR",       // RFC 4959, for clients that never ask again
-		"ID",            // RFC 2971
-		"ENABLE",        // RFC 5161
-		"IDLE",          // RFC 2177
-		"NAMESPACE",     // RFC 2342
-		"UIDPLUS",       // RFC 4315
-		"UNSELECT",      // RFC 3691
-		"CHILDREN",      // RFC 3348
-		"ESEARCH",       // RFC 4731
-		"LIST-EXTENDED", // RFC 5258
-		"LIST-STATUS",   // RFC 5819
-		"SPECIAL-USE",   // RFC 6154
-		"MOVE",          // RFC 6851
+// feature is a set of what a client has turned on with ENABLE (RFC 5161).
+type feature uint16
+
+const (
+	featureRev2 feature = 1 << iota // IMAP4rev2: RFC 9051
+	featureUTF8                     // UTF8=ACCEPT: RFC 6855
+	featureCondstore
+	featureQresync
+)
+
+// capability is one row of what a session can announce.
+type capability struct {
+	name string
+	rfc  int
+	// when says on what the announcement depends; nil: on nothing.
+	when func(s *session) bool
+	// needs names further capabilities without which this one is not served
+	// whole: it is announced when they are.
+	needs string
+	// enables is what ENABLE with this name turns on.
+	enables feature
+}
+
+// capabilityTable is what a session can do after login, in the order of the
+// announcement. A row is here only when all of its RFC is served; docs/imap.md
+// says the same in words, and a test holds the two together.
+func capabilityTable() []capability {
+	return []capability{
+		{name: "IMAP4rev1", rfc: 3501},
+		{name: "LITERAL+", rfc: 7888},
+		{name: "SASL-IR", rfc: 4959}, // for clients that never ask again
+		{name: "ID", rfc: 2971},
+		{name: "ENABLE", rfc: 5161},
+		{name: "IDLE", rfc: 2177},
+		{name: "NAMESPACE", rfc: 2342},
+		{name: "UIDPLUS", rfc: 4315},
+		{name: "UNSELECT", rfc: 3691},
+		{name: "CHILDREN", rfc: 3348},
+		{name: "ESEARCH", rfc: 4731},
+		{name: "LIST-EXTENDED", rfc: 5258},
+		{name: "LIST-STATUS", rfc: 5819},
+		{name: "SPECIAL-USE", rfc: 6154},
+		{name: "MOVE", rfc: 6851},
 	}
 }
 
-func capabilities() string { return strings.Join(capabilityList(), " ") }
+// exclusive: nobody else writes the mail at the same time.
+func exclusive(s *session) bool { return !s.start.Shared }
+
+// announced returns the row of a capability that this session announces now,
+// nil when it does not.
+func (s *session) announced(name string) *capability {
+	for i, c := range s.srv.caps {
+		if c.name == name && s.announces(&c) {
+			return &s.srv.caps[i]
+		}
+	}
+	return nil
+}
+
+func (s *session) announces(c *capability) bool {
+	if c.when != nil && !c.when(s) {
+		return false
+	}
+	for _, name := range strings.Fields(c.needs) {
+		if s.announced(name) == nil {
+			return false
+		}
+	}
+	return true
+}
+
+// capabilities is what follows "CAPABILITY ".
+func (s *session) capabilities() string {
+	names := make([]string, 0, len(s.srv.caps))
+	for _, c := range s.srv.caps {
+		if s.announces(&c) {
+			names = append(names, c.name)
+		}
+	}
+	return strings.Join(names, " ")
+}
+
+// without removes the rows that are not to be announced.
+func without(rows []capability, names []string) []capability {
+	kept := rows[:0]
+	for _, c := range rows {
+		off := c.name != "IMAP4rev1" && containsFold(names, c.name)
+		if !off {
+			kept = append(kept, c)
+		}
+	}
+	return kept
+}
+
+func containsFold(list []string, name string) bool {
+	for _, s := range list {
+		if strings.EqualFold(s, name) {
+			return true
+		}
+	}
+	return false
+}

@@ -9,7 +9,7 @@ type capabilityCmd struct{}
 
 func (capabilityCmd) run(_ context.Context, s *call) reply {
 	s.w.Raw("* CAPABILITY ")
-	s.w.Raw(capabilities())
+	s.w.Raw(s.capabilities())
 	s.w.CRLF()
 	return ok("Capability completed.")
 }

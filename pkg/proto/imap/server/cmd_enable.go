@@ -2,21 +2,53 @@ package server
 
 import "context"
 
-// ENABLE: RFC 5161. No capability that we have needs to be enabled yet, and
-// those we do not know are ignored.
+// ENABLE: RFC 5161. It turns on what the capability table says; what is not
+// announced, or needs no ENABLE, is ignored.
 func parseEnable(p *parser, _ bool) runner {
+	c := &enableCmd{}
 	for {
 		p.SP()
-		p.Atom()
+		if name := p.Word(); p.Ok() && len(c.names) < maxEnable {
+			c.names = append(c.names, name)
+		}
 		if !p.Ok() || p.AtEnd() {
-			return enableCmd{}
+			return c
 		}
 	}
 }
 
-type enableCmd struct{}
+// maxEnable is how many names of one ENABLE are looked at: more than there
+// are to enable.
+const maxEnable = 64
 
-func (enableCmd) run(_ context.Context, s *call) reply {
-	s.w.Raw("* ENABLED\r\n")
+type enableCmd struct{ names []string }
+
+func (c *enableCmd) run(_ context.Context, s *call) reply {
+	s.w.Raw("* ENABLED")
+	var on feature
+	for _, row := range s.srv.caps {
+		fresh := row.enables &^ (s.enabled | on)
+		if fresh == 0 || !containsFold(c.names, row.name) || !s.announces(&row) {
+			continue
+		}
+		on |= fresh
+		s.w.Raw(" ")
+		s.w.Raw(row.name)
+	}
+	s.w.CRLF()
+	s.enable(on)
 	return ok("Enabled.")
 }
+
+// enable turns features on, for good. Only a command that is alone may call
+// it: what it changes is read without a lock.
+func (s *session) enable(on feature) {
+	s.enabled |= on
+	if on&(featureRev2|featureUTF8) != 0 {
+		s.p.utf8 = true
+		s.w.UTF8(true)
+	}
+}
+
+// has reports whether a feature is enabled.
+func (s *session) has(f feature) bool { return s.enabled&f != 0 }

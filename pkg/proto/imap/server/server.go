@@ -27,6 +27,8 @@ type Config struct {
 	Keepalive time.Duration
 	// Stall bounds one read inside a command, and one write; default 5 min.
 	Stall time.Duration
+	// Without names capabilities that are neither announced nor served.
+	Without []string
 	// Now is the clock of logs and durations; nil: time.Now.
 	Now func() time.Time
 	// Command is told of each finished command; result is "ok", "no" or
@@ -38,6 +40,7 @@ type Config struct {
 type Server struct {
 	cfg   Config
 	table map[string]*spec
+	caps  []capability
 	bufs  wire.Buffers
 
 	watch      watch
@@ -71,7 +74,7 @@ func New(cfg Config) *Server {
 	if cfg.Command == nil {
 		cfg.Command = func(string, string, time.Duration) {}
 	}
-	return &Server{cfg: cfg, table: commandTable(), watch: watch{patience: patience}, askAfter: askAfter}
+	return &Server{cfg: cfg, table: commandTable(), caps: without(capabilityTable(), cfg.Without), watch: watch{patience: patience}, askAfter: askAfter}
 }
 
 // Start is how a session begins.
@@ -84,6 +87,9 @@ type Start struct {
 	// Account is the mail; Delim stands between the levels of its names.
 	Account Account
 	Delim   byte
+	// Shared says that other programs may write the mail at the same time:
+	// what needs one writer, such as CONDSTORE, is not announced then.
+	Shared bool
 	// Failed is told of errors behind a "NO [SERVERBUG]" or an outage, which
 	// the client does not get to see, from any goroutine. May be nil.
 	Failed func(verb string, err error)

@@ -31,6 +31,8 @@ type session struct {
 	patient, alive context.Context
 	drop           context.CancelFunc
 
+	enabled feature // by ENABLE; changed only by a command that is alone
+
 	mu    sync.Mutex
 	w     *wire.Writer
 	view  *view // selected mailbox, nil in the authenticated state
@@ -94,7 +96,7 @@ func (s *session) run() {
 
 // greet answers the login.
 func (s *session) greet() {
-	caps := "CAPABILITY " + capabilities()
+	caps := "CAPABILITY " + s.capabilities()
 	if s.start.Tag == "" {
 		s.w.Status("*", "PREAUTH", caps, "Logged in")
 		return
