@@ -85,6 +85,8 @@ service auth {
 
 const authdConfig = `listeners:
   - {type: client, listen: {address: "unix:%[1]s/auth-client", mode: "0666"}}
+passdb: [{driver: passwd-file}]
+userdb: [{driver: passwd-file}]
 users: {file: %[2]s, home: "/nonexistent/%%u"}
 passwords: {allow_schemes: [PLAIN], queue: 10000}
 cache: {verified_ttl: 1h}

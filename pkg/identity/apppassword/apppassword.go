@@ -119,8 +119,10 @@ func SCRAM(password, like string) string {
 	decoy := scheme.DecoySecret(nil, "", sasl.SecretSCRAMSHA256)
 	salt, iter := make([]byte, saltSize), decoy.Iter
 	_, _ = rand.Read(salt) // never fails
-	if old, err := scheme.Derive(like, sasl.SecretSCRAMSHA256, "", "", scheme.Policy{}); err == nil {
-		salt, iter = old.Salt, old.Iter
+	if d, err := scheme.Derive(like, sasl.SecretSCRAMSHA256, "", "", scheme.Policy{}); err == nil {
+		if old, err := d.Secret(); err == nil {
+			salt, iter = old.Salt, old.Iter
+		}
 	}
 	s := sasl.SecretOf(sasl.SecretSCRAMSHA256, sasl.Identity{}, password, salt, iter)
 	b64 := base64.StdEncoding.EncodeToString

@@ -66,7 +66,11 @@ func TestDigest(t *testing.T) {
 func TestSCRAM(t *testing.T) {
 	derive := func(stored string) sasl.Secret {
 		t.Helper()
-		s, err := scheme.Derive(stored, sasl.SecretSCRAMSHA256, "", "", scheme.Policy{})
+		d, err := scheme.Derive(stored, sasl.SecretSCRAMSHA256, "", "", scheme.Policy{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := d.Secret()
 		if err != nil {
 			t.Fatal(err)
 		}

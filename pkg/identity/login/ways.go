@@ -37,7 +37,11 @@ func (a *Attempt) Secret(ctx context.Context, id sasl.Identity, kind sasl.Secret
 		return sasl.Secret{}, a.end(ctx, passdb.Verdict{}, err, "")
 	}
 	if a.barred != nil {
-		return a.s.Chain.Invented(a.R, kind, user), nil
+		s, err := a.s.Chain.Invented(ctx, a.R, kind, user)
+		if err != nil {
+			err = a.end(ctx, passdb.Verdict{}, err, "")
+		}
+		return s, err
 	}
 	s, p, err := a.s.Chain.Secret(ctx, a.R, kind, user, id.Realm)
 	if err != nil {

@@ -1,7 +1,6 @@
 package passdb
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"net/netip"
@@ -11,9 +10,7 @@ import (
 
 	"github.com/postcote/postcote/pkg/identity/account"
 	"github.com/postcote/postcote/pkg/identity/request"
-	"github.com/postcote/postcote/pkg/identity/scheme"
 	"github.com/postcote/postcote/pkg/platform/fail"
-	"github.com/postcote/postcote/pkg/proto/sasl"
 )
 
 // found is an account, and what of it is proven.
@@ -113,7 +110,7 @@ func (w *walk) judge(ctx context.Context, e *Entry, f found, fx effects) result 
 func (w *walk) prove(ctx context.Context, e *Entry, f *found) result {
 	switch {
 	case w.way == bySecret:
-		return w.derive(e, f)
+		return w.derive(ctx, e, f)
 	case w.way == byTrust && f.Stored == "" && !f.NoPassword:
 		return w.refused(e, Locked)
 	case f.proven || w.verified || f.NoPassword:
@@ -135,56 +132,6 @@ func (w *walk) prove(ctx context.Context, e *Entry, f *found) result {
 		return w.refused(e, Mismatch)
 	}
 	return success
-}
-
-// derive finds the secret of a challenge mechanism: the stored password's, or
-// the app passwords'. Those that share its salt are as good (SCRAM). Without
-// one, a database that a former one has authenticated for still counts.
-func (w *walk) derive(e *Entry, f *found) result {
-	var s *sasl.Secret
-	for i := -1; i < len(f.Alternatives); i++ {
-		stored, alt := f.Stored, (*Alternative)(nil)
-		if i >= 0 {
-			stored, alt = f.Alternatives[i].Stored, &f.Alternatives[i]
-		}
-		if stored == "" {
-			continue
-		}
-		found, err := scheme.Derive(stored, w.kind, w.name, w.realm, w.c.Policy)
-		switch {
-		case fail.Is(err, fail.Invalid):
-			return w.failed(fail.Wrap(fail.Unavailable, err, "%s: user %s", e.Name, f.User))
-		case err != nil:
-		case s == nil && alt == nil:
-			s = &found
-		case s == nil:
-			// All are others, so that it shows which one was used.
-			first, nobody := found, w.c.Invented(w.r, w.kind, w.name)
-			first.StoredKey, first.ServerKey = nobody.StoredKey, nobody.ServerKey
-			s = &first
-			w.other(s, found, alt)
-		default:
-			w.other(s, found, alt)
-		}
-	}
-	switch {
-	case s != nil:
-		w.secret = s
-		return success
-	case w.verified || f.NoPassword:
-		return success
-	case f.Stored == "":
-		return w.refused(e, Locked)
-	}
-	return w.refused(e, NoSecret)
-}
-
-// other adds an app password to a secret of the same salt.
-func (w *walk) other(s *sasl.Secret, app sasl.Secret, alt *Alternative) {
-	if len(app.Salt) == 0 || !bytes.Equal(s.Salt, app.Salt) || s.Iter != app.Iter {
-		return
-	}
-	s.Others = append(s.Others, sasl.SCRAMKeys{StoredKey: app.StoredKey, ServerKey: app.ServerKey, Used: func() { *w.used = alt }})
 }
 
 // alternative is the one of the account's that password is, or nil.

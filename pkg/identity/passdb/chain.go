@@ -6,10 +6,10 @@ import (
 	"github.com/postcote/postcote/pkg/identity/request"
 	"github.com/postcote/postcote/pkg/identity/scheme"
 	"github.com/postcote/postcote/pkg/platform/fail"
-	"github.com/postcote/postcote/pkg/proto/sasl"
 )
 
-// Hasher compares a password with a hash, where hashing may be slow.
+// Hasher compares a password with a hash, where hashing may be slow. Secrets
+// are made there too, see scheme.Derivation.
 type Hasher interface {
 	Verify(ctx context.Context, h scheme.Hash, password string) (bool, error)
 }
@@ -64,63 +64,4 @@ func (c *Chain) Nobody(ctx context.Context, r *request.Request, password string,
 		return v, err
 	}
 	return v, fail.Wrap(fail.Denied, why, "")
-}
-
-// Invented is what Secret returns for somebody unknown.
-func (c *Chain) Invented(r *request.Request, kind sasl.SecretKind, user string) sasl.Secret {
-	if user == "" {
-		user = r.Claimed
-	}
-	return scheme.DecoySecret(c.DecoyKey, user, kind)
-}
-
-// Pending is an exchange between the secret and its proof.
-type Pending struct {
-	v       Verdict
-	db      string
-	refusal error // even if the proof is right
-	used    **Alternative
-}
-
-// Secret returns what a challenge mechanism compares a proof with: for users
-// who are unknown, or who will be refused whatever they prove, an invented one
-// that never changes. user and realm are what the client said in DIGEST-MD5;
-// elsewhere they are empty. An error is an outage.
-func (c *Chain) Secret(ctx context.Context, r *request.Request, kind sasl.SecretKind, user, realm string) (sasl.Secret, Pending, error) {
-	claimed := *r
-	w := walk{c: c, r: r, way: bySecret, kind: kind, name: user, realm: realm, used: new(*Alternative)}
-	if user == "" {
-		w.name = r.Claimed
-	}
-	err := w.run(ctx)
-	p := Pending{v: w.v, db: w.v.DB, refusal: err, used: w.used}
-	switch refused := RefusedOf(err); {
-	case err != nil && refused == nil:
-		return sasl.Secret{}, p, err
-	case w.secret != nil && (refused == nil || refused.Tell):
-		return *w.secret, p, nil
-	case refused == nil: // let in, but nothing to compare with
-		p.refusal = Refuse(w.v.DB, NoSecret)
-		p.v.Refusals = append(p.v.Refusals, Refusal{DB: w.v.DB, Reason: NoSecret})
-	}
-	return c.Invented(&claimed, kind, user), p, nil
-}
-
-// Proved ends the exchange: the error is nil only if the proof was right and
-// nothing else forbids the login.
-func (p Pending) Proved(ok bool) (Verdict, error) {
-	switch {
-	case ok:
-		if alt := *p.used; alt != nil && p.refusal == nil {
-			p.v.Label = alt.Label
-			if alt.OnUse != nil {
-				alt.OnUse()
-			}
-		}
-		return p.v, p.refusal
-	case p.refusal != nil && !RefusedOf(p.refusal).Tell:
-		return p.v, p.refusal
-	}
-	p.v.Refusals = append(p.v.Refusals, Refusal{DB: p.db, Reason: Mismatch})
-	return p.v, Refuse(p.db, Mismatch)
 }

@@ -74,6 +74,59 @@ func TestSecret(t *testing.T) {
 	}
 }
 
+// Whether there is such a user, and how his password is stored, does not show in
+// what a challenge costs. Only where readable passwords are allowed is there
+// anything to hide behind.
+func TestSecretCosts(t *testing.T) {
+	one, _ := db("one",
+		user("readable", "pw"), user("scram", scramStored("pw", "salt")), user("hash", "{SHA256.hex}0000000000000000000000000000000000000000000000000000000000000000"),
+		user("locked", "!"), user("open", "", "nopassword", "y"), user("net", "pw", "allow_nets", "198.51.100.0/24"),
+	)
+	for _, tc := range []struct {
+		kind  sasl.SecretKind
+		allow []string
+		slow  int
+	}{
+		{sasl.SecretSCRAMSHA256, []string{"PLAIN"}, 1},
+		{sasl.SecretSCRAMSHA1, []string{"CLEARTEXT", "plain"}, 1},
+		{sasl.SecretSCRAMSHA256, []string{"CRAM-MD5", "PLAIN-TRUNC"}, 0},
+		{sasl.SecretCRAMMD5, []string{"PLAIN"}, 0},
+		{sasl.SecretDigestMD5, []string{"PLAIN"}, 0},
+		{sasl.SecretPlain, []string{"PLAIN"}, 0},
+	} {
+		c, n := newChain(t, one)
+		c.Policy.Allow = tc.allow
+		for _, name := range []string{"readable", "scram", "hash", "locked", "open", "net", "nobody", "readable", "nobody"} {
+			*n = counter{}
+			if _, _, err := c.Secret(t.Context(), login(name), tc.kind, "", ""); outcome(err) != "ok" && (tc.slow > 0 || outcome(err) != "outage") {
+				t.Fatal(name, err)
+			}
+			if n.slow != tc.slow {
+				t.Errorf("%s, %v allowed: the secret of %s took %d derivations, want %d", tc.kind, tc.allow, name, n.slow, tc.slow)
+			}
+		}
+		*n = counter{}
+		if s, err := c.Invented(t.Context(), login("barred"), tc.kind, ""); err != nil || n.slow != tc.slow || s.Iter != scheme.DecoySecret(c.DecoyKey, "barred", tc.kind).Iter {
+			t.Errorf("%s: somebody who is not asked about: %d derivations, %v", tc.kind, n.slow, err)
+		}
+	}
+}
+
+// With no slot to be had, nobody gets an answer, known or not.
+func TestSecretsWaitForSlots(t *testing.T) {
+	one, _ := db("one", user("readable", "pw"), user("scram", scramStored("pw", "salt")))
+	c, n := newChain(t, one)
+	n.full = true
+	for _, name := range []string{"readable", "scram", "nobody"} {
+		if _, _, err := c.Secret(t.Context(), login(name), sasl.SecretSCRAMSHA256, "", ""); outcome(err) != "outage" {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := c.Invented(t.Context(), login("barred"), sasl.SecretSCRAMSHA256, ""); outcome(err) != "outage" {
+		t.Error(err)
+	}
+}
+
 // switchedOff knows a user called off who is.
 type switchedOff struct{ Driver }
 

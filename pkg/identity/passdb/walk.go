@@ -37,6 +37,7 @@ type walk struct {
 	secret   *sasl.Secret  // of the last database that had one
 	used     **Alternative // the app password that the peer will have proved to know
 	hashed   bool          // a password was compared, or the like of it
+	derived  bool          // a secret was derived from a readable password
 	asked    bool          // some database was
 	unable   bool          // some database was not, because it cannot serve this way
 

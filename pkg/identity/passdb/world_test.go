@@ -15,6 +15,7 @@ import (
 // counter hashes on the spot and counts.
 type counter struct {
 	n    int
+	slow int // those that need a slot
 	full bool
 }
 
@@ -23,6 +24,9 @@ func (c *counter) Verify(_ context.Context, h scheme.Hash, password string) (boo
 		return false, fail.New(fail.Unavailable, "queue is full")
 	}
 	c.n++
+	if !scheme.Cheap(h) {
+		c.slow++
+	}
 	return h.Verify(&scheme.Workspace{}, password), nil
 }
 

@@ -29,7 +29,9 @@ type Hash interface {
 // Cheap reports whether comparing with h takes some microseconds: there is
 // nothing to it but a digest. It needs no Workspace then.
 func Cheap(h Hash) bool {
-	switch h.(type) {
+	switch h := h.(type) {
+	case *Derivation:
+		return !h.costly
 	case plainHash, truncatedHash, digestHash, cramHash, digestMD5Hash:
 		return true
 	}

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"hash"
+	"slices"
 
 	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/proto/sasl"
@@ -30,6 +31,37 @@ func (r row) serves(kind sasl.SecretKind) bool {
 	return false
 }
 
+// Derivation is a secret in the making. It has the form of a check because it is
+// made where passwords are checked: see Cheap.
+type Derivation struct {
+	kind   sasl.SecretKind
+	secret sasl.Secret
+	err    error
+	make   func() (sasl.Secret, error) // nil: it is made
+	costly bool
+}
+
+// Scheme is the mechanism's.
+func (d *Derivation) Scheme() string { return d.kind.String() }
+
+// Verify makes the secret; there is no password to compare. It reports whether
+// there is one now.
+func (d *Derivation) Verify(*Workspace, string) bool {
+	if d.make != nil {
+		d.secret, d.err = d.make()
+		d.make = nil
+	}
+	return d.err == nil
+}
+
+// Secret is the secret, after Verify.
+func (d *Derivation) Secret() (sasl.Secret, error) {
+	if d.make != nil {
+		return sasl.Secret{}, fail.New(fail.Unavailable, "the secret for %s was not made", mechanisms(d.kind))
+	}
+	return d.secret, d.err
+}
+
 // Derive returns what a challenge mechanism needs of a stored password. user
 // and realm are what the client said in DIGEST-MD5; elsewhere user is the
 // account, which only the salts of readable passwords depend on. A stored
@@ -37,35 +69,63 @@ func (r row) serves(kind sasl.SecretKind) bool {
 //
 // Errors: fail.Permanent if such passwords cannot serve the mechanism,
 // fail.Invalid as Parse. A readable password costs the iterations of a new
-// SCRAM hash, on the calling thread.
-func Derive(stored string, kind sasl.SecretKind, user, realm string, p Policy) (sasl.Secret, error) {
+// SCRAM hash; nothing else is costly.
+func Derive(stored string, kind sasl.SecretKind, user, realm string, p Policy) (*Derivation, error) {
 	r, h, err := parse(stored, anybody, p)
 	if err != nil {
-		return sasl.Secret{}, err
+		return nil, err
 	}
 	if !r.serves(kind) {
-		return sasl.Secret{}, fail.New(fail.Permanent, "a password stored as %s cannot serve %s", h.Scheme(), mechanisms(kind))
+		return nil, fail.New(fail.Permanent, "a password stored as %s cannot serve %s", h.Scheme(), mechanisms(kind))
 	}
 	if err := p.check(r, h); err != nil {
-		return sasl.Secret{}, err
+		return nil, err
 	}
 	switch h := h.(type) {
 	case cramHash:
-		return sasl.Secret{Inner: h.inner, Outer: h.outer}, nil
+		return made(kind, sasl.Secret{Inner: h.inner, Outer: h.outer}), nil
 	case digestMD5Hash:
-		return sasl.Secret{A1: h.want}, nil
+		return made(kind, sasl.Secret{A1: h.want}), nil
 	case scramHash:
-		return sasl.Secret{Salt: h.salt, Iter: h.iter, StoredKey: h.stored, ServerKey: h.serverKey}, nil
+		return made(kind, sasl.Secret{Salt: h.salt, Iter: h.iter, StoredKey: h.stored, ServerKey: h.serverKey}), nil
 	}
 	_, suffix, body, err := split(stored)
 	if err != nil {
-		return sasl.Secret{}, err
+		return nil, err
 	}
 	password, err := r.decode(body, suffix)
 	if err != nil {
-		return sasl.Secret{}, err
+		return nil, err
 	}
-	return fromPlain(password, kind, user, realm, p)
+	return ofReadable(password, kind, user, realm, p), nil
+}
+
+// DeriveDecoy costs what Derive costs of a readable password, and is worth
+// nothing. It is for users who have none, where p allows some to have one: the
+// time that a challenge takes must not tell them apart. Elsewhere it is cheap.
+func DeriveDecoy(kind sasl.SecretKind, user string, p Policy) *Derivation {
+	if !p.readable() {
+		return made(kind, sasl.Secret{})
+	}
+	return ofReadable("a password like any other", kind, user, "", p)
+}
+
+// readable reports whether passwords may be stored so that every mechanism's
+// secret can be made of them.
+func (p Policy) readable() bool {
+	return slices.ContainsFunc(p.Allow, func(name string) bool {
+		r, ok := find(name)
+		return ok && r.serves(sasl.SecretPlain)
+	})
+}
+
+func made(kind sasl.SecretKind, s sasl.Secret) *Derivation { return &Derivation{kind: kind, secret: s} }
+
+func ofReadable(password string, kind sasl.SecretKind, user, realm string, p Policy) *Derivation {
+	return &Derivation{
+		kind: kind, costly: kind == sasl.SecretSCRAMSHA1 || kind == sasl.SecretSCRAMSHA256,
+		make: func() (sasl.Secret, error) { return fromPlain(password, kind, user, realm, p) },
+	}
 }
 
 // mechanisms names those that use a kind.

@@ -17,6 +17,16 @@ import (
 // scramTail is StoredKey and ServerKey of SCRAM-SHA-1.
 const scramTail = "aBULint3jM0YsIVCRfH98W4syHE=,P5cEDuNbsIJTY8CHGNMfPgj5xRA="
 
+// derive is Derive and its end.
+func derive(stored string, kind sasl.SecretKind, user, realm string, p Policy) (sasl.Secret, error) {
+	d, err := Derive(stored, kind, user, realm, p)
+	if err != nil {
+		return sasl.Secret{}, err
+	}
+	d.Verify(nil, "")
+	return d.Secret()
+}
+
 func kinds() []sasl.SecretKind {
 	return []sasl.SecretKind{sasl.SecretPlain, sasl.SecretCRAMMD5, sasl.SecretDigestMD5, sasl.SecretSCRAMSHA1, sasl.SecretSCRAMSHA256}
 }
@@ -27,7 +37,7 @@ func TestDerivedFromReadable(t *testing.T) {
 	var w Workspace
 	p := everything()
 	for _, kind := range kinds() {
-		got, err := Derive("{PLAIN}sésame", kind, "user", "example.org", p)
+		got, err := derive("{PLAIN}sésame", kind, "user", "example.org", p)
 		if err != nil {
 			t.Fatal(kind, err)
 		}
@@ -41,7 +51,7 @@ func TestDerivedFromReadable(t *testing.T) {
 		if err != nil {
 			t.Fatal(kind, err)
 		}
-		want, err := Derive(stored, kind, "other", "", p)
+		want, err := derive(stored, kind, "other", "", p)
 		if err != nil {
 			t.Fatal(kind, err)
 		}
@@ -68,7 +78,7 @@ func TestDerivedFromReadable(t *testing.T) {
 // section 2.
 func TestCRAMStates(t *testing.T) {
 	const challenge, password = "<1896.697170952@postoffice.reston.mci.net>", "tanstaaftanstaaf"
-	s, err := Derive("{PLAIN}"+password, sasl.SecretCRAMMD5, "tim", "", everything())
+	s, err := derive("{PLAIN}"+password, sasl.SecretCRAMMD5, "tim", "", everything())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +101,7 @@ func TestCRAMStates(t *testing.T) {
 	if !bytes.Equal(got, want.Sum(nil)) {
 		t.Errorf("%x, want %x", got, want.Sum(nil))
 	}
-	if _, err := Derive("{PLAIN}"+strings.Repeat("long", 30), sasl.SecretCRAMMD5, "tim", "", everything()); err != nil {
+	if _, err := derive("{PLAIN}"+strings.Repeat("long", 30), sasl.SecretCRAMMD5, "tim", "", everything()); err != nil {
 		t.Error(err)
 	}
 }
@@ -144,7 +154,7 @@ func TestCanServe(t *testing.T) {
 	}
 }
 
-func TestCannotDerive(t *testing.T) {
+func TestCannotderive(t *testing.T) {
 	const scram = "{SCRAM-SHA-1}4096,sjDuoBYUh0z/hUMEUlJf6A==," + scramTail
 	for _, tc := range []struct {
 		stored string
@@ -161,7 +171,7 @@ func TestCannotDerive(t *testing.T) {
 		{"{CRAM-MD5}cd3ba7deaad6e5ca23448ba42e379747a9e0f7f1fbc00c8a81bbaac395731b56", sasl.SecretCRAMMD5, Policy{}, fail.Invalid, []string{"allow CRAM-MD5"}},
 		{"{NOSUCH}secret", sasl.SecretCRAMMD5, everything(), fail.Invalid, []string{"NOSUCH"}},
 	} {
-		got, err := Derive(tc.stored, tc.kind, "u", "", tc.p)
+		got, err := derive(tc.stored, tc.kind, "u", "", tc.p)
 		if !fail.Is(err, tc.want) || !reflect.DeepEqual(got, sasl.Secret{}) {
 			t.Errorf("%s for %s: %+v %v", tc.stored, tc.kind, got, err)
 			continue
@@ -172,7 +182,7 @@ func TestCannotDerive(t *testing.T) {
 			}
 		}
 	}
-	if s, err := Derive(scram, sasl.SecretSCRAMSHA1, "u", "", Policy{}); err != nil || s.Iter != 4096 || len(s.StoredKey) != 20 {
+	if s, err := derive(scram, sasl.SecretSCRAMSHA1, "u", "", Policy{}); err != nil || s.Iter != 4096 || len(s.StoredKey) != 20 {
 		t.Errorf("%+v %v", s, err)
 	}
 }
@@ -191,7 +201,7 @@ func TestDecoySecret(t *testing.T) {
 		if reflect.DeepEqual(a, DecoySecret(key, "bob", kind)) || reflect.DeepEqual(a, DecoySecret([]byte("other"), "alice", kind)) {
 			t.Errorf("%s: the same for another user or key", kind)
 		}
-		real1, err := Derive("{PLAIN}secret", kind, "alice", "", p)
+		real1, err := derive("{PLAIN}secret", kind, "alice", "", p)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -204,5 +214,33 @@ func TestDecoySecret(t *testing.T) {
 	}
 	if !reflect.DeepEqual(DecoySecret(key, "alice", 0), sasl.Secret{}) {
 		t.Error("a decoy of no kind")
+	}
+}
+
+// What a decoy costs is what a readable password costs: the same salt, as many
+// iterations, and no key that fits anybody's password.
+func TestDeriveDecoy(t *testing.T) {
+	p := everything()
+	p.SaltKey = []byte("key")
+	for _, kind := range kinds() {
+		real1, err := Derive("{PLAIN}secret", kind, "alice", "", p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		decoy := DeriveDecoy(kind, "alice", p)
+		if _, err := decoy.Secret(); !fail.Is(err, fail.Unavailable) {
+			t.Errorf("%s: there is a secret before it was made: %v", kind, err)
+		}
+		if Cheap(decoy) != Cheap(real1) || !decoy.Verify(nil, "") || !real1.Verify(nil, "") || decoy.Scheme() != real1.Scheme() {
+			t.Errorf("%s: the decoy is another kind of work", kind)
+		}
+		a, err1 := decoy.Secret()
+		b, err2 := real1.Secret()
+		if err1 != nil || err2 != nil || a.Iter != b.Iter || !bytes.Equal(a.Salt, b.Salt) || reflect.DeepEqual(a, b) {
+			t.Errorf("%s: %+v and %+v, %v, %v", kind, a, b, err1, err2)
+		}
+		if none := DeriveDecoy(kind, "alice", Policy{Allow: []string{"PLAIN-TRUNC", "CRAM-MD5", "NOSUCH"}}); !Cheap(none) {
+			t.Errorf("%s: a decoy where no password is readable costs something", kind)
+		}
 	}
 }

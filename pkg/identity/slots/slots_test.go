@@ -13,6 +13,7 @@ import (
 	"github.com/postcote/postcote/pkg/identity/scheme"
 	"github.com/postcote/postcote/pkg/identity/waits"
 	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/proto/sasl"
 )
 
 // gate is a hash that runs until it is let go, and tells its thread's priority.
@@ -192,6 +193,17 @@ func TestNotice(t *testing.T) {
 		ok, err := p.Verify(waits.With(t.Context(), func() { noticed = true }), h, "secret")
 		if noticed != wait || ok == wait || (err != nil) != wait {
 			t.Errorf("%.10s…: notice %v, verdict %v %v", stored, noticed, ok, err)
+		}
+	}
+	for kind, wait := range map[sasl.SecretKind]bool{sasl.SecretSCRAMSHA256: true, sasl.SecretSCRAMSHA1: true, sasl.SecretCRAMMD5: false} {
+		d, err := scheme.Derive("{PLAIN}secret", kind, "bob", "", policy)
+		if err != nil {
+			t.Fatal(err)
+		}
+		noticed := false
+		_, err = p.Verify(waits.With(t.Context(), func() { noticed = true }), d, "")
+		if noticed != wait || (err != nil) != wait {
+			t.Errorf("%s: notice %v, %v", kind, noticed, err)
 		}
 	}
 }
