@@ -3,6 +3,7 @@ package message
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"io"
 
 	"github.com/postcote/postcote/pkg/platform/fail"
@@ -159,4 +160,59 @@ func FieldsBody(h Header, names []string, not bool) *Body {
 	out = append(out, '\n')
 	size := int64(len(out)) + bareLF(out, false)
 	return rangeBody(bytes.NewReader(out), 0, int64(len(out)), size)
+}
+
+// Binary is a part with its transfer encoding undone (RFC 3516). A part that
+// was not encoded, or as quoted-printable, has CRLF line ends; any other bytes
+// are what they are.
+type Binary struct {
+	size int64
+	r    io.Reader
+}
+
+// OpenBinary opens a part of the message that src holds. Its size is found by
+// decoding it once. fail.Invalid: no such part, or one that has parts itself.
+// fail.Permanent: the encoding is unknown.
+func OpenBinary(src io.ReaderAt, root *Part, path []int) (*Binary, error) {
+	p, ok := root.Find(path)
+	if !ok || p.IsMultipart() {
+		return nil, fail.New(fail.Invalid, "the message has no part %v that could be decoded", path)
+	}
+	r, ok := binaryReader(src, p)
+	if !ok {
+		return nil, fail.New(fail.Permanent, "part %v is in an unknown encoding", path)
+	}
+	size, err := io.Copy(io.Discard, r)
+	if err != nil {
+		return nil, fail.Wrap(fail.Temporary, err, "decoding part %v", path)
+	}
+	r, _ = binaryReader(src, p)
+	return &Binary{size: size, r: r}, nil
+}
+
+// Size is the number of bytes that are still to be read.
+func (b *Binary) Size() int64 { return b.size }
+
+// Read delivers exactly Size bytes or an error.
+func (b *Binary) Read(p []byte) (int, error) {
+	if b.size <= 0 {
+		return 0, io.EOF
+	}
+	n, err := b.r.Read(p[:min(int64(len(p)), b.size)])
+	b.size -= int64(n)
+	if errors.Is(err, io.EOF) && b.size > 0 {
+		err = io.ErrUnexpectedEOF
+	}
+	return n, err
+}
+
+// Partial is as that of Body.
+func (b *Binary) Partial(off, n int64) error {
+	if off >= b.size || n <= 0 {
+		b.size = 0
+		return nil
+	}
+	_, err := io.CopyN(io.Discard, b.r, off)
+	b.size = min(b.size-off, n)
+	return err
 }

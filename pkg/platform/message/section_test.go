@@ -174,3 +174,46 @@ func TestPartial(t *testing.T) {
 		}
 	}
 }
+
+func TestBinary(t *testing.T) {
+	text := "Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Transfer-Encoding: base64\n\nYQpiAA==\n" +
+		"--b\nContent-Transfer-Encoding: quoted-printable\n\na=3Db\nlong=\n line\n" +
+		"--b\n\nplain\ntext\n--b\nContent-Transfer-Encoding: x-uue\n\nx\n--b--\n"
+	root, err := ParseStructure(strings.NewReader(text), DefaultLimits())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		part   int
+		off, n int64
+		want   string
+		kind   fail.Kind
+	}{
+		{part: 1, want: "a\nb\x00"},
+		{part: 1, off: 1, n: 2, want: "\nb"},
+		{part: 1, off: 9, n: 2, want: ""},
+		{part: 2, want: "a=b\r\nlong line"},
+		{part: 3, want: "plain\r\ntext"},
+		{part: 3, off: 4, n: 4, want: "n\r\nt"},
+		{part: 4, kind: fail.Permanent},
+		{part: 5, kind: fail.Invalid},
+	} {
+		b, err := OpenBinary(strings.NewReader(text), root, []int{c.part})
+		if err != nil {
+			if fail.KindOf(err) != c.kind {
+				t.Errorf("%+v: %v", c, err)
+			}
+			continue
+		}
+		if c.n > 0 {
+			if err := b.Partial(c.off, c.n); err != nil {
+				t.Fatal(err)
+			}
+		}
+		size := b.Size()
+		got, err := io.ReadAll(b)
+		if err != nil || string(got) != c.want || size != int64(len(got)) || c.kind != 0 {
+			t.Errorf("%+v: %q of %d %v", c, got, size, err)
+		}
+	}
+}

@@ -26,6 +26,18 @@ func Decoded(src io.ReaderAt, p *Part) (r io.Reader, ok bool) {
 	return raw, false
 }
 
+// binaryReader is Decoded with CRLF line ends where the encoding has lines.
+func binaryReader(src io.ReaderAt, p *Part) (io.Reader, bool) {
+	lines := NewCRLFReader(src, p.BodyStart, p.BodyEnd)
+	switch lower(p.Encoding) {
+	case "quoted-printable":
+		return &qpReader{r: bufio.NewReaderSize(lines, 4<<10)}, true
+	case "", "7bit", "8bit", "binary":
+		return lines, true
+	}
+	return Decoded(src, p)
+}
+
 // Text returns the body of a leaf part as UTF-8 text: transfer encoding and
 // charset undone. ok is false when p is no text.
 func Text(src io.ReaderAt, p *Part) (r io.Reader, ok bool) {

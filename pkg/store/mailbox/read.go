@@ -9,6 +9,7 @@ import (
 
 	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/platform/message"
+	"github.com/postcote/postcote/pkg/platform/message/digest"
 	"github.com/postcote/postcote/pkg/platform/obs"
 	"github.com/postcote/postcote/pkg/store/index"
 )
@@ -138,6 +139,25 @@ func (m *Mailbox) Header(ctx context.Context, uid uint32) (message.Header, error
 	defer f.Close()
 	r := bufio.NewReaderSize(io.NewSectionReader(f, 0, f.Size()), 4<<10)
 	return message.ReadHeader(r, message.DefaultLimits())
+}
+
+// EachKeys calls fn with the sort keys of the messages of set that are still
+// there, in ascending order, until it returns false. k is valid during the
+// call, its strings and slices may be kept.
+func (m *Mailbox) EachKeys(ctx context.Context, set Set, fn func(uid uint32, k *digest.Keys) bool) error {
+	var err error
+	set.each(m.box.now.Load().im, func(_ int, r index.Record) bool {
+		h, herr := m.Header(ctx, r.UID)
+		if err = ctx.Err(); err != nil || fail.Is(herr, fail.NotFound) {
+			return err == nil
+		}
+		if err = herr; err != nil {
+			return false
+		}
+		k := digest.KeysOf(h)
+		return fn(r.UID, &k)
+	})
+	return err
 }
 
 // Structure parses a message. The file is open and the caller closes it.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/platform/message"
+	"github.com/postcote/postcote/pkg/platform/message/digest"
 	"github.com/postcote/postcote/pkg/proto/imap/server"
 	"github.com/postcote/postcote/pkg/store/mailbox"
 )
@@ -24,7 +25,10 @@ type imapContent struct {
 	row  *mailbox.Message
 }
 
-var _ server.Content = (*imapContent)(nil)
+var (
+	_ server.Content = (*imapContent)(nil)
+	_ server.Details = (*imapContent)(nil)
+)
 
 func (c *imapContent) AppendEnvelope(ctx context.Context, dst []byte) ([]byte, error) {
 	return c.m.AppendEnvelope(ctx, dst, c.uid)
@@ -165,6 +169,39 @@ func (c *imapContent) Fields(ctx context.Context, name string) ([]string, error)
 	}
 	return values, nil
 }
+
+func (c *imapContent) Keys(ctx context.Context) (server.Keys, error) {
+	h, err := c.m.Header(ctx, c.uid)
+	return digest.KeysOf(h), err
+}
+
+func (c *imapContent) Preview(ctx context.Context) (string, error) {
+	if err := c.parse(ctx); err != nil {
+		return "", err
+	}
+	return digest.Preview(c.file, c.root), nil
+}
+
+// Binary decodes a part twice: first to learn its size.
+func (c *imapContent) Binary(ctx context.Context, path []int) (server.Body, error) {
+	if len(path) == 0 {
+		return c.whole(ctx)
+	}
+	if err := c.parse(ctx); err != nil {
+		return nil, err
+	}
+	return message.OpenBinary(c.file, c.root, path)
+}
+
+func (c *imapContent) EmailID(ctx context.Context) (string, error) {
+	if err := c.open(ctx); err != nil {
+		return "", err
+	}
+	return digest.EmailID(io.NewSectionReader(c.file, 0, c.file.Size()))
+}
+
+// Saved is not known yet.
+func (c *imapContent) Saved(context.Context) (time.Time, error) { return time.Time{}, nil }
 
 func (c *imapContent) Close() error {
 	if c.file == nil {

@@ -17,7 +17,10 @@ type imapMailbox struct {
 	last atomic.Pointer[mailbox.Snapshot] // the newest that the engine has taken
 }
 
-var _ server.Mailbox = (*imapMailbox)(nil)
+var (
+	_ server.Mailbox = (*imapMailbox)(nil)
+	_ server.Sorter  = (*imapMailbox)(nil)
+)
 
 func (b *imapMailbox) Snapshot() server.Snapshot {
 	s := b.m.Snapshot()
@@ -80,6 +83,11 @@ func (b *imapMailbox) Expunge(ctx context.Context, uids imap.UIDSet) error {
 	}
 	_, err := b.m.Expunge(ctx, s)
 	return err
+}
+
+// EachKeys skips messages that cannot be read: they have no place in an order.
+func (b *imapMailbox) EachKeys(ctx context.Context, uids imap.UIDSet, fn func(uid uint32, k *server.Keys) bool) error {
+	return b.m.EachKeys(ctx, set(uids), fn)
 }
 
 func (b *imapMailbox) Close() error { return b.m.Close() }

@@ -8,6 +8,7 @@ import (
 	imap "github.com/emersion/go-imap/v2"
 
 	"github.com/postcote/postcote/pkg/platform/message"
+	"github.com/postcote/postcote/pkg/platform/message/digest"
 )
 
 // Account is one user's mail as a session sees it. Mailbox names are UTF-8
@@ -203,6 +204,37 @@ type Content interface {
 	Fields(ctx context.Context, name string) ([]string, error)
 
 	io.Closer
+}
+
+// Details is an optional side of a Content: what SORT, THREAD, PREVIEW, BINARY,
+// OBJECTID and SAVEDATE ask of one message.
+type Details interface {
+	// Keys are what SORT and THREAD compare.
+	Keys(ctx context.Context) (Keys, error)
+	// Preview is the text of RFC 8970, valid UTF-8, "" when there is none.
+	Preview(ctx context.Context) (string, error)
+	// Binary opens a part with its transfer encoding undone (RFC 3516);
+	// an empty path is the whole message, as it is. fail.Invalid: there is no
+	// such part. fail.Permanent: its encoding is unknown (UNKNOWN-CTE).
+	Binary(ctx context.Context, path []int) (Body, error)
+	// EmailID names the content: the same text has the same one, wherever it
+	// is (RFC 8474).
+	EmailID(ctx context.Context) (string, error)
+	// Saved is when the message was put into this mailbox (RFC 8514); zero
+	// when that is not known.
+	Saved(ctx context.Context) (time.Time, error)
+}
+
+// Keys are what SORT and THREAD compare of a message.
+type Keys = digest.Keys
+
+// Sorter is an optional side of a Mailbox: the keys of many messages at once,
+// for less than asking each of them.
+type Sorter interface {
+	// EachKeys calls fn for the messages of uids, in ascending order, until it
+	// returns false. k is valid during the call, its strings and slices may
+	// be kept. Messages that are gone are left out.
+	EachKeys(ctx context.Context, uids imap.UIDSet, fn func(uid uint32, k *Keys) bool) error
 }
 
 // Body is a section of a message with CRLF line ends. *message.Body is one.
