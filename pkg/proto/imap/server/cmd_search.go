@@ -9,6 +9,7 @@ import (
 
 	imap "github.com/emersion/go-imap/v2"
 
+	"github.com/postcote/postcote/pkg/proto/imap/collate"
 	"github.com/postcote/postcote/pkg/proto/imap/wire"
 )
 
@@ -167,7 +168,7 @@ func (p *parser) needle() string {
 	if !utf8.ValidString(s) {
 		p.Fail("Search string is not valid UTF-8")
 	}
-	return fold(s)
+	return collate.String(s)
 }
 
 // relation orders a date to a key: -1 before, 0 on, 1 on or after.

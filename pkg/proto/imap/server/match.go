@@ -7,11 +7,11 @@ import (
 	"io"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/platform/message"
+	"github.com/postcote/postcote/pkg/proto/imap/collate"
 )
 
 // matching evaluates a search program, one message after the other.
@@ -119,7 +119,7 @@ func (m *matching) evalContent(k *key) bool {
 		values, err := m.content().Fields(m.ctx, k.name)
 		m.err = err
 		for _, v := range values {
-			if strings.Contains(fold(v), k.needle) {
+			if strings.Contains(collate.String(v), k.needle) {
 				return true
 			}
 		}
@@ -181,7 +181,7 @@ func contains(ctx context.Context, r io.Reader, needle string, buf *[]byte) (boo
 		if err == nil {
 			whole = wholeRunes(raw[:n])
 		}
-		folded = appendFold(folded, raw[:whole])
+		folded = collate.Append(folded, raw[:whole])
 		if bytes.Contains(folded, []byte(needle)) {
 			return true, nil
 		}
@@ -212,36 +212,4 @@ func wholeRunes(b []byte) int {
 		}
 	}
 	return len(b)
-}
-
-// fold makes strings comparable without regard to case (the simple folding of
-// Unicode; RFC 3501 asks for US-ASCII at least).
-func fold(s string) string { return string(appendFold(nil, []byte(s))) }
-
-func appendFold(dst, src []byte) []byte {
-	for i := 0; i < len(src); {
-		c := src[i]
-		if c < utf8.RuneSelf {
-			if c >= 'A' && c <= 'Z' {
-				c += 'a' - 'A'
-			}
-			dst = append(dst, c)
-			i++
-			continue
-		}
-		r, n := utf8.DecodeRune(src[i:])
-		dst = utf8.AppendRune(dst, foldRune(r))
-		i += n
-	}
-	return dst
-}
-
-// foldRune picks one of the characters that differ in case only: the smallest
-// that is lower case, so that ASCII stays as appendFold has it.
-func foldRune(r rune) rune {
-	least := r
-	for f := unicode.SimpleFold(r); f != r; f = unicode.SimpleFold(f) {
-		least = min(least, f)
-	}
-	return unicode.ToLower(least)
 }

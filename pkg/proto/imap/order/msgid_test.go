@@ -1,0 +1,87 @@
+package order
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestReferences(t *testing.T) {
+	for in, want := range map[string]string{
+		"":                            "",
+		"<a@b>":                       "a@b",
+		" <a@b>\r\n\t<c@d> (x) <e@f>": "a@b c@d e@f",
+		"<a@b><c@d>":                  "a@b c@d",
+		`<"01KF8JCEOCBS0045PS"@xxx.yyy.com> <01KF8JCEOCBS0045PS@xxx.yyy.com>`: "01KF8JCEOCBS0045PS@xxx.yyy.com 01KF8JCEOCBS0045PS@xxx.yyy.com",
+		`<"a\"b c"@d>`:                    `a"b c@d`,
+		"<a b@c .d>":                      "ab@c.d",
+		"<no-domain> <a@b>":               "a@b",
+		"<@> <a@> <@b>":                   "a@ @b",
+		"a@b":                             "",
+		"<a@b":                            "",
+		"<<a@b>>":                         "a@b",
+		"<x <a@b>":                        "a@b",
+		"Your message of today <a@b> x@y": "a@b",
+		`<"open <a@b>`:                    "",
+		"<A@b> <a@b>":                     "A@b a@b",
+		"<" + strings.Repeat("x", 1000) + "@b> <a@b>": "a@b",
+	} {
+		if got := strings.Join(References(in), " "); got != want {
+			t.Errorf("%q: %q, want %q", in, got, want)
+		}
+		if first, _, _ := strings.Cut(want, " "); !strings.Contains(want, `"`) && MessageID(in) != first {
+			t.Errorf("%q: first is %q", in, MessageID(in))
+		}
+	}
+}
+
+func TestReferencesAreCapped(t *testing.T) {
+	for _, n := range []int{511, 512, 513, 514, 1023, 1024, 5000} {
+		var all strings.Builder
+		var want []string
+		for i := range n {
+			fmt.Fprintf(&all, "<%d@x> ", i)
+			if i == 0 || i > n-maxReferences {
+				want = append(want, fmt.Sprintf("%d@x", i))
+			}
+		}
+		if got := References(all.String()); !slices.Equal(got, want) {
+			t.Errorf("%d: %d, from %v to %v", n, len(got), got[:2], got[len(got)-2:])
+		}
+	}
+}
+
+func TestReferencesAreLinear(t *testing.T) {
+	const n = 500_000
+	for _, s := range []string{"<", "<a@b>", `<"`, `<\"`, `<"\"`, "<a ", "<@", `<"a"`} {
+		begin := time.Now()
+		References(strings.Repeat(s, n))
+		if took := time.Since(begin); took > 2*time.Second {
+			t.Errorf("%s: %v", s, took)
+		}
+	}
+}
+
+func FuzzReferences(f *testing.F) {
+	f.Add(`<a@b> <"c\"d"@e> (<x@y>) <<f@g>`)
+	f.Fuzz(func(t *testing.T, s string) {
+		ids := References(s)
+		if len(ids) > maxReferences {
+			t.Fatal(len(ids))
+		}
+		for _, id := range ids {
+			if len(id) < 2 || len(id) > maxMessageID || !strings.Contains(id, "@") {
+				t.Fatalf("%q of %q", id, s)
+			}
+		}
+		first := ""
+		if len(ids) > 0 {
+			first = ids[0]
+		}
+		if MessageID(s) != first {
+			t.Fatalf("%q: first is %q, not %q", s, MessageID(s), first)
+		}
+	})
+}
