@@ -65,19 +65,7 @@ func (p *player) step(code byte) bool {
 	case opAppend:
 		p.append()
 	case opExpunge:
-		p.e.flush()
-		modseq := p.d.uint()
-		m.HighestModSeq = max(m.HighestModSeq, modseq)
-		// Removed at the end, but never messages that are appended later.
-		last := uint32(0)
-		if n := len(p.e.chunks); n > 0 {
-			last = p.e.chunks[n-1].last
-		}
-		p.ranges(func(r Range) {
-			if r.First <= last {
-				p.e.expunge = append(p.e.expunge, Range{r.First, min(r.Last, last)})
-			}
-		})
+		p.expunge()
 	case opFile:
 		p.file()
 	case opKnown:
@@ -131,20 +119,31 @@ func (p *player) ids() []uint16 {
 	return out
 }
 
-// ranges reads a set of UIDs.
-func (p *player) ranges(use func(Range)) {
-	last := uint64(0)
-	for n := p.d.uint(); n > 0 && !p.d.bad; n-- {
-		first := last + p.d.uint()
-		end := first + p.d.uint()
-		if p.d.bad || end > 1<<32-1 || end < first || first < last {
-			p.d.fail()
-			return
+// expunge removes messages and remembers that they were there. UIDs that no
+// message has are remembered all the same: a client may know more than we do.
+func (p *player) expunge() {
+	p.e.flush()
+	modseq := p.d.uint()
+	p.e.meta.HighestModSeq = max(p.e.meta.HighestModSeq, modseq)
+	// Removed at the end, but never messages that are appended later.
+	last := uint32(0)
+	if n := len(p.e.chunks); n > 0 {
+		last = p.e.chunks[n-1].last
+	}
+	var all []Range
+	p.ranges(func(r Range) {
+		all = append(all, r)
+		if r.First <= last {
+			p.e.expunge = append(p.e.expunge, Range{r.First, min(r.Last, last)})
 		}
-		use(Range{uint32(first), uint32(end)})
-		last = end
+	})
+	if !p.d.bad {
+		p.e.gone = p.e.gone.add(modseq, all)
 	}
 }
+
+// ranges reads a set of UIDs.
+func (p *player) ranges(use func(Range)) { p.d.ranges(p.d.uint(), use) }
 
 func (p *player) flags() {
 	modseq, add, remove := p.d.uint(), uint8(p.d.uint()), uint8(p.d.uint())

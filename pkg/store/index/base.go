@@ -87,10 +87,12 @@ func (c *Checkpoint) Finish() error {
 	x.log, x.logEnd, x.synced, x.broken = disk.Guard(log, x.logName(x.seq)), end, end, nil
 	x.base, x.size = src, c.size
 	x.x.reserved = max(x.x.reserved, c.ex.reserved)
-	for i, ch := range c.im.chunks {
+	i := 0
+	for p := range c.im.parts() {
 		at := c.places[i]
 		at.src = src
-		ch.place.Store(&at)
+		p.place.Store(&at)
+		i++
 	}
 	disk.Point(x.fs, "index.checkpoint.before_remove")
 	_ = x.fs.Remove(old)
@@ -179,23 +181,25 @@ func (x *Index) Checkpoint() error {
 	return errors.Join(err, c.Finish())
 }
 
-// A base is a header of 96 bytes, the chunks' data, and a trailer: the list of
-// chunks, the tables, and what else the index keeps.
+// A base is a header of 96 bytes, the data of chunks and history, and a
+// trailer: where they are, the tables, and what else the index keeps.
 //
-//	 0 "PCIXBAS\x01" | crc of the rest of the header 4 | 0 4
+//	 0 "PCIXBAS\x02" | crc of the rest of the header 4 | 0 4
 //	16 seq 8 | epoch 8
 //	32 uidvalidity 4 | uidnext 4 | first recent 4 | 0 4
 //	48 highest modseq 8 | reserved bound 8
 //	64 trailer offset 8 | trailer length 8
 //	80 trailer crc 4 | 0 12
 const (
-	baseMagic  = "PCIXBAS\x01"
+	baseMagic  = "PCIXBAS" // and the version
 	baseHeader = 96
+	version    = 2 // 1 had neither the chunks' MODSEQs nor a history
 	maxTrailer = 1 << 30
 )
 
 // head is a base's header.
 type head struct {
+	version          uint8
 	seq, epoch       uint64
 	meta             Meta
 	reserved         uint64
@@ -207,6 +211,7 @@ func (h *head) append(dst []byte) []byte {
 	le := binary.LittleEndian
 	b := make([]byte, baseHeader)
 	copy(b, baseMagic)
+	b[7] = version
 	le.PutUint64(b[16:], h.seq)
 	le.PutUint64(b[24:], h.epoch)
 	le.PutUint32(b[32:], h.meta.UIDValidity)
@@ -223,14 +228,14 @@ func (h *head) append(dst []byte) []byte {
 
 func readHead(file string, b []byte) (head, error) {
 	le := binary.LittleEndian
-	if len(b) < baseHeader || string(b[:8]) != baseMagic {
+	if len(b) < baseHeader || string(b[:7]) != baseMagic || b[7] < 1 || b[7] > version {
 		return head{}, damage(file, 0, "no index of this version")
 	}
 	if crc32.Checksum(b[16:baseHeader], castagnoli) != le.Uint32(b[8:]) {
 		return head{}, damage(file, 8, "checksum of the header")
 	}
 	return head{
-		seq: le.Uint64(b[16:]), epoch: le.Uint64(b[24:]),
+		version: b[7], seq: le.Uint64(b[16:]), epoch: le.Uint64(b[24:]),
 		meta: Meta{
 			UIDValidity: le.Uint32(b[32:]), UIDNext: le.Uint32(b[36:]), FirstRecent: le.Uint32(b[40:]),
 			HighestModSeq: le.Uint64(b[48:]),
@@ -240,8 +245,8 @@ func readHead(file string, b []byte) (head, error) {
 	}, nil
 }
 
-// writeBase writes a whole Image to a new file, synced. It returns the chunks'
-// places.
+// writeBase writes a whole Image to a new file, synced. It returns the places
+// of its parts.
 func writeBase(fsys disk.FS, name string, h head, im *Image, x *extra) ([]place, error) {
 	f, err := fsys.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_TRUNC, filePerm)
 	if err != nil {
@@ -251,13 +256,13 @@ func writeBase(fsys disk.FS, name string, h head, im *Image, x *extra) ([]place,
 	w := bufio.NewWriterSize(f, 256<<10)
 	_, _ = w.Write(make([]byte, baseHeader)) // errors stay in w until Flush
 	off := int64(baseHeader)
-	places := make([]place, len(im.chunks))
-	for i, c := range im.chunks {
-		data, err := c.load()
+	places := make([]place, 0, len(im.chunks)+len(im.gone.blocks))
+	for p := range im.parts() {
+		data, err := p.read()
 		if err != nil {
 			return nil, err
 		}
-		places[i] = place{off: off, size: len(data), crc: crc32.Checksum(data, castagnoli)}
+		places = append(places, place{off: off, size: len(data), crc: crc32.Checksum(data, castagnoli)})
 		_, _ = w.Write(data)
 		off += int64(len(data))
 	}
@@ -284,10 +289,12 @@ func appendTrailer(dst []byte, im *Image, places []place, x *extra) []byte {
 		u(uint64(len(s)))
 		dst = append(dst, s...)
 	}
+	at := func(p place) { u(uint64(p.off), uint64(p.size), uint64(p.crc)) }
 	u(uint64(len(im.chunks)))
 	for i, c := range im.chunks {
 		u(uint64(c.n), uint64(c.first), uint64(c.last), uint64(c.or), uint64(c.and), uint64(c.unseen), uint64(c.deleted))
-		u(uint64(c.vsize), uint64(c.unsized), uint64(c.dirty), uint64(c.fresh), uint64(places[i].off), uint64(places[i].size), uint64(places[i].crc))
+		u(uint64(c.vsize), uint64(c.unsized), uint64(c.dirty), uint64(c.fresh), c.modseq)
+		at(places[i])
 	}
 	u(uint64(len(im.tab.keywords)))
 	for _, k := range im.tab.keywords {
@@ -312,7 +319,13 @@ func appendTrailer(dst []byte, im *Image, places []place, x *extra) []byte {
 	text(x.owner)
 	b := Batch{buf: dst}
 	b.Stamps(x.stamps)
-	return b.buf
+	dst = b.buf
+	u(im.gone.since, uint64(len(im.gone.blocks)))
+	for i, b := range im.gone.blocks {
+		u(uint64(b.n), b.first, b.last)
+		at(places[len(im.chunks)+i])
+	}
+	return dst
 }
 
 // readBase reads header and trailer; chunks are read when they are looked at.
@@ -342,7 +355,7 @@ func readBase(name string, f disk.File) (*Image, head, *extra, error) {
 		return nil, h, nil, damage(name, h.trailer, "checksum of the trailer")
 	}
 	t := trailerReader{d: decoder{b: buf}, src: &source{f, name}, end: h.trailer}
-	im, x := t.read(h.meta)
+	im, x := t.read(h.version, h.meta)
 	if t.d.bad {
 		return nil, h, nil, damage(name, h.trailer, "the trailer makes no sense")
 	}
@@ -353,11 +366,11 @@ func readBase(name string, f disk.File) (*Image, head, *extra, error) {
 type trailerReader struct {
 	d   decoder
 	src *source
-	end int64 // of the chunks
+	end int64 // of the parts
 }
 
-func (t *trailerReader) read(m Meta) (*Image, *extra) {
-	chunks := t.chunks()
+func (t *trailerReader) read(version uint8, m Meta) (*Image, *extra) {
+	chunks := t.chunks(version, m)
 	tab := t.tables()
 	x := &extra{buried: map[uint32]string{}}
 	for n := t.d.uint(); n > 0 && !t.d.bad; n-- {
@@ -371,32 +384,44 @@ func (t *trailerReader) read(m Meta) (*Image, *extra) {
 	p := player{d: t.d, x: x}
 	p.stamps()
 	t.d = p.d
-	return newImage(m, chunks, tab), x
+	gone := history{since: m.HighestModSeq}
+	if version >= 2 {
+		gone = t.history()
+	}
+	return newImage(m, chunks, tab, gone), x
 }
 
-func (t *trailerReader) chunks() []*chunk {
+// place reads where a part of at least least and at most most bytes is.
+func (t *trailerReader) place(least, most uint64) *place {
+	off, size, crc := t.d.uint(), t.d.uint(), t.d.uint()
+	if size < least || size > most || off > uint64(t.end) || size > uint64(t.end)-off {
+		t.d.fail()
+		return nil
+	}
+	return &place{src: t.src, off: int64(off), size: int(size), crc: uint32(crc)}
+}
+
+func (t *trailerReader) chunks(version uint8, m Meta) []*chunk {
 	var out []*chunk
 	last, total := uint32(0), uint64(0)
 	for n := t.d.uint(); n > 0 && !t.d.bad; n-- {
-		c, at := &chunk{}, &place{src: t.src}
+		c := &chunk{}
 		count := t.d.uint()
 		c.first, c.last = t.d.uid(), t.d.uid()
 		c.or, c.and = uint8(t.d.uint()), uint8(t.d.uint())
 		unseen, deleted, vsize := t.d.uint(), t.d.uint(), t.d.uint()
 		unsized, dirty, fresh := t.d.uint(), t.d.uint(), t.d.uint()
-		off, size, crc := t.d.uint(), t.d.uint(), t.d.uint()
+		if c.modseq = m.HighestModSeq; version >= 2 {
+			c.modseq = t.d.uint()
+		}
 		c.n, c.unseen, c.deleted, c.unsized = int(min(count, maxChunk)), int(min(unseen, count)), int(min(deleted, count)), int(min(unsized, count))
 		c.dirty, c.fresh = int(min(dirty, count)), int(min(fresh, count))
 		c.vsize = int64(min(vsize, math.MaxInt64/2))
 		total += count
-		switch {
-		case count == 0 || count > maxChunk || c.first <= last || c.last < c.first || total > math.MaxInt32:
-			t.d.fail()
-		case size < count*recordSize || size > count*recordSize+maxArena || off > uint64(t.end) || size > uint64(t.end)-off:
+		if count == 0 || count > maxChunk || c.first <= last || c.last < c.first || total > math.MaxInt32 {
 			t.d.fail()
 		}
-		at.off, at.size, at.crc = int64(off&math.MaxInt64), int(size&math.MaxInt32), uint32(crc)
-		c.place.Store(at)
+		c.place.Store(t.place(count*recordSize, count*recordSize+maxArena))
 		last = c.last
 		out = append(out, c)
 	}

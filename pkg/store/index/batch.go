@@ -69,12 +69,18 @@ func (b *Batch) ints(nums ...int64) {
 
 func (b *Batch) set(set []Range) {
 	b.buf = binary.AppendUvarint(b.buf, uint64(len(set)))
+	b.buf = appendRanges(b.buf, set)
+}
+
+// appendRanges appends ranges as decoder.ranges reads them.
+func appendRanges(dst []byte, set []Range) []byte {
 	last := uint32(0)
 	for _, r := range set {
-		b.buf = binary.AppendUvarint(b.buf, uint64(r.First-last))
-		b.buf = binary.AppendUvarint(b.buf, uint64(r.Last-r.First))
+		dst = binary.AppendUvarint(dst, uint64(r.First-last))
+		dst = binary.AppendUvarint(dst, uint64(r.Last-r.First))
 		last = r.Last
 	}
+	return dst
 }
 
 func (b *Batch) ids(ids []uint16) {

@@ -27,19 +27,61 @@ type summary struct {
 	unsized     int    // records whose VSize is unknown
 	dirty       int    // records that are Dirty
 	fresh       int    // records that are InNew
+	modseq      uint64 // no MODSEQ is above it
 }
 
 // chunk is an immutable run of records: n records of 48 bytes, then their
 // name entries.
 type chunk struct {
 	summary
+	stored
+}
+
+// stored is immutable bytes that are in memory, in a base file, or in both.
+type stored struct {
 	data atomic.Pointer[[]byte]
 
 	// Where the data can be read again; nil while it is only in memory.
 	place atomic.Pointer[place]
 }
 
-// place is a chunk's place in a base file.
+// read returns the bytes, from disk if it must. It does not keep them.
+func (s *stored) read() ([]byte, error) {
+	if p := s.data.Load(); p != nil {
+		return *p, nil
+	}
+	at := s.place.Load()
+	data := make([]byte, at.size)
+	if _, err := at.src.file.ReadAt(data, at.off); err != nil {
+		return nil, damage(at.src.name, at.off, "reading a part: %v", err)
+	}
+	if crc32.Checksum(data, castagnoli) != at.crc {
+		return nil, damage(at.src.name, at.off, "checksum of a part")
+	}
+	return data, nil
+}
+
+// evict drops from memory what can be read from disk again.
+func (s *stored) evict() {
+	if s.place.Load() != nil {
+		s.data.Store(nil)
+	}
+}
+
+// resident is the number of bytes in memory, and how many of them evict
+// cannot drop before the next checkpoint.
+func (s *stored) resident() (all, unplaced int) {
+	p := s.data.Load()
+	if p == nil {
+		return 0, 0
+	}
+	if s.place.Load() == nil {
+		unplaced = len(*p)
+	}
+	return len(*p), unplaced
+}
+
+// place is where in a base file something is.
 type place struct {
 	src  *source
 	off  int64
@@ -47,7 +89,7 @@ type place struct {
 	crc  uint32
 }
 
-// source is a base file that chunks refer to. Old Images may hold on to a base
+// source is a base file that is referred to. Old Images may hold on to a base
 // that was replaced, so it is closed by the garbage collector.
 type source struct {
 	file disk.File
@@ -79,6 +121,7 @@ func (s *summary) count(r rec) {
 	f := r.flags()
 	s.or |= f
 	s.and &= f
+	s.modseq = max(s.modseq, r.modseq())
 	if f&flagSeen == 0 {
 		s.unseen++
 	}
@@ -105,15 +148,11 @@ func (c *chunk) load() ([]byte, error) {
 	if p := c.data.Load(); p != nil {
 		return *p, nil
 	}
-	at := c.place.Load()
-	data := make([]byte, at.size)
-	if _, err := at.src.file.ReadAt(data, at.off); err != nil {
-		return nil, damage(at.src.name, at.off, "reading a chunk: %v", err)
+	data, err := c.read()
+	if err != nil {
+		return nil, err
 	}
-	if crc32.Checksum(data, castagnoli) != at.crc {
-		return nil, damage(at.src.name, at.off, "checksum of a chunk")
-	}
-	if err := c.check(data, at); err != nil {
+	if err := c.check(data, c.place.Load()); err != nil {
 		return nil, err
 	}
 	c.data.Store(&data)

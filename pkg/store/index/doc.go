@@ -26,6 +26,6 @@
 //   - The index can be lost. What then remains of it is read by Salvage.
 //
 // Files in reading order: record.go, names.go, tables.go, chunk.go, image.go,
-// edit.go, batch.go, apply.go, frame.go, index.go, base.go (checkpoints),
-// salvage.go, cache.go, dovecot.go.
+// history.go, edit.go, batch.go, apply.go, frame.go, index.go, base.go (checkpoints),
+// salvage.go, cache.go.
 package index

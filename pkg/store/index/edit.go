@@ -15,12 +15,13 @@ type editor struct {
 	tab     *interner
 	add     []Record // not yet in a chunk
 	expunge []Range
+	gone    history
 	err     error
 }
 
 func newEditor(im *Image, tab *interner) *editor {
 	return &editor{
-		meta: im.Meta, chunks: append([]*chunk(nil), im.chunks...), tab: tab,
+		meta: im.Meta, chunks: append([]*chunk(nil), im.chunks...), tab: tab, gone: im.gone,
 		own: map[int][]byte{}, counts: map[int]int{},
 	}
 }
@@ -191,7 +192,7 @@ func (e *editor) done() (*Image, error) {
 		}
 		out = append(out, c)
 	}
-	return newImage(e.meta, out, e.tab.tables), nil
+	return newImage(e.meta, out, e.tab.tables, e.gone), nil
 }
 
 // join makes one chunk of two small ones.

@@ -116,15 +116,15 @@ func FuzzTrailer(f *testing.F) {
 	_, err := x.Commit(b, true)
 	must(f, err)
 	must(f, x.Checkpoint())
-	places := make([]place, len(x.Image().chunks))
-	for i, c := range x.Image().chunks {
-		places[i] = *c.place.Load()
+	var places []place
+	for p := range x.Image().parts() {
+		places = append(places, *p.place.Load())
 	}
 	f.Add(appendTrailer(nil, x.Image(), places, &x.x))
 	f.Fuzz(func(t *testing.T, trailer []byte) {
 		t.Helper()
 		tr := trailerReader{d: decoder{b: trailer}, src: &source{file: nothing{}, name: "base"}, end: 1 << 20}
-		im, _ := tr.read(Meta{})
+		im, _ := tr.read(version, Meta{})
 		if !tr.d.bad {
 			walk(im)
 		}
@@ -135,14 +135,3 @@ func FuzzTrailer(f *testing.F) {
 type nothing struct{ disk.File }
 
 func (nothing) ReadAt([]byte, int64) (int, error) { return 0, fmt.Errorf("nothing") }
-
-func FuzzDovecot(f *testing.F) {
-	f.Add([]byte("\x07\x03x\x00"))
-	f.Add([]byte("\x01\x03\x28\x00aaaabbbbccccddddeeee\x01\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x80\x80\x80\x83\x00\x00\x08\x10aaaa"))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		dovecotIndex(b)
-		if n, ok := dovecotLog(b); ok && n == 0 && len(b) > 48 {
-			t.Skip()
-		}
-	})
-}

@@ -19,10 +19,11 @@ type Image struct {
 	chunks []*chunk
 	starts []uint32 // index of each chunk's first record, and the total
 	tab    tables
+	gone   history
 }
 
-func newImage(m Meta, chunks []*chunk, tab tables) *Image {
-	im := &Image{Meta: m, chunks: chunks, starts: make([]uint32, len(chunks)+1), tab: tab}
+func newImage(m Meta, chunks []*chunk, tab tables, gone history) *Image {
+	im := &Image{Meta: m, chunks: chunks, starts: make([]uint32, len(chunks)+1), tab: tab, gone: gone}
 	for i, c := range chunks {
 		im.starts[i+1] = im.starts[i] + uint32(c.n)
 	}
@@ -171,6 +172,29 @@ func (im *Image) FirstWithout(flags uint8) int {
 	return -1
 }
 
+// ChangedSince yields the indices lo <= i < hi of messages whose MODSEQ is
+// above modseq. Chunks in which all are older are not looked at.
+func (im *Image) ChangedSince(modseq uint64, lo, hi int) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		hi = min(hi, im.Len())
+		if lo >= hi {
+			return
+		}
+		for ci := im.chunkOf(lo); ci < len(im.chunks) && int(im.starts[ci]) < hi; ci++ {
+			c, start := im.chunks[ci], int(im.starts[ci])
+			if c.modseq <= modseq {
+				continue
+			}
+			data := c.records()
+			for j := max(0, lo-start); j*recordSize < len(data) && start+j < hi; j++ {
+				if rec(data[j*recordSize:]).modseq() > modseq && !yield(start+j) {
+					return
+				}
+			}
+		}
+	}
+}
+
 // VSize is the sum of the known sizes, and how many are unknown.
 func (im *Image) VSize() (sum int64, unknown int) {
 	for _, c := range im.chunks {
@@ -230,12 +254,26 @@ func (im *Image) KeywordNames(set uint32) []string {
 	return im.tab.names[set]
 }
 
+// parts yields all that is stored.
+func (im *Image) parts() iter.Seq[*stored] {
+	return func(yield func(*stored) bool) {
+		for _, c := range im.chunks {
+			if !yield(&c.stored) {
+				return
+			}
+		}
+		for _, b := range im.gone.blocks {
+			if !yield(&b.stored) {
+				return
+			}
+		}
+	}
+}
+
 // Evict drops from memory what can be read from disk again.
 func (im *Image) Evict() {
-	for _, c := range im.chunks {
-		if c.place.Load() != nil {
-			c.data.Store(nil)
-		}
+	for p := range im.parts() {
+		p.evict()
 	}
 }
 
@@ -243,21 +281,19 @@ func (im *Image) Evict() {
 // checkpoint.
 func (im *Image) Unplaced() int {
 	n := 0
-	for _, c := range im.chunks {
-		if p := c.data.Load(); p != nil && c.place.Load() == nil {
-			n += len(*p)
-		}
+	for p := range im.parts() {
+		_, unplaced := p.resident()
+		n += unplaced
 	}
 	return n
 }
 
-// Resident is the number of bytes of records and names in memory.
+// Resident is the number of bytes of records, names and history in memory.
 func (im *Image) Resident() int {
 	n := 0
-	for _, c := range im.chunks {
-		if p := c.data.Load(); p != nil {
-			n += len(*p)
-		}
+	for p := range im.parts() {
+		all, _ := p.resident()
+		n += all
 	}
 	return n
 }

@@ -66,7 +66,7 @@ func Create(fsys disk.FS, dir string, epoch uint64, m Meta, owner string, fill f
 	if m.FirstRecent == 0 {
 		m.FirstRecent = 1
 	}
-	x.image.Store(newImage(m, nil, x.in.tables))
+	x.image.Store(newImage(m, nil, x.in.tables, history{since: m.HighestModSeq}))
 	if fill != nil {
 		b := x.Begin()
 		fill(b)
@@ -75,6 +75,7 @@ func Create(fsys disk.FS, dir string, epoch uint64, m Meta, owner string, fill f
 			return nil, ioError(err, "filling index %s", dir)
 		}
 		x.x.reserved = max(x.x.reserved, im.HighestModSeq)
+		im.gone = history{since: im.HighestModSeq} // what was expunged before is not known
 		x.image.Store(im)
 	}
 	x.used = lastSeq(fsys, dir)
@@ -342,6 +343,10 @@ func (x *Index) Stamps() Stamps { return x.x.stamps }
 // LastWritten is when the index was last written before it was opened; zero
 // for a new one.
 func (x *Index) LastWritten() time.Time { return x.last }
+
+// Clean reports, of an index that was just opened, whether its last writer
+// closed it. After a crash it may know less than was shown.
+func (x *Index) Clean() bool { return x.x.clean }
 
 // Owner is the folder's directory as last recorded.
 func (x *Index) Owner() string { return x.x.owner }

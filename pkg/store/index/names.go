@@ -180,6 +180,21 @@ func (d *decoder) uid() uint32 {
 	return uint32(v)
 }
 
+// ranges reads n ranges of UIDs, in ascending order.
+func (d *decoder) ranges(n uint64, use func(Range)) {
+	last := uint64(0)
+	for ; n > 0 && !d.bad; n-- {
+		first := last + d.uint()
+		end := first + d.uint()
+		if d.bad || end > 1<<32-1 || end < first || first < last {
+			d.fail()
+			return
+		}
+		use(Range{uint32(first), uint32(end)})
+		last = end
+	}
+}
+
 func (d *decoder) text(max int) string {
 	n := d.uint()
 	if n > uint64(max) || n > uint64(len(d.b)) {

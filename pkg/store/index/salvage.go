@@ -149,7 +149,7 @@ func (s *salvage) step(d *decoder) bool {
 	default:
 		// The rest is in the folder, or can be learned again.
 		p.d, p.in = *d, newInterner(tables{})
-		p.e = newEditor(newImage(Meta{}, nil, p.in.tables), p.in)
+		p.e = newEditor(newImage(Meta{}, nil, p.in.tables, history{}), p.in)
 		ok := p.step(code)
 		*d = p.d
 		s.out.UIDNext = max(s.out.UIDNext, p.e.meta.UIDNext)

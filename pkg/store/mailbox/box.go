@@ -11,6 +11,7 @@ import (
 	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/platform/obs"
 	"github.com/postcote/postcote/pkg/store/index"
+	"github.com/postcote/postcote/pkg/store/index/dovecot"
 	"github.com/postcote/postcote/pkg/store/maildir"
 )
 
@@ -140,8 +141,8 @@ func (b *box) resume(ctx context.Context, ix *index.Index, id Ident) error {
 	}
 	// Dovecot may have served the folder meanwhile, and counted on.
 	raised := false
-	if index.DovecotWrote(b.acct.store.fs, b.dir).After(ix.LastWritten()) {
-		if n, _, _ := index.DovecotModSeq(b.acct.store.fs, b.dir); n > ix.Image().HighestModSeq {
+	if dovecot.Wrote(b.acct.store.fs, b.dir).After(ix.LastWritten()) {
+		if n, _, _ := dovecot.ModSeq(b.acct.store.fs, b.dir); n > ix.Image().HighestModSeq {
 			batch.Raise(n)
 			raised = true
 		}
@@ -153,21 +154,38 @@ func (b *box) resume(ctx context.Context, ix *index.Index, id Ident) error {
 	if err := b.loadKeywords(); err != nil {
 		return err
 	}
+	known := ix.Image().UIDNext
+	if list, ok := b.format.(uidList); ok && !ix.Clean() {
+		next, err := list.UIDNext()
+		if err != nil {
+			return err
+		}
+		id.UIDNext = max(id.UIDNext, next)
+	}
 	if err := b.sync(ctx, len(b.graves) > 0); err != nil {
 		return err
 	}
-	return b.countOn(id.UIDNext)
+	return b.countOn(known, id.UIDNext)
 }
 
 // countOn raises UIDNEXT to what the UID list says. This comes after the
 // first look at the folder: messages that another server has numbered keep
-// their UIDs, and those lie below its next one.
-func (b *box) countOn(next uint32) error {
-	if next <= b.ix.Image().UIDNext {
+// their UIDs, and those lie below its next one. Those UIDs from known on that
+// no message has belonged to messages that came and went meanwhile, or whose
+// record a crash has lost: clients may have seen them.
+func (b *box) countOn(known, next uint32) error {
+	batch := b.ix.Begin()
+	if next > b.ix.Image().UIDNext {
+		batch.UIDNext(next)
+	}
+	if next = max(next, b.ix.Image().UIDNext); next > known {
+		if gone := b.ix.Image().Unused(known, next-1); len(gone) > 0 {
+			batch.Expunge(gone, batch.ModSeq())
+		}
+	}
+	if batch.Empty() {
 		return nil
 	}
-	batch := b.ix.Begin()
-	batch.UIDNext(next)
 	if _, err := b.ix.Commit(batch, false); err != nil {
 		return err
 	}

@@ -27,6 +27,10 @@ type Change struct {
 	Flags          Flags
 	Keywords       []string
 	UnchangedSince uint64 // refuse messages with a higher MODSEQ; NoCondition for no condition
+	// Told is what the caller knows of the flags; may be nil. A message that
+	// has a higher MODSEQ only because of other flags than those to add or to
+	// remove is not refused then (RFC 7162 section 3.1.12).
+	Told *Snapshot
 }
 
 // NoCondition is the UnchangedSince of an unconditional Change.
@@ -96,7 +100,7 @@ func (b *box) plan(set Set, c Change) (groups, StoreResult) {
 	todo := groups{}
 	keywords := keywordPlan{im: im, c: c, known: map[uint32]bool{}}
 	set.Normalize().each(im, func(_ int, r index.Record) bool {
-		if r.ModSeq > c.UnchangedSince {
+		if r.ModSeq > c.UnchangedSince && !c.untouched(im, r) {
 			out.Modified = out.Modified.add(r.UID)
 			return true
 		}
@@ -117,6 +121,34 @@ func (b *box) plan(set Set, c Change) (groups, StoreResult) {
 		return true
 	})
 	return todo, out
+}
+
+// untouched reports whether those flags of a message that c is about are as
+// they were at UnchangedSince, though others are not. Told shows what they were
+// if it has the message with a MODSEQ that is not above. A keyword that the
+// message does not have passes the test of 0 (RFC 7162 section 3.1.3), with
+// which a client tests that it is not there.
+func (c *Change) untouched(im *index.Image, r index.Record) bool {
+	if c.Op == Replace {
+		return false
+	}
+	now := im.KeywordNames(r.Keywords)
+	if c.UnchangedSince == 0 {
+		return c.Op == Add && c.Flags == 0 && !slices.ContainsFunc(c.Keywords, func(k string) bool { return containsFold(now, k) })
+	}
+	if c.Told == nil {
+		return false
+	}
+	i, ok := c.Told.Find(r.UID)
+	if !ok {
+		return false
+	}
+	old := c.Told.im.Brief(i)
+	if old.ModSeq > c.UnchangedSince || (old.Flags^r.Flags)&uint8(c.Flags) != 0 {
+		return false
+	}
+	before := c.Told.im.KeywordNames(old.Keywords)
+	return !slices.ContainsFunc(c.Keywords, func(k string) bool { return containsFold(before, k) != containsFold(now, k) })
 }
 
 // keywordPlan answers for each keyword set whether c changes it.

@@ -15,6 +15,7 @@ import (
 	"github.com/postcote/postcote/pkg/platform/disk"
 	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/store/index"
+	"github.com/postcote/postcote/pkg/store/index/dovecot"
 	"github.com/postcote/postcote/pkg/store/maildir"
 )
 
@@ -84,6 +85,18 @@ func (f *maildirFormat) Ident(ctx context.Context) (Ident, error) {
 		return Ident{}, err
 	}
 	return Ident{UIDValidity: list.Validity, UIDNext: list.Next, GUID: list.GUID, Used: used}, nil
+}
+
+// UIDNext reads the whole UID list: what its first line says may lag behind.
+func (f *maildirFormat) UIDNext() (uint32, error) {
+	list, err := f.folder().UIDList()
+	switch {
+	case fail.Is(err, fail.NotFound):
+		return 1, nil
+	case err != nil:
+		return 0, err
+	}
+	return list.Next, nil
 }
 
 // freshList makes sure that there is a list with UIDVALIDITY and GUID.
@@ -533,6 +546,6 @@ func (l *maildirLocked) duplicate(first, second Ref) (Entry, bool, error) {
 // dovecotModSeq reads Dovecot's MODSEQ of the folder. What cannot be read
 // counts as not there.
 func dovecotModSeq(fsys disk.FS, f *maildir.Folder) (uint64, bool) {
-	highest, found, _ := index.DovecotModSeq(fsys, f.Dir())
+	highest, found, _ := dovecot.ModSeq(fsys, f.Dir())
 	return highest, found
 }

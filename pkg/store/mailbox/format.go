@@ -108,3 +108,9 @@ type Watch interface {
 type keywordTable interface {
 	Keywords() (maildir.Keywords, error)
 }
+
+// uidList is an optional side of a Format: a list of UIDs that knows more than
+// Ident has cheaply.
+type uidList interface {
+	UIDNext() (uint32, error)
+}

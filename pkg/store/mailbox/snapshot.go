@@ -89,6 +89,22 @@ func (s *Snapshot) Range(lo, hi int) iter.Seq2[int, Message] {
 	}
 }
 
+// ChangedSince yields the indices lo <= i < hi of messages whose MODSEQ is
+// above modseq, at the cost of those that it yields.
+func (s *Snapshot) ChangedSince(modseq uint64, lo, hi int) iter.Seq[int] {
+	return s.im.ChangedSince(modseq, max(lo, 0), hi)
+}
+
+// Vanished returns which UIDs of set belonged to messages that were expunged
+// with a MODSEQ above modseq. exact is false when that is not known any more:
+// then it is all UIDs of set that no message has (RFC 7162 section 3.2.6).
+func (s *Snapshot) Vanished(modseq uint64, set Set) (gone Set, exact bool) {
+	if all, ok := s.im.Vanished(modseq); ok {
+		return Set(all).intersect(set.Normalize()), true
+	}
+	return s.im.Absent(set), false
+}
+
 // All yields all messages.
 func (s *Snapshot) All() iter.Seq2[int, Message] { return s.Range(0, s.Len()) }
 
@@ -204,6 +220,23 @@ func (s Set) Normalize() Set {
 			continue
 		}
 		out = append(out, r)
+	}
+	return out
+}
+
+// intersect is what is in both of two normalized sets.
+func (s Set) intersect(t Set) Set {
+	var out Set
+	for len(s) > 0 && len(t) > 0 {
+		r := Range{First: max(s[0].First, t[0].First), Last: min(s[0].Last, t[0].Last)}
+		if r.First <= r.Last {
+			out = append(out, r)
+		}
+		if s[0].Last < t[0].Last {
+			s = s[1:]
+		} else {
+			t = t[1:]
+		}
 	}
 	return out
 }

@@ -1,4 +1,4 @@
-package index
+package dovecot
 
 import (
 	"encoding/binary"
@@ -10,10 +10,10 @@ import (
 	"github.com/postcote/postcote/pkg/platform/disk"
 )
 
-// maxDovecot caps what we read of Dovecot's files.
-const maxDovecot = 512 << 20
+// maxFile caps what we read of Dovecot's files.
+const maxFile = 512 << 20
 
-// DovecotModSeq finds out above which MODSEQ to begin in a folder that Dovecot
+// ModSeq finds out above which MODSEQ to begin in a folder that Dovecot
 // has served: clients remember its HIGHESTMODSEQ, and a smaller one would make
 // them miss changes. It reads the header of the "modseq" extension in
 // dovecot.index and walks dovecot.index.log (and .log.2), whose header has the
@@ -24,11 +24,11 @@ const maxDovecot = 512 << 20
 // A file that cannot be understood to its end counts with the value it
 // certainly does not exceed: its start plus one for every eight bytes, the
 // least a transaction takes.
-func DovecotModSeq(fsys disk.FS, dir string) (highest uint64, found bool, err error) {
+func ModSeq(fsys disk.FS, dir string) (highest uint64, found bool, err error) {
 	for name, read := range map[string]func([]byte) (uint64, bool){
-		"dovecot.index": dovecotIndex, "dovecot.index.log": dovecotLog, "dovecot.index.log.2": dovecotLog,
+		"dovecot.index": readIndex, "dovecot.index.log": readLog, "dovecot.index.log.2": readLog,
 	} {
-		data, rerr := disk.ReadFile(fsys, filepath.Join(dir, name), maxDovecot)
+		data, rerr := disk.ReadFile(fsys, filepath.Join(dir, name), maxFile)
 		if errors.Is(rerr, fs.ErrNotExist) {
 			continue
 		}
@@ -43,9 +43,9 @@ func DovecotModSeq(fsys disk.FS, dir string) (highest uint64, found bool, err er
 	return highest, found, err
 }
 
-// DovecotWrote is when Dovecot last changed a MODSEQ in dir; zero when it never
+// Wrote is when Dovecot last changed a MODSEQ in dir; zero when it never
 // did.
-func DovecotWrote(fsys disk.FS, dir string) time.Time {
+func Wrote(fsys disk.FS, dir string) time.Time {
 	info, err := fsys.Stat(filepath.Join(dir, "dovecot.index.log"))
 	if err != nil {
 		return time.Time{}
@@ -53,11 +53,11 @@ func DovecotWrote(fsys disk.FS, dir string) time.Time {
 	return info.ModTime()
 }
 
-// dovecotIndex reads the fixed header (version 7: its size at 2, with
+// readIndex reads the fixed header (version 7: its size at 2, with
 // extensions at 4) and then extension headers: header size 4, reset id 4,
 // record offset, size, alignment and name length 2 each, the name, the
 // header's bytes, each padded to 8.
-func dovecotIndex(b []byte) (uint64, bool) {
+func readIndex(b []byte) (uint64, bool) {
 	le := binary.LittleEndian
 	if len(b) < 120 || b[0] != 7 {
 		return 0, false
@@ -87,10 +87,10 @@ func dovecotIndex(b []byte) (uint64, bool) {
 
 func pad(n int) int { return (n + 7) &^ 7 }
 
-// dovecotLog reads the log's header (its size at 2, the initial MODSEQ at 24)
+// readLog reads the log's header (its size at 2, the initial MODSEQ at 24)
 // and its transactions: size 4 (in Dovecot's big-endian groups of 7 bits),
 // type 4.
-func dovecotLog(b []byte) (uint64, bool) {
+func readLog(b []byte) (uint64, bool) {
 	le := binary.LittleEndian
 	const (
 		modseqUpdate = 0x8000
@@ -109,7 +109,7 @@ func dovecotLog(b []byte) (uint64, bool) {
 	}
 	now := start
 	for pos+8 <= len(b) {
-		size, ok := dovecotOffset(b[pos : pos+4])
+		size, ok := offset(b[pos : pos+4])
 		if !ok || size < 8 || size > len(b)-pos {
 			break
 		}
@@ -133,9 +133,9 @@ func dovecotLog(b []byte) (uint64, bool) {
 	return now, true
 }
 
-// dovecotOffset decodes mail_index_uint32_to_offset: four groups of 7 bits,
+// offset decodes mail_index_uint32_to_offset: four groups of 7 bits,
 // each with its top bit set, of a number divided by 4.
-func dovecotOffset(b []byte) (int, bool) {
+func offset(b []byte) (int, bool) {
 	n := 0
 	for _, c := range b {
 		if c&0x80 == 0 {
