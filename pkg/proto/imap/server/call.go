@@ -30,6 +30,7 @@ type call struct {
 	began   time.Time
 	started bool
 
+	then    func()  // what happens when the answer is written
 	content Content // the message being read
 	scratch []byte  // reused for envelopes and structures
 }
@@ -152,6 +153,10 @@ func (c *call) answer() {
 		tag = "*"
 	}
 	c.w.Status(tag, r.typ, r.code, r.text)
+	if then := c.then; then != nil {
+		c.then = nil
+		then()
+	}
 	c.srv.cfg.Command(c.name, r.result(), c.srv.cfg.Now().Sub(c.began))
 	switch r.typ {
 	case "BAD":

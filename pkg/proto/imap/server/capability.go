@@ -45,11 +45,15 @@ func capabilityTable() []capability {
 		{name: "LIST-STATUS", rfc: 5819},
 		{name: "SPECIAL-USE", rfc: 6154},
 		{name: "MOVE", rfc: 6851},
+		{name: "COMPRESS=DEFLATE", rfc: 4978, when: uncompressed},
 	}
 }
 
 // exclusive: nobody else writes the mail at the same time.
 func exclusive(s *session) bool { return !s.start.Shared }
+
+// uncompressed: DEFLATE runs once, and Go's TLS has no compression.
+func uncompressed(s *session) bool { return s.io.inflate == nil }
 
 // announced returns the row of a capability that this session announces now,
 // nil when it does not.

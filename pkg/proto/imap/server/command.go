@@ -104,6 +104,7 @@ func commands() []spec {
 		{"LOGOUT", anyState, alone, parseLogout},
 		{"ID", anyState, 0, parseID},
 		{"ENABLE", anyState, alone, parseEnable},
+		{"COMPRESS", anyState, alone, parseCompress},
 
 		{"SELECT", anyState, alone, parseSelect},
 		{"EXAMINE", anyState, alone, parseExamine},

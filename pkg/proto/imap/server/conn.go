@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/postcote/postcote/pkg/platform/netx"
+	"github.com/postcote/postcote/pkg/proto/imap/wire"
 )
 
 // pipe is the connection as the session uses it: every read and write has a
@@ -18,6 +19,9 @@ type pipe struct {
 	conn  net.Conn
 	stall time.Duration
 	flush func() error
+	// With COMPRESS (RFC 4978) these stand between the session and conn.
+	inflate *wire.Inflater
+	deflate *wire.Deflater
 	// ctx ends when the server stops; woken is set by what IDLE, and who
 	// reads ahead, waits for; ended when the session is over.
 	ctx   context.Context
@@ -97,7 +101,7 @@ func (p *pipe) waitEvent(d time.Duration) (event, error) {
 	if p.woken.Swap(false) {
 		return eventWake, nil
 	}
-	err := p.explain(netx.WaitReadable(p.conn))
+	err := p.readable()
 	switch {
 	case err == nil:
 		return eventInput, nil
@@ -108,6 +112,34 @@ func (p *pipe) waitEvent(d time.Duration) (event, error) {
 	}
 	return eventTimeout, nil
 }
+
+// readable waits until a Read would return something. Compressed bytes that
+// say nothing, such as the mark of a flush alone, do not count.
+func (p *pipe) readable() error {
+	for p.inflate == nil || !p.inflate.Ready() {
+		err := netx.WaitReadable(p.conn)
+		if err == nil && p.inflate != nil {
+			if err = p.inflate.Fill(p.conn.Read); err == nil {
+				continue
+			}
+		}
+		return p.explain(err)
+	}
+	return nil
+}
+
+// compress puts DEFLATE between the session and the connection. early is what
+// has been read already, and counts as compressed; spare is of
+// wire.Buffers.Inflater.
+func (p *pipe) compress(bufs *wire.Buffers, early []byte, spare int64) {
+	p.inflate, p.deflate = bufs.Inflater(spare), bufs.Deflater(plain{p})
+	p.inflate.Feed(early)
+}
+
+// plain is the connection below the compression.
+type plain struct{ p *pipe }
+
+func (w plain) Write(b []byte) (int, error) { return w.p.write(b) }
 
 // explain tells our own poke from a deadline that has passed.
 func (p *pipe) explain(err error) error {
@@ -126,18 +158,38 @@ func (p *pipe) Read(b []byte) (int, error) {
 		return 0, err
 	}
 	for {
+		if p.inflate != nil {
+			if n, err := p.inflate.Read(b); n > 0 || err != nil {
+				return n, err
+			}
+		}
 		if err := p.deadline(p.stall); err != nil {
 			return 0, err
 		}
-		n, err := p.conn.Read(b)
-		if n == 0 && errors.Is(err, os.ErrDeadlineExceeded) && p.woken.Swap(false) {
-			continue // a late wake, or one while "DONE" is on its way
+		n, err := 0, error(nil)
+		if p.inflate != nil {
+			err = p.inflate.Fill(p.conn.Read)
+		} else {
+			n, err = p.conn.Read(b)
 		}
-		return n, p.explain(err)
+		switch {
+		case n == 0 && errors.Is(err, os.ErrDeadlineExceeded) && p.woken.Swap(false):
+			// a late wake, or one while "DONE" is on its way
+		case n == 0 && err == nil && p.inflate != nil:
+		default:
+			return n, p.explain(err)
+		}
 	}
 }
 
 func (p *pipe) Write(b []byte) (int, error) {
+	if p.deflate != nil {
+		return p.deflate.Write(b)
+	}
+	return p.write(b)
+}
+
+func (p *pipe) write(b []byte) (int, error) {
 	if err := p.conn.SetWriteDeadline(time.Now().Add(p.stall)); err != nil {
 		return 0, err
 	}

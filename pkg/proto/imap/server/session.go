@@ -183,6 +183,8 @@ func (s *session) lost(err error) {
 		s.bye("", text, text, nil)
 	case errors.Is(err, wire.ErrTooLong):
 		s.bye("", "Too long command line, disconnecting.", "Too long command line", err)
+	case errors.Is(err, wire.ErrCompressed), errors.Is(err, wire.ErrExpands):
+		s.bye("", "Compressed input cannot be used, disconnecting.", "Bad compressed input", err)
 	case s.w.Err() != nil && errors.Is(s.w.Err(), os.ErrDeadlineExceeded):
 		s.end("Disconnected for inactivity in reading our output", s.w.Err())
 	case errors.Is(err, os.ErrDeadlineExceeded):

@@ -75,7 +75,7 @@ const bufSize = 4 << 10
 const outSize = 16 << 10
 
 // Buffers is a pool that the connections of one server share.
-type Buffers struct{ in, out sync.Pool }
+type Buffers struct{ in, out, codes, packed sync.Pool }
 
 func (b *Buffers) getIn() []byte {
 	if p, ok := b.in.Get().(*[bufSize]byte); ok {

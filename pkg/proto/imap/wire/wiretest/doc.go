@@ -8,6 +8,7 @@
 //	S: a1 OK <any>        a line from the server; <any> stands for any text
 //	S* * 3 EXISTS         the same, in any order among neighbouring S* lines
 //	! deliver INBOX       something that happens elsewhere (Script.Events)
+//	DEFLATE               from here on both sides compress (RFC 4978)
 //	EOF                   the server closes the connection
 //
 // A digit after the letter (C2:, S2:, EOF2) names a further connection.

@@ -98,7 +98,7 @@ func (s *Script) step(lines []string) error {
 	}
 	head, rest, _ := strings.Cut(line, " ")
 	verb := strings.Trim(head, "0123456789:*~")
-	p, err := s.peer(strings.Trim(head, "CSTLEOF:*~"))
+	p, err := s.peer(strings.TrimLeft(strings.Trim(head, ":*~"), "ACDEFLOST"))
 	if err != nil {
 		return err
 	}
@@ -122,6 +122,11 @@ func (s *Script) step(lines []string) error {
 			p.conn, p.r = conn, bufio.NewReader(conn)
 		}
 		return err
+	}
+	if verb == "DEFLATE" {
+		p.conn = Deflated(p.conn)
+		p.r = bufio.NewReader(p.conn)
+		return nil
 	}
 	return fmt.Errorf("no such step: %q", line)
 }

@@ -1,0 +1,215 @@
+package server
+
+import (
+	"bufio"
+	"bytes"
+	"compress/flate"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/postcote/postcote/pkg/proto/imap/wire"
+	"github.com/postcote/postcote/pkg/proto/imap/wire/wiretest"
+)
+
+// compressed starts a session and returns the client's end of it behind
+// COMPRESS, and the connection below.
+func compressed(t testing.TB, srv *Server, a Account, done chan<- Summary) (net.Conn, net.Conn) {
+	ours, theirs := tcp(t)
+	go func() {
+		sum := srv.Serve(context.Background(), ours, Start{Tag: "a0", Account: a})
+		_ = ours.Close()
+		done <- sum
+	}()
+	_, _ = io.WriteString(theirs, "c COMPRESS DEFLATE\r\n")
+	buf := make([]byte, 1<<10)
+	for got := ""; !strings.Contains(got, "\nc OK "); {
+		n, err := theirs.Read(buf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got += string(buf[:n])
+	}
+	return wiretest.Deflated(theirs), theirs
+}
+
+// deflate is what a client sends for text, without the mark of a flush behind
+// it and with.
+func deflate(t testing.TB, text string) (open, flushed []byte) {
+	var b bytes.Buffer
+	w, err := flate.NewWriter(&b, flate.BestCompression)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.WriteString(w, text)
+	_ = w.Flush()
+	return b.Bytes()[:b.Len()-4], b.Bytes()
+}
+
+// A mark of a flush that comes late is no command: the session goes on
+// waiting, with all the time that it has and with no buffer.
+func TestCompressedFlushMarkIsNoInput(t *testing.T) {
+	done := make(chan Summary, 1)
+	client, raw := compressed(t, New(Config{Stall: 100 * time.Millisecond}), newFakeAccount(), done)
+	open, flushed := deflate(t, "a1 NOOP\r\n")
+	_, _ = raw.Write(open)
+	r := bufio.NewReader(client)
+	// The end of the block that holds the command is in the flush.
+	_, _ = raw.Write(flushed[len(open):])
+	if line, err := r.ReadString('\n'); line != "a1 OK NOOP completed.\r\n" {
+		t.Fatal(line, err)
+	}
+	_, _ = raw.Write([]byte{0, 0, 0, 0xff, 0xff})
+	select {
+	case sum := <-done:
+		t.Fatalf("the session has ended: %+v", sum)
+	case <-time.After(250 * time.Millisecond): // longer than Stall
+	}
+	_ = raw.Close()
+	<-done
+}
+
+// The limits on commands hold for what comes out of the compression.
+func TestCompressedLimits(t *testing.T) {
+	for _, c := range []struct {
+		name, text, reason string
+		err                error
+	}{
+		{"line", "a1 SELECT " + strings.Repeat("x", 2<<20) + "\r\n", "Too long command line", wire.ErrTooLong},
+		{"bombs", strings.Repeat("a1 APPEND INBOX {2000000+}\r\n"+strings.Repeat("x", 2_000_000)+"\r\n", 4), "Bad compressed input", wire.ErrExpands},
+		{"many lines", strings.Repeat("\r\n", 2<<20), "Bad compressed input", wire.ErrExpands},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			done := make(chan Summary, 1)
+			client, raw := compressed(t, New(Config{MaxMessage: 1 << 20, MaxBad: 1 << 20}), newFakeAccount(), done)
+			go func() { _, _ = io.Copy(io.Discard, client) }()
+			_, flushed := deflate(t, c.text)
+			_, _ = raw.Write(flushed)
+			sum := <-done
+			if sum.Reason != c.reason || !errors.Is(sum.Err, c.err) {
+				t.Errorf("%s: %v", sum.Reason, sum.Err)
+			}
+			_ = raw.Close()
+		})
+	}
+}
+
+// FuzzCompressed sends anything to a session that expects compressed
+// commands: as it is, and compressed.
+func FuzzCompressed(f *testing.F) {
+	for _, text := range []string{
+		"a NOOP\r\n", "a SELECT INBOX\r\nb FETCH 1:* BODY[]\r\n", "a COMPRESS DEFLATE\r\n", "a APPEND INBOX {3}\r\nabc\r\n",
+		"a LIST \"\" *\r\nb LOGOUT\r\n", "a IDLE\r\nDONE\r\n",
+	} {
+		open, flushed := deflate(f, text)
+		f.Add(open, false)
+		f.Add(flushed, false)
+		f.Add([]byte(text), true)
+	}
+	f.Fuzz(func(t *testing.T, in []byte, pack bool) {
+		if pack {
+			_, in = deflate(t, string(in))
+		}
+		a := newFakeAccount("Sent")
+		a.boxes["INBOX"].deliver(simple, a.now, Row{})
+		out := new(bytes.Buffer)
+		s := newSession(sequential(Config{}), recording{nil, out}, Start{Tag: "a0", Account: a})
+		s.begin(context.Background())
+		s.r.Preload(append([]byte("c COMPRESS DEFLATE\r\n"), in...))
+		s.play()
+		plain, packed, _ := strings.Cut(out.String(), "c OK DEFLATE active.\r\n")
+		text, err := io.ReadAll(flate.NewReader(strings.NewReader(packed)))
+		if !errors.Is(err, io.ErrUnexpectedEOF) || plain != "" || len(text) > 0 && !bytes.HasSuffix(text, []byte("\r\n")) {
+			t.Fatalf("%q, then %q, %v", plain, text, err)
+		}
+	})
+}
+
+// play runs commands until the input is used up.
+func (s *session) play() {
+	for !s.done && (len(s.r.Buffered()) > 0 || s.io.inflate != nil && s.io.inflate.Ready()) {
+		if c := s.next(); c != nil {
+			s.perform(c)
+		}
+	}
+	s.close()
+}
+
+// What COMPRESS costs a session that waits, in bytes: it has used what
+// clients use, and nothing but the window of its input may be left.
+func TestCompressedIdleMemory(t *testing.T) {
+	const n, most = 200, 6 << 10
+	memory := func() uint64 {
+		runtime.GC()
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc + m.StackInuse
+	}
+	a := newFakeAccount()
+	a.boxes["INBOX"].deliver(simple, a.now, Row{})
+	commands := "s ID (\"name\" \"Thunderbird\")\r\ns SELECT INBOX\r\ns UID FETCH 1 BODY.PEEK[]\r\n" + strings.Repeat("s NOOP\r\n", 20)
+	costs := func(pack bool) int64 {
+		srv := New(Config{})
+		done := make(chan Summary, n)
+		var before uint64
+		clients := make([]net.Conn, n+1)
+		for i := range clients {
+			if i == 1 { // the first one has filled the pools
+				before = memory()
+			}
+			ours, theirs := tcp(t)
+			go func() {
+				done <- srv.Serve(context.Background(), ours, Start{Tag: "a0", Account: a})
+				_ = ours.Close()
+			}()
+			clients[i] = theirs
+			exchange(t, theirs, commands, pack)
+		}
+		after := memory()
+		for _, c := range clients {
+			_ = c.Close()
+			<-done
+		}
+		return int64(after-before) / n
+	}
+	plain, packed := costs(false), costs(true)
+	t.Logf("an idle session holds %d bytes, with COMPRESS %d", plain, packed)
+	if packed-plain > most {
+		t.Errorf("COMPRESS costs %d bytes while idle, at most %d are expected", packed-plain, most)
+	}
+}
+
+// exchange sends commands and reads until all are answered, without keeping
+// anything of the client's side.
+func exchange(t testing.TB, conn net.Conn, commands string, pack bool) {
+	send := func(text []byte) { _, _ = conn.Write(text) }
+	read := func(r io.Reader, n int) {
+		br := bufio.NewReaderSize(r, 1<<10)
+		for n > 0 {
+			line, err := br.ReadString('\n')
+			if err != nil {
+				t.Fatal(err)
+			}
+			if strings.HasPrefix(line, "s ") || strings.HasPrefix(line, "a0 ") {
+				n--
+			}
+		}
+	}
+	read(conn, 1)
+	var r io.Reader = conn
+	text := []byte(commands)
+	if pack {
+		send([]byte("s COMPRESS DEFLATE\r\n"))
+		read(conn, 1)
+		r = flate.NewReader(conn)
+		_, text = deflate(t, commands)
+	}
+	send(text)
+	read(r, strings.Count(commands, "\r\n"))
+}
