@@ -19,23 +19,23 @@ func MessageID(value string) string {
 	return id
 }
 
-// References returns the message ids in the value of a References field,
-// normalised: at most 512, the first and the last ones.
-func References(value string) []string {
-	var ids []string
+// collectIDs appends what of makes of the message ids in the value of a
+// References field, normalised: at most 512, the first and the last ones. dst
+// is empty.
+func collectIDs[T any](dst []T, value string, of func(id string) T) []T {
 	oldest := 1 // of those that may go
 	for {
 		id, rest := nextID(value)
 		switch {
 		case id == "":
-			if len(ids) < maxReferences {
-				return ids
+			if len(dst) < maxReferences {
+				return dst
 			}
-			return slices.Concat(ids[:1], ids[oldest:], ids[1:oldest])
-		case len(ids) < maxReferences:
-			ids = append(ids, id)
+			return append(dst[:1], slices.Concat(dst[oldest:], dst[1:oldest])...)
+		case len(dst) < maxReferences:
+			dst = append(dst, of(id))
 		default:
-			ids[oldest] = id
+			dst[oldest] = of(id)
 			oldest = max(1, (oldest+1)%maxReferences)
 		}
 		value = rest
