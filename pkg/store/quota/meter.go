@@ -1,0 +1,185 @@
+package quota
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/postcote/postcote/pkg/platform/disk"
+	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/store/maildir"
+)
+
+// Over says that an account is full. It is of kind fail.Full.
+type Over struct {
+	Folder string
+	Limits Limits
+	Usage  Usage
+}
+
+// Error is Dovecot's text, which log readers know.
+func (o *Over) Error() string {
+	return "Quota exceeded (mailbox for user is full)"
+}
+
+// Options of a Meter.
+type Options struct {
+	FS       disk.FS
+	Tree     *maildir.Tree
+	Rules    Rules
+	MaxMail  int64            // largest message; 0 for no limit
+	Now      func() time.Time // nil means time.Now
+	FilePerm fs.FileMode      // of maildirsize; 0 means 0660
+}
+
+// Meter measures one account. A nil *Meter limits nothing. Safe for concurrent
+// use, also with other processes: the state is in the file.
+type Meter struct {
+	o  Options
+	mu sync.Mutex // held while counting, so that it is done once
+}
+
+// New returns the meter of an account.
+func New(o Options) *Meter {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.FilePerm == 0 {
+		o.FilePerm = 0o660
+	}
+	return &Meter{o: o}
+}
+
+// Limits is what the account as a whole may hold.
+func (m *Meter) Limits() Limits {
+	if m == nil {
+		return Limits{}
+	}
+	return m.o.Rules.Account()
+}
+
+// Usage is what the account holds. Where nothing is limited nothing is
+// measured, and it is zero.
+func (m *Meter) Usage(ctx context.Context) (Usage, error) {
+	l := m.Limits()
+	if l.None() {
+		return Usage{}, nil
+	}
+	return m.usage(ctx, l)
+}
+
+func (m *Meter) usage(ctx context.Context, l Limits) (Usage, error) {
+	s, err := readSums(m.o.FS, m.o.Tree.Root())
+	switch {
+	case errors.Is(err, errStale):
+		return m.Recalculate(ctx)
+	case err != nil:
+		return Usage{}, err
+	case s.limits != l, over(l, s.Usage) && m.o.Now().Sub(s.at) > recount:
+		return m.Recalculate(ctx)
+	}
+	return s.Usage, nil
+}
+
+func over(l Limits, u Usage) bool {
+	return l.Bytes > 0 && u.Bytes > l.Bytes || l.Messages > 0 && u.Messages > l.Messages
+}
+
+// Room reports whether messages of so many bytes in all may be put into folder:
+// nil, an *Over, or a failure to find out. grace is how far above its limit an
+// account may be brought that is below it.
+func (m *Meter) Room(ctx context.Context, folder string, bytes, messages int64, grace Grace) error {
+	if m == nil {
+		return nil
+	}
+	if m.o.MaxMail > 0 && messages == 1 && bytes > m.o.MaxMail {
+		return fail.New(fail.Full, "message of %d bytes is larger than max_mail_size", bytes)
+	}
+	l, counted := m.o.Rules.Limits(folder)
+	if !counted || l.None() {
+		return nil
+	}
+	u, err := m.usage(ctx, m.Limits())
+	if err != nil {
+		return err
+	}
+	if l.Bytes > 0 && u.Bytes < l.Bytes {
+		l.Bytes += grace.of(l.Bytes)
+	}
+	if over(l, Usage{u.Bytes + bytes, u.Messages + messages}) {
+		return fail.Wrap(fail.Full, &Over{Folder: folder, Limits: l, Usage: u}, "folder %s", folder)
+	}
+	return nil
+}
+
+// Changed tells what was put into folder, or with negative numbers taken from
+// it. An error means that the file is behind until it is counted anew.
+func (m *Meter) Changed(folder string, bytes, messages int64) error {
+	if m == nil || bytes == 0 && messages == 0 || m.Limits().None() {
+		return nil
+	}
+	if _, counted := m.o.Rules.Limits(folder); !counted {
+		return nil
+	}
+	return appendSums(m.o.FS, m.o.Tree.Root(), Usage{bytes, messages})
+}
+
+// Recalculate counts all mail and writes the file.
+func (m *Meter) Recalculate(ctx context.Context) (Usage, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var u Usage
+	folders, err := m.o.Tree.List(ctx)
+	if err != nil {
+		return u, err
+	}
+	for _, name := range folders {
+		if _, counted := m.o.Rules.Limits(name); !counted {
+			continue
+		}
+		f, err := m.o.Tree.Folder(name)
+		if err != nil {
+			return u, err
+		}
+		if err := m.count(ctx, f, &u); err != nil {
+			return u, err
+		}
+	}
+	return u, writeSums(m.o.FS, m.o.Tree.Root(), m.Limits(), u, m.o.FilePerm)
+}
+
+// count adds up one folder, by the S= of the names where they have it.
+func (m *Meter) count(ctx context.Context, f *maildir.Folder, u *Usage) error {
+	for _, dir := range []string{"new", "cur"} {
+		path := filepath.Join(f.Dir(), dir)
+		entries, err := m.o.FS.ReadDir(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // the folder was deleted meanwhile
+		}
+		if err != nil {
+			return fail.Wrap(fail.Temporary, err, "counting the mail of folder %s", f.Name())
+		}
+		if err := ctx.Err(); err != nil {
+			return fail.Wrap(fail.Temporary, err, "counting the mail of folder %s", f.Name())
+		}
+		for _, e := range entries {
+			if e.Name()[0] == '.' {
+				continue
+			}
+			base, _ := maildir.Split(e.Name())
+			size, _ := maildir.Sizes(base)
+			if size < 0 {
+				info, err := m.o.FS.Stat(filepath.Join(path, e.Name()))
+				if err != nil {
+					continue // renamed or removed meanwhile; the next count has it
+				}
+				size = info.Size()
+			}
+			u.Bytes, u.Messages = add(u.Bytes, size), add(u.Messages, 1)
+		}
+	}
+	return nil
+}
