@@ -7,6 +7,7 @@ import (
 
 	"github.com/postcote/postcote/pkg/daemon/service"
 	"github.com/postcote/postcote/pkg/platform/conf"
+	"github.com/postcote/postcote/pkg/store/quota"
 )
 
 // Config is the file deliverd.yaml.
@@ -23,6 +24,7 @@ type Config struct {
 	TempDir      string    `yaml:"temp_dir" path:"dir" doc:"Where bodies above 64 KiB for several recipients wait until all are served."`
 
 	Limits Limits `yaml:"limits" doc:"What is done at a time."`
+	Quota  Quota  `yaml:"quota" doc:"How much mail a user may have."`
 
 	service.Common `yaml:",inline"`
 }
@@ -34,6 +36,22 @@ type Limits struct {
 	Recipients      int           `yaml:"recipients" min:"1" max:"100000" doc:"Recipients of one message."`
 	Command         conf.Duration `yaml:"command_timeout" min:"1s" doc:"How long to wait for a command."`
 	Lookup          conf.Duration `yaml:"lookup_timeout" min:"1s" doc:"How long to wait for the userdb."`
+}
+
+// Quota is the `quota` section.
+type Quota struct {
+	quota.Config `yaml:",inline"`
+	Grace        string `yaml:"grace" reload:"true" example:"10%" doc:"How far above the limit one delivery may bring a user who is below it: hundredths of the limit, or an amount such as 20M."`
+	FullTempfail bool   `yaml:"full_tempfail" reload:"true" doc:"Put mail for a full mailbox off (452 4.2.2) instead of returning it to the sender (552 5.2.2)."`
+	CheckRcpt    bool   `yaml:"rcpt_check" reload:"true" doc:"Refuse a full mailbox at RCPT already."`
+}
+
+// Validate reports what is wrong between the keys.
+func (q Quota) Validate(p *conf.Reporter) {
+	q.Config.Validate(p)
+	if _, err := quota.ParseGrace(q.Grace); err != nil {
+		p.At("grace").Errorf("%v", err)
+	}
 }
 
 // Default is the configuration without a file.
@@ -48,6 +66,7 @@ func Default() Config {
 			Connections: 1000, UserConcurrency: 50, Recipients: 1000,
 			Command: conf.Duration(5 * time.Minute), Lookup: conf.Duration(30 * time.Second),
 		},
+		Quota:  Quota{Grace: "10%"},
 		Common: service.DefaultCommon("deliverd"),
 	}
 }

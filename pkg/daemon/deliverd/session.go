@@ -11,6 +11,8 @@ import (
 	"github.com/postcote/postcote/pkg/platform/addr"
 	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/proto/smtp/server"
+	"github.com/postcote/postcote/pkg/store/maildir"
+	"github.com/postcote/postcote/pkg/store/quota"
 )
 
 // session is one LMTP connection.
@@ -24,7 +26,8 @@ type target struct {
 	rcpt   addr.Address
 	number int    // of the RCPT command
 	user   string // canonical; set while it counts in agent.busy
-	root   string // of the Maildir
+	tree   *maildir.Tree
+	meter  *quota.Meter
 	folder string
 }
 
@@ -85,16 +88,25 @@ func (s *session) lookup(ctx context.Context, t *target) server.Reply {
 		s.a.note("user lookup failed", err)
 		return temporary(t)
 	}
-	if t.root, err = rec.Maildir(); err != nil {
+	t.folder = maildir.Inbox
+	if _, detail := t.rcpt.Split(cfg.Delimiter); cfg.SaveToDetail && detail != "" {
+		t.folder = detail
+	}
+	if err := s.a.home(t, rec); err != nil {
 		s.a.note("user cannot be delivered to", err)
 		return temporary(t)
 	}
 	if rec.Quota == "full" {
-		return server.MakeReply(552, 5, 2, 2, t.rcpt.Path()+" Quota exceeded (mailbox for user is full)")
+		return s.a.fullReply(t)
 	}
-	t.folder = "INBOX"
-	if _, detail := t.rcpt.Split(cfg.Delimiter); cfg.SaveToDetail && detail != "" {
-		t.folder = detail
+	if cfg.Quota.CheckRcpt {
+		switch err := s.a.room(ctx, t.meter, t.folder, 1); {
+		case fail.Is(err, fail.Full):
+			return s.a.fullReply(t)
+		case err != nil:
+			s.a.note("quota could not be looked up", err)
+			return temporary(t)
+		}
 	}
 	if !s.a.busy.Take(rec.User, cfg.Limits.UserConcurrency) {
 		return server.MakeReply(451, 4, 3, 0, t.rcpt.Path()+" Too many concurrent deliveries for user")

@@ -48,6 +48,9 @@ func (a *agent) readBody(content io.Reader, several bool) (*body, error) {
 	return b, nil
 }
 
+// whole reports whether all of the body is in memory.
+func (b *body) whole() bool { return b.rest == nil && b.file == nil }
+
 // spool keeps the rest in a file that has no name any more: nothing is left
 // when we die.
 func (b *body) spool(content io.Reader, dir string) error {

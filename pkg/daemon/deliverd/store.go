@@ -11,6 +11,7 @@ import (
 	"github.com/postcote/postcote/pkg/proto/hint"
 	"github.com/postcote/postcote/pkg/proto/smtp/server"
 	"github.com/postcote/postcote/pkg/store/maildir"
+	"github.com/postcote/postcote/pkg/store/quota"
 )
 
 // linksAtOnce is how many copies of one message are linked at a time: each
@@ -36,6 +37,7 @@ type delivery struct {
 // address may be given twice, and details may lead to one folder.
 type parcel struct {
 	tree    *maildir.Tree
+	meter   *quota.Meter
 	folder  string
 	targets []*target
 	answers []chan server.Reply // as targets
@@ -75,15 +77,14 @@ func (d *delivery) sort(ctx context.Context, targets []*target) (parcels []*parc
 	for _, t := range targets {
 		answer := make(chan server.Reply, 1)
 		each = append(each, server.Later(answer))
-		tree := maildir.NewTree(d.s.a.fs, t.root, maildir.Options{Namer: d.s.a.namer, Now: d.s.a.now})
-		if err := choose(ctx, tree, t); err != nil {
+		if err := choose(ctx, t.tree, t); err != nil {
 			answer <- d.failed(t, err)
 			continue
 		}
-		key := t.root + "\x00" + t.folder
+		key := t.tree.Root() + "\x00" + t.folder
 		p := at[key]
 		if p == nil {
-			p = &parcel{tree: tree, folder: t.folder}
+			p = &parcel{tree: t.tree, meter: t.meter, folder: t.folder}
 			at[key] = p
 			parcels = append(parcels, p)
 		}
@@ -110,6 +111,7 @@ func choose(ctx context.Context, tree *maildir.Tree, t *target) error {
 func (d *delivery) deliver(ctx context.Context, p *parcel) {
 	got, err := d.store(ctx, p)
 	if err == nil {
+		d.s.a.used(p.meter, p.folder, got.Size)
 		d.stored(ctx, p.targets[0], got)
 	}
 	for i, t := range p.targets {
@@ -125,7 +127,11 @@ func (d *delivery) deliver(ctx context.Context, p *parcel) {
 // store writes or links one file.
 func (d *delivery) store(ctx context.Context, p *parcel) (maildir.Delivered, error) {
 	meta := maildir.Meta{Date: d.started}
+	a := d.s.a
 	if d.tree != nil {
+		if err := a.room(ctx, p.meter, p.folder, d.first.Size); err != nil {
+			return maildir.Delivered{}, err
+		}
 		got, err := p.tree.Link(ctx, d.tree, d.first, p.folder, meta)
 		if !fail.Is(err, fail.NotFound) {
 			return got, err
@@ -141,12 +147,21 @@ func (d *delivery) store(ctx context.Context, p *parcel) (maildir.Delivered, err
 
 // write stores the message with our fields before it.
 func (d *delivery) write(ctx context.Context, p *parcel, meta maildir.Meta) (maildir.Delivered, error) {
+	a := d.s.a
+	if !d.b.whole() { // what is full already need not be written to
+		if err := a.room(ctx, p.meter, p.folder, inMemory); err != nil {
+			return maildir.Delivered{}, err
+		}
+	}
 	file, err := p.tree.Begin(ctx, p.folder)
 	if err != nil {
 		return maildir.Delivered{}, err
 	}
 	if _, err = file.Write(d.trace); err == nil {
 		_, err = d.b.WriteTo(file)
+	}
+	if err == nil {
+		err = a.room(ctx, p.meter, p.folder, file.Size())
 	}
 	if err != nil {
 		file.Abort()
@@ -173,8 +188,8 @@ func (d *delivery) stored(ctx context.Context, t *target, got maildir.Delivered)
 }
 
 // failed logs the cause and answers: what the user can see is in the reply,
-// what only the operator should see is in the log. All of it is temporary:
-// nothing that can be wrong with our disk is the sender's fault.
+// what only the operator should see is in the log. All of it but a full mailbox
+// is temporary: nothing that can be wrong with our disk is the sender's fault.
 func (d *delivery) failed(t *target, err error) server.Reply {
 	if void(err) {
 		return server.Reply{} // the engine has its own
@@ -182,6 +197,9 @@ func (d *delivery) failed(t *target, err error) server.Reply {
 	a := d.s.a
 	a.metrics.deliveries.WithLabelValues("deferred").Inc()
 	a.log.Log(saveFailed{a.pid, *t, d.id(t), d.msgID, d.qid, err})
+	if quota.IsOver(err) {
+		return a.fullReply(t)
+	}
 	if fail.Is(err, fail.Full) {
 		return server.MakeReply(452, 4, 2, 2, t.rcpt.Path()+" Insufficient storage")
 	}

@@ -16,14 +16,19 @@ import (
 	"github.com/postcote/postcote/pkg/proto/smtp/wire/transcript"
 )
 
-// Options: "userdb down"; "size N" sets the message size limit; "fault OP
-// ERROR" makes every such disk operation fail.
+// Options: "userdb down"; "size N" sets the message size limit; "quota RULE"
+// limits everybody, with "grace N%", "tempfail yes", "rcpt check" and "mail N"
+// (largest message); "fault OP ERROR" makes every such disk operation fail.
 func TestTranscripts(t *testing.T) {
 	transcript.Dir(t, "testdata", func(t *testing.T, options map[string]string) transcript.Peer {
 		faulty := disk.NewFaulty(disk.OS())
 		b := newBench(t, faulty, func(c *Config) {
 			n, _ := strconv.Atoi(options["size"])
 			c.MessageSize = conf.Size(n)
+			c.Quota.Rules, c.Quota.Grace = strings.Fields(options["quota"]), options["grace"]
+			c.Quota.FullTempfail, c.Quota.CheckRcpt = options["tempfail"] == "yes", options["rcpt"] == "check"
+			n, _ = strconv.Atoi(options["mail"])
+			c.Quota.MaxMailSize = conf.Size(n)
 		})
 		if options["userdb"] == "down" {
 			b.dir.err = fail.New(fail.Unavailable, "authd is down")

@@ -92,6 +92,9 @@ func (d *Delivery) Write(p []byte) (int, error) {
 	return n, d.err
 }
 
+// Size is how many bytes are stored so far.
+func (d *Delivery) Size() int64 { return d.lf.Size() }
+
 // Commit makes the message durable and publishes it: new/ without flags, cur/
 // with flags. When it returns an error nothing was published.
 //

@@ -161,6 +161,9 @@ func writeSums(fsys disk.FS, root string, l Limits, u Usage, perm fs.FileMode) e
 	tmp := fmt.Sprintf("%s.%d.tmp", name, os.Getpid())
 	_ = fsys.Remove(tmp) // of a process that had our number
 	f, err := fsys.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL|syscall.O_NOFOLLOW, perm)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // who has no mail yet has no folder for it either
+	}
 	if err != nil {
 		return fail.Wrap(fail.Temporary, err, "writing %s", tmp)
 	}

@@ -18,10 +18,21 @@ type Over struct {
 	Folder string
 	Limits Limits
 	Usage  Usage
+	Large  bool // it is the message alone that is too large
+}
+
+// IsOver reports whether err says that an account is full, or a message larger
+// than may be stored: what the sender is to hear of, unlike a full disk.
+func IsOver(err error) bool {
+	var o *Over
+	return errors.As(err, &o)
 }
 
 // Error is Dovecot's text, which log readers know.
 func (o *Over) Error() string {
+	if o.Large {
+		return "Requested allocation size is too large"
+	}
 	return "Quota exceeded (mailbox for user is full)"
 }
 
@@ -96,7 +107,7 @@ func (m *Meter) Room(ctx context.Context, folder string, bytes, messages int64, 
 		return nil
 	}
 	if m.o.MaxMail > 0 && messages == 1 && bytes > m.o.MaxMail {
-		return fail.New(fail.Full, "message of %d bytes is larger than max_mail_size", bytes)
+		return fail.Wrap(fail.Full, &Over{Folder: folder, Limits: Limits{Bytes: m.o.MaxMail}, Large: true}, "message of %d bytes", bytes)
 	}
 	l, counted := m.o.Rules.Limits(folder)
 	if !counted || l.None() {

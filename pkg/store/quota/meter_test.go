@@ -207,6 +207,15 @@ func TestNoLimits(t *testing.T) {
 	}
 }
 
+// A user without any mail may not have a folder for it yet.
+func TestUsageOfANewUser(t *testing.T) {
+	a := newAccount(t, "*:bytes=10")
+	if err := os.RemoveAll(a.root); err != nil {
+		t.Fatal(err)
+	}
+	a.holds(Usage{})
+}
+
 // An account that cannot be read is a temporary failure, never a full one.
 func TestUsageThatCannotBeFoundOut(t *testing.T) {
 	a := newAccount(t, "*:bytes=10")
