@@ -14,6 +14,7 @@ import (
 	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/platform/obs"
 	"github.com/postcote/postcote/pkg/store/maildir"
+	"github.com/postcote/postcote/pkg/store/quota"
 )
 
 // Account is one user's mail.
@@ -21,6 +22,7 @@ type Account struct {
 	store    *Store
 	cfg      AccountConfig
 	tree     *maildir.Tree
+	meter    *quota.Meter
 	indexDir string
 	lock     disk.File
 	epoch    uint64
@@ -59,6 +61,7 @@ func (s *Store) openAccount(ctx context.Context, cfg AccountConfig) (*Account, e
 		store: s, cfg: cfg, boxes: map[string]*boxSlot{}, indexDir: filepath.Join(s.cfg.IndexRoot, userDir(cfg.User)),
 		tree: maildir.NewTree(s.fs, cfg.Maildir, maildir.Options{Separator: cfg.Separator, Namer: s.namer, Now: s.now}),
 	}
+	a.meter = quota.New(quota.Options{FS: s.fs, Tree: a.tree, Rules: cfg.Quota, MaxMail: cfg.MaxMail, Now: s.now})
 	if err := disk.MkdirAll(s.fs, a.indexDir, os.ModeSetgid|0o770); err != nil {
 		return nil, fail.Wrap(kindOf(err), err, "making the index folder of account %s", cfg.User)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/store/index"
 	"github.com/postcote/postcote/pkg/store/maildir"
+	"github.com/postcote/postcote/pkg/store/quota"
 )
 
 // Incoming is one message to append.
@@ -61,6 +62,9 @@ func (p *Append) Add(ctx context.Context, in Incoming, r io.Reader) error {
 			return fail.New(fail.Invalid, "%q cannot be a keyword", k)
 		}
 	}
+	if err := p.acct.meter.Room(ctx, p.box.folderName(), in.Size, 1, quota.Grace{}); err != nil {
+		return err
+	}
 	if space, err := disk.Statfs(p.box.acct.store.fs, p.box.dir); err == nil && in.Size > 0 && space.Free < uint64(in.Size)+reserve {
 		return fail.New(fail.Full, "no space for %d bytes in folder %s", in.Size, p.box.folderName())
 	}
@@ -89,6 +93,9 @@ func (p *Append) Commit(ctx context.Context) (uidValidity uint32, uids []uint32,
 	defer p.Abort()
 	err = p.box.write(ctx, func() error {
 		uidValidity = p.box.ix.Image().UIDValidity
+		if err := p.box.room(ctx, p.new); err != nil {
+			return err
+		}
 		uids, err = p.box.admit(ctx, p.new)
 		return err
 	})
@@ -144,6 +151,7 @@ func (b *box) admit(ctx context.Context, list []newborn) ([]uint32, error) {
 	for _, n := range list {
 		n.file.Published()
 	}
+	b.count(sizeOf(list), int64(len(list)))
 	return uids, nil
 }
 
@@ -200,13 +208,13 @@ type Copied struct {
 // dates; all or nothing. Messages that are gone are skipped. NotFound: no such
 // folder, or no message left to copy.
 func (m *Mailbox) Copy(ctx context.Context, set Set, folder string) (Copied, error) {
-	return m.box.copyTo(ctx, set, folder)
+	return m.box.copyTo(ctx, set, folder, false)
 }
 
 // Move is Copy, then Remove of what was copied. A crash between the two leaves
 // the messages in both folders.
 func (m *Mailbox) Move(ctx context.Context, set Set, folder string) (Copied, error) {
-	out, err := m.box.copyTo(ctx, set, folder)
+	out, err := m.box.copyTo(ctx, set, folder, true)
 	if err != nil {
 		return out, err
 	}
@@ -216,7 +224,7 @@ func (m *Mailbox) Move(ctx context.Context, set Set, folder string) (Copied, err
 
 // copyTo links the files into the other folder's tmp/, then admits them there.
 // No two boxes are locked at once.
-func (b *box) copyTo(ctx context.Context, set Set, folder string) (Copied, error) {
+func (b *box) copyTo(ctx context.Context, set Set, folder string, move bool) (Copied, error) {
 	var out Copied
 	if err := b.usable(); err != nil {
 		return out, err
@@ -246,6 +254,9 @@ func (b *box) copyTo(ctx context.Context, set Set, folder string) (Copied, error
 	err = dest.write(ctx, func() error {
 		var err error
 		out.UIDValidity = dest.ix.Image().UIDValidity
+		if err := dest.roomFor(ctx, list, b, move); err != nil {
+			return err
+		}
 		out.Dest, err = dest.admit(ctx, list)
 		return err
 	})

@@ -55,9 +55,10 @@ type box struct {
 // grave is an expunged message whose file is kept for sessions that still see
 // it, or because it was not removed yet.
 type grave struct {
-	ref Ref
-	gen uint64 // the snapshot in which it is gone
-	at  time.Time
+	ref  Ref
+	gen  uint64 // the snapshot in which it is gone
+	at   time.Time
+	size int64 // that the meter is waiting for; 0 for none
 }
 
 // maxGrave is how long a file outlives its message at most.
@@ -328,6 +329,9 @@ func (b *box) close(ctx context.Context, why error) error {
 		cerr = nil // the folder was deleted, and its index with it
 	}
 	_ = b.cache.Close()
+	for uid := range b.graves { // of a folder that is gone
+		b.unbury(uid)
+	}
 	b.ix = nil
 	if err == nil {
 		err = cerr

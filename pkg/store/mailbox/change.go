@@ -338,6 +338,7 @@ func (b *box) expunge(ctx context.Context, set Set, all bool) (Set, error) {
 	}
 	batch := b.ix.Begin()
 	graves := map[uint32]grave{}
+	var less loss
 	gen, now := b.now.Load().gen+1, b.acct.store.now()
 	for _, g := range gone {
 		i, _ := im.Find(g.First)
@@ -347,7 +348,8 @@ func (b *box) expunge(ctx context.Context, set Set, all bool) (Set, error) {
 				return nil, b.damaged()
 			}
 			batch.Bury(r.UID, r.Name)
-			graves[r.UID] = grave{ref: refOf(r), gen: gen, at: now}
+			less.add(&r)
+			graves[r.UID] = grave{ref: refOf(r), gen: gen, at: now, size: max(r.Size, 0)}
 		}
 	}
 	batch.Expunge(gone, batch.ModSeq())
@@ -356,6 +358,7 @@ func (b *box) expunge(ctx context.Context, set Set, all bool) (Set, error) {
 	}
 	maps.Copy(b.graves, graves)
 	disk.Point(b.acct.store.fs, "mailbox.expunge.after_commit")
+	b.lost(less, graves)
 	if b.shared() {
 		return gone, b.bury(ctx, true)
 	}

@@ -328,7 +328,7 @@ func (b *box) bury(ctx context.Context, all bool) error {
 	if err == nil {
 		for _, uid := range ready {
 			batch.Buried(uid)
-			delete(b.graves, uid)
+			b.unbury(uid)
 		}
 	}
 	err = firstErr(err, b.compact(lk))

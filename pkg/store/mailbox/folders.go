@@ -135,6 +135,7 @@ func (a *Account) Delete(ctx context.Context, name string) error {
 			return err
 		}
 		a.removeIndex(guid)
+		a.recount()
 		return nil
 	})
 }

@@ -89,6 +89,8 @@ type Listing struct {
 // Newborn is a message that is not published yet.
 type Newborn interface {
 	io.Writer
+	// Size is the number of bytes as stored.
+	Size() int64
 	// Finish makes the bytes durable; date is the INTERNALDATE.
 	Finish(date time.Time) error
 	// Abort removes what was written or published; after Published it does

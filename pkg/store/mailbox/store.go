@@ -12,6 +12,7 @@ import (
 	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/platform/obs"
 	"github.com/postcote/postcote/pkg/store/maildir"
+	"github.com/postcote/postcote/pkg/store/quota"
 )
 
 // Store is the mail of one process: its open accounts and its one inotify
@@ -392,6 +393,8 @@ type AccountConfig struct {
 	Mode      Mode
 	Separator byte // hierarchy separator; 0 means '.'
 	Folders   []FolderConfig
+	Quota     quota.Rules // none: nothing is limited
+	MaxMail   int64       // bytes of the largest message; 0 for no limit
 }
 
 // FolderConfig is a folder that an account should have.

@@ -93,7 +93,12 @@ func (d *Delivery) Write(p []byte) (int, error) {
 }
 
 // Size is how many bytes are stored so far.
-func (d *Delivery) Size() int64 { return d.lf.Size() }
+func (d *Delivery) Size() int64 {
+	if d.lf == nil { // a link to another message
+		return d.done.Size
+	}
+	return d.lf.Size()
+}
 
 // Commit makes the message durable and publishes it: new/ without flags, cur/
 // with flags. When it returns an error nothing was published.

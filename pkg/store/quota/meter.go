@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/postcote/postcote/pkg/platform/disk"
@@ -51,6 +52,8 @@ type Options struct {
 type Meter struct {
 	o  Options
 	mu sync.Mutex // held while counting, so that it is done once
+
+	leavingBytes, leavingMessages atomic.Int64
 }
 
 // New returns the meter of an account.
@@ -138,6 +141,36 @@ func (m *Meter) Changed(folder string, bytes, messages int64) error {
 	return appendSums(m.o.FS, m.o.Tree.Root(), Usage{bytes, messages})
 }
 
+// Counts reports whether what is in folder counts.
+func (m *Meter) Counts(folder string) bool {
+	if m == nil {
+		return false
+	}
+	_, counted := m.o.Rules.Limits(folder)
+	return counted
+}
+
+// Forget has everything counted anew when it is next asked for.
+func (m *Meter) Forget() error {
+	if m.Limits().None() {
+		return nil
+	}
+	err := m.o.FS.Remove(filepath.Join(m.o.Tree.Root(), fileName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return fail.Wrap(fail.Temporary, err, "removing %s", fileName)
+}
+
+// Leaving tells of files whose messages were taken out by Changed and that are
+// still there: a count leaves them out. With negative numbers they are removed.
+func (m *Meter) Leaving(bytes, messages int64) {
+	if m != nil {
+		m.leavingBytes.Add(bytes)
+		m.leavingMessages.Add(messages)
+	}
+}
+
 // Recalculate counts all mail and writes the file.
 func (m *Meter) Recalculate(ctx context.Context) (Usage, error) {
 	m.mu.Lock()
@@ -159,6 +192,7 @@ func (m *Meter) Recalculate(ctx context.Context) (Usage, error) {
 			return u, err
 		}
 	}
+	u.Bytes, u.Messages = max(u.Bytes-m.leavingBytes.Load(), 0), max(u.Messages-m.leavingMessages.Load(), 0)
 	return u, writeSums(m.o.FS, m.o.Tree.Root(), m.Limits(), u, m.o.FilePerm)
 }
 

@@ -7,6 +7,7 @@ import (
 	"github.com/postcote/postcote/pkg/daemon/service"
 	"github.com/postcote/postcote/pkg/platform/conf"
 	"github.com/postcote/postcote/pkg/store/mailbox"
+	"github.com/postcote/postcote/pkg/store/quota"
 )
 
 // Config is the file imapd.yaml with role: session.
@@ -23,6 +24,8 @@ type Config struct {
 	StoreMode string `yaml:"store_mode" oneof:"exclusive|shared" doc:"exclusive: only imapd and deliverd write the mail. shared: Dovecot, mutt or another program writes too; changes are slower and CONDSTORE is not offered."`
 
 	SpecialFolders string `yaml:"special_folders" oneof:"no|create|subscribe" doc:"Whether Drafts, Sent, Junk, Trash and Archive are made, and subscribed to, at the first login."`
+
+	Quota quota.Config `yaml:"quota" doc:"How much mail a user may have."`
 
 	MessageSize conf.Size `yaml:"message_size_limit" min:"64KiB" max:"2GiB" doc:"The largest message that a client may append."`
 	Limits      Limits    `yaml:"limits" doc:"What clients may do."`

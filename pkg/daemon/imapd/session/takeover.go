@@ -78,8 +78,13 @@ func (r *role) open(ctx context.Context, f *handover.Frame, stream net.Conn) (*s
 	if err != nil {
 		return nil, err
 	}
+	rules, err := r.cfg.Quota.For(rec.Fields.Lookup)
+	if err != nil {
+		return nil, fail.Wrap(fail.Unavailable, err, "user %s", rec.User)
+	}
 	account, err := r.store.Account(actx, mailbox.AccountConfig{
 		User: rec.User, Maildir: root, Mode: r.cfg.mode(), Folders: r.cfg.folders(),
+		Quota: rules, MaxMail: int64(r.cfg.Quota.MaxMailSize),
 	})
 	if err != nil {
 		return nil, err

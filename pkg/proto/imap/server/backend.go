@@ -41,6 +41,28 @@ type Account interface {
 	Append(ctx context.Context, name string, m Message) (Appended, error)
 }
 
+// QuotaKeeper is an Account whose mail is limited. Where an Account is none,
+// QUOTA is not announced.
+type QuotaKeeper interface {
+	// QuotaRoots are the quota roots that count what is in a mailbox, which
+	// need not exist.
+	QuotaRoots(ctx context.Context, mailbox string) ([]QuotaRoot, error)
+}
+
+// QuotaRoot is a named set of limits (RFC 9208 section 3.2). What is not among
+// its Resources is not limited.
+type QuotaRoot struct {
+	Name      string
+	Resources []QuotaResource
+}
+
+// QuotaResource is one limit and how much of it is used, in the units of RFC
+// 9208 section 5: storage in KiB.
+type QuotaResource struct {
+	Type         imap.QuotaResourceType
+	Usage, Limit int64
+}
+
 // Folder is a line of LIST.
 type Folder struct {
 	Name        string

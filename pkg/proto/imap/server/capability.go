@@ -46,6 +46,9 @@ func capabilityTable() []capability {
 		{name: "SPECIAL-USE", rfc: 6154},
 		{name: "MOVE", rfc: 6851},
 		{name: "COMPRESS=DEFLATE", rfc: 4978, when: uncompressed},
+		{name: "QUOTA", rfc: 9208, when: limited},
+		{name: "QUOTA=RES-STORAGE", rfc: 9208, when: limited},
+		{name: "QUOTA=RES-MESSAGE", rfc: 9208, when: limited},
 	}
 }
 

@@ -118,6 +118,9 @@ func commands() []spec {
 		{"NAMESPACE", anyState, 0, parseNamespace},
 		{"STATUS", anyState | passive, readsBoxes | readsFlags, parseStatus},
 		{"APPEND", anyState, alone, parseAppend},
+		{"GETQUOTA", anyState, readsBoxes, parseGetQuota},
+		{"GETQUOTAROOT", anyState, readsBoxes, parseGetQuotaRoot},
+		{"SETQUOTA", anyState, 0, parseSetQuota},
 		{"IDLE", anyState | look, alone, parseIdle},
 
 		{"CHECK", selected | look, 0, parseCheck},

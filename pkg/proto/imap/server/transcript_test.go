@@ -80,8 +80,28 @@ func TestTranscripts(t *testing.T) {
 			cfg.MaxMessage = 20
 		}
 		w := newWorld(t, cfg)
+		if name == "quota" {
+			w.start.Account = limitedAccount{w.account}
+		}
 		return &wiretest.Script{Dial: func(int) net.Conn { return w.dial() }, Event: w.event}
 	})
+}
+
+// limitedAccount has the quota roots of RFC 9208's examples, which count
+// everything but Trash.
+type limitedAccount struct{ *fakeAccount }
+
+func (limitedAccount) QuotaRoots(_ context.Context, mailbox string) ([]QuotaRoot, error) {
+	if mailbox == "Trash" {
+		return nil, nil
+	}
+	return []QuotaRoot{
+		{Name: "#user/alice", Resources: []QuotaResource{
+			{Type: imap.QuotaResourceMessage, Usage: 42, Limit: 1000},
+			{Type: imap.QuotaResourceStorage, Usage: 54, Limit: 111},
+		}},
+		{Name: "!partition/sda4", Resources: []QuotaResource{{Type: imap.QuotaResourceStorage, Usage: 104, Limit: 10923847}}},
+	}, nil
 }
 
 // gateEvent: hold OP keeps operations of the account waiting, reached OP waits
@@ -185,6 +205,8 @@ func (w *world) event(words []string) error {
 		a.fault = fail.New(fail.Temporary, "disk on fire at /var/mail")
 	case "outage":
 		a.fault = fail.New(fail.Unavailable, "given up")
+	case "full":
+		a.fault = fail.New(fail.Full, "quota exceeded")
 	case "works":
 		a.fault = nil
 	default:
