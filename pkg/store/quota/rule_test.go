@@ -70,8 +70,16 @@ func TestMatches(t *testing.T) {
 		pattern, name string
 		want          bool
 	}{
-		{"Trash", "Trash", true}, {"Trash", "trash", false}, {"Tr?sh", "Trash", true}, {"T*", "T", true}, {"T*", "Trash.old", true},
-		{"*.old", "Trash.old.old", true}, {"*a*b*", "xxaxxbxx", true}, {"*a*b*", "xxbxxaxx", false}, {"a**", "a", true}, {"?", "", false},
+		{"Trash", "Trash", true},
+		{"Trash", "trash", false},
+		{"Tr?sh", "Trash", true},
+		{"T*", "T", true},
+		{"T*", "Trash.old", true},
+		{"*.old", "Trash.old.old", true},
+		{"*a*b*", "xxaxxbxx", true},
+		{"*a*b*", "xxbxxaxx", false},
+		{"a**", "a", true},
+		{"?", "", false},
 		{"INBOX", "inbox", true},
 		{strings.Repeat("*a", 50) + "b", strings.Repeat("a", 400), false},
 	} {
