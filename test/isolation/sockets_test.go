@@ -28,6 +28,7 @@ func TestSockets(t *testing.T) {
 		network            string
 		clients            []string
 	}{
+		{"run/authd/auth-smtp", "authd", "mtad", 0o660, "unix", []string{"authd", "mtad"}},
 		{"run/authd/auth-client", "authd", "mtad", 0o660, "unix", []string{"authd", "mtad"}},
 		{"run/authd/auth-exists", "authd", "mtad", 0o660, "unix", []string{"authd", "mtad"}},
 		{"run/authd/socketmap", "authd", "mtad", 0o660, "unix", []string{"authd", "mtad"}},

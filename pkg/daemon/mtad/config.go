@@ -18,7 +18,7 @@ type Config struct {
 
 	TLS tlsx.Config `yaml:"tls" doc:"Certificates for the listeners."`
 
-	AuthSocket   string `yaml:"auth_socket" path:"connect" doc:"authd's client socket (or a Dovecot's), which checks logins. Empty: nobody can log in."`
+	AuthSocket   string `yaml:"auth_socket" path:"connect" doc:"authd's socket of type client-2.4 (or a Dovecot's auth-client), which checks logins. One of type client will do, but offers no mechanisms with channel binding. Empty: nobody can log in."`
 	ExistsSocket string `yaml:"exists_socket" path:"connect" doc:"authd's exists socket (or a Dovecot's auth-userdb), which knows the mailboxes. Empty: every address in the mailbox domains is taken."`
 
 	LookupCache conf.Duration `yaml:"lookup_cache" max:"5m" reload:"true" doc:"How long it is remembered that a mailbox (exists_socket) or a domain (domains.tables) is there; 0s asks for every recipient. Other answers are not remembered. Mail for what was deleted, or went over its quota, in this time is accepted and returned when it cannot be delivered."`
@@ -147,7 +147,7 @@ func Default() Config {
 		},
 		Submit:       Submit{Listen: conf.Listen{Address: "unix:/run/postcote-mtad/submit", Mode: 0o666}},
 		TLS:          defaultTLS(),
-		AuthSocket:   "/run/postcote-authd/auth-client",
+		AuthSocket:   "/run/postcote-authd/auth-smtp",
 		ExistsSocket: "/run/postcote-authd/auth-exists",
 		LookupCache:  conf.Duration(10 * time.Second),
 		Domains:      Domains{Tables: []string{"socketmap:unix:/run/postcote-authd/socketmap:domains"}},

@@ -123,6 +123,7 @@ func Default() Config {
 	users.Preset()
 	return Config{
 		Listeners: []Listener{
+			at(authserver.Client24, "auth-smtp"),
 			at(authserver.Client, "auth-client"),
 			at(authserver.Login, "login"),
 			at(authserver.Master, "auth-master", "imapd"),
