@@ -1,5 +1,5 @@
 // Package interop runs a private suite against real programs from Debian's
-// packages: Postfix, Dovecot, swaks, msmtp, curl, mbsync, mutt, fetchmail,
+// packages: Postfix, Dovecot, swaks, msmtp, mpop, curl, mbsync, mutt, fetchmail, gsasl,
 // PostgreSQL, MariaDB, SQLite, OpenLDAP.
 // Everything listens on loopback or below a temporary folder and is started
 // and stopped by the test. Build tag: interop; `make interop` runs it.

@@ -8,22 +8,15 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"path/filepath"
-	"strconv"
-	"strings"
 	"testing"
 	"time"
 
 	gosasl "github.com/emersion/go-sasl"
 
 	"github.com/postcote/postcote/pkg/platform/fail"
-	"github.com/postcote/postcote/pkg/proto/dovecotauth"
 	"github.com/postcote/postcote/pkg/proto/dovecotauth/authclient"
-	"github.com/postcote/postcote/pkg/proto/dovecotauth/authserver"
-	"github.com/postcote/postcote/pkg/proto/dovecotauth/authserver/authtest"
 	"github.com/postcote/postcote/pkg/proto/sasl"
 	"github.com/postcote/postcote/pkg/proto/smtp/client"
-	"github.com/postcote/postcote/test/suite"
 )
 
 // dovecotAuth starts the auth service of a private Dovecot that offers every
@@ -210,106 +203,4 @@ func TestRelayLoginAtPostfix(t *testing.T) {
 			}
 		})
 	}
-}
-
-// everyMechanism is a suite whose daemons ask an auth service that offers every
-// mechanism and knows alice.
-func everyMechanism(t *testing.T) (*suite.Suite, *authtest.Service) {
-	dir, err := os.MkdirTemp("", "auth")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	run(t, "", "chmod", "755", dir)
-	svc := &authtest.Service{Passwords: map[string]string{}}
-	svc.Listen(t, dir, authserver.Client24, authserver.Login, authserver.Master)
-	socket := func(name string) func(string) string {
-		return func(c string) string {
-			before, rest, _ := strings.Cut(c, "auth_socket:")
-			_, after, _ := strings.Cut(rest, "\n")
-			return before + "auth_socket: " + filepath.Join(dir, name) + "\n" + after
-		}
-	}
-	s := start(t, map[string]func(string) string{"mtad": socket("client-2.4"), "imapd-login": socket("login"), "imapd": socket("master")})
-	alice := s.Accounts[0]
-	svc.Passwords[alice.Name] = alice.Password
-	svc.Home = func(string) dovecotauth.Fields { return dovecotauth.Fields{}.Add("home", s.Home("alice")) }
-	return s, svc
-}
-
-// Mail clients and their SASL libraries (curl's own, GNU SASL in msmtp and mutt,
-// Cyrus SASL in mbsync, fetchmail's and swaks's own) against our servers.
-func TestMailClientsAuthenticate(t *testing.T) {
-	need(t, "curl", "msmtp", "swaks", "mbsync", "mutt", "fetchmail")
-	s, svc := everyMechanism(t)
-	alice, ca := s.Accounts[0], s.Path("etc/tls/cert.pem")
-	fill(t, s, 5)
-	port := func(n int) string { return strconv.Itoa(s.Base + n) }
-	// used runs a client and demands that it got in by mech and nothing else.
-	used := func(name, mech string, client func(t *testing.T)) {
-		t.Run(name+" "+mech, func(t *testing.T) {
-			before := svc.Logins()
-			client(t)
-			var got []string
-			for m, n := range svc.Logins() {
-				if n > before[m] {
-					got = append(got, m)
-				}
-			}
-			if strings.Join(got, " ") != mech {
-				t.Errorf("logged in by %q", got)
-			}
-		})
-	}
-	curl := func(mech string, args ...string) func(*testing.T) {
-		return func(t *testing.T) {
-			all := append([]string{"-sS", "--cacert", ca, "--ssl-reqd", "--login-options", "AUTH=" + mech, "-u", alice.Name + ":" + alice.Password}, args...)
-			if mech == "OAUTHBEARER" { // which curl takes for XOAUTH2 too where both are offered
-				all = append(all, "-u", alice.Name, "--oauth2-bearer", alice.Password)
-			}
-			run(t, letter(alice.Name, alice.Name, "by-curl"), "curl", all...)
-		}
-	}
-	for _, mech := range []string{"PLAIN", "LOGIN", "CRAM-MD5", "DIGEST-MD5", "OAUTHBEARER"} {
-		used("curl SMTP", mech, curl(mech, "--mail-from", alice.Name, "--mail-rcpt", alice.Name, "-T", "-", "smtp://localhost:"+port(587)))
-		used("curl IMAP", mech, curl(mech, "imap://localhost:"+port(143)+"/INBOX", "-X", "NOOP"))
-		used("curl POP3", mech, curl(mech, "pop3://localhost:"+port(110)))
-	}
-	used("curl POP3", "APOP", curl("+APOP", "pop3://localhost:"+port(110)))
-	for _, mech := range []string{"PLAIN", "LOGIN", "CRAM-MD5", "DIGEST-MD5", "SCRAM-SHA-1", "SCRAM-SHA-256", "XOAUTH2", "OAUTHBEARER"} {
-		used("msmtp", mech, func(t *testing.T) {
-			rc := write(t, filepath.Join(t.TempDir(), "msmtprc"), fmt.Sprintf("account default\nhost localhost\nport %s\ntls on\ntls_starttls on\n"+
-				"tls_trust_file %s\nauth %s\nuser %s\npassword %s\nfrom %s\n", port(587), ca, strings.ToLower(mech), alice.Name, alice.Password, alice.Name), 0o600)
-			run(t, letter(alice.Name, alice.Name, "by-msmtp"), "msmtp", "-C", rc, alice.Name)
-		})
-	}
-	used("swaks", "CRAM-MD5", func(t *testing.T) {
-		run(t, "", "swaks", "--server", s.Addr(587), "--tls", "--auth", "CRAM-MD5", "--auth-user", alice.Name, "--auth-password", alice.Password,
-			"--from", alice.Name, "--to", alice.Name)
-	})
-	mbsync := func(mech, password string) func(*testing.T) {
-		return func(t *testing.T) {
-			rc := write(t, filepath.Join(t.TempDir(), "mbsyncrc"), fmt.Sprintf("IMAPStore far\nHost localhost\nPort %s\nUser %s\nPass %s\nSSLType IMAPS\n"+
-				"CertificateFile %s\nAuthMechs %s\n\nMaildirStore near\nPath %s/\n\nChannel all\nFar :far:\nNear :near:\nPatterns *\n",
-				port(993), alice.Name, password, ca, mech, t.TempDir()), 0o600)
-			if out := run(t, "", "mbsync", "-c", rc, "-l", "all"); !strings.Contains(out, "INBOX") {
-				t.Errorf("folders:\n%s", out)
-			}
-		}
-	}
-	for _, mech := range []string{"PLAIN", "CRAM-MD5", "DIGEST-MD5", "SCRAM-SHA-1", "SCRAM-SHA-256"} {
-		used("mbsync", mech, mbsync(mech, alice.Password))
-	}
-	for _, mech := range []string{"PLAIN", "CRAM-MD5", "DIGEST-MD5", "SCRAM-SHA-1", "SCRAM-SHA-256"} {
-		used("mutt", mech, func(t *testing.T) { mutt(t, s, "set imap_authenticators=\""+strings.ToLower(mech)+"\"") })
-	}
-	used("fetchmail", "APOP", func(t *testing.T) { fetchmail(t, s, "apop", 995) })
-	used("fetchmail", "CRAM-MD5", func(t *testing.T) { fetchmail(t, s, "imap", 993, "auth cram-md5") })
-	// In DIGEST-MD5 Cyrus SASL hashes such a password in ISO 8859-1, curl in UTF-8.
-	const beyondASCII = "größe"
-	svc.Passwords[alice.Name] = beyondASCII
-	for _, mech := range []string{"DIGEST-MD5", "SCRAM-SHA-256"} {
-		used("mbsync größe", mech, mbsync(mech, beyondASCII))
-	}
-	used("curl größe", "DIGEST-MD5", curl("DIGEST-MD5", "-u", alice.Name+":"+beyondASCII, "imap://localhost:"+port(143)+"/INBOX", "-X", "NOOP"))
 }

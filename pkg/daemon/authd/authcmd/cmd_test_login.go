@@ -46,7 +46,7 @@ func testCommand() *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&socket, "socket", "/run/postcote-authd/auth-client", "`path` of a socket of type client, client-2.4 or login, of ours or of a Dovecot")
+	cmd.Flags().StringVar(&socket, "socket", "/run/postcote-authd/auth-smtp", "`path` of a socket of type client, client-2.4 or login, of ours or of a Dovecot")
 	cmd.Flags().StringVar(&serviceName, "service", "smtp", "`name` of the service that is logged in to")
 	cmd.Flags().StringVar(&mech, "mech", "PLAIN", "SASL `mechanism`; those with channel binding need a socket of type client-2.4 or login")
 	passwordFlag(cmd)
