@@ -10,6 +10,7 @@ import (
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 
 	"github.com/postcote/postcote/pkg/identity/throttle"
 	"github.com/postcote/postcote/pkg/platform/conf"
@@ -71,10 +72,13 @@ func Open(c Config, life time.Duration, now func() time.Time) (s *Store, key str
 	if len(key) < minKey {
 		return nil, "", fail.New(fail.Invalid, "redis: the secret in %s is shorter than %d characters", c.KeyFile, minKey)
 	}
+	// The library writes to standard error by itself, past the log. What matters
+	// comes back as an error, too.
+	logging.Disable()
 	o := &goredis.UniversalOptions{
 		Addrs: c.Addresses, MasterName: c.Sentinel, Username: c.User, DB: c.Database,
 		DialTimeout: c.Timeout.Std(), ReadTimeout: c.Timeout.Std(), WriteTimeout: c.Timeout.Std(), PoolTimeout: c.Timeout.Std(),
-		ContextTimeoutEnabled: true, MaxRetries: -1,
+		ContextTimeoutEnabled: true, MaxRetries: -1, DialerRetries: 1, // Fallback is the one that tries again
 	}
 	if c.PasswordFile != "" {
 		if o.Password, err = c.PasswordFile.Read(); err != nil {
