@@ -34,16 +34,27 @@ func systemUser(t *testing.T, name, password string) {
 // user that is a member of group shadow.
 func socketUnit(t *testing.T, argv ...string) (socket string) {
 	t.Helper()
+	socket = filepath.Join(tempDir(t, "unit"), "socket")
+	socketUnitAt(t, socket, argv...)
+	return socket
+}
+
+// socketUnitAt is the same for a given path; stop ends it.
+func socketUnitAt(t *testing.T, socket string, argv ...string) (stop func()) {
+	t.Helper()
 	shadow, err := groupID("shadow")
 	if err != nil {
 		t.Fatal(err)
 	}
-	socket = filepath.Join(tempDir(t, "unit"), "socket")
 	l, err := net.Listen("unix", socket)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { l.Close() })
+	if err := os.Chmod(socket, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	stop = func() { l.Close() }
+	t.Cleanup(stop)
 	go func() {
 		for {
 			c, err := l.Accept()
@@ -67,7 +78,7 @@ func socketUnit(t *testing.T, argv ...string) (socket string) {
 			}()
 		}
 	}()
-	return socket
+	return stop
 }
 
 // publicBinary copies a binary of ours to where other users may run it.
@@ -78,9 +89,8 @@ func publicBinary(t *testing.T, name string) string {
 	return to
 }
 
-// A system user's password is checked by PAM and by the shadow file, and NSS
-// says where the user lives; the helper is an unprivileged process.
-func TestSystemUsers(t *testing.T) {
+func needPAM(t *testing.T) {
+	t.Helper()
 	need(t, "useradd", "chpasswd")
 	if os.Getuid() != 0 {
 		t.Skip("making system users needs root")
@@ -91,14 +101,25 @@ func TestSystemUsers(t *testing.T) {
 		}
 		t.Skip("bin/authd-pam was not built")
 	}
+}
+
+// pamService is docs/authd/system.md's file in /etc/pam.d.
+func pamService(t *testing.T, name string) {
+	t.Helper()
+	file := write(t, "/etc/pam.d/"+name, "auth    required pam_unix.so\naccount required pam_unix.so\n", 0o644)
+	t.Cleanup(func() { os.Remove(file) })
+}
+
+// A system user's password is checked by PAM and by the shadow file, and NSS
+// says where the user lives; the helper is an unprivileged process.
+func TestSystemUsers(t *testing.T) {
+	needPAM(t)
 	systemUser(t, "pcpamuser", "s3cret pass")
 	systemUser(t, "pclocked", "x")
 	run(t, "", "usermod", "-L", "pclocked")
 	systemUser(t, "pcexpired", "x")
 	run(t, "", "chage", "-E", "1", "pcexpired")
-	service := "/etc/pam.d/postcote-interop"
-	write(t, service, "auth required pam_unix.so\naccount required pam_unix.so\n", 0o644)
-	t.Cleanup(func() { os.Remove(service) })
+	pamService(t, "postcote-interop")
 	bin := publicBinary(t, "authd-pam")
 	for _, tc := range []struct {
 		driver string
