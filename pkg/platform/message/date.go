@@ -8,7 +8,8 @@ import (
 
 // ParseDate reads a Date field as leniently as mail requires: RFC 5322 with
 // its obsolete forms, comments, missing seconds, missing day names, two-digit
-// years, named zones. An unknown zone counts as UTC (RFC 5322 section 4.3).
+// years, named zones. An unknown zone counts as UTC (RFC 5322 section 4.3), a
+// time that is none as 00:00:00 (RFC 5256 section 2.2).
 func ParseDate(value string) (time.Time, bool) {
 	t := scanner{s: value}
 	var w []string
@@ -46,7 +47,7 @@ func ParseDate(value string) (time.Time, bool) {
 	}
 	clock := [3]int{}
 	if len(w) > 3 && !parseClock(w[3], &clock) {
-		return time.Time{}, false
+		clock = [3]int{} // RFC 5256 section 2.2
 	}
 	zone := time.UTC
 	if len(w) > 4 {

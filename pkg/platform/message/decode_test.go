@@ -92,7 +92,7 @@ func TestParseDate(t *testing.T) {
 		"yesterday":                      "",
 		"32 Jan 2001 00:00:00":           "",
 		"1 Foo 2001 00:00:00":            "",
-		"1 Jan 2001 25:00:00":            "",
+		"1 Jan 2001 25:00:00 +0100":      "2001-01-01T00:00:00+01:00",
 	} {
 		got, ok := ParseDate(in)
 		if text := got.Format(time.RFC3339); ok != (want != "") || ok && text != want {

@@ -7,38 +7,6 @@ import (
 	"github.com/postcote/postcote/pkg/platform/message"
 )
 
-func TestBaseSubject(t *testing.T) {
-	for _, c := range []struct {
-		subject, base string
-		reply         bool
-	}{
-		{"", "", false},
-		{"Budget", "Budget", false},
-		{"Re: Budget", "Budget", true},
-		{"RE:budget", "budget", true},
-		{"Fw: fwd:  Budget  (fwd)", "Budget", true},
-		{"Re [2]: Budget", "Budget", true},
-		{"[list] Re: Budget", "Budget", true},
-		{"[list] Budget", "Budget", false},
-		{"[one] [two] Budget", "Budget", false},
-		{"[only a blob]", "[only a blob]", false},
-		{"Re: [only a blob]", "[only a blob]", true},
-		{"[fwd: Re: Budget (fwd)]", "Budget", true},
-		{"[Fwd: [fwd: Budget]]", "Budget", true},
-		{"[Fwd: Budget", "[Fwd: Budget", false},
-		{"Budget\r\n\t for  2026", "Budget for 2026", false},
-		{"Reply", "Reply", false},
-		{"Re", "Re", false},
-		{"Re:", "", true},
-		{"re: re: re:", "", true},
-		{"[unclosed Re: x", "[unclosed Re: x", false},
-	} {
-		if base, reply := BaseSubject(c.subject); base != c.base || reply != c.reply {
-			t.Errorf("%q: %q %v, want %q %v", c.subject, base, reply, c.base, c.reply)
-		}
-	}
-}
-
 func TestCollate(t *testing.T) {
 	same := [][2]string{{"straße", "STRAßE"}, {"Ångström", "a\u030angstro\u0308m"}, {"abc", "ABC"}}
 	for _, c := range same {
@@ -51,23 +19,6 @@ func TestCollate(t *testing.T) {
 	}
 	if n := len(Collate(strings.Repeat("\ufdfa", 1000))); n > 2*MaxKey {
 		t.Errorf("a key of %d bytes", n)
-	}
-}
-
-func TestIDs(t *testing.T) {
-	one := func(s string) uint64 { return IDs(s, 1)[0] }
-	if one("<\"a.b\"@c>") != one("<a.b@c>") {
-		t.Error("quoting makes a difference")
-	}
-	if one("<A@c>") == one("<a@c>") {
-		t.Error("case makes no difference")
-	}
-	for value, n := range map[string]int{
-		"": 0, "no id": 0, "<>": 0, "<a@b": 0, "<a>": 0, "<a@b><c@d>": 2, "x <a@b> y\r\n <c@d>": 2, "<< a@b>": 1,
-	} {
-		if got := IDs(value, 10); len(got) != n {
-			t.Errorf("%q: %d ids, want %d", value, len(got), n)
-		}
 	}
 }
 
@@ -88,18 +39,18 @@ func TestKeys(t *testing.T) {
 	if k.From != "JW" || k.DisplayFrom != Collate("Jürgen") || k.Cc != "SECOND" || k.To != "FRIENDS" || k.DisplayTo != "FRIENDS" {
 		t.Errorf("addresses %+v", k)
 	}
-	if len(k.References) != 2 || k.References[1] != IDs("<2@a>", 1)[0] || k.MessageID != IDs("<3@a>", 1)[0] {
+	if len(k.References) != 2 || k.References[1] != hash("2@a") || k.MessageID != hash("3@a") {
 		t.Errorf("ids %+v", k)
 	}
 	k = KeysOf(header("From: only@b.example\nIn-Reply-To: your mail <9@a> of <8@a>\n\n"))
-	if len(k.References) != 1 || k.References[0] != IDs("<9@a>", 1)[0] || k.MessageID != 0 || !k.Sent.IsZero() {
+	if len(k.References) != 1 || k.References[0] != hash("9@a") || k.MessageID != 0 || !k.Sent.IsZero() {
 		t.Errorf("%+v", k)
 	}
 	if k.DisplayFrom != "ONLY@B.EXAMPLE" {
 		t.Errorf("display %q", k.DisplayFrom)
 	}
 	long := KeysOf(header("References: " + strings.Repeat("<x@y> ", 5000) + "<last@y>\n\n"))
-	if n := len(long.References); n != maxReferences || long.References[n-1] != IDs("<last@y>", 1)[0] {
+	if n := len(long.References); n != maxReferences || long.References[n-1] != hash("last@y") {
 		t.Errorf("%d references", n)
 	}
 }
@@ -139,11 +90,6 @@ func FuzzKeys(f *testing.F) {
 		for _, s := range []string{k.Subject, k.From, k.To, k.Cc, k.DisplayFrom, k.DisplayTo} {
 			if len(s) > 2*MaxKey {
 				t.Errorf("a key of %d bytes", len(s))
-			}
-		}
-		if base, _ := BaseSubject(text); base != "" {
-			if again, _ := BaseSubject(base); again != base && !strings.ContainsAny(base, "([") {
-				t.Errorf("base subject of %q is %q", base, again)
 			}
 		}
 		root, err := message.ParseStructure(strings.NewReader(text), message.DefaultLimits())

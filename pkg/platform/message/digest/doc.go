@@ -10,6 +10,6 @@
 //   - Strings of Keys are collated: two are the same to a client exactly when
 //     their bytes are.
 //
-// Files in reading order: keys.go, subject.go, ids.go, collate.go, preview.go,
-// html.go.
+// Files in reading order: keys.go, subject.go, msgid.go, ids.go, collate.go,
+// preview.go, html.go.
 package digest

@@ -46,9 +46,7 @@ func KeysOf(h message.Header) Keys {
 	k.To, display = firstAddress(h, "To")
 	k.DisplayTo = display
 	k.Cc, _ = firstAddress(h, "Cc")
-	if ids := IDs(h.Get("Message-ID"), 1); len(ids) > 0 {
-		k.MessageID = ids[0]
-	}
+	k.MessageID = messageID(h.Get("Message-ID"))
 	k.References = references(h)
 	return k
 }

@@ -2,119 +2,152 @@ package digest
 
 import "strings"
 
-// BaseSubject takes from a decoded subject what replies and forwards add to it
-// (RFC 5256 section 2.1). reply is true when it took away a mark of either.
-func BaseSubject(s string) (base string, reply bool) {
-	s = oneSpace(s)
+// BaseSubject takes what replies, forwards and mailing lists put around a
+// subject off it (RFC 5256 section 2.1, steps 1 to 7). subject has its encoded
+// words decoded. reply reports whether something was there that makes the
+// message a reply or a forward. The work is linear in the length: however
+// brackets and prefixes are nested, no byte is looked at more than a few times.
+func BaseSubject(subject string) (base string, reply bool) {
+	s := subjectText{s: packSpaces(subject)}
 	for {
-		s, reply = cutTrailers(s, reply)
-		s, reply = cutLeaders(s, reply)
-		inner, ok := cutForward(s)
-		if !ok {
-			return s, reply
+		s.dropTrailers()
+		s.dropLeaders()
+		if !s.dropForward() {
+			return s.s, s.reply
 		}
-		s, reply = inner, true
 	}
 }
 
-// oneSpace makes every run of white space one space. Long subjects are cut:
-// the rest takes no part in an order, and the rules below look at a prefix
-// more than once.
-func oneSpace(s string) string {
-	const most = 2 * MaxKey
-	var b strings.Builder
-	space := false
-	for i := 0; i < len(s) && b.Len() < most; i++ {
-		switch c := s[i]; c {
-		case ' ', '\t', '\r', '\n':
-			space = true
+// packSpaces is step 1: every run of white space becomes one space. A subject
+// without one to change is not copied.
+func packSpaces(s string) string {
+	i := 0
+	for ; i < len(s); i++ {
+		if isControl(s[i]) || s[i] == ' ' && i+1 < len(s) && isSpace(s[i+1]) {
+			break
+		}
+	}
+	if i == len(s) {
+		return s
+	}
+	out := append(make([]byte, 0, len(s)), s[:i]...)
+	for ; i < len(s); i++ {
+		switch {
+		case !isSpace(s[i]):
+			out = append(out, s[i])
+		case len(out) == 0 || out[len(out)-1] != ' ':
+			out = append(out, ' ')
+		}
+	}
+	return string(out)
+}
+
+func isControl(c byte) bool { return c == '\t' || c == '\r' || c == '\n' }
+
+func isSpace(c byte) bool { return c == ' ' || isControl(c) }
+
+// subjectText is what is left of a subject.
+type subjectText struct {
+	s     string
+	reply bool
+}
+
+// dropTrailers is step 2.
+//
+//	subj-trailer = "(fwd)" / WSP
+func (t *subjectText) dropTrailers() {
+	for {
+		n := len(t.s)
+		switch {
+		case n > 0 && t.s[n-1] == ' ':
+			t.s = t.s[:n-1]
+		case n >= 5 && strings.EqualFold(t.s[n-5:], "(fwd)"):
+			t.s, t.reply = t.s[:n-5], true
 		default:
-			if space {
-				b.WriteByte(' ')
-				space = false
-			}
-			b.WriteByte(c)
+			return
 		}
-	}
-	if space {
-		b.WriteByte(' ')
-	}
-	return strings.ToValidUTF8(b.String(), "")
-}
-
-// cutTrailers removes "(fwd)" and white space from the end.
-func cutTrailers(s string, reply bool) (string, bool) {
-	for {
-		s = strings.TrimRight(s, " ")
-		n := len(s) - len("(fwd)")
-		if n < 0 || !strings.EqualFold(s[n:], "(fwd)") {
-			return s, reply
-		}
-		s, reply = s[:n], true
 	}
 }
 
-// cutLeaders removes white space, "Re:" and the like, and "[list]" where
-// something else is left.
-func cutLeaders(s string, reply bool) (string, bool) {
-	for {
-		s = strings.TrimLeft(s, " ")
-		if rest, ok := cutReply(s); ok {
-			s, reply = rest, true
+// dropLeaders is steps 3 to 5.
+//
+//	subj-leader = (*subj-blob subj-refwd) / WSP
+//
+// Blobs in front are either part of a leader, or all but the last go in step
+// 4 when nothing stands behind them: so the whole run of them is read once.
+func (t *subjectText) dropLeaders() {
+	for t.s != "" {
+		if t.s[0] == ' ' {
+			t.s = t.s[1:]
 			continue
 		}
-		rest, ok := cutBlob(s)
-		if !ok || rest == "" {
-			return s, reply
+		rest, last := t.s, t.s
+		for {
+			next, isBlob := blob(rest)
+			if !isBlob {
+				break
+			}
+			rest, last = next, rest
 		}
-		s = rest
+		if next, isRefwd := refwd(rest); isRefwd {
+			t.s, t.reply = next, true
+			continue
+		}
+		if rest == "" {
+			rest = last // step 4: a blob that is all there is stays
+		}
+		if len(rest) == len(t.s) {
+			return
+		}
+		t.s = rest
 	}
 }
 
-// cutReply removes subj-leader: any number of blobs, then "re", "fw" or "fwd",
-// perhaps another blob, and a colon.
-func cutReply(s string) (string, bool) {
-	for {
-		rest, ok := cutBlob(s)
-		if !ok {
-			break
-		}
-		s = rest
+// dropForward is step 6.
+//
+//	subj-fwd-hdr = "[fwd:"   subj-fwd-trl = "]"
+func (t *subjectText) dropForward() bool {
+	const hdr = "[fwd:"
+	n := len(t.s)
+	if n <= len(hdr) || !strings.EqualFold(t.s[:len(hdr)], hdr) || t.s[n-1] != ']' {
+		return false
 	}
-	n := 0
-	for _, word := range []string{"fwd", "fw", "re"} {
-		if len(s) >= len(word) && strings.EqualFold(s[:len(word)], word) {
-			n = len(word)
-			break
-		}
-	}
-	if n == 0 {
-		return s, false
-	}
-	s = strings.TrimLeft(s[n:], " ")
-	if rest, ok := cutBlob(s); ok {
-		s = rest
-	}
-	return strings.CutPrefix(s, ":")
+	t.s, t.reply = t.s[len(hdr):n-1], true
+	return true
 }
 
-// cutBlob removes "[text]" and the white space behind it.
-func cutBlob(s string) (string, bool) {
+// blob takes a blob off the front of s.
+//
+//	subj-blob = "[" *BLOBCHAR "]" *WSP
+func blob(s string) (rest string, found bool) {
 	if s == "" || s[0] != '[' {
 		return s, false
 	}
-	end := strings.IndexAny(s[1:], "[]")
-	if end < 0 || s[1+end] != ']' {
+	end := strings.IndexAny(s[1:], "[]") + 1
+	if end == 0 || s[end] != ']' {
 		return s, false
 	}
-	return strings.TrimLeft(s[2+end:], " "), true
+	return strings.TrimPrefix(s[end+1:], " "), true
 }
 
-// cutForward opens "[fwd: text]".
-func cutForward(s string) (string, bool) {
-	const head = "[fwd:"
-	if len(s) <= len(head) || !strings.EqualFold(s[:len(head)], head) || s[len(s)-1] != ']' {
+// refwd takes a mark of a reply or a forward off the front of s.
+//
+//	subj-refwd = ("re" / ("fw" ["d"])) *WSP [subj-blob] ":"
+func refwd(s string) (rest string, found bool) {
+	switch {
+	case hasPrefixFold(s, "re"):
+		rest = s[2:]
+	case hasPrefixFold(s, "fwd"):
+		rest = s[3:]
+	case hasPrefixFold(s, "fw"):
+		rest = s[2:]
+	default:
 		return s, false
 	}
-	return s[len(head) : len(s)-1], true
+	rest, _ = blob(strings.TrimPrefix(rest, " "))
+	return strings.CutPrefix(rest, ":")
+}
+
+func hasPrefixFold(s, prefix string) bool {
+	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)
 }

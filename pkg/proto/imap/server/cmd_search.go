@@ -9,7 +9,7 @@ import (
 
 	imap "github.com/emersion/go-imap/v2"
 
-	"github.com/postcote/postcote/pkg/proto/imap/collate"
+	"github.com/postcote/postcote/pkg/platform/message/collate"
 	"github.com/postcote/postcote/pkg/proto/imap/wire"
 )
 

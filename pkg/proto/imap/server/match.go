@@ -11,7 +11,7 @@ import (
 
 	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/platform/message"
-	"github.com/postcote/postcote/pkg/proto/imap/collate"
+	"github.com/postcote/postcote/pkg/platform/message/collate"
 )
 
 // matching evaluates a search program, one message after the other.

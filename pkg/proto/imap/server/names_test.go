@@ -9,7 +9,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"github.com/postcote/postcote/pkg/proto/imap/collate"
+	"github.com/postcote/postcote/pkg/platform/message/collate"
 )
 
 // The matcher agrees with a regular expression on every pattern and name.

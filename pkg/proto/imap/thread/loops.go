@@ -1,4 +1,4 @@
-package order
+package thread
 
 // loops finds the root of a node in a forest that changes, in logarithmic
 // time on average over all operations: walking up would be quadratic for

@@ -50,7 +50,7 @@ func TestOrderOfBrokenTexts(t *testing.T) {
 	} {
 		texts := []string{change(broken1), change(sergey), change(broken3), change(alexey), ""}
 		want := []string{"", texts[3], texts[1], texts[2], texts[0]}
-		slices.SortFunc(texts, func(a, b string) int { return bytes.Compare(AppendKey(nil, a), AppendKey(nil, b)) })
+		slices.SortFunc(texts, func(a, b string) int { return strings.Compare(Key(a), Key(b)) })
 		if !slices.Equal(texts, want) {
 			t.Errorf("%s: %q", name, texts)
 		}

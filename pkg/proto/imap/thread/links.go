@@ -1,4 +1,4 @@
-package order
+package thread
 
 // none is no node.
 const none = int32(-1)
@@ -7,11 +7,10 @@ const none = int32(-1)
 // step 1): for each id a node, with the message that has it or without (a
 // dummy), and the node that it is a reply to.
 type links struct {
-	nodes []node
-	byID  map[mark]int32
-	loops loops
-	numMessages,
-	numDummies int32
+	nodes                   []node
+	byID                    map[uint64]int32
+	loops                   loops
+	numMessages, numDummies int32
 }
 
 type node struct {
@@ -30,12 +29,12 @@ const (
 
 func (l *links) grow(n int) {
 	l.nodes = make([]node, 0, n+n/4)
-	l.byID = make(map[mark]int32, n+n/4)
+	l.byID = make(map[uint64]int32, n+n/4)
 	l.loops.grow(n + n/4)
 }
 
 // add takes in message number i. id is its own id, or zero.
-func (l *links) add(i int32, id mark, refs []mark) {
+func (l *links) add(i int32, id uint64, refs []uint64) {
 	l.numMessages++
 	own := l.own(i, id)
 	last := none
@@ -59,8 +58,8 @@ func (l *links) add(i int32, id mark, refs []mark) {
 
 // own is the node of a message. One that has no id, or that of an earlier
 // message, has a node which nobody finds.
-func (l *links) own(i int32, id mark) int32 {
-	if id == (mark{}) {
+func (l *links) own(i int32, id uint64) int32 {
+	if id == 0 {
 		return l.node(i)
 	}
 	n, known := l.byID[id]
@@ -78,7 +77,7 @@ func (l *links) own(i int32, id mark) int32 {
 }
 
 // find is the node of an id that is mentioned.
-func (l *links) find(id mark) int32 {
+func (l *links) find(id uint64) int32 {
 	n, known := l.byID[id]
 	if !known {
 		if l.numDummies >= dummiesFirst+dummiesEach*l.numMessages {

@@ -1,11 +1,9 @@
-package order
+package thread
 
 import (
 	"fmt"
 	"slices"
 	"strings"
-
-	"github.com/postcote/postcote/pkg/proto/imap/collate"
 )
 
 // tree is a message, or a dummy (n is 0), as the words of RFC 5256 have it.
@@ -97,15 +95,12 @@ func naiveSubjects(msgs []Message) *tree {
 	return root
 }
 
-func (t *tree) subject() (string, bool) {
-	base, reply := BaseSubject(t.msg.Subject)
-	return collate.String(base), reply
-}
+func (t *tree) subject() (string, bool) { return t.msg.Subject, t.msg.Reply }
 
 func naiveLinks(msgs []Message) *tree {
-	ids := map[string]*tree{}
+	ids := map[uint64]*tree{}
 	var all []*tree
-	get := func(id string) *tree {
+	get := func(id uint64) *tree {
 		if ids[id] == nil {
 			ids[id] = &tree{}
 			all = append(all, ids[id])
@@ -113,16 +108,13 @@ func naiveLinks(msgs []Message) *tree {
 		return ids[id]
 	}
 	for i, m := range msgs {
-		id := MessageID(m.MessageID)
-		if id == "" || ids[id] != nil && ids[id].n > 0 {
-			id = fmt.Sprint("unique ", i)
+		id := m.ID
+		if id == 0 || ids[id] != nil && ids[id].n > 0 {
+			id = uint64(1<<40 + i)
 		}
 		own := get(id)
 		own.n, own.msg = i+1, m
-		refs := references(m.References)
-		if len(refs) == 0 && MessageID(m.InReplyTo) != "" {
-			refs = []string{MessageID(m.InReplyTo)}
-		}
+		refs := m.References
 		for j := 1; j < len(refs); j++ {
 			parent, child := get(refs[j-1]), get(refs[j])
 			if child.parent == nil && !parent.below(child) {

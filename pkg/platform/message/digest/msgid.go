@@ -1,28 +1,21 @@
-package order
+package digest
 
 import (
 	"slices"
 	"strings"
 )
 
-// Caps on what one message may say about others. Longer lists are those of
-// endless threads: their first message and the nearest ones are what counts.
 const (
-	maxReferences = 512
+	// maxReferences caps the ancestors of one message. Longer lists are those
+	// of endless threads: their first message and the nearest ones count.
+	maxReferences = 100
 	maxMessageID  = 998 // RFC 5322 section 2.1.1: what a line may hold
 )
 
-// MessageID returns the first message id in the value of a Message-ID or
-// In-Reply-To field, normalised; "" when there is none.
-func MessageID(value string) string {
-	id, _ := nextID(value)
-	return id
-}
-
-// collectIDs appends what of makes of the message ids in the value of a
-// References field, normalised: at most 512, the first and the last ones. dst
-// is empty.
-func collectIDs[T any](dst []T, value string, of func(id string) T) []T {
+// collectIDs returns what of makes of the message ids
+// in the value of a References field: at most maxReferences, the first and the
+// last ones.
+func collectIDs[T any](value string, of func(id string) T) (dst []T) {
 	oldest := 1 // of those that may go
 	for {
 		id, rest := nextID(value)
@@ -31,7 +24,7 @@ func collectIDs[T any](dst []T, value string, of func(id string) T) []T {
 			if len(dst) < maxReferences {
 				return dst
 			}
-			return append(dst[:1], slices.Concat(dst[oldest:], dst[1:oldest])...)
+			return slices.Concat(dst[:1], dst[oldest:], dst[1:oldest])
 		case len(dst) < maxReferences:
 			dst = append(dst, of(id))
 		default:

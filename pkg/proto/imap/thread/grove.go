@@ -1,4 +1,4 @@
-package order
+package thread
 
 import (
 	"cmp"
@@ -117,11 +117,11 @@ func (g *grove) face(root int32) int32 {
 }
 
 // mergeSubjects is step 5: threads with the same base subject become one.
-func (g *grove) mergeSubjects(subjects []mark, reply []bool) {
-	table := make(map[mark]int32, len(g.roots))
+func (g *grove) mergeSubjects(subjects []string, reply []bool) {
+	table := make(map[string]int32, len(g.roots))
 	for _, cur := range g.roots { // (B)
 		s := subjects[g.face(cur)]
-		if s == (mark{}) {
+		if s == "" {
 			continue
 		}
 		old, known := table[s]
@@ -132,7 +132,7 @@ func (g *grove) mergeSubjects(subjects []mark, reply []bool) {
 	into := map[int32]int32{}     // dummies whose children went to another
 	for _, cur := range g.roots { // (C)
 		s := subjects[g.face(cur)]
-		if s == (mark{}) || g.parent[cur] != none {
+		if s == "" || g.parent[cur] != none {
 			continue
 		}
 		switch old := table[s]; {
@@ -199,7 +199,7 @@ func (t *Threader) bySubject() *Forest {
 		all[i] = int32(i)
 	}
 	slices.SortFunc(all, g.before)
-	table := make(map[mark]int32, len(all))
+	table := make(map[string]int32, len(all))
 	for _, m := range all {
 		root, known := table[t.subjects[m]]
 		if !known {

@@ -53,14 +53,14 @@ func isMapped(s string) bool {
 	return true
 }
 
-// AppendKey appends what s is sorted by. Texts that could not be converted to
-// UTF-8, which a U+FFFD in them shows, come behind all others and in the order
-// of their octets (RFC 5255 section 4.6): 0xFF is in no UTF-8.
-func AppendKey(dst []byte, s string) []byte {
+// Key is what s is sorted by. Texts that could not be converted to UTF-8,
+// which a U+FFFD in them shows, come behind all others and in the order of
+// their octets (RFC 5255 section 4.6): 0xFF is in no UTF-8.
+func Key(s string) string {
 	if strings.ContainsRune(s, utf8.RuneError) || !utf8.ValidString(s) {
-		return append(append(dst, 0xff), s...)
+		return "\xff" + s
 	}
-	return Append(dst, s)
+	return String(s)
 }
 
 // Blocks of Unicode whose characters map to themselves, or by a rule.
