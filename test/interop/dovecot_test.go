@@ -17,6 +17,29 @@ import (
 // startDovecot serves the suite's mail folders with a private Dovecot.
 func startDovecot(t *testing.T, s *suite.Suite) (imapPort int) {
 	t.Helper()
+	// Dovecot serves no mail as root, so the mail gets another owner, as an
+	// operator would do with both servers' units under one mail uid.
+	run(t, "", "chown", "-R", "65534:65534", s.Path("mail"))
+	d := serveMail(t, s.Accounts, s.Dir+"/mail/%d/%n", "maildir:~/Maildir")
+	return d.port
+}
+
+// dovecot is a private Dovecot.
+type dovecot struct {
+	port int    // IMAP
+	dir  string // of its configuration, and of its file log
+}
+
+// log is what it has logged so far.
+func (d dovecot) log() string {
+	text, _ := os.ReadFile(filepath.Join(d.dir, "log"))
+	return string(text)
+}
+
+// serveMail starts a private Dovecot that serves IMAP, as uid and gid 65534.
+func serveMail(t *testing.T, accounts []suite.Account, home, location string) dovecot {
+	t.Helper()
+	need(t, "dovecot", "doveadm")
 	if os.Getuid() != 0 {
 		t.Skip("a private Dovecot needs root to start")
 	}
@@ -25,9 +48,9 @@ func startDovecot(t *testing.T, s *suite.Suite) (imapPort int) {
 		t.Fatal(err)
 	}
 	run(t, "", "chmod", "755", dir)
-	imapPort = freePort(t)
+	d := dovecot{port: freePort(t), dir: dir}
 	var users strings.Builder
-	for _, a := range s.Accounts {
+	for _, a := range accounts {
 		fmt.Fprintf(&users, "%s:{PLAIN}%s::::::\n", a.Name, a.Password)
 	}
 	write(t, filepath.Join(dir, "users"), users.String(), 0o644)
@@ -47,9 +70,9 @@ passdb {
 }
 userdb {
   driver = static
-  args = uid=65534 gid=65534 home=%[2]s/mail/%%d/%%n allow_all_users=yes
+  args = uid=65534 gid=65534 home=%[2]s allow_all_users=yes
 }
-mail_location = maildir:~/Maildir
+mail_location = %[4]s
 service imap-login {
   inet_listener imap {
     port = %[3]d
@@ -58,21 +81,17 @@ service imap-login {
     port = 0
   }
 }
-`, dir, s.Dir, imapPort), 0o644)
-	// Dovecot serves no mail as root, so the mail gets another owner, as an
-	// operator would do with both servers' units under one mail uid.
-	run(t, "", "chown", "-R", "65534:65534", s.Path("mail"))
+`, dir, home, d.port, location), 0o644)
 	run(t, "", "dovecot", "-c", conf)
 	t.Cleanup(func() {
 		_, _ = try("", "doveadm", "-c", conf, "stop")
 		if t.Failed() {
-			log, _ := os.ReadFile(filepath.Join(dir, "log"))
-			t.Logf("Dovecot log:\n%s", log)
+			t.Logf("Dovecot log:\n%s", d.log())
 		}
 		os.RemoveAll(dir)
 	})
-	waitPort(t, imapPort)
-	return imapPort
+	waitPort(t, d.port)
+	return d
 }
 
 var (

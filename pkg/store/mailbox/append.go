@@ -135,6 +135,9 @@ func (b *box) admit(ctx context.Context, list []newborn) ([]uint32, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := b.syncUnder(lk); err != nil {
+		return nil, firstErr(err, lk.Unlock())
+	}
 	var uids []uint32
 	batch := b.ix.Begin()
 	err = b.own(func() error {
@@ -184,7 +187,7 @@ func (b *box) admitLocked(lk Locked, batch *index.Batch, list []newborn) ([]uint
 		return nil, err
 	}
 	disk.Point(b.acct.store.fs, "mailbox.append.before_assign")
-	uids, err := lk.Assign(entries, b.ix.Image().UIDNext)
+	uids, _, err := lk.Assign(entries, b.ix.Image().UIDNext, true)
 	if err != nil {
 		return nil, err
 	}

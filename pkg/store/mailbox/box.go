@@ -152,6 +152,7 @@ func (b *box) resume(ctx context.Context, ix *index.Index, id Ident) error {
 		return err
 	}
 	b.publish()
+	keywords := b.known.Keywords
 	if err := b.loadKeywords(); err != nil {
 		return err
 	}
@@ -163,7 +164,8 @@ func (b *box) resume(ctx context.Context, ix *index.Index, id Ident) error {
 		}
 		id.UIDNext = max(id.UIDNext, next)
 	}
-	if err := b.sync(ctx, len(b.graves) > 0); err != nil {
+	renamed := !sameStamp(keywords, b.known.Keywords)
+	if err := b.sync(ctx, renamed || len(b.graves) > 0); err != nil {
 		return err
 	}
 	return b.countOn(known, id.UIDNext)
@@ -194,6 +196,8 @@ func (b *box) countOn(known, next uint32) error {
 	return nil
 }
 
+// loadKeywords reads what the letters mean. Nothing else sets known.Keywords: a
+// foreign change between two looks would be taken for known.
 func (b *box) loadKeywords() error {
 	t, ok := b.format.(keywordTable)
 	if !ok {
@@ -201,7 +205,7 @@ func (b *box) loadKeywords() error {
 	}
 	k, err := t.Keywords()
 	if err == nil {
-		b.keywords = k
+		b.keywords, b.known.Keywords = k, fileStamp(k.Stamp)
 	}
 	return err
 }

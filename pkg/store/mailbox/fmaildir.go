@@ -205,6 +205,7 @@ type maildirLocked struct {
 	ctx     context.Context //nolint:containedctx // of the operation that holds the lock
 	lk      *maildir.Lock
 	watched *maildir.Watch
+	list    *maildir.UIDList // read under this lock and not written since
 }
 
 func (l *maildirLocked) Unlock() error { return l.lk.Unlock() }
@@ -267,28 +268,34 @@ func refOf(r index.Record) Ref {
 	return ref
 }
 
-// Assign asks the list only when somebody else has written it.
-func (l *maildirLocked) Assign(entries []Entry, floor uint32) ([]uint32, error) {
+// Assign asks the list only when somebody else has written it, or when a file
+// came to cur/ by itself: it may have been there before.
+func (l *maildirLocked) Assign(entries []Entry, floor uint32, sure bool) (uids []uint32, unseen []string, err error) {
 	stamps, err := l.Look()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var list *maildir.UIDList
-	if l.stale || l.trust == (index.FileStamp{}) || !sameStamp(stamps.UIDList, l.trust) {
-		if list, err = l.readList(); err != nil {
-			return nil, err
+	back := !sure && slices.ContainsFunc(entries, func(e Entry) bool { return !e.InNew })
+	if l.list == nil && (back || l.stale || l.trust == (index.FileStamp{}) || !sameStamp(stamps.UIDList, l.trust)) {
+		if l.list, err = l.readList(); err != nil {
+			return nil, nil, err
 		}
 	}
-	uids := make([]uint32, len(entries))
-	if list != nil {
-		l.known(list, entries, uids, floor)
+	uids = make([]uint32, len(entries))
+	if l.list != nil {
+		unseen = l.known(l.list, entries, uids, floor)
+		if len(unseen) > 0 && !sure {
+			return nil, unseen, nil
+		}
 	}
+	list := l.list
+	l.list = nil
 	l.next = max(l.next, floor)
 	fresh, err := l.assignNew(entries, uids)
 	if err != nil || len(fresh) == 0 && (list == nil || !list.Stale) {
-		return uids, err
+		return uids, nil, err
 	}
-	return uids, l.writeList(list, fresh)
+	return uids, nil, l.writeList(list, fresh)
 }
 
 func (l *maildirLocked) readList() (*maildir.UIDList, error) {
@@ -318,18 +325,28 @@ func (l *maildirLocked) relock() error {
 	return err
 }
 
-// known looks entries up in the list. A UID below floor belongs to a message
-// that sessions saw vanish; coming back, it gets a new one, as in Dovecot.
-func (l *maildirLocked) known(list *maildir.UIDList, entries []Entry, uids []uint32, floor uint32) {
+// known looks entries up in the list and returns the names that are listed and
+// are no entries. A UID below floor belongs to a message that sessions saw
+// vanish; coming back, it gets a new one, as in Dovecot, and its line goes: two
+// for one name would have Dovecot waver between them.
+func (l *maildirLocked) known(list *maildir.UIDList, entries []Entry, uids []uint32, floor uint32) (unseen []string) {
 	at := make(map[string]int, len(entries))
 	for i, e := range entries {
 		at[e.Base] = i
 	}
-	for _, r := range list.Records {
-		if i, ok := at[r.Base]; ok && r.UID >= floor {
+	old := len(list.Records)
+	list.Records = slices.DeleteFunc(list.Records, func(r maildir.UIDRecord) bool {
+		i, ok := at[r.Base]
+		switch {
+		case ok && r.UID >= floor:
 			uids[i] = r.UID
+		case !ok && r.UID >= floor:
+			unseen = append(unseen, r.Base)
 		}
-	}
+		return ok && r.UID < floor
+	})
+	list.Stale = list.Stale || len(list.Records) < old
+	return unseen
 }
 
 // assignNew gives UIDs to the entries that have none, in the order in which

@@ -39,7 +39,10 @@ type Locked interface {
 	List(onlyNew bool) (Listing, error)
 	// Assign returns a UID for each entry: the one it has, if that is at
 	// least floor, else a new one above all others. Durable when it returns.
-	Assign(entries []Entry, floor uint32) ([]uint32, error)
+	// unseen are messages to which somebody else gave a UID of at least floor
+	// and which are no entries: nothing is given out then, because a UID above
+	// theirs would cost them their own. Look for them, and ask again with sure.
+	Assign(entries []Entry, floor uint32, sure bool) (uids []uint32, unseen []string, err error)
 	// Letters finds or makes letters for keywords. Those that got none are
 	// returned in left.
 	Letters(names []string) (l maildir.Letters, left []string, err error)

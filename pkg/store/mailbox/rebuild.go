@@ -31,7 +31,10 @@ func (b *box) rebuild(ctx context.Context, dir string, id Ident, folder *maildir
 	if err != nil {
 		return err
 	}
-	uids, err := lk.Assign(entries, 1)
+	uids, unseen, err := lk.Assign(entries, 1, !b.shared())
+	if err == nil && len(unseen) > 0 {
+		entries, uids, err = b.lookAgain(lk, entries, unseen, 1)
+	}
 	if err != nil {
 		return err
 	}
@@ -56,11 +59,7 @@ func (b *box) rebuild(ctx context.Context, dir string, id Ident, folder *maildir
 		b.graves[uids[i]] = grave{ref: entries[i].Ref, at: b.acct.store.now().Add(-maxGrave)}
 	}
 	b.known.New, b.known.Cur = listing.New, listing.Cur
-	stamps, err := b.format.Look()
-	if err != nil {
-		return err
-	}
-	b.known.UIDList, b.known.Keywords = *b.format.Trusted(), stamps.Keywords
+	b.known.UIDList = *b.format.Trusted()
 	batch := b.ix.Begin()
 	batch.Stamps(b.known)
 	if err := b.commit(batch, false); err != nil {

@@ -27,11 +27,21 @@ func (b *box) sync(ctx context.Context, force bool) error {
 	if err != nil {
 		return err
 	}
-	err = b.syncLocked(lk, all)
-	if uerr := lk.Unlock(); err == nil {
-		err = uerr
+	return firstErr(b.syncLocked(lk, all), lk.Unlock())
+}
+
+// syncUnder looks again under the lock: since the last look others may have
+// given out UIDs, and nobody may pass those by.
+func (b *box) syncUnder(lk Locked) error {
+	look, err := b.format.Look()
+	if err != nil {
+		return err
 	}
-	return err
+	onlyNew, all := b.whereChanged(look)
+	if !onlyNew && !all {
+		return nil
+	}
+	return b.syncLocked(lk, all)
 }
 
 // whatChanged decides where to look.
@@ -46,22 +56,24 @@ func (b *box) whatChanged(force bool) (onlyNew, all bool, err error) {
 	if err := b.checkIdent(look); err != nil {
 		return false, false, err
 	}
-	if !sameStamp(look.Keywords, b.known.Keywords) {
-		if err := b.loadKeywords(); err != nil {
-			return false, false, err
-		}
-		all = true // letters may have got names
-	}
-	if b.watch != nil {
-		inNew, inCur := b.watch.Dirty()
-		onlyNew, all = onlyNew || inNew, all || inCur
-	}
-	onlyNew = onlyNew || !b.same(look.New, b.known.New)
-	all = all || force || !b.same(look.Cur, b.known.Cur)
+	inNew, inCur := b.whereChanged(look)
+	all = all || force || inCur
 	if !b.doubt.IsZero() && b.acct.store.now().Sub(b.doubt) > maxDoubt {
 		all = true
 	}
-	return onlyNew, all, nil
+	return inNew, all, nil
+}
+
+// whereChanged says which directories are to be listed. A UID list that
+// somebody else wrote is a reason, too: an mtime may be too coarse to show what
+// it tells of, and the event may not have arrived.
+func (b *box) whereChanged(look index.Stamps) (inNew, inCur bool) {
+	if b.watch != nil {
+		inNew, inCur = b.watch.Dirty()
+	}
+	inNew = inNew || !b.same(look.New, b.known.New) || !sameStamp(look.UIDList, *b.format.Trusted())
+	inCur = inCur || !sameStamp(look.Keywords, b.known.Keywords) // letters may have got names
+	return inNew, inCur || !b.same(look.Cur, b.known.Cur)
 }
 
 // same compares two looks at a directory. While it is watched, an unchanged
@@ -120,6 +132,10 @@ type fileChange struct {
 
 // syncLocked brings the index up to date with the folder, whose lock is held.
 func (b *box) syncLocked(lk Locked, all bool) error {
+	// Names are written under the lock, before files have their letters.
+	if err := b.loadKeywords(); err != nil {
+		return err
+	}
 	m := &merge{b: b, lk: lk, im: b.ix.Image(), all: all, flags: map[flagChange]Set{}}
 	if err := m.list(); err != nil {
 		return err
@@ -138,9 +154,16 @@ func (b *box) syncLocked(lk Locked, all bool) error {
 	if err != nil {
 		return err
 	}
-	uids, err := lk.Assign(fresh, m.im.UIDNext)
-	if err != nil {
+	uids, unseen, err := lk.Assign(fresh, m.im.UIDNext, false)
+	switch {
+	case err != nil:
 		return err
+	case len(unseen) > 0 && !all:
+		return b.syncLocked(lk, true) // somebody else has moved them to cur/
+	case len(unseen) > 0:
+		if fresh, uids, err = b.lookAgain(lk, fresh, unseen, m.im.UIDNext); err != nil {
+			return err
+		}
 	}
 	return m.commit(fresh, uids)
 }
@@ -220,36 +243,6 @@ func (b *box) hasAll(names []string, l maildir.Letters) bool {
 	return true
 }
 
-// confirm looks a second time for messages that were not found: reading a
-// directory may pass over a file that is renamed meanwhile.
-func (m *merge) confirm() error {
-	if len(m.missing) == 0 {
-		return nil
-	}
-	again, err := m.lk.List(false)
-	if err != nil {
-		return err
-	}
-	at := make(map[string]int, len(m.missing))
-	for i, r := range m.missing {
-		at[r.Name] = i
-	}
-	found := map[int]Entry{}
-	for _, e := range again.Entries {
-		if i, ok := at[e.Base]; ok {
-			found[i] = e
-		}
-	}
-	for i, r := range m.missing {
-		if e, ok := found[i]; ok {
-			m.entry(r, e)
-		} else {
-			m.gone = m.gone.add(r.UID)
-		}
-	}
-	return nil
-}
-
 // fresh returns the entries that are new. Those that are expunged already and
 // were only not removed yet, are removed now.
 func (m *merge) fresh() ([]Entry, error) {
@@ -317,9 +310,7 @@ func (m *merge) commit(fresh []Entry, uids []uint32) error {
 		x := b.recordOf(fresh[i], uids[i], batch.ModSeq())
 		batch.Append(&x, b.keywordIDs(batch, fresh[i].Letters))
 	}
-	if err := m.stamps(batch); err != nil {
-		return err
-	}
+	m.stamps(batch)
 	if err := b.commit(batch, len(m.flags) > 0 && !b.shared()); err != nil {
 		return err
 	}
@@ -330,20 +321,15 @@ func (m *merge) commit(fresh []Entry, uids []uint32) error {
 }
 
 // stamps notes what the folder looked like before it was listed.
-func (m *merge) stamps(batch *index.Batch) error {
+func (m *merge) stamps(batch *index.Batch) {
 	b := m.b
-	look, err := b.format.Look()
-	if err != nil {
-		return err
-	}
 	b.known.New = m.listing.New
 	if m.all {
 		b.known.Cur = m.listing.Cur
 		b.doubt = time.Time{}
 	}
-	b.known.UIDList, b.known.Keywords = *b.format.Trusted(), look.Keywords
+	b.known.UIDList = *b.format.Trusted()
 	batch.Stamps(b.known)
-	return nil
 }
 
 func (c flagChange) compare(d flagChange) int {
@@ -388,7 +374,7 @@ func (b *box) own(fn func() error) error {
 			b.doubt = b.acct.store.now()
 		}
 	}
-	b.known.UIDList, b.known.Keywords = *b.format.Trusted(), after.Keywords
+	b.known.UIDList = *b.format.Trusted()
 	return err
 }
 

@@ -185,6 +185,9 @@ func (l *Lock) FixDuplicate(place1 Place, first string, place2 Place, second str
 		return "", ioError(err, "two files of one name in folder %s", f.name)
 	}
 	if disk.IDOf(a) == disk.IDOf(b) && disk.IDOf(a) != (disk.ID{}) {
+		if disk.Links(b) < 2 {
+			return "", fail.New(fail.NotFound, "message %s got another name meanwhile", first)
+		}
 		return "", f.RemoveMessage(place2, second)
 	}
 	base, info := Split(second)

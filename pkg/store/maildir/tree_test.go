@@ -191,3 +191,28 @@ func TestCreateCrash(t *testing.T) {
 		t.Errorf("folders were not durable: %s", got)
 	}
 }
+
+// What looks like two names of one file may be one that was renamed between
+// two looks: it must not be removed.
+func TestFixDuplicateOfOneFile(t *testing.T) {
+	tree := NewTree(disk.OS(), t.TempDir(), Options{})
+	if err := tree.Ensure(t.Context(), Inbox); err != nil {
+		t.Fatal(err)
+	}
+	d, err := tree.Deliver(t.Context(), Inbox, Meta{Flags: Seen}, strings.NewReader("x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, _ := tree.Folder(Inbox)
+	l, err := f.Lock(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Unlock()
+	if _, err := l.FixDuplicate(InCur, d.File, InCur, d.File); !fail.Is(err, fail.NotFound) {
+		t.Errorf("%v, want not found", err)
+	}
+	if _, _, err := f.StatMessage(InCur, d.File); err != nil {
+		t.Errorf("the message is gone: %v", err)
+	}
+}

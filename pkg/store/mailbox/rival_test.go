@@ -1,0 +1,162 @@
+package mailbox
+
+import (
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/postcote/postcote/pkg/platform/disk"
+	"github.com/postcote/postcote/pkg/store/maildir"
+)
+
+// rivalFS is a file system on which another program is at work at moments
+// that cannot be met from outside.
+type rivalFS struct {
+	*disk.Forgetful
+	locking func()                 // once, before the UID list is locked
+	still   map[string]fs.FileInfo // directories whose mtime is too coarse to show changes
+	passed  map[string]int         // listings that pass over an entry that begins so
+}
+
+func (r *rivalFS) OpenFile(name string, flag int, perm fs.FileMode) (disk.File, error) {
+	if act := r.locking; act != nil && strings.HasSuffix(name, "dovecot-uidlist.lock") {
+		r.locking = nil
+		act()
+	}
+	return r.Forgetful.OpenFile(name, flag, perm)
+}
+
+func (r *rivalFS) Stat(name string) (fs.FileInfo, error) {
+	if info, ok := r.still[name]; ok {
+		return info, nil
+	}
+	return r.Forgetful.Stat(name)
+}
+
+func (r *rivalFS) ReadDir(name string) ([]fs.DirEntry, error) {
+	entries, err := r.Forgetful.ReadDir(name)
+	return slices.DeleteFunc(entries, func(e fs.DirEntry) bool {
+		for prefix := range r.passed {
+			if strings.HasPrefix(e.Name(), prefix) && r.passed[prefix] > 0 {
+				r.passed[prefix]--
+				return true
+			}
+		}
+		return false
+	}), err
+}
+
+// withRival is a house in shared mode; give is another server that numbers a
+// message in cur/ or new/.
+func withRival(t *testing.T) (h *house, rival *rivalFS, give func(body string, uid uint32, flags Flags) string) {
+	rival = &rivalFS{Forgetful: disk.NewForgetful(), still: map[string]fs.FileInfo{}, passed: map[string]int{}}
+	h = newHouse(t, rival, "/home", Shared)
+	rival.SetNow(h.clock.now)
+	return h, rival, func(body string, uid uint32, flags Flags) string {
+		f, err := h.tree.Folder("INBOX")
+		must(t, err)
+		l, err := f.Lock(bg)
+		must(t, err)
+		d := h.deliver("INBOX", body, flags)
+		list, err := f.UIDList()
+		must(t, err)
+		list.Records = append(list.Records, maildir.UIDRecord{UID: uid, Base: d.Base})
+		must(t, l.Rewrite(list))
+		return d.Base
+	}
+}
+
+// The other server numbers a message after our look and before our lock: an
+// append must not pass it by, or it would get a second UID.
+func TestAppendAfterRivalsUID(t *testing.T) {
+	h, rival, give := withRival(t)
+	m := h.box("INBOX")
+	h.append("INBOX", "one", Incoming{})
+	h.see(m, "1:")
+	h.clock.sleep(5e9)
+	h.see(m, "1:") // all is known: the append's own look finds nothing
+	rival.locking = func() { give("two", 7, Seen) }
+	if uid := h.append("INBOX", "three", Incoming{}); uid != 8 {
+		t.Errorf("appended as %d", uid)
+	}
+	h.see(m, "1: 7:S 8:")
+	must(t, h.store.Close(bg))
+}
+
+// The other server moved a message to cur/ and numbered it, in the tick of our
+// own last change: new/ alone is not all there is to look at.
+func TestCoarseMtimeHidesNoUID(t *testing.T) {
+	h, rival, give := withRival(t)
+	m := h.box("INBOX")
+	h.append("INBOX", "one", Incoming{})
+	h.see(m, "1:")
+	h.clock.sleep(5e9)
+	h.see(m, "1:")
+	cur := filepath.Join(h.cfg.Maildir, "cur")
+	info, err := rival.Stat(cur)
+	must(t, err)
+	rival.still[cur] = info
+	give("two", 7, Seen)
+	give("three", 8, 0)
+	h.see(m, "1: 7:S 8:")
+	must(t, h.store.Close(bg))
+}
+
+// A file that is renamed again and again while its directory is read may be
+// passed over more than once: it is not gone, and keeps its UID.
+func TestPassedOverTwice(t *testing.T) {
+	h, rival, give := withRival(t)
+	m := h.box("INBOX")
+	known := give("one", 3, Seen)
+	h.see(m, "3:S")
+	rival.passed[known] = 3
+	fresh := give("two", 7, Seen)
+	rival.passed[fresh] = 3
+	h.see(m, "3:S 7:S")
+	must(t, h.store.Close(bg))
+}
+
+// A message that comes back after it was expunged has one line in the list.
+func TestBackWithOneLine(t *testing.T) {
+	h, _, give := withRival(t)
+	m := h.box("INBOX")
+	base := give("one", 3, Seen)
+	h.see(m, "3:S")
+	cur := filepath.Join(h.cfg.Maildir, "cur", base+":2,S")
+	must(t, h.fs.Rename(cur, "/home/aside"))
+	h.see(m, "")
+	must(t, h.fs.Rename("/home/aside", cur))
+	h.see(m, "4:S")
+	f, err := h.tree.Folder("INBOX")
+	must(t, err)
+	list, err := f.UIDList()
+	must(t, err)
+	if len(list.Records) != 1 || list.Records[0].UID != 4 {
+		t.Errorf("the list has %v", list.Records)
+	}
+	must(t, h.store.Close(bg))
+}
+
+// A keyword that the other program named and used after our look has its name
+// when it shows.
+func TestRivalsKeyword(t *testing.T) {
+	h, rival, give := withRival(t)
+	m := h.box("INBOX")
+	base := give("one", 3, Seen)
+	h.see(m, "3:S")
+	rival.locking = func() {
+		f, err := h.tree.Folder("INBOX")
+		must(t, err)
+		l, err := f.Lock(bg)
+		must(t, err)
+		_, _, err = l.AllotKeywords([]string{"a", "Theirs"})
+		must(t, err)
+		must(t, l.Unlock())
+		h.rename("INBOX", base, ":2,Sb")
+	}
+	h.append("INBOX", "two", Incoming{})
+	h.see(m, "3:S(Theirs) 4:")
+	must(t, h.store.Close(bg))
+}
