@@ -59,10 +59,19 @@ func (r Report) String() string {
 		name string
 		v    any
 	}{
-		{"operations, ours", r.Ours}, {"operations, Dovecot", r.Theirs}, {"refused", r.Failed}, {"took", r.Took.Round(time.Millisecond)},
-		{"messages in the end", r.Messages}, {"changed UIDs", r.ChangedUIDs}, {"flag values compared", r.Acknowledged},
-		{"lost flags", r.LostFlags}, {"shown otherwise", r.Disagreements}, {"lost messages", r.LostMessages}, {"back from the dead", r.BackFromDead},
-		{"locks taken", r.Locks}, {"of these waited for", r.Waited},
+		{"operations, ours", r.Ours},
+		{"operations, Dovecot", r.Theirs},
+		{"refused", r.Failed},
+		{"took", r.Took.Round(time.Millisecond)},
+		{"messages in the end", r.Messages},
+		{"changed UIDs", r.ChangedUIDs},
+		{"flag values compared", r.Acknowledged},
+		{"lost flags", r.LostFlags},
+		{"shown otherwise", r.Disagreements},
+		{"lost messages", r.LostMessages},
+		{"back from the dead", r.BackFromDead},
+		{"locks taken", r.Locks},
+		{"of these waited for", r.Waited},
 		{"lock wait p50 / p99 / max", fmt.Sprintf("%s / %s / %s", micro(r.LockP50), micro(r.LockP99), micro(r.LockMax))},
 		{"STORE p50 / p99 / max", fmt.Sprintf("%s / %s / %s", micro(r.StoreLatencies[0]), micro(r.StoreLatencies[1]), micro(r.StoreLatencies[2]))},
 	} {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/postcote/postcote/pkg/platform/disk"
 	"github.com/postcote/postcote/pkg/store/maildir"
@@ -52,6 +53,7 @@ func (r *rivalFS) ReadDir(name string) ([]fs.DirEntry, error) {
 // message in cur/ or new/.
 func withRival(t *testing.T) (h *house, rival *rivalFS, give func(body string, uid uint32, flags Flags) string) {
 	rival = &rivalFS{Forgetful: disk.NewForgetful(), still: map[string]fs.FileInfo{}, passed: map[string]int{}}
+	rival.SetNow(func() time.Time { return time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC) })
 	h = newHouse(t, rival, "/home", Shared)
 	rival.SetNow(h.clock.now)
 	return h, rival, func(body string, uid uint32, flags Flags) string {
