@@ -35,6 +35,9 @@ func (a *agent) room(ctx context.Context, m *quota.Meter, folder string, size in
 	if err != nil {
 		return err // the configuration was checked when it was read
 	}
+	if err := m.Fits(size); err != nil {
+		return err
+	}
 	return m.Room(ctx, folder, size, 1, grace)
 }
 

@@ -28,6 +28,10 @@ type Append struct {
 	box  *box
 	new  []newborn
 	done bool
+
+	in  *Mailbox // of the message that goes when the new ones are there; nil: none does
+	out uint32
+	old int64 // its bytes
 }
 
 // newborn is a message that is written and not yet published.
@@ -49,6 +53,36 @@ func (a *Account) Append(ctx context.Context, folder string) (*Append, error) {
 	return &Append{acct: a, box: b}, nil
 }
 
+// Replace starts an append to a folder that ends with the removal of message
+// uid of m, whatever its flags. NotFound: no such folder, or no such message.
+//
+// Crash point: mailbox.replace.before_remove: both messages are there.
+func (m *Mailbox) Replace(ctx context.Context, uid uint32, folder string) (*Append, error) {
+	r, ok := m.box.brief(uid)
+	if !ok {
+		return nil, goneError(uid)
+	}
+	p, err := m.box.acct.Append(ctx, folder)
+	if err == nil {
+		p.in, p.out, p.old = m, uid, max(r.Size, 0)
+	}
+	return p, err
+}
+
+// room reports whether there is room for messages, together with what goes.
+func (p *Append) room(ctx context.Context, bytes, messages int64) error {
+	m := p.acct.meter
+	if messages == 1 {
+		if err := m.Fits(bytes); err != nil {
+			return err
+		}
+	}
+	if p.in != nil && m.Counts(p.in.box.folderName()) {
+		bytes, messages = bytes-p.old, messages-1
+	}
+	return m.Room(ctx, p.box.folderName(), bytes, messages, quota.Grace{})
+}
+
 // reserve is how much space an append leaves on the disk.
 const reserve = 1 << 20
 
@@ -63,7 +97,7 @@ func (p *Append) Add(ctx context.Context, in Incoming, r io.Reader) error {
 			return fail.New(fail.Invalid, "%q cannot be a keyword", k)
 		}
 	}
-	if err := p.acct.meter.Room(ctx, p.box.folderName(), in.Size, 1, quota.Grace{}); err != nil {
+	if err := p.room(ctx, in.Size, 1); err != nil {
 		return err
 	}
 	if space, err := disk.Statfs(p.box.acct.store.fs, p.box.dir); err == nil && in.Size > 0 && space.Free < uint64(in.Size)+reserve {
@@ -94,14 +128,19 @@ func (p *Append) Commit(ctx context.Context) (uidValidity uint32, uids []uint32,
 	defer p.Abort()
 	err = p.box.write(ctx, func() error {
 		uidValidity = p.box.ix.Image().UIDValidity
-		if err := p.box.room(ctx, p.new); err != nil {
+		if err := p.room(ctx, sizeOf(p.new), int64(len(p.new))); err != nil {
 			return err
 		}
 		uids, err = p.box.admit(ctx, p.new)
 		return err
 	})
-	if err == nil {
-		p.new = nil
+	if err != nil {
+		return 0, nil, err
+	}
+	p.new = nil
+	if p.in != nil {
+		disk.Point(p.acct.store.fs, "mailbox.replace.before_remove")
+		_, err = p.in.Remove(ctx, SetOf(p.out))
 	}
 	return uidValidity, uids, err
 }

@@ -68,6 +68,9 @@ func session(h *house) (p promises) {
 		}
 		p.flags[uids[0]]["S"], p.flags[uids[0]]["Bar"] = true, true
 		look()
+		if i == 0 && !replace(m, uids[0], &p) {
+			return p
+		}
 		if i == 1 {
 			if m.Flush(bg) != nil {
 				return p
@@ -91,6 +94,26 @@ func session(h *house) (p promises) {
 		return p
 	}
 	return p
+}
+
+// replace puts a message in the place of another.
+func replace(m *Mailbox, uid uint32, p *promises) bool {
+	a, err := m.Replace(bg, uid, "INBOX")
+	if err != nil {
+		return false
+	}
+	defer a.Abort()
+	const body = "replacement\n"
+	if a.Add(bg, Incoming{Flags: Draft}, strings.NewReader(body)) != nil {
+		return false
+	}
+	p.maybe[uid] = true
+	_, uids, err := a.Commit(bg)
+	if err != nil {
+		return false
+	}
+	p.gone[uid], p.appended[uids[0]], p.flags[uids[0]] = true, body, map[string]bool{"D": true}
+	return true
 }
 
 // check opens what is left and compares it with the promises.

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/store/quota"
 )
 
@@ -104,5 +105,40 @@ func TestQuotaIsWhatACountWouldFind(t *testing.T) {
 	must(t, err)
 	if kept != counted {
 		t.Errorf("kept %+v, counted %+v", kept, counted)
+	}
+}
+
+// What a message replaces is room for it (RFC 8508 section 3.4), and nothing
+// but that message goes.
+func TestReplace(t *testing.T) {
+	for _, mode := range []Mode{Exclusive, Shared} {
+		h := limited(t, mode, "*:bytes=30:messages=3")
+		must(t, h.acct.Create(bg, "Drafts"))
+		m := h.box("INBOX")
+		for range 3 {
+			h.append("INBOX", "0123456789", Incoming{Flags: Deleted})
+		}
+		replace := func(uid uint32, folder, body string) error {
+			p, err := m.Replace(bg, uid, folder)
+			if err != nil {
+				return err
+			}
+			defer p.Abort()
+			if err := p.Add(bg, Incoming{Flags: Draft}, strings.NewReader(body)); err != nil {
+				return err
+			}
+			_, _, err = p.Commit(bg)
+			return err
+		}
+		wantOver(t, "more than what goes", replace(2, "INBOX", "0123456789X"))
+		h.see(m, "1:T 2:T 3:T")
+		must(t, replace(2, "INBOX", "0123456789"))
+		h.see(m, "1:T 3:T 4:D")
+		must(t, replace(3, "Drafts", "new"))
+		h.see(m, "1:T 4:D")
+		h.see(h.box("Drafts"), "1:D")
+		h.used(23, 3)
+		wantKind(t, "a message that is gone", replace(3, "INBOX", "x"), fail.NotFound)
+		wantKind(t, "a folder that is not there", replace(1, "Nowhere", "x"), fail.NotFound)
 	}
 }

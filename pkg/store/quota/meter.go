@@ -102,15 +102,21 @@ func over(l Limits, u Usage) bool {
 	return l.Bytes > 0 && u.Bytes > l.Bytes || l.Messages > 0 && u.Messages > l.Messages
 }
 
+// Fits reports whether a message of so many bytes may be stored at all: nil, or
+// an *Over.
+func (m *Meter) Fits(bytes int64) error {
+	if m == nil || m.o.MaxMail == 0 || bytes <= m.o.MaxMail {
+		return nil
+	}
+	return fail.Wrap(fail.Full, &Over{Limits: Limits{Bytes: m.o.MaxMail}, Large: true}, "message of %d bytes", bytes)
+}
+
 // Room reports whether messages of so many bytes in all may be put into folder:
 // nil, an *Over, or a failure to find out. grace is how far above its limit an
 // account may be brought that is below it.
 func (m *Meter) Room(ctx context.Context, folder string, bytes, messages int64, grace Grace) error {
-	if m == nil {
+	if m == nil || bytes <= 0 && messages <= 0 {
 		return nil
-	}
-	if m.o.MaxMail > 0 && messages == 1 && bytes > m.o.MaxMail {
-		return fail.Wrap(fail.Full, &Over{Folder: folder, Limits: Limits{Bytes: m.o.MaxMail}, Large: true}, "message of %d bytes", bytes)
 	}
 	l, counted := m.o.Rules.Limits(folder)
 	if !counted || l.None() {

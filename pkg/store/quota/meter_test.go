@@ -157,6 +157,7 @@ func TestRoom(t *testing.T) {
 		{"several", "*:messages=5", "900 4", "INBOX", 100, 2, "", true},
 		{"more room in Trash", "*:bytes=1000 Trash:bytes=+100", "950 1", "Trash", 100, 1, "", false},
 		{"what is ignored", "*:bytes=1000 Spam:ignore", "1000 1", "Spam", 100, 1, "", false},
+		{"a replacement that takes less, though it is full", "*:bytes=1000", "1500 1", "INBOX", -1, 0, "", false},
 		{"no limits", "Spam:ignore", "", "INBOX", 1 << 40, 1, "", false},
 	} {
 		a := newAccount(t, strings.Fields(c.rules)...)
@@ -177,10 +178,10 @@ func TestRoom(t *testing.T) {
 
 func TestALargeMessage(t *testing.T) {
 	m := New(Options{MaxMail: 100})
-	if err := m.Room(t.Context(), "INBOX", 101, 1, Grace{}); !fail.Is(err, fail.Full) {
+	if err := m.Fits(101); !fail.Is(err, fail.Full) {
 		t.Errorf("a message above max_mail_size: %v", err)
 	}
-	if err := m.Room(t.Context(), "INBOX", 100, 1, Grace{}); err != nil {
+	if err := m.Fits(100); err != nil {
 		t.Errorf("a message as large as max_mail_size: %v", err)
 	}
 }

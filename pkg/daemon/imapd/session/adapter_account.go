@@ -2,7 +2,6 @@ package session
 
 import (
 	"context"
-	"errors"
 	"io"
 
 	imap "github.com/emersion/go-imap/v2"
@@ -50,30 +49,38 @@ func (a imapAccount) Open(ctx context.Context, name string) (server.Mailbox, err
 	return &imapMailbox{m: m}, nil
 }
 
-// Append reads the message to its end and makes it durable.
-func (a imapAccount) Append(ctx context.Context, name string, msg server.Message) (server.Appended, error) {
+// Append reads the messages to their ends and makes them durable.
+func (a imapAccount) Append(ctx context.Context, name string, m server.Messages) (server.Appended, error) {
 	p, err := a.Account.Append(ctx, name)
 	if err != nil {
 		return server.Appended{}, err
 	}
 	defer p.Abort()
-	flags, keywords := split(msg.Flags)
-	counted := &counter{r: msg.Body}
-	in := mailbox.Incoming{Flags: flags, Keywords: keywords, Date: msg.Date, Size: msg.Size}
-	if err := p.Add(ctx, in, counted); err != nil {
-		return server.Appended{}, err
-	}
-	if counted.n != msg.Size {
-		return server.Appended{}, fail.New(fail.Temporary, "message ends after %d of %d bytes", counted.n, msg.Size)
+	return fill(ctx, p, m)
+}
+
+// fill puts messages into an append and ends it.
+func fill(ctx context.Context, p *mailbox.Append, m server.Messages) (server.Appended, error) {
+	for {
+		msg, err := m()
+		if err != nil {
+			return server.Appended{}, err
+		}
+		if msg == nil {
+			break
+		}
+		flags, keywords := split(msg.Flags)
+		counted := &counter{r: msg.Body}
+		in := mailbox.Incoming{Flags: flags, Keywords: keywords, Date: msg.Date, Size: msg.Size}
+		if err := p.Add(ctx, in, counted); err != nil {
+			return server.Appended{}, err
+		}
+		if counted.n != msg.Size {
+			return server.Appended{}, fail.New(fail.Temporary, "message ends after %d of %d bytes", counted.n, msg.Size)
+		}
 	}
 	validity, uids, err := p.Commit(ctx)
-	if err != nil {
-		return server.Appended{}, err
-	}
-	if len(uids) != 1 {
-		return server.Appended{}, errors.New("append gave no UID")
-	}
-	return server.Appended{UIDValidity: validity, UID: uids[0]}, nil
+	return server.Appended{UIDValidity: validity, UIDs: uids}, err
 }
 
 type counter struct {

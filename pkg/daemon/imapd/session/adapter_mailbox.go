@@ -85,6 +85,15 @@ func (b *imapMailbox) Expunge(ctx context.Context, uids imap.UIDSet) error {
 	return err
 }
 
+func (b *imapMailbox) Replace(ctx context.Context, uid uint32, dest string, m server.Messages) (server.Appended, error) {
+	p, err := b.m.Replace(ctx, uid, dest)
+	if err != nil {
+		return server.Appended{}, err
+	}
+	defer p.Abort()
+	return fill(ctx, p, m)
+}
+
 // EachKeys skips messages that cannot be read: they have no place in an order.
 func (b *imapMailbox) EachKeys(ctx context.Context, uids imap.UIDSet, fn func(uid uint32, k *server.Keys) bool) error {
 	return b.m.EachKeys(ctx, set(uids), fn)

@@ -34,12 +34,15 @@ type Account interface {
 	Status(ctx context.Context, name string) (Status, error)
 	// Open returns a mailbox. The caller closes it.
 	Open(ctx context.Context, name string) (Mailbox, error)
-	// Append adds a message to a mailbox. It finds the mailbox before it
-	// reads m.Body, and reads m.Body to its end before it takes any lock that
-	// others wait for: the bytes come from the network. Nothing is kept when
-	// it fails.
-	Append(ctx context.Context, name string, m Message) (Appended, error)
+	// Append adds messages to a mailbox: all or none. It finds the mailbox
+	// before it asks for the first, and reads all to their ends before it
+	// takes any lock that others wait for: the bytes come from the network.
+	Append(ctx context.Context, name string, m Messages) (Appended, error)
 }
+
+// Messages gives one message after the other, and nil after the last. The Body
+// of each must be read to its end before the next one is asked for.
+type Messages func() (*Message, error)
 
 // QuotaKeeper is an Account whose mail is limited. Where an Account is none,
 // QUOTA is not announced.
@@ -89,10 +92,10 @@ type Message struct {
 	Body  io.Reader // CRLF lines as the client sent them
 }
 
-// Appended names the message that Append made.
+// Appended names the messages that Append made, in their order.
 type Appended struct {
 	UIDValidity uint32
-	UID         uint32
+	UIDs        []uint32
 }
 
 // Mailbox is one open mailbox. The state behind it is shared with every other
@@ -137,6 +140,10 @@ type Changer interface {
 	// Expunge removes the messages among uids that have \Deleted; nil means
 	// every message of the mailbox.
 	Expunge(ctx context.Context, uids imap.UIDSet) error
+	// Replace adds the one message of m to the mailbox named dest, as Append
+	// does, and then removes message uid: what it takes is room for the new
+	// one. When it fails nothing is changed; a crash may leave both.
+	Replace(ctx context.Context, uid uint32, dest string, m Messages) (Appended, error)
 }
 
 // Copied is the answer to Copy: message Source[i] became Dest[i].

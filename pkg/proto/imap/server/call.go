@@ -56,7 +56,7 @@ func (s *session) read(c *call) (bool, error) {
 		return true, c.misread()
 	}
 	c.cmd = c.spec.parse(s.p, c.uid)
-	if _, streams := c.cmd.(*appendCmd); !streams { // it reads on to the end itself
+	if _, reads := c.cmd.(streams); !reads { // it reads on to the end itself
 		s.r.End()
 	}
 	c.cost = s.r.Spent()

@@ -45,6 +45,8 @@ func capabilityTable() []capability {
 		{name: "LIST-STATUS", rfc: 5819},
 		{name: "SPECIAL-USE", rfc: 6154},
 		{name: "MOVE", rfc: 6851},
+		{name: "MULTIAPPEND", rfc: 3502},
+		{name: "REPLACE", rfc: 8508},
 		{name: "COMPRESS=DEFLATE", rfc: 4978, when: uncompressed},
 		{name: "QUOTA", rfc: 9208, when: limited},
 		{name: "QUOTA=RES-STORAGE", rfc: 9208, when: limited},

@@ -132,6 +132,7 @@ func commands() []spec {
 		{"STORE", selected | useSeq | uidForm, readsFlags | writesFlags, parseStore},
 		{"COPY", selected | uidForm, readsFlags | writesBoxes, parseCopy},
 		{"MOVE", selected | uidForm, alone, parseMove},
+		{"REPLACE", selected | look | uidForm, alone, parseReplace},
 	}
 }
 

@@ -227,22 +227,33 @@ func (a *fakeAccount) Open(_ context.Context, name string) (Mailbox, error) {
 	return &fakeHandle{fakeBox: b}, nil
 }
 
-func (a *fakeAccount) Append(_ context.Context, name string, m Message) (Appended, error) {
+func (a *fakeAccount) Append(_ context.Context, name string, next Messages) (Appended, error) {
 	a.mu.Lock()
 	_, err := a.box(name)
 	a.mu.Unlock()
 	if err != nil {
 		return Appended{}, err
 	}
-	text, err := io.ReadAll(m.Body)
-	if err != nil {
-		return Appended{}, err
-	}
-	if int64(len(text)) != m.Size {
-		return Appended{}, fail.New(fail.Invalid, "%d bytes, announced were %d", len(text), m.Size)
-	}
-	if bytes.Contains(text, []byte("quota")) {
-		return Appended{}, fail.New(fail.Full, "no room")
+	var list []*Message
+	var texts []string
+	for {
+		m, err := next()
+		if err != nil {
+			return Appended{}, err
+		}
+		if m == nil {
+			break
+		}
+		text, err := io.ReadAll(m.Body)
+		switch {
+		case err != nil:
+			return Appended{}, err
+		case int64(len(text)) != m.Size:
+			return Appended{}, fail.New(fail.Invalid, "%d bytes, announced were %d", len(text), m.Size)
+		case bytes.Contains(text, []byte("quota")):
+			return Appended{}, fail.New(fail.Full, "no room")
+		}
+		list, texts = append(list, m), append(texts, string(text))
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -250,11 +261,24 @@ func (a *fakeAccount) Append(_ context.Context, name string, m Message) (Appende
 	if err != nil {
 		return Appended{}, err
 	}
-	if m.Date.IsZero() {
-		m.Date = a.now
+	done := Appended{UIDValidity: b.uidv}
+	for i, m := range list {
+		if m.Date.IsZero() {
+			m.Date = a.now
+		}
+		done.UIDs = append(done.UIDs, b.deliver(texts[i], m.Date, apply(Row{}, imap.StoreFlagsSet, m.Flags)))
 	}
-	uid := b.deliver(string(text), m.Date, apply(Row{}, imap.StoreFlagsSet, m.Flags))
-	return Appended{b.uidv, uid}, nil
+	return done, nil
+}
+
+func (h *fakeHandle) Replace(ctx context.Context, uid uint32, dest string, m Messages) (Appended, error) {
+	done, err := h.account.Append(ctx, dest, m)
+	if err == nil {
+		h.account.mu.Lock()
+		defer h.account.mu.Unlock()
+		h.remove(func(r Row) bool { return r.UID == uid })
+	}
+	return done, err
 }
 
 type fakeMessage struct {
@@ -409,14 +433,13 @@ func (h *fakeHandle) Copy(ctx context.Context, uids imap.UIDSet, dest string, mo
 func (h *fakeHandle) Expunge(_ context.Context, uids imap.UIDSet) error {
 	h.account.mu.Lock()
 	defer h.account.mu.Unlock()
-	var keep []Row
-	for _, r := range h.cur.rows {
-		if r.System&Deleted == 0 || uids != nil && !uids.Contains(imap.UID(r.UID)) {
-			keep = append(keep, r)
-		}
-	}
-	h.update(keep)
+	h.remove(func(r Row) bool { return r.System&Deleted != 0 && (uids == nil || uids.Contains(imap.UID(r.UID))) })
 	return nil
+}
+
+// remove takes the rows out that which names; account.mu is held.
+func (b *fakeBox) remove(which func(Row) bool) {
+	b.update(slices.DeleteFunc(slices.Clone(b.cur.rows), which))
 }
 
 func (h *fakeHandle) Open(uid uint32) Content {
