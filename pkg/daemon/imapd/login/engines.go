@@ -86,6 +86,7 @@ type imapAuth struct{ *relay }
 func (a imapAuth) Mechanisms(secured bool) []string { return a.names(secured) }
 
 func (a imapAuth) Authenticate(ctx context.Context, at imaplogin.Attempt, ask imaplogin.Ask) (imaplogin.Verdict, error) {
+	a.req.ClientID = at.ClientID
 	res, err := a.login(ctx, at.Mechanism, at.Initial, at.HasInitial, prompt(ask))
 	var refused *refusal
 	if errors.As(err, &refused) {

@@ -94,6 +94,7 @@ func (e *Engine) authenticate(ctx context.Context, tag string) {
 
 // exchange runs the Authenticator and answers for a failure.
 func (e *Engine) exchange(ctx context.Context, tag string, a Attempt) {
+	a.ClientID = e.clientID
 	e.out.Mechanism = a.Mechanism
 	actx, cancel := context.WithTimeout(ctx, e.opt.AuthTimeout)
 	defer cancel()

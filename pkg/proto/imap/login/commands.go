@@ -59,26 +59,30 @@ func (e *Engine) capability(tag string) {
 	e.ok(tag, "Pre-login capabilities listed, post-login capabilities have more.")
 }
 
-// The bounds of RFC 2971 section 3.3.
+// The bounds of RFC 2971 section 3.3, and Dovecot's on what is remembered.
 const (
-	maxIDPairs = 30
-	maxIDKey   = 30
-	maxIDValue = 1024
+	maxIDPairs  = 30
+	maxIDKey    = 30
+	maxIDValue  = 1024
+	maxClientID = 255
 )
 
-// id: RFC 2971. What the client says about itself is checked and dropped.
+// id: RFC 2971. What the client says about itself is remembered for the
+// Authenticator.
 func (e *Engine) id(tag string) {
 	e.r.SP()
+	known := ""
 	if e.r.Peek() != '(' {
 		if _, ok := e.r.NString(); ok {
 			e.r.Fail("List or NIL expected")
 		}
 	} else {
-		e.idList()
+		known = e.idList()
 	}
 	if !e.plain() {
 		return
 	}
+	e.clientID = known
 	e.w.Raw("* ID ")
 	if len(e.opt.ID) == 0 {
 		e.w.Raw("NIL")
@@ -100,18 +104,57 @@ func (e *Engine) id(tag string) {
 	e.ok(tag, "ID completed.")
 }
 
-func (e *Engine) idList() {
+// idList returns the pairs of a list as an Attempt has them.
+func (e *Engine) idList() string {
+	var known, name string
 	n := 0
 	e.r.List(func() {
-		s, _ := e.r.NString()
+		s, there := e.r.NString()
 		if n%2 == 0 && len(s) > maxIDKey || len(s) > maxIDValue || n >= 2*maxIDPairs {
 			e.r.Fail("ID is too long")
+		}
+		if n%2 == 0 {
+			name = s
+		} else {
+			known = addPair(known, name, s, there)
 		}
 		n++
 	})
 	if n%2 != 0 {
 		e.r.Fail("ID has a name without a value")
 	}
+	return known
+}
+
+// addPair leaves out a pair for which there is no more room.
+func addPair(known, name, value string, there bool) string {
+	pair := quoted(name) + " NIL"
+	if there {
+		pair = quoted(name) + " " + quoted(value)
+	}
+	if known != "" {
+		pair = " " + pair
+	}
+	if len(known)+len(pair) > maxClientID {
+		return known
+	}
+	return known + pair
+}
+
+// quoted is a quoted string of printable ASCII; what is none is dropped, since
+// nobody downstream expects it.
+func quoted(s string) string {
+	b := []byte{'"'}
+	for _, c := range []byte(s) {
+		switch {
+		case c < ' ' || c > '~':
+			continue
+		case c == '"' || c == '\\':
+			b = append(b, '\\')
+		}
+		b = append(b, c)
+	}
+	return string(append(b, '"'))
 }
 
 // startTLS: RFC 3501 section 6.2.1. Whatever the client has sent behind the
@@ -142,4 +185,5 @@ func (e *Engine) startTLS(ctx context.Context, tag string) {
 	}
 	e.conn = conn
 	e.out.TLS, e.opt.Secured = true, true
+	e.clientID = "" // anybody could have said so
 }

@@ -24,6 +24,8 @@ type Engine struct {
 	greeted bool
 	bad     int
 	out     Outcome
+
+	clientID string // what the client last said about itself
 }
 
 // writeTimeout bounds one write: what is said before a login is short.

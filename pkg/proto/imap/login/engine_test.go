@@ -35,6 +35,9 @@ func (a asker) Authenticate(ctx context.Context, at Attempt, ask Ask) (Verdict, 
 	if a.seen != nil {
 		a.seen <- at
 	}
+	if strings.Trim(at.ClientID, printableASCII) != "" || len(at.ClientID) > maxClientID {
+		panic("this is nothing to pass on: " + at.ClientID)
+	}
 	switch at.Mechanism {
 	case "SCRAM-SHA-256":
 		return converse(ctx, at, ask)
@@ -87,6 +90,14 @@ func credentials(ctx context.Context, at Attempt, ask Ask) (user, pass string, e
 	}
 	return f[1], f[2], nil
 }
+
+var printableASCII = func() string {
+	var b strings.Builder
+	for c := byte(' '); c <= '~'; c++ {
+		b.WriteByte(c)
+	}
+	return b.String()
+}()
 
 // example is RFC 7677's, the answers and what the server says to them: how a
 // mechanism of several steps looks on the wire. The last answer is empty.
@@ -276,6 +287,29 @@ func TestInitialResponse(t *testing.T) {
 	}
 }
 
+// What the client says about itself reaches the Authenticator, cut to size.
+func TestClientID(t *testing.T) {
+	seen := make(chan Attempt, 1)
+	long := strings.Repeat("x", 200)
+	for ids, want := range map[string]string{
+		"":                                       "",
+		"ID NIL":                                 "",
+		"ID ()":                                  "",
+		"ID (\"name\" \"Mail\" \"version\" NIL)": `"name" "Mail" "version" NIL`,
+		"ID (\"name\" \"Mail\")\r\nb ID (\"name\" \"More\")":             `"name" "More"`,
+		"ID (\"name\" \"Mail\")\r\nb ID (\"x\")":                         `"name" "Mail"`,
+		"ID (\"name\" \"Mail\")\r\nb ID NIL":                             "",
+		"ID (\"a\\\\b\" \"c\\\"d\")":                                     `"a\\b" "c\"d"`,
+		"ID (\"n\" {8+}\r\nx\ty\r\nz\xc3\xa9)":                           `"n" "xyz"`,
+		"ID (\"a\" \"" + long + "\" \"b\" \"" + long + "\" \"c\" \"d\")": `"a" "` + long + `" "c" "d"`,
+	} {
+		outcome(t, Options{Auth: asker{seen}, Secured: true}, "a "+ids+"\r\nz LOGIN bob x\r\n")
+		if got := (<-seen).ClientID; got != want {
+			t.Errorf("%q: %s", ids, got)
+		}
+	}
+}
+
 func TestTLSFailure(t *testing.T) {
 	boom := errors.New("handshake failed")
 	out := outcome(t, Options{Auth: asker{}, StartTLS: func(context.Context, net.Conn) (net.Conn, error) { return nil, boom }}, "a STARTTLS\r\n")
@@ -290,6 +324,7 @@ func FuzzEngine(f *testing.F) {
 	f.Add("a LOGIN alice {6+}\r\nsecret\r\n")
 	f.Add("a AUTHENTICATE PLAIN AGFsaWNlAHNlY3JldA==\r\n")
 	f.Add("a ID (\"x\" NIL)\r\nb STARTTLS\r\nc CAPABILITY\r\n")
+	f.Add("a ID (\"x\" \"y\\\"\")\r\nb LOGIN bob x\r\n")
 	f.Fuzz(func(t *testing.T, input string) {
 		ours, theirs := net.Pipe()
 		go func() {

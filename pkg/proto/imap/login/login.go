@@ -13,6 +13,10 @@ type Attempt struct {
 	Mechanism  string // upper case, "PLAIN"; the LOGIN command arrives as PLAIN
 	Initial    []byte // decoded initial response
 	HasInitial bool   // false: the client sent none (an empty one is not none)
+	// ClientID is what the client says about itself (RFC 2971), since the
+	// encryption began if there is one: names and values as quoted strings, or
+	// NIL, of printable ASCII, at most 255 bytes. Pairs beyond that are left out.
+	ClientID string
 }
 
 // Ask sends a challenge to the client and returns its decoded answer. It
