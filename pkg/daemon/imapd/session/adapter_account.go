@@ -33,12 +33,20 @@ func (a imapAccount) Folders(ctx context.Context) ([]server.Folder, error) {
 	return out, nil
 }
 
-func (a imapAccount) Status(ctx context.Context, name string) (server.Status, error) {
-	st, err := a.Account.Status(ctx, name, false)
+func (a imapAccount) Status(ctx context.Context, name string, size bool) (server.Status, error) {
+	st, err := a.Account.Status(ctx, name, size)
 	return server.Status{
-		Messages: uint32(st.Messages), Recent: uint32(st.Recent), Unseen: uint32(st.Unseen),
-		UIDNext: st.UIDNext, UIDValidity: st.UIDValidity, HighestModSeq: st.HighestModSeq,
+		Messages: uint32(st.Messages), Recent: uint32(st.Recent), Unseen: uint32(st.Unseen), Deleted: uint32(st.Deleted),
+		UIDNext: st.UIDNext, UIDValidity: st.UIDValidity, HighestModSeq: st.HighestModSeq, Size: st.Size,
 	}, err
+}
+
+// Create makes a folder with special uses.
+func (a imapAccount) Create(ctx context.Context, name string, uses []imap.MailboxAttr) error {
+	if len(uses) > 0 {
+		return server.ErrUse
+	}
+	return a.Account.Create(ctx, name)
 }
 
 func (a imapAccount) Open(ctx context.Context, name string) (server.Mailbox, error) {

@@ -7,6 +7,7 @@ import (
 
 	imap "github.com/emersion/go-imap/v2"
 
+	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/platform/message"
 	"github.com/postcote/postcote/pkg/platform/message/digest"
 )
@@ -20,8 +21,10 @@ type Account interface {
 	// Folders lists every mailbox, every name that is only subscribed, and
 	// every parent that exists only as a part of other names. Order is free.
 	Folders(ctx context.Context) ([]Folder, error)
-	// Create makes a mailbox and the parents it needs.
-	Create(ctx context.Context, name string) error
+	// Create makes a mailbox and the parents it needs. uses become its special
+	// uses (RFC 6154 section 3), which other mailboxes lose; ErrUse says that
+	// it cannot have them. All or nothing.
+	Create(ctx context.Context, name string, uses []imap.MailboxAttr) error
 	// Delete removes a mailbox; its children stay.
 	Delete(ctx context.Context, name string) error
 	// Rename moves a mailbox and its children. Renaming INBOX moves its
@@ -30,8 +33,9 @@ type Account interface {
 	// Subscribe puts a name on the list of subscriptions, or takes it off.
 	// The name need not exist.
 	Subscribe(ctx context.Context, name string, on bool) error
-	// Status answers for a mailbox without selecting it.
-	Status(ctx context.Context, name string) (Status, error)
+	// Status answers for a mailbox without selecting it. Status.Size, which
+	// may mean to look at each message, is filled in only with size.
+	Status(ctx context.Context, name string, size bool) (Status, error)
 	// Open returns a mailbox. The caller closes it.
 	Open(ctx context.Context, name string) (Mailbox, error)
 	// Append adds messages to a mailbox: all or none. It finds the mailbox
@@ -78,11 +82,15 @@ type Folder struct {
 
 // Status is what STATUS can tell.
 type Status struct {
-	Messages, Recent, Unseen uint32
-	UIDNext                  uint32
-	UIDValidity              uint32
-	HighestModSeq            uint64
+	Messages, Recent, Unseen, Deleted uint32
+	UIDNext                           uint32
+	UIDValidity                       uint32
+	HighestModSeq                     uint64
+	Size                              int64 // sum of RFC822.SIZE
 }
+
+// ErrUse is Create's: a mailbox here cannot have the special use.
+var ErrUse = fail.New(fail.Invalid, "special use is not supported")
 
 // Message is a message on its way into a mailbox.
 type Message struct {

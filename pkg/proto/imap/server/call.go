@@ -105,6 +105,9 @@ func (c *call) settle() {
 	if n, narrows := c.cmd.(narrower); narrows {
 		c.touches = n.narrow(c.touches, c.view)
 	}
+	if len(c.denormal()) > 0 { // which mailbox it is about is not known yet
+		c.touches |= alone
+	}
 	if c.spec.rules&uidForm != 0 && !c.uid {
 		c.touches |= countsMessages
 	}
@@ -181,7 +184,11 @@ func (c *call) execute() reply {
 	if c.spec.rules&passive != 0 {
 		ctx = c.alive
 	}
+	told := c.normalize(ctx)
 	r := c.cmd.run(ctx, c)
+	if r.typ == imap.StatusResponseTypeOK {
+		told()
+	}
 	if r.typ == imap.StatusResponseTypeNo && c.spec.rules&passive != 0 && c.stopped(ctx) {
 		return none()
 	}

@@ -31,6 +31,7 @@ type capability struct {
 func capabilityTable() []capability {
 	return []capability{
 		{name: "IMAP4rev1", rfc: 3501},
+		{name: "IMAP4rev2", rfc: 9051, needs: rev2Needs, enables: featureRev2},
 		{name: "LITERAL+", rfc: 7888},
 		{name: "SASL-IR", rfc: 4959}, // for clients that never ask again
 		{name: "ID", rfc: 2971},
@@ -43,10 +44,13 @@ func capabilityTable() []capability {
 		{name: "ESEARCH", rfc: 4731},
 		{name: "LIST-EXTENDED", rfc: 5258},
 		{name: "LIST-STATUS", rfc: 5819},
+		{name: "STATUS=SIZE", rfc: 8438},
 		{name: "SPECIAL-USE", rfc: 6154},
+		{name: "CREATE-SPECIAL-USE", rfc: 6154},
 		{name: "MOVE", rfc: 6851},
 		{name: "MULTIAPPEND", rfc: 3502},
 		{name: "REPLACE", rfc: 8508},
+		{name: "UTF8=ACCEPT", rfc: 6855, when: speaksUTF8, enables: featureUTF8},
 		{name: "COMPRESS=DEFLATE", rfc: 4978, when: uncompressed},
 		{name: "QUOTA", rfc: 9208, when: limited},
 		{name: "QUOTA=RES-STORAGE", rfc: 9208, when: limited},
@@ -54,11 +58,18 @@ func capabilityTable() []capability {
 	}
 }
 
+// rev2Needs is what RFC 9051 has folded in (appendix E) and others serve.
+const rev2Needs = "LITERAL+ SASL-IR ENABLE IDLE NAMESPACE UIDPLUS UNSELECT ESEARCH SEARCHRES LIST-EXTENDED LIST-STATUS STATUS=SIZE SPECIAL-USE MOVE BINARY"
+
 // exclusive: nobody else writes the mail at the same time.
 func exclusive(s *session) bool { return !s.start.Shared }
 
 // uncompressed: DEFLATE runs once, and Go's TLS has no compression.
 func uncompressed(s *session) bool { return s.io.inflate == nil }
+
+// speaksUTF8: where UTF8=ACCEPT is announced, clients without it may not put
+// UTF-8 into a header any more, which is for the operator to decide.
+func speaksUTF8(s *session) bool { return s.srv.cfg.UTF8 }
 
 // announced returns the row of a capability that this session announces now,
 // nil when it does not.

@@ -28,6 +28,8 @@ type appendCmd struct {
 	upload
 }
 
+func (c *appendCmd) names() []*string { return []*string{&c.name} }
+
 func (c *appendCmd) uploads() *upload { return &c.upload }
 
 func (c *appendCmd) run(ctx context.Context, s *call) reply {
@@ -44,7 +46,8 @@ func (c *appendCmd) run(ctx context.Context, s *call) reply {
 // literals are left unread: they go to the Account as streams, and what stands
 // behind a literal is known only when it has been read.
 //
-//	append-message = [SP flag-list] [SP date-time] SP literal   (RFC 3502)
+//	append-message = [SP flag-list] [SP date-time] SP
+//	                 (literal / "UTF8" SP "(" literal8 ")")    (RFC 3502, RFC 6855)
 type upload struct {
 	p       *parser
 	several bool    // more messages may follow (MULTIAPPEND)
@@ -60,6 +63,7 @@ type arrival struct {
 	flags []imap.Flag
 	date  time.Time
 	body  *wire.Literal
+	utf8  bool // it is in the parentheses of UTF8 (…)
 }
 
 // maxUpload bounds the messages of one MULTIAPPEND.
@@ -89,6 +93,15 @@ func (u *upload) announce() {
 		u.now.date = p.DateTime()
 		p.SP()
 	}
+	if c := p.Peek(); p.offersUTF8 && (c == 'U' || c == 'u') {
+		if u.now.utf8 = p.Word() == "UTF8"; !u.now.utf8 {
+			p.Fail("Literal expected")
+		}
+		p.SP()
+		if p.Byte('('); p.Peek() != '~' {
+			p.Fail("Literal8 expected")
+		}
+	}
 	u.now.body = p.Stream(p.max)
 }
 
@@ -109,7 +122,7 @@ func (u *upload) next() (*Message, error) {
 	}
 	u.fresh = false
 	u.count++
-	return &Message{Flags: u.now.flags, Date: u.now.date, Size: u.now.body.Size(), Body: &arriving{u: u, lit: u.now.body}}, nil
+	return &Message{Flags: u.now.flags, Date: u.now.date, Size: u.now.body.Size(), Body: u.arriving()}, nil
 }
 
 // arriving reads a literal and then what follows it: the end of the command,
@@ -117,9 +130,18 @@ func (u *upload) next() (*Message, error) {
 // report io.EOF: a command that goes on differently is not the one we know,
 // and nothing must be kept of it.
 type arriving struct {
-	u    *upload
-	lit  *wire.Literal
-	over bool
+	u      *upload
+	lit    *wire.Literal
+	header *asciiHeader // nil when any header will do
+	over   bool
+}
+
+func (u *upload) arriving() *arriving {
+	b := &arriving{u: u, lit: u.now.body}
+	if u.p.offersUTF8 && !u.p.utf8 {
+		b.header = &asciiHeader{bol: true}
+	}
+	return b
 }
 
 func (b *arriving) Read(p []byte) (int, error) {
@@ -127,6 +149,9 @@ func (b *arriving) Read(p []byte) (int, error) {
 		return 0, io.EOF
 	}
 	n, err := b.lit.Read(p)
+	if b.header != nil && !b.header.accepts(p[:n]) {
+		return 0, errHeader
+	}
 	if err != io.EOF { //nolint:errorlint // the literal's own end
 		return n, err
 	}
@@ -139,6 +164,9 @@ func (b *arriving) Read(p []byte) (int, error) {
 
 // follow reads what stands behind a literal.
 func (u *upload) follow() {
+	if u.now.utf8 {
+		u.p.Byte(')')
+	}
 	if u.several && u.p.Peek() == ' ' {
 		u.announce()
 		return
@@ -166,6 +194,8 @@ func (u *upload) reply(s *call, verb, name string, err error) reply {
 		return none() // an error of the reader is told by the loop
 	case u.empty:
 		return no("", "Can't save a zero byte message.")
+	case errors.Is(err, errHeader):
+		return no("", "The header of the message is not ASCII, and UTF8=ACCEPT is not enabled.")
 	case errors.Is(err, errManyMessages):
 		return no(imap.ResponseCodeLimit, "Too many messages in one command.")
 	}
@@ -202,4 +232,30 @@ func receive(ctx context.Context, s *call, u *upload, verb, name string, put fun
 	r := u.reply(s, verb, name, err)
 	u.drain()
 	return Appended{}, r
+}
+
+// errHeader is of a header that is not ASCII, where it must be.
+var errHeader = fail.New(fail.Invalid, "8-bit header")
+
+// asciiHeader looks at a message as it passes, up to the end of its header
+// (RFC 6855 section 4).
+type asciiHeader struct {
+	over bool
+	bol  bool // at the beginning of a line, or behind its CR
+}
+
+func (h *asciiHeader) accepts(p []byte) bool {
+	for _, c := range p {
+		switch {
+		case h.over:
+			return true
+		case c >= 0x80:
+			return false
+		case c == '\n':
+			h.over, h.bol = h.bol, true
+		case c != '\r':
+			h.bol = false
+		}
+	}
+	return true
 }

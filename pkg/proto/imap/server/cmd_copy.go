@@ -34,6 +34,8 @@ func (c *copyCmd) narrow(e effects, v *view) effects {
 	return e
 }
 
+func (c *copyCmd) names() []*string { return []*string{&c.dest} }
+
 func (c *copyCmd) run(ctx context.Context, s *call) reply {
 	v, verb := s.view, map[bool]string{true: "Move", false: "Copy"}[c.move]
 	if c.move && v.readOnly {

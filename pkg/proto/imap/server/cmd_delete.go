@@ -11,6 +11,8 @@ func parseDelete(p *parser, _ bool) runner { return &deleteCmd{p.mailbox()} }
 
 type deleteCmd struct{ name string }
 
+func (c *deleteCmd) names() []*string { return []*string{&c.name} }
+
 func (c *deleteCmd) run(ctx context.Context, s *call) reply {
 	if r, bad := s.checkName(c.name); bad {
 		return r

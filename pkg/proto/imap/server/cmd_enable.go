@@ -44,8 +44,10 @@ func (c *enableCmd) run(_ context.Context, s *call) reply {
 // it: what it changes is read without a lock.
 func (s *session) enable(on feature) {
 	s.enabled |= on
+	s.p.on = s.enabled
 	if on&(featureRev2|featureUTF8) != 0 {
 		s.p.utf8 = true
+		s.r.UTF8(true)
 		s.w.UTF8(true)
 	}
 }

@@ -3,6 +3,8 @@ package server
 import (
 	"context"
 	"strings"
+
+	"github.com/postcote/postcote/pkg/platform/fail"
 )
 
 // The caps of one LIST: a pattern is matched with every folder.
@@ -87,6 +89,9 @@ func (c *listCmd) returnOption(p *parser) {
 
 func (c *listCmd) pattern(p *parser) {
 	pat := p.Pattern(p.utf8)
+	if c.extended && pat == "" {
+		return // RFC 9051 section 6.3.9: it has no meaning there
+	}
 	if len(c.patterns) == maxPatterns || len(pat) > maxPattern || len(c.ref) > maxPattern {
 		p.Fail("Too long list of patterns")
 	}
@@ -102,7 +107,7 @@ func (c *listCmd) narrow(e effects, _ *view) effects {
 }
 
 func (c *listCmd) run(ctx context.Context, s *call) reply {
-	if !c.extended && c.patterns[0] == "" {
+	if !c.extended && c.patterns[0] == "" { // the basic syntax has one pattern
 		return s.listDelimiter(c.ref)
 	}
 	folders, err := s.folders(ctx)
@@ -118,14 +123,29 @@ func (c *listCmd) run(ctx context.Context, s *call) reply {
 		if s.stopped(ctx) {
 			return none()
 		}
-		c.write(s.session, e)
-		if c.status != 0 && !e.NonExistent && !e.NoSelect {
-			if err := s.writeStatus(ctx, e.Name, c.status); err != nil {
-				s.logFailure("LIST", err) // RFC 5819: the mailbox has no STATUS then
-			}
-		}
+		c.tell(ctx, s, e)
 	}
 	return ok("List completed.")
+}
+
+// tell writes an entry and its STATUS, which is asked for first: a mailbox
+// that turns out to be none cannot be selected (RFC 5819 section 2). One that
+// is shown only for those below it has no STATUS (section 3).
+func (c *listCmd) tell(ctx context.Context, s *call, e *entry) {
+	if c.status == 0 || e.NonExistent || e.NoSelect || !e.chosen {
+		c.write(s.session, e)
+		return
+	}
+	st, err := s.status(ctx, e.Name, c.status)
+	if fail.Is(err, fail.NotFound) || fail.Is(err, fail.Denied) {
+		e.NoSelect = true
+	}
+	c.write(s.session, e)
+	if err != nil {
+		s.logFailure("LIST", err)
+		return
+	}
+	s.writeStatus(e.Name, c.status, &st)
 }
 
 // listDelimiter answers the pattern "": RFC 3501 section 6.3.8 makes it the

@@ -19,6 +19,8 @@ func parseRename(p *parser, _ bool) runner {
 
 type renameCmd struct{ from, to string }
 
+func (c *renameCmd) names() []*string { return []*string{&c.from, &c.to} }
+
 func (c *renameCmd) run(ctx context.Context, s *call) reply {
 	to := strings.TrimSuffix(c.to, string(rune(s.start.Delim)))
 	for _, name := range []string{c.from, to} {

@@ -31,6 +31,8 @@ type replaceCmd struct {
 	upload
 }
 
+func (c *replaceCmd) names() []*string { return []*string{&c.name} }
+
 func (c *replaceCmd) uploads() *upload { return &c.upload }
 
 func (c *replaceCmd) run(ctx context.Context, s *call) reply {

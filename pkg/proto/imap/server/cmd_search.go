@@ -19,10 +19,13 @@ import (
 //	         [SP "CHARSET" SP astring] 1*(SP search-key)
 func parseSearch(p *parser, uid bool) runner {
 	c := &searchCmd{uid: uid, root: key{op: opAnd}}
+	if p.on&featureRev2 != 0 { // RFC 9051 section 6.4.4
+		c.extended, c.results = true, resultAll
+	}
 	p.SP()
 	first := p.searchWord()
 	if first == "RETURN" {
-		c.extended = true
+		c.extended, c.results = true, 0
 		p.SP()
 		p.List(func() { c.returnOption(p) })
 		if c.results == 0 {
@@ -33,6 +36,9 @@ func parseSearch(p *parser, uid bool) runner {
 	}
 	if first == "CHARSET" {
 		p.SP()
+		if p.on&featureUTF8 != 0 {
+			p.Fail("CHARSET is not allowed with UTF8=ACCEPT") // RFC 6855 section 3
+		}
 		if cs := p.AString(); p.Ok() && !strings.EqualFold(cs, "UTF-8") && !strings.EqualFold(cs, "US-ASCII") {
 			p.Refuse(&wire.SyntaxError{No: true, Code: "BADCHARSET (UTF-8 US-ASCII)", Text: "Unknown charset"})
 		}

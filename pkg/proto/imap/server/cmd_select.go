@@ -12,6 +12,8 @@ type selectCmd struct {
 	readOnly bool
 }
 
+func (c *selectCmd) names() []*string { return []*string{&c.name} }
+
 func (c *selectCmd) run(ctx context.Context, s *call) reply {
 	if s.view != nil {
 		s.unselect() // also when the new one does not exist
@@ -39,10 +41,27 @@ func (c *selectCmd) run(ctx context.Context, s *call) reply {
 	}
 	s.view = v
 	s.tellSelected()
+	if s.has(featureRev2) {
+		s.tellListed(ctx)
+	}
 	if v.readOnly {
 		return okCode("READ-ONLY", map[bool]string{true: "Examine completed.", false: "Select completed."}[c.readOnly])
 	}
 	return okCode("READ-WRITE", "Select completed.")
+}
+
+// tellListed is the LIST line of SELECT (RFC 9051 section 6.3.2).
+func (s *call) tellListed(ctx context.Context) {
+	folders, err := s.folders(ctx)
+	if err != nil {
+		s.logFailure("SELECT", err)
+		return
+	}
+	for _, e := range tree(folders, s.start.Delim) {
+		if e.Name == s.view.name {
+			s.writeEntry(e, "")
+		}
+	}
 }
 
 func (s *session) tellSelected() {
@@ -50,7 +69,7 @@ func (s *session) tellSelected() {
 	info := v.pin.Info()
 	v.tellFlags(s, info)
 	v.tellExists(s)
-	if n := v.pin.FirstUnseen(); n >= 0 {
+	if n := v.pin.FirstUnseen(); n >= 0 && !s.has(featureRev2) {
 		s.w.Raw("* OK [UNSEEN ")
 		s.w.Num(uint64(n + 1))
 		s.w.Raw("] First unseen.\r\n")

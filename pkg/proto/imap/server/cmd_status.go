@@ -2,7 +2,8 @@ package server
 
 import "context"
 
-// STATUS: RFC 3501 section 6.3.10.
+// STATUS: RFC 3501 section 6.3.10, with SIZE of RFC 8438 and DELETED of RFC
+// 9051 section 6.3.11.
 func parseStatus(p *parser, _ bool) runner {
 	c := &statusCmd{name: p.mailbox()}
 	p.SP()
@@ -10,19 +11,37 @@ func parseStatus(p *parser, _ bool) runner {
 	return c
 }
 
-// statusItems is a set of STATUS items: bit i stands for statusNames()[i].
-type statusItems uint8
+// statusItems is a set of STATUS items: bit i stands for statusTable()[i].
+type statusItems uint16
 
-func statusNames() [5]string {
-	return [5]string{"MESSAGES", "RECENT", "UIDNEXT", "UIDVALIDITY", "UNSEEN"}
+// statusItem is a row of what STATUS can tell.
+type statusItem struct {
+	name  string
+	value func(*Status) uint64
 }
+
+// statusTable is in the order of the answer.
+func statusTable() []statusItem {
+	return []statusItem{
+		{"MESSAGES", func(s *Status) uint64 { return uint64(s.Messages) }},
+		{"RECENT", func(s *Status) uint64 { return uint64(s.Recent) }},
+		{"UIDNEXT", func(s *Status) uint64 { return uint64(s.UIDNext) }},
+		{"UIDVALIDITY", func(s *Status) uint64 { return uint64(s.UIDValidity) }},
+		{"UNSEEN", func(s *Status) uint64 { return uint64(s.Unseen) }},
+		{"DELETED", func(s *Status) uint64 { return uint64(s.Deleted) }},
+		{"SIZE", func(s *Status) uint64 { return uint64(s.Size) }},
+	}
+}
+
+// statusSize is the bit of SIZE, which costs more than the others.
+const statusSize statusItems = 1 << 6
 
 func parseStatusItems(p *parser) statusItems {
 	var items statusItems
 	p.List(func() {
 		name := p.Item()
-		for i, n := range statusNames() {
-			if n == name {
+		for i, row := range statusTable() {
+			if row.name == name {
 				items |= 1 << i
 				return
 			}
@@ -48,36 +67,38 @@ func (c *statusCmd) narrow(e effects, v *view) effects {
 	return e
 }
 
+func (c *statusCmd) names() []*string { return []*string{&c.name} }
+
 func (c *statusCmd) run(ctx context.Context, s *call) reply {
 	if r, bad := s.checkName(c.name); bad {
 		return r
 	}
-	if err := s.writeStatus(ctx, c.name, c.items); err != nil {
+	st, err := s.status(ctx, c.name, c.items)
+	if err != nil {
 		return s.failed("STATUS", c.name, err)
 	}
+	s.writeStatus(c.name, c.items, &st)
 	return ok("Status completed.")
 }
 
-func (c *call) writeStatus(ctx context.Context, name string, items statusItems) error {
-	var st Status
-	var err error
-	c.away(func() { st, err = c.start.Account.Status(ctx, name) })
-	if err != nil {
-		return err
-	}
-	values := [5]uint32{st.Messages, st.Recent, st.UIDNext, st.UIDValidity, st.Unseen}
-	c.w.Raw("* STATUS ")
-	c.w.Mailbox(name)
+// status asks for what the items need.
+func (c *call) status(ctx context.Context, name string, items statusItems) (st Status, err error) {
+	c.away(func() { st, err = c.start.Account.Status(ctx, name, items&statusSize != 0) })
+	return st, err
+}
+
+func (s *session) writeStatus(name string, items statusItems, st *Status) {
+	s.w.Raw("* STATUS ")
+	s.w.Mailbox(name)
 	sep := " ("
-	for i, n := range statusNames() {
+	for i, row := range statusTable() {
 		if items&(1<<i) != 0 {
-			c.w.Raw(sep)
-			c.w.Raw(n)
-			c.w.Raw(" ")
-			c.w.Num(uint64(values[i]))
+			s.w.Raw(sep)
+			s.w.Raw(row.name)
+			s.w.Raw(" ")
+			s.w.Num(row.value(st))
 			sep = " "
 		}
 	}
-	c.w.Raw(")\r\n")
-	return nil
+	s.w.Raw(")\r\n")
 }

@@ -10,6 +10,8 @@ type subscribeCmd struct {
 	on   bool
 }
 
+func (c *subscribeCmd) names() []*string { return []*string{&c.name} }
+
 func (c *subscribeCmd) run(ctx context.Context, s *call) reply {
 	if r, bad := s.checkName(c.name); bad {
 		return r

@@ -81,9 +81,12 @@ type narrower interface {
 // parser is the reader with what the names in it depend on.
 type parser struct {
 	*wire.Reader
-	utf8  bool
-	delim byte
-	max   int64 // of a message literal
+	utf8 bool    // names are in UTF-8
+	on   feature // what is enabled
+	// offersUTF8: UTF8=ACCEPT is announced, enabled or not.
+	offersUTF8 bool
+	delim      byte
+	max        int64 // of a message literal
 }
 
 // commandTable returns the commands by name.

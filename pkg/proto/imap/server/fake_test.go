@@ -141,7 +141,7 @@ func (a *fakeAccount) Folders(ctx context.Context) ([]Folder, error) {
 	return out, a.fault
 }
 
-func (a *fakeAccount) Create(ctx context.Context, name string) error {
+func (a *fakeAccount) Create(ctx context.Context, name string, uses []imap.MailboxAttr) error {
 	if err := a.pass(ctx, "create"); err != nil {
 		return err
 	}
@@ -149,6 +149,17 @@ func (a *fakeAccount) Create(ctx context.Context, name string) error {
 	defer a.mu.Unlock()
 	if a.boxes[name] != nil {
 		return fail.New(fail.Exists, "mailbox %s", name)
+	}
+	for _, use := range uses {
+		if use == imap.MailboxAttrArchive { // this account has none
+			return ErrUse
+		}
+		for box, has := range a.use {
+			if has == use {
+				delete(a.use, box)
+			}
+		}
+		a.use[name] = use
 	}
 	a.add(name)
 	return nil
@@ -198,7 +209,7 @@ func (a *fakeAccount) Subscribe(_ context.Context, name string, on bool) error {
 	return nil
 }
 
-func (a *fakeAccount) Status(ctx context.Context, name string) (Status, error) {
+func (a *fakeAccount) Status(ctx context.Context, name string, size bool) (Status, error) {
 	if err := a.pass(ctx, "status"); err != nil {
 		return Status{}, err
 	}
@@ -212,6 +223,12 @@ func (a *fakeAccount) Status(ctx context.Context, name string) (Status, error) {
 	for _, r := range b.cur.rows {
 		if r.System&Seen == 0 {
 			st.Unseen++
+		}
+		if r.System&Deleted != 0 {
+			st.Deleted++
+		}
+		if size {
+			st.Size += r.Size
 		}
 	}
 	return st, nil

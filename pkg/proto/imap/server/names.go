@@ -1,9 +1,12 @@
 package server
 
 import (
+	"context"
+	"slices"
 	"strings"
 
 	imap "github.com/emersion/go-imap/v2"
+	"golang.org/x/text/unicode/norm"
 )
 
 // mailbox reads SP and a mailbox name.
@@ -21,9 +24,70 @@ func (p *parser) canonical(name string) string {
 	return name
 }
 
+// namer is a runner with mailbox names in its arguments.
+type namer interface{ names() []*string }
+
+// denormal returns the names of a command that are no Net-Unicode (RFC 9051
+// section 5.1): a client that speaks UTF-8 may write a letter in several ways.
+func (c *call) denormal() []*string {
+	n, named := c.cmd.(namer)
+	if !named || !c.p.utf8 {
+		return nil
+	}
+	return slices.DeleteFunc(n.names(), func(name *string) bool { return norm.NFC.IsNormalString(*name) })
+}
+
+// normalize replaces such names by their normal form, except those of
+// mailboxes that others have made. done tells the client under which names to
+// look for them (section 6.3.9.7).
+func (c *call) normalize(ctx context.Context) (done func()) {
+	list := c.denormal()
+	if len(list) == 0 {
+		return func() {}
+	}
+	folders, err := c.folders(ctx)
+	if err != nil {
+		return func() {} // the command itself will find the same
+	}
+	type change struct{ old, new string }
+	var changes []change
+	for _, name := range list {
+		if old := *name; !slices.ContainsFunc(folders, func(f Folder) bool { return f.Name == old }) {
+			*name = norm.NFC.String(old)
+			changes = append(changes, change{old, *name})
+		}
+	}
+	return func() {
+		folders, err := c.folders(ctx)
+		if err != nil {
+			return
+		}
+		entries := tree(folders, c.start.Delim)
+		for _, ch := range changes {
+			if i := slices.IndexFunc(entries, func(e *entry) bool { return e.Name == ch.new }); i >= 0 {
+				c.writeEntry(entries[i], ch.old)
+			}
+		}
+	}
+}
+
+// writeEntry writes a LIST line outside of LIST, old being another name of
+// the mailbox, or empty.
+func (s *session) writeEntry(e *entry, old string) {
+	s.w.Raw("* LIST ")
+	s.writeAttrs(e, true, true)
+	s.w.Mailbox(e.Name)
+	if old != "" {
+		s.w.Raw(" (\"OLDNAME\" (")
+		s.w.Mailbox(old)
+		s.w.Raw("))")
+	}
+	s.w.CRLF()
+}
+
 // checkName refuses names that no mailbox can have, before the store is asked:
-// empty ones, empty levels, and control characters, which would have to be
-// sent back in quotes.
+// empty ones, empty levels, and the characters that RFC 6855 section 3
+// forbids: controls, and the separators of lines and paragraphs.
 func (s *session) checkName(name string) (reply, bool) {
 	d := string(rune(s.start.Delim))
 	switch {
@@ -33,7 +97,9 @@ func (s *session) checkName(name string) (reply, bool) {
 		return no(imap.ResponseCodeCannot, "Invalid mailbox name: Begins or ends with a hierarchy separator"), true
 	case strings.Contains(name, d+d):
 		return no(imap.ResponseCodeCannot, "Invalid mailbox name: Has adjacent hierarchy separators"), true
-	case strings.ContainsFunc(name, func(c rune) bool { return c < ' ' || c == 0x7f }):
+	case strings.ContainsFunc(name, func(c rune) bool {
+		return c < ' ' || c >= 0x7f && c < 0xa0 || c == '\u2028' || c == '\u2029'
+	}):
 		return no(imap.ResponseCodeCannot, "Invalid mailbox name: Has control characters"), true
 	}
 	return reply{}, false

@@ -27,6 +27,9 @@ type Config struct {
 	Keepalive time.Duration
 	// Stall bounds one read inside a command, and one write; default 5 min.
 	Stall time.Duration
+	// UTF8 offers UTF8=ACCEPT. Then APPEND refuses 8-bit headers of clients
+	// that have not enabled it, as RFC 6855 section 4 demands.
+	UTF8 bool
 	// Without names capabilities that are neither announced nor served.
 	Without []string
 	// Now is the clock of logs and durations; nil: time.Now.

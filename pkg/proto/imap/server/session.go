@@ -54,7 +54,8 @@ func newSession(srv *Server, conn net.Conn, start Start) *session {
 	lim.Line = srv.cfg.MaxLine
 	s.r = srv.bufs.Reader(s.io, lim, s.carryOn)
 	s.r.Preload(start.Buffered)
-	s.p = &parser{Reader: s.r, delim: start.Delim, max: srv.cfg.MaxMessage}
+	offersUTF8 := s.announced("UTF8=ACCEPT") != nil
+	s.p = &parser{Reader: s.r, delim: start.Delim, max: srv.cfg.MaxMessage, offersUTF8: offersUTF8}
 	return s
 }
 

@@ -136,7 +136,7 @@ func (v *view) sync(ctx context.Context, s *call, expunge bool, skip func(Row) b
 	for _, i := range flags.Changed {
 		row := cur.At(i)
 		if n, there := v.index(row.UID); there && (skip == nil || !skip(row)) {
-			s.writeFlags(n, row, false)
+			s.writeFlags(n, row, s.has(featureRev2)) // RFC 9051 section 7.5.2
 		}
 	}
 }
@@ -182,7 +182,11 @@ func (v *view) tellNew(ctx context.Context, s *call, cur Snapshot) {
 func (v *view) tellExists(s *session) {
 	s.w.Raw("* ")
 	s.w.Num(uint64(v.pin.Len()))
-	s.w.Raw(" EXISTS\r\n* ")
+	s.w.Raw(" EXISTS\r\n")
+	if s.has(featureRev2) { // which has no \Recent
+		return
+	}
+	s.w.Raw("* ")
 	s.w.Num(uint64(v.numRecent()))
 	s.w.Raw(" RECENT\r\n")
 }
@@ -253,7 +257,7 @@ func (s *session) writeFlagList(row *Row) {
 			sep = " "
 		}
 	}
-	if s.view.recent.Contains(row.UID) {
+	if !s.has(featureRev2) && s.view.recent.Contains(row.UID) {
 		s.w.Raw(sep)
 		s.w.Raw("\\Recent")
 		sep = " "

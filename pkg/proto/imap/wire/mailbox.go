@@ -24,12 +24,13 @@ func (r *Reader) name(s string, utf8Names bool) string {
 	if !r.Ok() {
 		return ""
 	}
-	name, ok := s, utf8.ValidString(s)
+	name, ok, form := s, utf8.ValidString(s), "UTF-8"
 	if !utf8Names {
 		name, ok = DecodeUTF7(s)
+		form = "mUTF-7"
 	}
 	if !ok || len(name) > maxName {
-		r.Refuse(&SyntaxError{No: true, Code: imap.ResponseCodeCannot, Text: "Mailbox name is not valid mUTF-7"})
+		r.Refuse(&SyntaxError{No: true, Code: imap.ResponseCodeCannot, Text: "Mailbox name is not valid " + form})
 		return ""
 	}
 	return canonical(name)

@@ -60,6 +60,7 @@ type Reader struct {
 	buf  []byte // from pool, nil when nothing is buffered
 	r, w int
 
+	utf8                bool
 	line, memory, depth int // spent by this command
 	syntax              error
 	ended               bool // the failed command ended with a refused synchronising literal
@@ -147,6 +148,10 @@ func (r *Reader) Spent() int { return r.line + r.memory }
 
 // SetLimits changes the limits, for the commands that follow.
 func (r *Reader) SetLimits(lim Limits) { r.lim = lim }
+
+// UTF8 says that the client has enabled UTF-8 in strings: what is no UTF-8 is
+// refused there (RFC 6855 section 3).
+func (r *Reader) UTF8(on bool) { r.utf8 = on }
 
 // Err returns the error that stopped the parsing of this command, or nil.
 func (r *Reader) Err() error {

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"strings"
+	"unicode/utf8"
 
 	imap "github.com/emersion/go-imap/v2"
 )
@@ -170,6 +171,10 @@ func (r *Reader) quoted() string {
 			return ""
 		case c == '"':
 			r.next()
+			if r.utf8 && !utf8.Valid(b) {
+				r.Fail("String is not valid UTF-8")
+				return ""
+			}
 			return string(b)
 		case c == '\r' || c == '\n':
 			r.Fail("Missing '\"'")
