@@ -456,6 +456,23 @@ func (l *maildirLocked) Compact(messages int, live func(uint32) bool) error {
 	return err
 }
 
+// Notes reads the UID list.
+func (f *maildirFormat) Notes() (map[uint32]maildir.Note, error) { return f.folder().Notes() }
+
+// SetUIDLs rewrites the UID list with ids in it.
+func (l *maildirLocked) SetUIDLs(ids map[uint32]string) error {
+	list, err := l.readList()
+	if err != nil {
+		return err
+	}
+	for i := range list.Records {
+		if id, ok := ids[list.Records[i].UID]; ok {
+			list.Records[i].SetUIDL(id)
+		}
+	}
+	return l.rewrite(list)
+}
+
 func (l *maildirLocked) Letters(names []string) (maildir.Letters, []string, error) {
 	return l.lk.AllotKeywords(names)
 }

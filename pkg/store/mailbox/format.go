@@ -119,3 +119,13 @@ type keywordTable interface {
 type uidList interface {
 	UIDNext() (uint32, error)
 }
+
+// noteReader is an optional side of a Format: notes for POP3.
+type noteReader interface {
+	Notes() (map[uint32]maildir.Note, error)
+}
+
+// noteWriter is an optional side of a Locked.
+type noteWriter interface {
+	SetUIDLs(ids map[uint32]string) error
+}

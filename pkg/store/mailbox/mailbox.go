@@ -170,6 +170,41 @@ func (m *Mailbox) Sync(ctx context.Context) error {
 	return b.sync(ctx, false)
 }
 
+// Notes returns what the folder keeps of its messages for POP3, by UID; most
+// folders have nothing.
+func (m *Mailbox) Notes() (map[uint32]maildir.Note, error) {
+	if err := m.box.usable(); err != nil {
+		return nil, err
+	}
+	if k, ok := m.box.format.(noteReader); ok {
+		return k.Notes()
+	}
+	return nil, nil
+}
+
+// SaveUIDLs keeps unique ids of POP3 for good, where the format can.
+func (m *Mailbox) SaveUIDLs(ctx context.Context, ids map[uint32]string) error {
+	b := m.box
+	if len(ids) == 0 {
+		return nil
+	}
+	for _, id := range ids {
+		if err := maildir.CheckUIDL(id); err != nil {
+			return err
+		}
+	}
+	return b.write(ctx, func() error {
+		lk, err := b.format.Lock(ctx)
+		if err != nil {
+			return err
+		}
+		if w, ok := lk.(noteWriter); ok {
+			err = w.SetUIDLs(ids)
+		}
+		return firstErr(err, lk.Unlock())
+	})
+}
+
 // ClaimRecent makes all messages that no session has claimed \Recent for this
 // caller: those of the handle's current snapshot with UIDs >= the result. Call
 // it for SELECT (not EXAMINE) and whenever messages were appended; files move

@@ -74,6 +74,9 @@ func (s *Snapshot) At(i int) Message { return messageOf(s.im.Brief(i)) }
 // UID returns the UID of message i.
 func (s *Snapshot) UID(i int) uint32 { return s.im.UID(i) }
 
+// Base returns the permanent part of the name of message i's file.
+func (s *Snapshot) Base(i int) string { return s.im.At(i).Name }
+
 // Find returns the index of uid; when there is no such message, the index at
 // which it would stand, and false.
 func (s *Snapshot) Find(uid uint32) (i int, ok bool) { return s.im.Find(uid) }

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/postcote/postcote/pkg/daemon/imapd/folders"
+	"github.com/postcote/postcote/pkg/daemon/imapd/maildrop"
 	"github.com/postcote/postcote/pkg/daemon/service"
 	"github.com/postcote/postcote/pkg/platform/conf"
 	"github.com/postcote/postcote/pkg/store/mailbox"
@@ -23,7 +25,10 @@ type Config struct {
 	IndexDir  string `yaml:"index_dir" path:"dir" doc:"Folder of our indexes. Never inside a Maildir."`
 	StoreMode string `yaml:"store_mode" oneof:"exclusive|shared" doc:"exclusive: only imapd and deliverd write the mail. shared: Dovecot, mutt or another program writes too; changes are slower and CONDSTORE is not offered."`
 
-	SpecialFolders string `yaml:"special_folders" oneof:"no|create|subscribe" doc:"Whether Drafts, Sent, Junk, Trash and Archive are made, and subscribed to, at the first login."`
+	SpecialFolders string           `yaml:"special_folders" oneof:"no|create|subscribe" doc:"Whether Drafts, Sent, Junk, Trash and Archive are made, and subscribed to, at the first login. Entries of folders come before it."`
+	Folders        []folders.Folder `yaml:"folders" max:"200" example:"[{name: Trash, special_use: Trash, auto: subscribe, autoexpunge: 30d}]" doc:"Folders that every user has, and what happens in them. One that has the name or the special use of a special folder takes its place."`
+
+	POP3 maildrop.Config `yaml:"pop3" doc:"POP3. The keys are Dovecot's without the pop3_ in front."`
 
 	Quota quota.Config `yaml:"quota" doc:"How much mail a user may have."`
 
@@ -57,6 +62,7 @@ func Default() Config {
 		IndexDir:       "/var/lib/postcote/imapd/index",
 		StoreMode:      "exclusive",
 		SpecialFolders: "subscribe",
+		POP3:           maildrop.Default(),
 		MessageSize:    50 << 20,
 		Limits: Limits{
 			Sessions: 20000, PerUser: 10, BadCommands: 20, LineLength: 64 << 10,
@@ -88,14 +94,4 @@ func (c Config) mode() mailbox.Mode {
 		return mailbox.Shared
 	}
 	return mailbox.Exclusive
-}
-
-func (c Config) folders() []mailbox.FolderConfig {
-	switch c.SpecialFolders {
-	case "create":
-		return mailbox.DefaultFolders(mailbox.AutoCreate)
-	case "subscribe":
-		return mailbox.DefaultFolders(mailbox.AutoSubscribe)
-	}
-	return mailbox.DefaultFolders(mailbox.AutoNo)
 }

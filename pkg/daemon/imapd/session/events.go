@@ -65,7 +65,8 @@ func (e imapClosed) Classic() (string, string) {
 // pop3Closed: a POP3 session has ended. Classic is Dovecot's line.
 type pop3Closed struct {
 	facts
-	st pop3.Stats
+	st    pop3.Stats
+	words string // logout_format, filled in
 }
 
 func (pop3Closed) Event() string     { return "pop3 session closed" }
@@ -78,6 +79,5 @@ func (e pop3Closed) Attrs() []slog.Attr {
 }
 
 func (e pop3Closed) Classic() (string, string) {
-	return e.tag("pop3"), fmt.Sprintf("Disconnected: %s top=%d/%d, retr=%d/%d, del=%d/%d, size=%d",
-		e.st.Reason, e.st.Top, e.st.TopBytes, e.st.Retr, e.st.RetrBytes, e.st.Deleted, e.st.Messages, e.st.Size)
+	return e.tag("pop3"), "Disconnected: " + e.st.Reason + " " + e.words
 }

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/postcote/postcote/pkg/daemon/imapd/maildrop"
 	"github.com/postcote/postcote/pkg/daemon/service"
 	"github.com/postcote/postcote/pkg/platform/disk"
 	"github.com/postcote/postcote/pkg/platform/netx"
@@ -42,6 +43,9 @@ type role struct {
 	store   *mailbox.Store
 	imap    *server.Server
 	pop3    *pop3wire.Pools
+	rules   maildrop.Rules
+	locks   maildrop.Locks
+	fs      disk.FS
 	here    register
 	users   netx.Tally[userAt]
 	now     func() time.Time
@@ -98,7 +102,11 @@ func newRole(rt *service.Runtime, cfg *Config) (*role, error) {
 	if fsys == nil {
 		fsys = disk.OS()
 	}
+	r.fs = fsys
 	var err error
+	if r.rules, err = cfg.POP3.Rules(); err != nil {
+		return nil, err
+	}
 	r.store, err = mailbox.NewStore(mailbox.Config{
 		FS: fsys, IndexRoot: cfg.IndexDir, Now: r.now, Log: rt.Log, Linger: time.Duration(cfg.Limits.Linger),
 	})

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/postcote/postcote/pkg/daemon/imapd/maildrop"
 	"github.com/postcote/postcote/pkg/platform/netx"
 	"github.com/postcote/postcote/pkg/platform/obs"
 	"github.com/postcote/postcote/pkg/proto/handover"
@@ -24,6 +25,7 @@ type session struct {
 	frame   *handover.Frame
 	stream  net.Conn
 	account *mailbox.Account
+	maildir string
 	started time.Time
 	counted bool // against limits.per_user_and_address
 	ctx     context.Context
@@ -63,24 +65,60 @@ func (r *role) runIMAP(s *session) {
 }
 
 func (r *role) runPOP3(s *session) {
+	if r.rules.LockSession {
+		shared := ""
+		if s.account.Shared() {
+			shared = s.maildir
+		}
+		give, err := r.locks.Take(s.ctx, r.fs, s.user, shared)
+		if err != nil {
+			r.refusePOP3(s, err)
+			return
+		}
+		defer give()
+	}
 	box, err := s.account.Open(s.ctx, "INBOX")
-	var drop *maildrop
+	var drop *maildrop.Drop
 	if err == nil {
 		defer box.Close()
-		drop, err = newMaildrop(s.ctx, box)
+		drop, err = maildrop.Open(s.ctx, box, &r.rules)
 	}
 	if err != nil {
-		r.log.Error("INBOX could not be opened", slog.String(obs.KeyUser, s.user), obs.Err(err))
-		_ = s.stream.SetWriteDeadline(time.Now().Add(time.Second))
-		_, _ = s.stream.Write([]byte("-ERR [SYS/TEMP] Couldn't open INBOX.\r\n"))
+		r.refusePOP3(s, err)
 		return
 	}
 	wait := func() error { return netx.WaitReadable(s.stream) }
-	st := pop3.Run(s.ctx, s.stream, drop, pop3.Options{
-		Pools: r.pop3, Buffered: s.frame.Buffered, Wait: wait,
+	o := pop3.Options{
+		Pools: r.pop3, Buffered: s.frame.Buffered, Wait: wait, Session: s.frame.Session, Goodbye: goodbye,
 		InactiveAfter: time.Duration(r.cfg.Limits.POP3Inactive), MaxBad: r.cfg.Limits.BadCommands,
-	})
-	r.log.Log(pop3Closed{r.facts(s), st})
+		Failed: func(err error) {
+			r.log.Error("command failed", slog.String(obs.KeyUser, s.user), slog.String(obs.KeyConn, s.frame.Session), obs.Err(err))
+		},
+	}
+	r.rules.Apply(&o)
+	st := pop3.Run(s.ctx, s.stream, drop, o)
+	r.log.Log(pop3Closed{r.facts(s), st, r.rules.Words(st)})
+}
+
+// goodbye is what a client hears when its session is ended from here.
+func goodbye(cause error) string {
+	if errors.Is(cause, errKicked) {
+		return errKicked.Error()
+	}
+	return "Server shutting down."
+}
+
+// refusePOP3 answers the login of a session that cannot begin.
+func (r *role) refusePOP3(s *session, err error) {
+	line := "-ERR [SYS/TEMP] Couldn't open INBOX.\r\n"
+	if errors.Is(err, maildrop.ErrInUse) {
+		line = "-ERR [IN-USE] Mailbox is locked by another POP3 session.\r\n"
+		r.log.Warn("another POP3 session holds the mailbox", slog.String(obs.KeyUser, s.user), slog.String(obs.KeyConn, s.frame.Session))
+	} else {
+		r.log.Error("INBOX could not be opened", slog.String(obs.KeyUser, s.user), obs.Err(err))
+	}
+	_ = s.stream.SetWriteDeadline(time.Now().Add(time.Second))
+	_, _ = s.stream.Write([]byte(line))
 }
 
 func (r *role) facts(s *session) facts {

@@ -9,6 +9,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/postcote/postcote/pkg/daemon/imapd/folders"
 	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/platform/netx"
 	"github.com/postcote/postcote/pkg/platform/obs"
@@ -83,13 +84,13 @@ func (r *role) open(ctx context.Context, f *handover.Frame, stream net.Conn) (*s
 		return nil, fail.Wrap(fail.Unavailable, err, "user %s", rec.User)
 	}
 	account, err := r.store.Account(actx, mailbox.AccountConfig{
-		User: rec.User, Maildir: root, Mode: r.cfg.mode(), Folders: r.cfg.folders(),
+		User: rec.User, Maildir: root, Mode: r.cfg.mode(), Folders: folders.All(r.cfg.Folders, r.cfg.SpecialFolders),
 		Quota: rules, MaxMail: int64(r.cfg.Quota.MaxMailSize),
 	})
 	if err != nil {
 		return nil, err
 	}
-	s := &session{user: rec.User, frame: f, stream: stream, account: account, started: r.now()}
+	s := &session{user: rec.User, frame: f, stream: stream, account: account, maildir: root, started: r.now()}
 	s.ctx, s.cancel = context.WithCancelCause(context.WithoutCancel(r.ctx))
 	s.stop = context.AfterFunc(r.ctx, func() { s.cancel(netx.ErrShutdown) })
 	s.counted = r.users.Take(s.at(), r.cfg.Limits.PerUser)

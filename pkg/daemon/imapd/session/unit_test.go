@@ -11,6 +11,7 @@ import (
 
 	imap "github.com/emersion/go-imap/v2"
 
+	"github.com/postcote/postcote/pkg/daemon/imapd/maildrop"
 	"github.com/postcote/postcote/pkg/platform/conf"
 	"github.com/postcote/postcote/pkg/platform/message"
 	"github.com/postcote/postcote/pkg/proto/imap/server"
@@ -27,7 +28,12 @@ func TestClassicLines(t *testing.T) {
 		text != "Disconnected: Logged out in=829 out=3891 deleted=3 expunged=4 trashed=5 hdr_count=1 hdr_bytes=20 body_count=2 body_bytes=30" {
 		t.Errorf("%s: %s", tag, text)
 	}
-	tag, text = pop3Closed{f, pop3.Stats{Reason: "Logged out", Top: 1, TopBytes: 252, Deleted: 1, Messages: 1, Size: 3547}}.Classic()
+	rules, err := maildrop.Default().Rules()
+	if err != nil {
+		t.Fatal(err)
+	}
+	st := pop3.Stats{Reason: "Logged out", Top: 1, TopBytes: 252, Deleted: 1, Messages: 1, Size: 3547}
+	tag, text = pop3Closed{f, st, rules.Words(st)}.Classic()
 	if tag != "pop3(alice)<42><DvVPC/JgDNF/AAAB>" || text != "Disconnected: Logged out top=1/252, retr=0/0, del=1/1, size=3547" {
 		t.Errorf("%s: %s", tag, text)
 	}

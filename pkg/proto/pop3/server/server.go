@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"os"
@@ -18,14 +17,20 @@ import (
 // from 0. It is used by one goroutine.
 type Maildrop interface {
 	Len() int
-	// Size is the exact number of octets that Open yields.
+	// Size is the number of octets that Open yields once all lines end in
+	// CRLF.
 	Size(ctx context.Context, i int) (int64, error)
-	// UIDL is the unique id of message i: 1 to 70 characters 0x21 to 0x7E.
-	UIDL(i int) string
-	// Open gives the message with CRLF line ends.
+	// Total is the sum of all sizes.
+	Total(ctx context.Context) (int64, error)
+	// AppendUIDL appends the unique id of message i: 1 to 70 characters 0x21
+	// to 0x7E.
+	AppendUIDL(ctx context.Context, dst []byte, i int) ([]byte, error)
+	// Open gives the message. NotFound: it has been removed.
 	Open(ctx context.Context, i int) (io.ReadCloser, error)
-	// Seen marks a message that RETR has sent.
-	Seen(ctx context.Context, i int) error
+	// Seen reports whether message i is marked as seen.
+	Seen(i int) bool
+	// Mark sets or takes away the mark of being seen.
+	Mark(ctx context.Context, list []int, seen bool) error
 	// Delete removes messages for good: the UPDATE state.
 	Delete(ctx context.Context, list []int) error
 }
@@ -36,7 +41,17 @@ type Options struct {
 	Buffered      []byte       // what the login role had read already
 	Wait          func() error // see wire.Conn
 	InactiveAfter time.Duration
-	MaxBad        int // bad commands before the session ends, default 20
+	MaxBad        int // bad commands in a row before the session ends, default 20
+
+	NoFlagUpdates bool // RETR marks nothing as seen
+	EnableLast    bool // LAST, and RSET that takes all marks away (RFC 1460 section 8)
+	NoNULs        bool // see wire.BodyOptions
+	EndHeader     bool // see wire.BodyOptions
+	TrackUIDLs    bool // fill Stats.UIDLs
+
+	Session string                   // its id, for Stats
+	Goodbye func(cause error) string // what a client hears when ctx ends; nil: that the server shuts down
+	Failed  func(err error)          // told of what the client hears as [SYS/TEMP]
 }
 
 // Stats are the facts of the closing log line.
@@ -44,22 +59,36 @@ type Stats struct {
 	Top, Retr           int
 	TopBytes, RetrBytes int64
 	Deleted, Messages   int
-	Size                int64
+	DeletedBytes, Size  int64
 	In, Out             int64
+	UIDLs               UIDLChange
+	Session             string
 	Reason              string // Dovecot's: "Logged out", "Connection closed", "Inactivity", ...
 }
 
+// session holds nothing per message but bits, and those only from the first
+// DELE or RETR on.
 type session struct {
-	conn    *wire.Conn
-	drop    Maildrop
-	deleted []bool
-	last    int // highest message number that was retrieved or deleted
-	bad     int
-	st      Stats
+	conn     *wire.Conn
+	drop     Maildrop
+	opt      Options
+	deleted  bitset
+	seen     bitset // to be marked at the end
+	lowest   int    // the lowest message number that was retrieved, 0: none
+	last     int    // the highest one that was retrieved or is marked as seen
+	expunged int    // the highest one that could not be sent because it is gone
+	gone     int64  // octets that are marked as deleted
+	bad      int    // bad commands in a row
+	line     []byte
+	st       Stats
 }
 
-// errQuit ends the loop after QUIT.
-var errQuit = errors.New("quit")
+// The ends of the loop that the client brings about.
+var (
+	errQuit    = errors.New("quit")
+	errTooMany = errors.New("too many bad commands")
+	errStorage = errors.New("storage error")
+)
 
 // Run serves one session to its end and greets with "+OK Logged in.". It does
 // not close the connection. When ctx ends the client is told so.
@@ -67,66 +96,98 @@ func Run(ctx context.Context, c net.Conn, drop Maildrop, o Options) Stats {
 	if o.Pools == nil {
 		o.Pools = wire.NewPools()
 	}
-	s := &session{conn: wire.NewConn(c, o.Pools, o.Buffered), drop: drop, deleted: make([]bool, drop.Len())}
+	s := &session{conn: wire.NewConn(c, o.Pools, o.Buffered), drop: drop, opt: o}
 	s.conn.Wait, s.conn.Done = o.Wait, ctx.Done()
 	if o.InactiveAfter > 0 {
 		s.conn.ReadTimeout = o.InactiveAfter
 	}
-	if o.MaxBad == 0 {
-		o.MaxBad = 20
+	if s.opt.MaxBad == 0 {
+		s.opt.MaxBad = 20
+	}
+	s.opt.Buffered = nil
+	if o.EnableLast {
+		for s.last = drop.Len(); s.last > 0 && !drop.Seen(s.last-1); s.last-- {
+		}
 	}
 	stop := context.AfterFunc(ctx, func() { _ = c.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
 	s.conn.Printf("+OK Logged in.")
-	s.end(ctx, s.loop(ctx, o.MaxBad))
+	s.end(ctx, s.loop(ctx))
 	s.conn.Release()
-	return s.stats()
+	return s.stats(ctx)
 }
 
-func (s *session) loop(ctx context.Context, maxBad int) error {
+func (s *session) loop(ctx context.Context) error {
 	for ctx.Err() == nil {
 		line, err := s.conn.ReadLine()
-		switch {
-		case errors.Is(err, wire.ErrTooLong):
-			s.fault("Too long line.")
-		case err != nil:
+		if err != nil {
 			return err
-		default:
-			if err := s.command(ctx, line); err != nil {
-				return err
-			}
 		}
-		if s.bad >= maxBad {
+		bad := s.bad
+		if err := s.command(ctx, line); err != nil {
+			return err
+		}
+		switch {
+		case s.bad == bad:
+			s.bad = 0
+		case s.bad > s.opt.MaxBad:
 			return errTooMany
 		}
 	}
 	return ctx.Err()
 }
 
-var errTooMany = errors.New("too many bad commands")
-
 // end says goodbye where the client still listens, and names the reason.
 func (s *session) end(ctx context.Context, err error) {
 	switch {
 	case errors.Is(err, errQuit):
 		s.st.Reason = "Logged out"
+		return
+	case errors.Is(err, errStorage):
+		s.st.Reason = "Storage error during logout."
+		return
 	case ctx.Err() != nil:
-		s.conn.Printf("-ERR [SYS/TEMP] Server shutting down.")
 		s.st.Reason = "Server shutting down."
+		if s.opt.Goodbye != nil {
+			s.st.Reason = s.opt.Goodbye(context.Cause(ctx))
+		}
+		s.conn.Printf("-ERR [SYS/TEMP] %s", s.st.Reason)
 	case errors.Is(err, errTooMany):
 		s.conn.Printf("-ERR Too many bad commands.")
-		s.st.Reason = "Too many bad commands"
+		s.st.Reason = "Too many bad commands."
+	case errors.Is(err, wire.ErrTooLong):
+		s.conn.Printf("-ERR Input line too long.")
+		s.st.Reason = "Input line too long"
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		s.conn.Printf("-ERR Disconnected for inactivity.")
 		s.st.Reason = "Disconnected for inactivity"
 	default:
 		s.st.Reason = "Connection closed"
 	}
+	// No QUIT: nothing is deleted, but what was sent has been read.
+	ctx = context.WithoutCancel(ctx)
+	s.trackUIDLs(ctx, nil)
+	if err := s.mark(ctx); err != nil {
+		s.failed(err)
+	}
 }
 
-func (s *session) stats() Stats {
+// mark marks what was retrieved as seen.
+func (s *session) mark(ctx context.Context) error {
+	list := s.seen.list(func(i int) bool { return !s.deleted.has(i) })
+	if len(list) == 0 {
+		return nil
+	}
+	s.seen = nil
+	return s.drop.Mark(ctx, list, true)
+}
+
+func (s *session) stats(ctx context.Context) Stats {
 	s.st.In, s.st.Out = s.conn.BytesIn, s.conn.BytesOut
-	s.st.Messages = s.drop.Len()
+	s.st.Messages, s.st.Session = s.drop.Len(), s.opt.Session
+	if size, err := s.drop.Total(context.WithoutCancel(ctx)); err == nil {
+		s.st.Size = size
+	}
 	return s.st
 }
 
@@ -138,10 +199,10 @@ type handler struct {
 // table is the commands of the TRANSACTION state.
 func table() []handler {
 	return []handler{
-		{"STAT", (*session).stat},
-		{"LIST", (*session).list},
-		{"UIDL", (*session).uidl},
 		{"RETR", (*session).retr},
+		{"UIDL", (*session).uidl},
+		{"LIST", (*session).list},
+		{"STAT", (*session).stat},
 		{"TOP", (*session).top},
 		{"DELE", (*session).dele},
 		{"RSET", (*session).rset},
@@ -160,14 +221,16 @@ func (s *session) command(ctx context.Context, line []byte) error {
 	verb, arg, _ := strings.Cut(string(line), " ")
 	for _, h := range table() {
 		if strings.EqualFold(h.name, verb) {
-			return h.run(s, ctx, strings.TrimSpace(arg))
+			// Dovecot minds blanks at the end; some clients send them.
+			return h.run(s, ctx, strings.Trim(arg, " "))
 		}
 	}
-	if len(verb) > 40 {
-		verb = verb[:40]
-	}
-	s.fault("Unknown command: " + printable(strings.ToUpper(verb)))
+	s.unknown(verb)
 	return nil
+}
+
+func (s *session) unknown(verb string) {
+	s.fault("Unknown command: " + printable(strings.ToUpper(clip(verb))))
 }
 
 // fault answers -ERR and counts.
@@ -176,9 +239,19 @@ func (s *session) fault(text string) {
 	s.conn.Printf("-ERR %s", text)
 }
 
-func (s *session) tempFault(what string, err error) {
-	s.conn.Printf("-ERR [SYS/TEMP] %s", what)
-	_ = err // the maildrop has logged it with its cause; the client gets no internals
+// textInternal is Dovecot's, without the time that it puts behind.
+const textInternal = "Internal error occurred. Refer to server log for more information."
+
+// tempFault answers for the disk. The client gets no internals.
+func (s *session) tempFault(err error) {
+	s.failed(err)
+	s.conn.Printf("-ERR [SYS/TEMP] %s", textInternal)
+}
+
+func (s *session) failed(err error) {
+	if s.opt.Failed != nil {
+		s.opt.Failed(err)
+	}
 }
 
 func printable(s string) string {
@@ -189,7 +262,3 @@ func printable(s string) string {
 		return r
 	}, s)
 }
-
-// UIDL formats the id of a message as Dovecot's default does (%08Xu%08Xv), so
-// that no client downloads again after a change of server.
-func UIDL(uid, validity uint32) string { return fmt.Sprintf("%08x%08x", uid, validity) }

@@ -25,7 +25,7 @@ var ErrTooLong = errors.New("line too long")
 const maxDrain = 1 << 20
 
 // Pools holds the buffers of many connections.
-type Pools struct{ in, out sync.Pool }
+type Pools struct{ in, out, chunks sync.Pool }
 
 // NewPools makes empty pools.
 func NewPools() *Pools {
@@ -177,7 +177,12 @@ func (c *Conn) Printf(format string, args ...any) {
 	if strings.ContainsAny(text, "\r\n") {
 		text = strings.NewReplacer("\r", " ", "\n", " ").Replace(text)
 	}
-	c.write([]byte(text))
+	c.Line([]byte(text))
+}
+
+// Line writes one reply line that has no line end in it.
+func (c *Conn) Line(text []byte) {
+	c.write(text)
 	c.write([]byte("\r\n"))
 }
 

@@ -102,7 +102,7 @@ func TestBody(t *testing.T) {
 		} {
 			t.Run(fmt.Sprint(k.lines, name), func(t *testing.T) {
 				c, end := pair(t, "")
-				if err := c.Body(r, k.lines); err != nil {
+				if _, err := c.Body(r, BodyOptions{Lines: k.lines}); err != nil {
 					t.Fatal(err)
 				}
 				if got := end(); got != k.want {
@@ -110,6 +110,31 @@ func TestBody(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// What old clients cannot bear is changed on request only.
+func TestBodyWorkarounds(t *testing.T) {
+	for _, k := range []struct {
+		name, msg, want string
+		opt             BodyOptions
+	}{
+		{"a NUL as it is", "A: 1\n\nx\x00y\n", "A: 1\r\n\r\nx\x00y\r\n.\r\n", BodyOptions{Lines: -1}},
+		{"outlook-no-nuls", "A: \x00\x001\n\nx\x00y\n", "A: \x80\x801\r\n\r\nx\x80y\r\n.\r\n", BodyOptions{Lines: -1, NoNULs: true}},
+		{"a header without an end", "A: 1\n", "A: 1\r\n.\r\n", BodyOptions{Lines: -1}},
+		{"oe-ns-eoh", "A: 1\n", "A: 1\r\n\r\n.\r\n", BodyOptions{Lines: -1, EndHeader: true}},
+		{"oe-ns-eoh, TOP", "A: 1", "A: 1\r\n\r\n.\r\n", BodyOptions{Lines: 0, EndHeader: true}},
+		{"oe-ns-eoh with an end", "A: 1\n\nx", "A: 1\r\n\r\nx\r\n.\r\n", BodyOptions{Lines: -1, EndHeader: true}},
+	} {
+		t.Run(k.name, func(t *testing.T) {
+			c, end := pair(t, "")
+			if _, err := c.Body(strings.NewReader(k.msg), k.opt); err != nil {
+				t.Fatal(err)
+			}
+			if got := end(); got != k.want {
+				t.Errorf("got  %q\nwant %q", got, k.want)
+			}
+		})
 	}
 }
 
@@ -121,12 +146,15 @@ func FuzzBody(f *testing.F) {
 		chunk = 1 + (chunk&0x7fff)%7
 		lines = -1 + (lines&0x7fff)%5
 		c1, end1 := pair(t, "")
-		_ = c1.Body(strings.NewReader(msg), lines)
+		sent, _ := c1.Body(strings.NewReader(msg), BodyOptions{Lines: lines})
 		c2, end2 := pair(t, "")
-		_ = c2.Body(&chunks{msg, chunk}, lines)
+		_, _ = c2.Body(&chunks{msg, chunk}, BodyOptions{Lines: lines})
 		a, b := end1(), end2()
 		if a != b {
 			t.Fatalf("%q and %q", a, b)
+		}
+		if sent != int64(len(a)-3) {
+			t.Fatalf("sent %d of %q", sent, a)
 		}
 		if i := strings.Index("\r\n"+a, "\r\n.\r\n"); i != len(a)-3 {
 			t.Fatalf("the body ends early: %q", a)
