@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"iter"
 	"strings"
 	"sync/atomic"
 
@@ -47,10 +48,16 @@ func (b *imapMailbox) Open(uid uint32) server.Content {
 	return &imapContent{m: b.m, snap: b.last.Load(), uid: uid}
 }
 
-func (b *imapMailbox) Store(ctx context.Context, uids imap.UIDSet, op imap.StoreFlagsOp, flags []imap.Flag) error {
+func (b *imapMailbox) Store(ctx context.Context, uids imap.UIDSet, change server.Change) (imap.UIDSet, error) {
 	c := mailbox.Change{UnchangedSince: mailbox.NoCondition}
-	c.Flags, c.Keywords = split(flags)
-	switch op {
+	c.Flags, c.Keywords = split(change.Flags)
+	if change.If != nil {
+		c.UnchangedSince = change.If.Since
+		if told, ok := change.If.Told.(imapSnapshot); ok {
+			c.Told = told.s
+		}
+	}
+	switch change.Op {
 	case imap.StoreFlagsAdd:
 		c.Op = mailbox.Add
 	case imap.StoreFlagsDel:
@@ -58,8 +65,8 @@ func (b *imapMailbox) Store(ctx context.Context, uids imap.UIDSet, op imap.Store
 	default:
 		c.Op = mailbox.Replace
 	}
-	_, err := b.m.Store(ctx, set(uids), c)
-	return err
+	done, err := b.m.Store(ctx, set(uids), c)
+	return uidSet(done.Modified), err
 }
 
 func (b *imapMailbox) Copy(ctx context.Context, uids imap.UIDSet, dest string, move bool) (server.Copied, error) {
@@ -123,6 +130,15 @@ func (v imapSnapshot) At(i int) server.Row {
 func (v imapSnapshot) Find(uid uint32) int {
 	i, _ := v.s.Find(uid)
 	return i
+}
+
+func (v imapSnapshot) ChangedSince(modseq uint64, lo, hi int) iter.Seq[int] {
+	return v.s.ChangedSince(modseq, lo, hi)
+}
+
+func (v imapSnapshot) Vanished(modseq uint64, uids imap.UIDSet) imap.UIDSet {
+	gone, _ := v.s.Vanished(modseq, set(uids))
+	return uidSet(gone)
 }
 
 func (v imapSnapshot) FirstUnseen() int { return v.s.FirstWithout(mailbox.Seen) }
@@ -216,4 +232,13 @@ func set(uids imap.UIDSet) mailbox.Set {
 		s = append(s, mailbox.Range{First: first, Last: last})
 	}
 	return s.Normalize()
+}
+
+// uidSet is the opposite of set.
+func uidSet(s mailbox.Set) imap.UIDSet {
+	out := make(imap.UIDSet, len(s))
+	for i, r := range s {
+		out[i] = imap.UIDRange{Start: imap.UID(r.First), Stop: imap.UID(r.Last)}
+	}
+	return out
 }

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"io"
+	"iter"
 	"time"
 
 	imap "github.com/emersion/go-imap/v2"
@@ -140,8 +141,9 @@ type Viewer interface {
 
 // Changer is the writing half of a Mailbox.
 type Changer interface {
-	// Store changes flags. UIDs that are gone are skipped.
-	Store(ctx context.Context, uids imap.UIDSet, op imap.StoreFlagsOp, flags []imap.Flag) error
+	// Store changes flags. UIDs that are gone are skipped. It returns those
+	// of messages that c.If kept from being changed.
+	Store(ctx context.Context, uids imap.UIDSet, c Change) (refused imap.UIDSet, err error)
 	// Copy copies (or moves) messages to the mailbox named dest: all of them
 	// or none. UIDs that are gone are skipped. NotFound is about dest.
 	Copy(ctx context.Context, uids imap.UIDSet, dest string, move bool) (Copied, error)
@@ -152,6 +154,22 @@ type Changer interface {
 	// does, and then removes message uid: what it takes is room for the new
 	// one. When it fails nothing is changed; a crash may leave both.
 	Replace(ctx context.Context, uid uint32, dest string, m Messages) (Appended, error)
+}
+
+// Change is what STORE does to messages.
+type Change struct {
+	Op    imap.StoreFlagsOp
+	Flags []imap.Flag
+	If    *Unchanged // nil: in any case
+}
+
+// Unchanged is the condition of RFC 7162 section 3.1.3: the message has no
+// higher MODSEQ than Since. Told is what the client was told of the flags: a
+// mailbox that finds there that only other flags have changed since does not
+// refuse to add or to remove some (section 3.1.12).
+type Unchanged struct {
+	Since uint64
+	Told  Snapshot
 }
 
 // Copied is the answer to Copy: message Source[i] became Dest[i].
@@ -175,6 +193,14 @@ type Snapshot interface {
 	Find(uid uint32) int
 	// FirstUnseen returns the index of the first row without \Seen, or -1.
 	FirstUnseen() int
+	// ChangedSince yields the indices lo <= i < hi of rows whose MODSEQ is
+	// above modseq. It costs as much as it yields.
+	ChangedSince(modseq uint64, lo, hi int) iter.Seq[int]
+	// Vanished returns which of uids belonged to messages that were expunged
+	// with a MODSEQ above modseq, in ascending order. Those that were expunged
+	// before may be among them, as far as that is not known any more; UIDs of
+	// rows and those from UIDNext on may not.
+	Vanished(modseq uint64, uids imap.UIDSet) imap.UIDSet
 	// Changes is how old, an earlier snapshot of the same mailbox, became
 	// this one. It costs as much as there is to tell.
 	Changes(old Snapshot) Delta

@@ -30,7 +30,11 @@ type call struct {
 	began   time.Time
 	started bool
 
-	then    func()  // what happens when the answer is written
+	then func() // what happens when the answer is written
+	// floor is, of a call that is telling of changes, up to which MODSEQ the
+	// client knew all when it began; 0 of others.
+	floor uint64
+
 	content Content // the message being read
 	scratch []byte  // reused for envelopes and structures
 }
@@ -151,6 +155,7 @@ func (c *call) answer() {
 	if r.typ == "" {
 		return // the session has ended
 	}
+	r = c.conclude(r)
 	tag := c.tag
 	if tag == "" {
 		tag = "*"

@@ -55,6 +55,8 @@ func capabilityTable() []capability {
 		{name: "QUOTA", rfc: 9208, when: limited},
 		{name: "QUOTA=RES-STORAGE", rfc: 9208, when: limited},
 		{name: "QUOTA=RES-MESSAGE", rfc: 9208, when: limited},
+		{name: "CONDSTORE", rfc: 7162, when: exclusive, enables: featureCondstore},
+		{name: "QRESYNC", rfc: 7162, needs: "CONDSTORE ENABLE", enables: featureCondstore | featureQresync},
 	}
 }
 

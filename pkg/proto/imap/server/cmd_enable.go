@@ -1,6 +1,9 @@
 package server
 
-import "context"
+import (
+	"context"
+	"strconv"
+)
 
 // ENABLE: RFC 5161. It turns on what the capability table says; what is not
 // announced, or needs no ENABLE, is ignored.
@@ -37,6 +40,9 @@ func (c *enableCmd) run(_ context.Context, s *call) reply {
 	}
 	s.w.CRLF()
 	s.enable(on)
+	if on&featureCondstore != 0 {
+		s.becomeAware()
+	}
 	return ok("Enabled.")
 }
 
@@ -54,3 +60,34 @@ func (s *session) enable(on feature) {
 
 // has reports whether a feature is enabled.
 func (s *session) has(f feature) bool { return s.enabled&f != 0 }
+
+// becomeAware follows a CONDSTORE enabling command (RFC 7162 section 3.1): from
+// now on the client is told of MODSEQs. The first one is answered with the
+// HIGHESTMODSEQ of the selected mailbox.
+func (s *call) becomeAware() {
+	if s.aware {
+		return
+	}
+	s.aware = true
+	if s.tellsModSeq() {
+		s.news = news{high: s.safe()}
+		s.w.Status("*", "OK", highestModSeq(s.news.high), "Highest")
+	}
+}
+
+// keepsModSeq reports whether MODSEQs are served at all: not where other
+// programs write the mail too.
+func (s *session) keepsModSeq() bool { return s.announced("CONDSTORE") != nil }
+
+// tellsModSeq reports whether FETCH responses have MODSEQ and UID (RFC 7162
+// section 3.2.4).
+func (s *session) tellsModSeq() bool { return s.aware && s.view != nil && s.view.modseq }
+
+// vanishes reports whether VANISHED stands for EXPUNGE (section 3.2.10).
+func (s *session) vanishes() bool { return s.has(featureQresync) && s.tellsModSeq() }
+
+func highestModSeq(n uint64) string { return "HIGHESTMODSEQ " + strconv.FormatUint(n, 10) }
+
+// noModSeq answers what asks for MODSEQs where there are none (section
+// 3.1.2.2).
+func noModSeq() reply { return bad("Mailbox has no mod-sequences.") }

@@ -11,6 +11,7 @@ import (
 //
 //	fetch = "FETCH" SP sequence-set SP ("ALL" / "FULL" / "FAST" /
 //	        fetch-att / "(" fetch-att *(SP fetch-att) ")")
+//	        [SP "(" fetch-modifier *(SP fetch-modifier) ")"]
 func parseFetch(p *parser, uid bool) runner {
 	c := &fetchCmd{uid: uid}
 	p.SP()
@@ -24,14 +25,44 @@ func parseFetch(p *parser, uid bool) runner {
 	if p.Ok() && len(c.items) == 0 {
 		p.Fail("No fetch items are given")
 	}
+	if p.Ok() && p.Peek() == ' ' {
+		p.SP()
+		p.List(func() { c.modifier(p) })
+		if c.vanished && !c.changed {
+			p.Fail("VANISHED needs CHANGEDSINCE")
+		}
+	}
 	if uid && !c.has(itemUID) { // RFC 3501 section 6.4.8
 		c.items = append([]fetchItem{{kind: itemUID}}, c.items...)
 	}
 	return c
 }
 
+// modifier: RFC 7162 sections 3.1.4.1 and 3.2.6.
+//
+//	fetch-modifier = "CHANGEDSINCE" SP mod-sequence-value / "VANISHED"
+func (c *fetchCmd) modifier(p *parser) {
+	switch name := p.Word(); {
+	case name == "CHANGEDSINCE" && !c.changed:
+		p.SP()
+		c.changed, c.since = true, uint64(p.Number64())
+		if !c.has(itemModSeq) {
+			c.add(itemModSeq)
+		}
+	case name == "VANISHED" && c.uid && !c.vanished:
+		c.vanished = true
+	default:
+		p.Fail("Unknown FETCH modifier")
+	}
+}
+
 // narrow: flags matter when they are asked for, and change when \Seen is set.
+// A client takes the MODSEQs that it has heard of by the end of any command for
+// those up to which it knows all, so none ends while they are told.
 func (c *fetchCmd) narrow(e effects, v *view) effects {
+	if c.has(itemModSeq) {
+		return e | alone
+	}
 	if !c.has(itemFlags) {
 		e &^= readsFlags
 	}
@@ -46,6 +77,7 @@ type itemKind uint8
 const (
 	itemUID itemKind = iota
 	itemFlags
+	itemModSeq
 	itemDate
 	itemSize
 	itemEnvelope
@@ -68,6 +100,10 @@ type fetchCmd struct {
 	items   []fetchItem
 	content bool // some item may need more than a row
 	seen    bool // some item sets \Seen
+
+	changed  bool // only messages with a MODSEQ above since
+	since    uint64
+	vanished bool // and which were expunged since
 }
 
 // maxItems bounds one FETCH: each item is work for each message.
@@ -115,6 +151,9 @@ func (c *fetchCmd) item(p *parser, name string) {
 		return
 	case "FLAGS":
 		c.add(itemFlags)
+		return
+	case "MODSEQ":
+		c.add(itemModSeq)
 		return
 	case "INTERNALDATE":
 		c.add(itemDate)

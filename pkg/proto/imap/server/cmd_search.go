@@ -13,7 +13,8 @@ import (
 	"github.com/postcote/postcote/pkg/proto/imap/wire"
 )
 
-// SEARCH: RFC 3501 section 6.4.4, with the results of RFC 4731 (ESEARCH).
+// SEARCH: RFC 3501 section 6.4.4, with the results of RFC 4731 (ESEARCH) and
+// the MODSEQ key of RFC 7162 section 3.1.5.
 //
 //	search = "SEARCH" [SP "RETURN" SP "(" [opt *(SP opt)] ")"]
 //	         [SP "CHARSET" SP astring] 1*(SP search-key)
@@ -127,6 +128,8 @@ func (p *parser) searchKey(word string) key {
 		return key{op: opOr, kids: []key{a, p.searchKey(p.searchWord())}}
 	case "UID":
 		return key{op: opUID, set: p.Set()}
+	case "MODSEQ":
+		return p.modSeqKey()
 	case "KEYWORD", "UNKEYWORD":
 		k := key{op: opKeyword, name: string(p.Flag())}
 		if word == "UNKEYWORD" {
@@ -135,6 +138,23 @@ func (p *parser) searchKey(word string) key {
 		return k
 	}
 	return p.valueKey(word)
+}
+
+// modSeqKey reads [entry-name SP entry-type SP] mod-sequence. All flags of a
+// message have one MODSEQ here, so which of them is meant makes no difference
+// (RFC 7162 section 3.1.5).
+func (p *parser) modSeqKey() key {
+	if p.Peek() == '"' {
+		if !strings.HasPrefix(p.String(), "/flags/") {
+			p.Fail("Unknown metadata item")
+		}
+		p.SP()
+		if t := p.Word(); p.Ok() && t != "ALL" && t != "PRIV" && t != "SHARED" {
+			p.Fail("Unknown type of a metadata item")
+		}
+		p.SP()
+	}
+	return key{op: opModSeq, n: p.Number64()}
 }
 
 // valueKey reads keys with a date, a size or a string.
@@ -164,7 +184,7 @@ func (p *parser) valueKey(word string) key {
 func argKeys() []string {
 	return []string{
 		"NOT", "OR", "UID", "KEYWORD", "UNKEYWORD", "BEFORE", "ON", "SINCE", "SENTBEFORE", "SENTON", "SENTSINCE",
-		"LARGER", "SMALLER", "BCC", "CC", "FROM", "SUBJECT", "TO", "HEADER", "BODY", "TEXT",
+		"LARGER", "SMALLER", "MODSEQ", "BCC", "CC", "FROM", "SUBJECT", "TO", "HEADER", "BODY", "TEXT",
 	}
 }
 
@@ -185,7 +205,7 @@ func relation(word string) int {
 // narrow: a search that asks for no flags does not mind if they change, and
 // UID SEARCH counts messages when its keys do.
 func (c *searchCmd) narrow(e effects, _ *view) effects {
-	if !c.root.has(opFlag, opKeyword) {
+	if !c.root.has(opFlag, opKeyword, opModSeq) {
 		e &^= readsFlags
 	}
 	if c.root.has(opSet) {
@@ -202,13 +222,20 @@ func (c *searchCmd) run(ctx context.Context, s *call) reply {
 	if !c.root.prepare(&v) {
 		return badSet("SEARCH")
 	}
+	if c.root.has(opModSeq) {
+		if !v.modseq {
+			return noModSeq()
+		}
+		s.becomeAware()
+	}
 	var found wire.Set
-	s.away(func() { found = c.search(ctx, s, &v) })
+	var high uint64
+	s.away(func() { found, high = c.search(ctx, s, &v) })
 	switch {
 	case s.stopped(ctx):
 		return none()
 	case c.extended:
-		c.writeResults(s, found)
+		c.writeResults(s, found, high)
 		return ok("Search completed.")
 	}
 	s.w.Raw("* SEARCH")
@@ -218,12 +245,19 @@ func (c *searchCmd) run(ctx context.Context, s *call) reply {
 			s.w.Num(n)
 		}
 	}
+	if len(found) > 0 && high > 0 {
+		s.w.Raw(" (MODSEQ ")
+		s.w.Num(high)
+		s.w.Raw(")")
+	}
 	s.w.CRLF()
 	return ok("Search completed.")
 }
 
-// search returns the numbers or the UIDs of the messages that match.
-func (c *searchCmd) search(ctx context.Context, s *call, v *view) (found wire.Set) {
+// search returns the numbers or the UIDs of the messages that match, and, if
+// MODSEQ was a key, the highest MODSEQ of those that the results name.
+func (c *searchCmd) search(ctx context.Context, s *call, v *view) (found wire.Set, modseq uint64) {
+	var high highest
 	m := &matching{ctx: ctx, s: s, v: v}
 	defer m.release()
 	set, byUID := c.candidates(v)
@@ -236,9 +270,36 @@ func (c *searchCmd) search(ctx context.Context, s *call, v *view) (found wire.Se
 			n = m.row.UID
 		}
 		found.Add(n)
+		high.add(m.row.ModSeq)
 		return !c.extended || c.results != resultMin // the first is enough
 	})
-	return found
+	return found, high.of(c)
+}
+
+// highest collects the MODSEQs of what a search finds.
+type highest struct{ first, last, all uint64 }
+
+func (h *highest) add(modseq uint64) {
+	if h.first == 0 {
+		h.first = modseq
+	}
+	h.last, h.all = modseq, max(h.all, modseq)
+}
+
+// of is the MODSEQ to tell, 0 for none: the highest of the messages that the
+// results name, which may be the first, the last or both (RFC 4731 section 3.2).
+func (h *highest) of(c *searchCmd) uint64 {
+	switch {
+	case !c.root.has(opModSeq):
+		return 0
+	case !c.extended || c.results&^(resultMin|resultMax) != 0:
+		return h.all
+	case c.results == resultMin:
+		return h.first
+	case c.results == resultMax:
+		return h.last
+	}
+	return max(h.first, h.last)
 }
 
 // candidates narrows the messages to look at by a set that the search names.
@@ -255,7 +316,7 @@ func (c *searchCmd) candidates(v *view) (set wire.Set, byUID bool) {
 }
 
 // writeResults: RFC 4731 section 3.1. Without a match only COUNT is told.
-func (c *searchCmd) writeResults(s *call, found wire.Set) {
+func (c *searchCmd) writeResults(s *call, found wire.Set, high uint64) {
 	s.w.Raw("* ESEARCH (TAG ")
 	s.w.String(s.tag)
 	s.w.Raw(")")
@@ -280,6 +341,10 @@ func (c *searchCmd) writeResults(s *call, found wire.Set) {
 	}
 	if c.results&resultCount != 0 {
 		num(" COUNT ", uint32(found.Len()))
+	}
+	if len(found) > 0 && high > 0 {
+		s.w.Raw(" MODSEQ ")
+		s.w.Num(high)
 	}
 	s.w.CRLF()
 }
@@ -310,6 +375,7 @@ const (
 	opFlag
 	opKeyword
 	opRecent
+	opModSeq
 	opDate
 	opSize
 	opSent

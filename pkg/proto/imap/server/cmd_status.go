@@ -2,8 +2,8 @@ package server
 
 import "context"
 
-// STATUS: RFC 3501 section 6.3.10, with SIZE of RFC 8438 and DELETED of RFC
-// 9051 section 6.3.11.
+// STATUS: RFC 3501 section 6.3.10, with SIZE of RFC 8438, DELETED of RFC
+// 9051 section 6.3.11 and HIGHESTMODSEQ of RFC 7162 section 3.1.7.
 func parseStatus(p *parser, _ bool) runner {
 	c := &statusCmd{name: p.mailbox()}
 	p.SP()
@@ -30,11 +30,15 @@ func statusTable() []statusItem {
 		{"UNSEEN", func(s *Status) uint64 { return uint64(s.Unseen) }},
 		{"DELETED", func(s *Status) uint64 { return uint64(s.Deleted) }},
 		{"SIZE", func(s *Status) uint64 { return uint64(s.Size) }},
+		{"HIGHESTMODSEQ", func(s *Status) uint64 { return s.HighestModSeq }},
 	}
 }
 
 // statusSize is the bit of SIZE, which costs more than the others.
 const statusSize statusItems = 1 << 6
+
+// statusHighest is the bit of HIGHESTMODSEQ.
+const statusHighest statusItems = 1 << 7
 
 func parseStatusItems(p *parser) statusItems {
 	var items statusItems
@@ -84,6 +88,12 @@ func (c *statusCmd) run(ctx context.Context, s *call) reply {
 // status asks for what the items need.
 func (c *call) status(ctx context.Context, name string, items statusItems) (st Status, err error) {
 	c.away(func() { st, err = c.start.Account.Status(ctx, name, items&statusSize != 0) })
+	if !c.keepsModSeq() {
+		st.HighestModSeq = 0
+	}
+	if items&statusHighest != 0 && err == nil {
+		c.becomeAware()
+	}
 	return st, err
 }
 

@@ -15,11 +15,19 @@ import (
 //	store           = "STORE" SP sequence-set SP store-att-flags
 //	store-att-flags = (["+" / "-"] "FLAGS" [".SILENT"]) SP
 //	                  (flag-list / (flag *(SP flag)))
+//
+// with UNCHANGEDSINCE of RFC 7162 section 3.1.3 behind the set:
+//
+//	store-modifiers = SP "(" "UNCHANGEDSINCE" SP mod-sequence-valzer ")"
 func parseStore(p *parser, uid bool) runner {
 	c := &storeCmd{uid: uid}
 	p.SP()
 	c.set = p.Set()
 	p.SP()
+	if p.Peek() == '(' {
+		c.modifiers(p)
+		p.SP()
+	}
 	switch {
 	case p.Take('+'):
 		c.op = imap.StoreFlagsAdd
@@ -54,6 +62,20 @@ type storeCmd struct {
 	op     imap.StoreFlagsOp
 	silent bool
 	flags  []imap.Flag
+
+	conditional bool
+	since       uint64 // UNCHANGEDSINCE
+}
+
+func (c *storeCmd) modifiers(p *parser) {
+	p.List(func() {
+		if p.Word() != "UNCHANGEDSINCE" || c.conditional {
+			p.Fail("Unknown STORE modifier")
+			return
+		}
+		p.SP()
+		c.conditional, c.since = true, uint64(p.Number64())
+	})
 }
 
 func (c *storeCmd) run(ctx context.Context, s *call) reply {
@@ -61,9 +83,15 @@ func (c *storeCmd) run(ctx context.Context, s *call) reply {
 	if v.readOnly {
 		return readOnly()
 	}
+	if c.conditional && !v.modseq {
+		return noModSeq()
+	}
 	set, valid := v.resolve(c.set, c.uid)
 	if !valid {
 		return badSet("STORE")
+	}
+	if c.conditional {
+		s.becomeAware()
 	}
 	uids := v.uids(set, c.uid)
 	if len(uids) == 0 {
@@ -72,8 +100,13 @@ func (c *storeCmd) run(ctx context.Context, s *call) reply {
 	before := v.told
 	v.changing = s
 	defer func() { v.changing = nil }()
+	change := Change{Op: c.op, Flags: c.flags}
+	if c.conditional {
+		change.If = &Unchanged{Since: c.since, Told: before}
+	}
+	var refused imap.UIDSet
 	var err error
-	if s.away(func() { err = v.mb.Store(ctx, uids.UIDs(), c.op, c.flags) }); err != nil {
+	if s.away(func() { refused, err = v.mb.Store(ctx, uids.UIDs(), change) }); err != nil {
 		return s.failed("STORE", v.name, err)
 	}
 	if c.op != imap.StoreFlagsDel && slices.Contains(c.flags, imap.FlagDeleted) {
@@ -84,16 +117,46 @@ func (c *storeCmd) run(ctx context.Context, s *call) reply {
 	v.sync(ctx, s, false, func(row Row) bool {
 		return uids.Contains(row.UID) && (!c.silent || c.asExpected(before, row))
 	})
+	return c.tell(s, set, wire.FromUIDs(refused))
+}
+
+// tell answers for each message of the set, and then as a whole. An aware
+// client hears of new MODSEQs also when it has asked for silence (RFC 7162
+// section 3.1.3), and how those messages are that were not changed.
+func (c *storeCmd) tell(s *call, set, refused wire.Set) reply {
+	v := s.view
 	gone := false
+	var modified wire.Set
 	v.eachRow(set, c.uid, func(i int) bool {
 		row, alive := v.row(i)
-		if gone = gone || !alive; alive && !c.silent {
+		failed := alive && refused.Contains(row.UID)
+		switch {
+		case !alive:
+			gone = true
+		case !c.silent || failed:
 			s.writeFlags(i, row, c.uid)
+		case s.tellsModSeq():
+			s.writeNewModSeq(i, row)
+		}
+		switch {
+		case failed && c.uid:
+			modified.Add(row.UID)
+		case failed:
+			modified.Add(uint32(i + 1))
 		}
 		return s.w.Err() == nil
 	})
-	if gone && !c.uid { // RFC 2180 section 4.2
+	code := ""
+	if len(modified) > 0 {
+		code = "MODIFIED " + modified.String()
+	}
+	switch {
+	case gone && !c.uid && code == "": // RFC 2180 section 4.2
 		return no(codeExpungeIssued, textGone)
+	case gone && !c.uid: // RFC 7162 section 3.1.3, example 11
+		return no(imap.ResponseCode(code), textGone)
+	case code != "":
+		return okCode(code, "Conditional store failed.")
 	}
 	return ok("Store completed.")
 }

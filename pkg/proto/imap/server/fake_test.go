@@ -5,6 +5,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"iter"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -14,6 +16,7 @@ import (
 
 	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/platform/message"
+	"github.com/postcote/postcote/pkg/proto/imap/wire"
 )
 
 // fakeAccount is mail in memory: the smallest Account that keeps every
@@ -103,8 +106,8 @@ func newFakeAccount(names ...string) *fakeAccount {
 
 func (a *fakeAccount) add(name string) *fakeBox {
 	a.uidv++
-	b := &fakeBox{account: a, uidv: a.uidv, next: 1, data: map[uint32]*fakeMessage{}}
-	b.cur = &fakeSnapshot{info: Info{UIDValidity: b.uidv, UIDNext: 1, NewKeywords: true}}
+	b := &fakeBox{account: a, uidv: a.uidv, next: 1, data: map[uint32]*fakeMessage{}, modseq: 1}
+	b.cur = &fakeSnapshot{info: Info{UIDValidity: b.uidv, UIDNext: 1, HighestModSeq: 1, NewKeywords: true}}
 	a.boxes[name] = b
 	return b
 }
@@ -219,7 +222,10 @@ func (a *fakeAccount) Status(ctx context.Context, name string, size bool) (Statu
 	if err != nil {
 		return Status{}, err
 	}
-	st := Status{Messages: uint32(b.cur.Len()), Recent: uint32(b.cur.info.Recent), UIDNext: b.next, UIDValidity: b.uidv}
+	st := Status{
+		Messages: uint32(b.cur.Len()), Recent: uint32(b.cur.info.Recent), UIDNext: b.next, UIDValidity: b.uidv,
+		HighestModSeq: b.modseq,
+	}
 	for _, r := range b.cur.rows {
 		if r.System&Seen == 0 {
 			st.Unseen++
@@ -312,13 +318,19 @@ type fakeBox struct {
 	cur     *fakeSnapshot
 	data    map[uint32]*fakeMessage
 	dead    error
+	modseq  uint64
+	gone    map[uint32]uint64 // UIDs, and with which MODSEQ
+	since   uint64            // gone is complete from here on
 	wakes   map[int]func()
 	wakeN   int
 }
 
-// update replaces the snapshot by one with other rows.
+// update replaces the snapshot by one with other rows. What is different has
+// the next MODSEQ.
 func (b *fakeBox) update(rows []Row) {
+	rows = b.stamp(rows)
 	info := b.cur.info
+	info.HighestModSeq = b.modseq
 	info.UIDNext = b.next
 	info.Recent = 0
 	for _, r := range rows {
@@ -331,8 +343,30 @@ func (b *fakeBox) update(rows []Row) {
 			}
 		}
 	}
-	b.cur = &fakeSnapshot{info: info, rows: rows}
+	b.cur = &fakeSnapshot{info: info, rows: rows, gone: b.gone, since: b.since}
 	b.changed()
+}
+
+func (b *fakeBox) stamp(rows []Row) []Row {
+	rows = slices.Clone(rows)
+	next := b.modseq + 1
+	for i, r := range rows {
+		if old, there := b.cur.row(r.UID); !there || !sameFlags(old, r) {
+			rows[i].ModSeq, b.modseq = next, next
+		}
+	}
+	now := &fakeSnapshot{rows: rows}
+	for _, r := range b.cur.rows {
+		if _, there := now.row(r.UID); !there {
+			gone := maps.Clone(b.gone)
+			if gone == nil {
+				gone = map[uint32]uint64{}
+			}
+			gone[r.UID] = next
+			b.gone, b.modseq = gone, next
+		}
+	}
+	return rows
 }
 
 func (b *fakeBox) changed() {
@@ -390,35 +424,52 @@ func (h *fakeHandle) ClaimRecent(context.Context) (uint32, error) {
 	h.claimed = h.next
 	if info := h.cur.info; info.Recent > 0 {
 		info.Recent = 0
-		h.cur = &fakeSnapshot{info, h.cur.rows}
+		h.cur = &fakeSnapshot{info, h.cur.rows, h.cur.gone, h.cur.since}
 	}
 	return first, nil
 }
 
-func (h *fakeHandle) Store(ctx context.Context, uids imap.UIDSet, op imap.StoreFlagsOp, flags []imap.Flag) error {
+func (h *fakeHandle) Store(ctx context.Context, uids imap.UIDSet, c Change) (refused imap.UIDSet, err error) {
 	if err := h.account.pass(ctx, "store"); err != nil {
-		return err
+		return nil, err
 	}
 	h.account.mu.Lock()
 	fault := h.account.fault
 	h.account.mu.Unlock()
 	if fault != nil {
-		return fault
+		return nil, fault
 	}
-	h.change(uids, op, flags)
-	return h.account.pass(ctx, "stored")
+	refused = h.change(uids, c)
+	return refused, h.account.pass(ctx, "stored")
 }
 
-func (h *fakeHandle) change(uids imap.UIDSet, op imap.StoreFlagsOp, flags []imap.Flag) {
+func (h *fakeHandle) change(uids imap.UIDSet, c Change) (refused imap.UIDSet) {
 	h.account.mu.Lock()
 	defer h.account.mu.Unlock()
 	rows := slices.Clone(h.cur.rows)
 	for i, r := range rows {
-		if uids.Contains(imap.UID(r.UID)) {
-			rows[i] = apply(r, op, flags)
+		switch {
+		case !uids.Contains(imap.UID(r.UID)):
+		case c.If != nil && r.ModSeq > c.If.Since && !untouched(r, c):
+			refused.AddNum(imap.UID(r.UID))
+		default:
+			rows[i] = apply(r, c.Op, c.Flags)
 		}
 	}
 	h.update(rows)
+	return refused
+}
+
+// untouched: other flags have changed than those that c is about, or it asks
+// for keywords that are not there.
+func untouched(r Row, c Change) bool {
+	old, told := c.If.Told.(*fakeSnapshot).row(r.UID)
+	return c.Op != imap.StoreFlagsSet && !slices.ContainsFunc(c.Flags, func(f imap.Flag) bool {
+		if c.If.Since == 0 {
+			return systemFlag(f) != 0 || keywordIs(r, string(f))
+		}
+		return !told || old.ModSeq > c.If.Since || keywordIs(old, string(f)) != keywordIs(r, string(f))
+	})
 }
 
 func (h *fakeHandle) Copy(ctx context.Context, uids imap.UIDSet, dest string, move bool) (Copied, error) {
@@ -468,8 +519,43 @@ func (h *fakeHandle) Open(uid uint32) Content {
 func (h *fakeHandle) Close() error { return nil }
 
 type fakeSnapshot struct {
-	info Info
-	rows []Row
+	info  Info
+	rows  []Row
+	gone  map[uint32]uint64
+	since uint64
+}
+
+func (s *fakeSnapshot) row(uid uint32) (Row, bool) {
+	if i := s.Find(uid); i < len(s.rows) && s.rows[i].UID == uid {
+		return s.rows[i], true
+	}
+	return Row{}, false
+}
+
+func (s *fakeSnapshot) ChangedSince(modseq uint64, lo, hi int) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		for i := lo; i < min(hi, len(s.rows)); i++ {
+			if s.rows[i].ModSeq > modseq && !yield(i) {
+				return
+			}
+		}
+	}
+}
+
+func (s *fakeSnapshot) Vanished(modseq uint64, uids imap.UIDSet) imap.UIDSet {
+	var out wire.Set
+	for uid := uint32(1); uid < s.info.UIDNext; uid++ {
+		at, gone := s.gone[uid]
+		if _, there := s.row(uid); modseq < s.since {
+			gone = !there
+		} else {
+			gone = gone && at > modseq
+		}
+		if gone && uids.Contains(imap.UID(uid)) {
+			out.Add(uid)
+		}
+	}
+	return out.UIDs()
 }
 
 func (s *fakeSnapshot) Info() Info   { return s.info }
@@ -493,7 +579,7 @@ func (s *fakeSnapshot) Changes(old Snapshot) Delta {
 		switch {
 		case j == len(s.rows) || s.rows[j].UID != r.UID:
 			d.Gone = append(d.Gone, i)
-		case !sameFlags(s.rows[j], r):
+		case !sameFlags(s.rows[j], r) || s.rows[j].ModSeq != r.ModSeq:
 			d.Changed = append(d.Changed, j)
 		}
 	}

@@ -46,10 +46,17 @@ func (c *fetchCmd) run(ctx context.Context, s *call) reply {
 	if !valid {
 		return badSet("FETCH")
 	}
+	if r, refused := c.condstore(s); refused {
+		return r
+	}
+	byUID := c.uid
+	if c.changed {
+		set, byUID = v.changedSince(set, byUID, c.since), true
+	}
 	f := &fetch{fetchCmd: c, ctx: ctx, s: s, snap: v.pin, pieces: make([]piece, len(c.items))}
 	if !c.seen || v.readOnly {
-		v.eachRow(set, c.uid, f.one)
-	} else if err := f.batches(v.uids(set, c.uid)); err != nil {
+		v.eachRow(set, byUID, f.one)
+	} else if err := f.batches(v.uids(set, byUID)); err != nil {
 		return s.failed("FETCH", v.name, err)
 	}
 	switch {
@@ -61,6 +68,27 @@ func (c *fetchCmd) run(ctx context.Context, s *call) reply {
 		return no(imap.ResponseCodeServerBug, "Some messages could not be read.")
 	}
 	return ok("Fetch completed.")
+}
+
+// condstore is what RFC 7162 has FETCH do before anything else.
+func (c *fetchCmd) condstore(s *call) (r reply, refused bool) {
+	v := s.view
+	switch {
+	case !c.has(itemModSeq):
+		if c.seen && s.tellsModSeq() {
+			s.floor = s.safe()
+		}
+		return reply{}, false
+	case !v.modseq:
+		return noModSeq(), true
+	case c.vanished && !s.has(featureQresync):
+		return bad("QRESYNC is not enabled."), true
+	}
+	s.becomeAware()
+	if c.vanished { // before any FETCH: section 3.2.6
+		s.tellEarlier(c.since, c.set, 0)
+	}
+	return reply{}, false
 }
 
 // batches marks messages \Seen and sends them, some at a time.
@@ -121,7 +149,7 @@ func (f *fetch) markSeen(batch []int) error {
 	defer func() { v.changing = nil }()
 	var err error
 	f.s.away(func() {
-		err = v.mb.Store(f.ctx, f.fresh.UIDs(), imap.StoreFlagsAdd, []imap.Flag{imap.FlagSeen})
+		_, err = v.mb.Store(f.ctx, f.fresh.UIDs(), Change{Op: imap.StoreFlagsAdd, Flags: []imap.Flag{imap.FlagSeen}})
 	})
 	if err != nil {
 		return err
@@ -246,18 +274,31 @@ func (f *fetch) write(i int, row *Row) {
 	w.Num(uint64(i + 1))
 	w.Raw(" FETCH ")
 	sep := "("
-	flags := false
 	for k := range f.items {
 		w.Raw(sep)
 		sep = " "
-		flags = flags || f.items[k].kind == itemFlags
 		f.writeItem(&f.items[k], &f.pieces[k], row)
 	}
-	if !flags && f.fresh.Contains(row.UID) { // RFC 3501 section 6.4.5: "\Seen … SHOULD be included"
-		w.Raw(sep)
-		f.s.writeFlagList(row)
+	if f.fresh.Contains(row.UID) {
+		f.writeSeen(row)
 	}
 	w.Raw(")\r\n")
+}
+
+// writeSeen adds what was not asked for to the line of a message that has just
+// become \Seen: FLAGS (RFC 3501 section 6.4.5), and for an aware client UID and
+// MODSEQ (RFC 7162 section 3.2.4).
+func (f *fetch) writeSeen(row *Row) {
+	extra := []itemKind{itemFlags}
+	if f.s.tellsModSeq() {
+		extra = []itemKind{itemUID, itemFlags, itemModSeq}
+	}
+	for _, kind := range extra {
+		if !f.has(kind) {
+			f.s.w.Raw(" ")
+			f.writeItem(&fetchItem{kind: kind}, nil, row)
+		}
+	}
 }
 
 func (f *fetch) writeItem(it *fetchItem, p *piece, row *Row) {
@@ -268,6 +309,8 @@ func (f *fetch) writeItem(it *fetchItem, p *piece, row *Row) {
 		w.Num(uint64(row.UID))
 	case itemFlags:
 		f.s.writeFlagList(row)
+	case itemModSeq:
+		f.s.writeModSeq(row)
 	case itemDate:
 		w.Raw("INTERNALDATE ")
 		w.Bytes(f.s.scratch[p.from:p.to])

@@ -87,6 +87,8 @@ func (m *matching) eval(k *key) bool {
 		return m.row.System&k.flags != 0
 	case opKeyword:
 		return keywordIs(m.row, k.name)
+	case opModSeq:
+		return m.row.ModSeq >= uint64(k.n)
 	case opRecent:
 		return m.v.recent.Contains(m.row.UID)
 	}

@@ -75,3 +75,49 @@ func syntax(verb string, err error) reply {
 	}
 	return reply{imap.StatusResponseTypeBad, string(e.Code), text + ": " + e.Text + "."}
 }
+
+// news is what a CONDSTORE-aware client makes of what it is told (RFC 7162
+// section 6): at each tagged answer it takes the highest MODSEQ that it has
+// heard of for the one up to which it knows all, unless it is told another.
+type news struct {
+	high uint64 // up to here the client believes to know all
+	sent uint64 // highest MODSEQ in a FETCH since
+	gone bool   // expunges were told since
+}
+
+// safe is up to which MODSEQ the client knows all but for what c has told: not
+// what it will hear of expunges that cannot be told yet, or of other commands
+// that are just telling.
+func (c *call) safe() uint64 {
+	n := c.view.pin.Info().HighestModSeq
+	if c.ahead != nil {
+		for _, k := range c.ahead.known {
+			if k != c && k.floor > 0 {
+				n = min(n, k.floor)
+			}
+		}
+	}
+	return n
+}
+
+// conclude sees to it that the client believes what is right after c: a
+// connection that is lost now must not lose it a change (RFC 7162 section 3.2).
+// After an EXPUNGE it is told in any case (section 3.2.7).
+func (c *call) conclude(r reply) reply {
+	if !c.tellsModSeq() {
+		c.news = news{}
+		return r
+	}
+	n, safe := c.news, c.safe()
+	believed := max(n.high, n.sent)
+	if believed < safe && n.gone || believed > safe {
+		if r.typ == imap.StatusResponseTypeOK && r.code == "" {
+			r.code = highestModSeq(safe)
+		} else {
+			c.w.Status("*", "OK", highestModSeq(safe), "Highest")
+		}
+		believed = safe
+	}
+	c.news = news{high: believed}
+	return r
+}

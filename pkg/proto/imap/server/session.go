@@ -34,6 +34,8 @@ type session struct {
 	enabled feature // by ENABLE; changed only by a command that is alone
 
 	mu    sync.Mutex
+	aware bool // of CONDSTORE: see becomeAware
+	news  news
 	w     *wire.Writer
 	view  *view // selected mailbox, nil in the authenticated state
 	bad   int

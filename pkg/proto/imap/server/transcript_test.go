@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -81,6 +82,7 @@ func TestTranscripts(t *testing.T) {
 		}
 		cfg.UTF8 = strings.HasPrefix(name, "utf8")
 		w := newWorld(t, cfg)
+		w.start.Shared = name == "condstore_shared"
 		if name == "quota" {
 			w.start.Account = limitedAccount{w.account}
 		}
@@ -187,15 +189,22 @@ func (w *world) event(words []string) error {
 			}
 		}
 		b.update(rows)
-	case "expunge": // expunge BOX uid
-		var rows []Row
-		for _, r := range b.cur.rows {
-			if r.UID != num(2) {
-				rows = append(rows, r)
-			}
-		}
+	case "expunge": // expunge BOX uid ...
+		rows := slices.DeleteFunc(slices.Clone(b.cur.rows), func(r Row) bool {
+			return slices.Contains(words[2:], strconv.Itoa(int(r.UID)))
+		})
 		b.update(rows)
-		delete(b.data, num(2))
+		for i := range words[2:] {
+			delete(b.data, num(2+i))
+		}
+	case "claim": // claim BOX: no message is \Recent for those who come
+		b.claimed = b.next
+		b.update(b.cur.rows)
+	case "modseq": // modseq BOX n: the next change has the MODSEQ n+1
+		b.modseq, _ = strconv.ParseUint(words[2], 10, 64)
+	case "forget": // forget BOX: which messages were expunged before now
+		b.gone, b.since = nil, b.modseq
+		b.update(b.cur.rows)
 	case "lose": // lose BOX uid: the file is gone, the row is not
 		delete(b.data, num(2))
 	case "use": // use BOX \Sent

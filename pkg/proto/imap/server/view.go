@@ -21,6 +21,7 @@ type view struct {
 	recent   wire.Set // UIDs that are \Recent in this session; replaced, never changed in place
 	changing *call    // is changing flags: only it may tell of changes until it has told of its own
 	keywords int      // how many keywords FLAGS has named
+	modseq   bool     // MODSEQs are kept here: RFC 7162 section 3.1.2
 }
 
 // newView pins the mailbox as it is. SELECT claims the \Recent messages,
@@ -154,9 +155,21 @@ func sameFlags(a, b Row) bool {
 	return true
 }
 
-// tellGone sends EXPUNGE for rows of pin. Each one moves the numbers of those
-// behind it (RFC 3501 section 7.4.1).
+// tellGone sends EXPUNGE for rows of pin, or VANISHED. Each one moves the
+// numbers of those behind it (RFC 3501 section 7.4.1).
 func (v *view) tellGone(s *session, gone []int) {
+	if len(gone) == 0 {
+		return
+	}
+	s.news.gone = true
+	if s.vanishes() {
+		var uids wire.Set
+		for _, i := range gone {
+			uids.Add(v.pin.At(i).UID)
+		}
+		s.writeVanished("", uids)
+		return
+	}
 	for k, i := range gone {
 		s.w.Raw("* ")
 		s.w.Num(uint64(i + 1 - k))
@@ -224,20 +237,51 @@ func (v *view) tellFlags(s *session, info Info) {
 	s.w.Raw(")] Flags permitted.\r\n")
 }
 
-// writeFlags writes a FETCH with the flags of row n (from 0) of the view, and
-// the UID: always for a UID command, and otherwise to help clients that keep
-// their messages by UID.
+// writeFlags writes a FETCH with the flags of row n (from 0) of the view: with
+// the UID for a UID command, and with UID and MODSEQ for an aware client.
 func (s *session) writeFlags(n int, row Row, uid bool) {
 	s.w.Raw("* ")
 	s.w.Num(uint64(n + 1))
 	s.w.Raw(" FETCH (")
-	if uid {
+	modseq := s.tellsModSeq()
+	if uid || modseq {
 		s.w.Raw("UID ")
 		s.w.Num(uint64(row.UID))
 		s.w.Raw(" ")
 	}
 	s.writeFlagList(&row)
+	if modseq {
+		s.w.Raw(" ")
+		s.writeModSeq(&row)
+	}
 	s.w.Raw(")\r\n")
+}
+
+// writeNewModSeq tells an aware client the MODSEQ of a message whose flags it
+// knows.
+func (s *session) writeNewModSeq(n int, row Row) {
+	s.w.Raw("* ")
+	s.w.Num(uint64(n + 1))
+	s.w.Raw(" FETCH (UID ")
+	s.w.Num(uint64(row.UID))
+	s.w.Raw(" ")
+	s.writeModSeq(&row)
+	s.w.Raw(")\r\n")
+}
+
+func (s *session) writeModSeq(row *Row) {
+	s.news.sent = max(s.news.sent, row.ModSeq)
+	s.w.Raw("MODSEQ (")
+	s.w.Num(row.ModSeq)
+	s.w.Raw(")")
+}
+
+// writeVanished writes VANISHED; kind is "" or "(EARLIER) ".
+func (s *session) writeVanished(kind string, uids wire.Set) {
+	s.w.Raw("* VANISHED ")
+	s.w.Raw(kind)
+	s.w.Set(uids)
+	s.w.CRLF()
 }
 
 // systemNames are the system flags in the order of their bits.
@@ -292,19 +336,46 @@ func (v *view) seqSet(set wire.Set) (rows wire.Set, ok bool) {
 func (v *view) eachRow(set wire.Set, uid bool, fn func(i int) bool) {
 	pin := v.pin // fn may let others replace it
 	for _, g := range set {
-		from, to := int(g.From)-1, int(g.To)-1
-		if uid {
-			from, to = pin.Find(g.From), pin.Find(g.To)
-			if to == pin.Len() || pin.At(to).UID != g.To {
-				to--
-			}
-		}
-		for i := from; i <= to; i++ {
+		from, to := bounds(pin, g, uid)
+		for i := from; i < to; i++ {
 			if !fn(i) {
 				return
 			}
 		}
 	}
+}
+
+// bounds are the rows from <= i < to of snap that a range names.
+func bounds(snap Snapshot, g wire.Range, uid bool) (from, to int) {
+	if !uid {
+		return int(g.From) - 1, int(g.To)
+	}
+	from, to = snap.Find(g.From), snap.Find(g.To)
+	if to < snap.Len() && snap.At(to).UID == g.To {
+		to++
+	}
+	return from, to
+}
+
+// changedSince returns the UIDs of those messages of a set whose MODSEQ, as far
+// as the client was told, is above modseq. It costs as much as there are.
+func (v *view) changedSince(set wire.Set, uid bool, modseq uint64) wire.Set {
+	var out wire.Set
+	for _, g := range set {
+		from, to := bounds(v.pin, g, uid)
+		if from >= to {
+			continue
+		}
+		first, last := v.pin.At(from).UID, v.pin.At(to-1).UID
+		from, to = bounds(v.told, wire.Range{From: first, To: last}, true)
+		for i := range v.told.ChangedSince(modseq, from, to) {
+			uid := v.told.At(i).UID
+			if _, known := v.index(uid); known {
+				out.Add(uid)
+			}
+		}
+	}
+	return out
 }
 
 // uids returns the UIDs of the messages that the set names.

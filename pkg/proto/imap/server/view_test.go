@@ -158,10 +158,10 @@ func step(t *rapid.T, a *fakeAccount, c *client) {
 		if snap := h.Snapshot(); snap.Len() > 0 {
 			uid := imap.UID(snap.At(rapid.IntRange(0, snap.Len()-1).Draw(t, "victim")).UID)
 			if what == "flag" {
-				_ = h.Store(context.Background(), imap.UIDSetNum(uid), imap.StoreFlagsAdd, []imap.Flag{imap.Flag(flag)})
+				_, _ = h.Store(context.Background(), imap.UIDSetNum(uid), Change{Op: imap.StoreFlagsAdd, Flags: []imap.Flag{imap.Flag(flag)}})
 				return
 			}
-			_ = h.Store(context.Background(), imap.UIDSetNum(uid), imap.StoreFlagsAdd, []imap.Flag{imap.FlagDeleted})
+			_, _ = h.Store(context.Background(), imap.UIDSetNum(uid), Change{Op: imap.StoreFlagsAdd, Flags: []imap.Flag{imap.FlagDeleted}})
 			_ = h.Expunge(context.Background(), imap.UIDSetNum(uid))
 		}
 	default:

@@ -251,7 +251,7 @@ func (r *Reader) Number64() int64 {
 	var n int64
 	digits := 0
 	for c := r.Peek(); c >= '0' && c <= '9'; c = r.Peek() {
-		if n > (1<<63-1-9)/10 {
+		if n > (1<<63-1-int64(c-'0'))/10 {
 			r.Fail("Number is too large")
 			return 0
 		}
