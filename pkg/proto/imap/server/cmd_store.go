@@ -115,15 +115,15 @@ func (c *storeCmd) run(ctx context.Context, s *call) reply {
 	// What the client has just stored is either answered below or, when it
 	// asked for silence, not at all, unless somebody else changed it too.
 	v.sync(ctx, s, false, func(row Row) bool {
-		return uids.Contains(row.UID) && (!c.silent || c.asExpected(before, row))
+		return uids.Contains(row.UID) && (!c.silent || s.tellsModSeq() || c.asExpected(before, row))
 	})
-	return c.tell(s, set, wire.FromUIDs(refused))
+	return c.tell(s, set, before, wire.FromUIDs(refused))
 }
 
 // tell answers for each message of the set, and then as a whole. An aware
 // client hears of new MODSEQs also when it has asked for silence (RFC 7162
 // section 3.1.3), and how those messages are that were not changed.
-func (c *storeCmd) tell(s *call, set, refused wire.Set) reply {
+func (c *storeCmd) tell(s *call, set wire.Set, before Snapshot, refused wire.Set) reply {
 	v := s.view
 	gone := false
 	var modified wire.Set
@@ -133,7 +133,7 @@ func (c *storeCmd) tell(s *call, set, refused wire.Set) reply {
 		switch {
 		case !alive:
 			gone = true
-		case !c.silent || failed:
+		case !c.silent || failed || s.tellsModSeq() && !c.asExpected(before, row):
 			s.writeFlags(i, row, c.uid)
 		case s.tellsModSeq():
 			s.writeNewModSeq(i, row)
