@@ -1,6 +1,6 @@
 // Package interop runs a private suite against real programs from Debian's
-// packages: Postfix, Dovecot, swaks, msmtp, mpop, curl, mbsync, mutt, fetchmail, gsasl,
-// PostgreSQL, MariaDB, SQLite, OpenLDAP.
+// packages: Postfix, Dovecot, swaks, msmtp, mpop, curl, mbsync, mutt, fetchmail,
+// gsasl, PostgreSQL, MariaDB, SQLite, OpenLDAP, Redis, systemd-journald, fail2ban.
 // Everything listens on loopback or below a temporary folder and is started
 // and stopped by the test. Build tag: interop; `make interop` runs it.
 //
@@ -10,5 +10,8 @@
 // schemes_test.go (stored passwords, with doveadm and crypt(3)),
 // sqlserver_test.go, sql_test.go, sqlfile_test.go, sqlbouncer_test.go and
 // sqlauthd_test.go (databases of users),
-// authority_test.go and ldap_test.go (slapd; Dovecot reading the same file).
+// authority_test.go and ldap_test.go (slapd; Dovecot reading the same file),
+// clients_test.go (mechanisms in mail clients), external_test.go (client
+// certificates), helpers_test.go (PAM, checkpassword), redis_test.go,
+// fail2ban_test.go.
 package interop
