@@ -1,10 +1,12 @@
 package authd
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
 	"strings"
+	"syscall"
 	"unicode"
 
 	"github.com/postcote/postcote/pkg/identity/account"
@@ -284,14 +286,25 @@ type dropped struct {
 	err  error
 }
 
-func (dropped) Event() string     { return "connection dropped" }
-func (dropped) Level() slog.Level { return slog.LevelWarn }
+func (dropped) Event() string { return "connection dropped" }
+
+// Level is that of what nobody need read when the peer was gone before it had
+// been told something: so are those that only look whether the socket answers.
+func (e dropped) Level() slog.Level {
+	if errors.Is(e.err, syscall.EPIPE) || errors.Is(e.err, syscall.ECONNRESET) {
+		return slog.LevelDebug
+	}
+	return slog.LevelWarn
+}
 
 func (e dropped) Attrs() []slog.Attr {
 	return []slog.Attr{slog.String("type", e.kind), slog.Int("peer_uid", e.uid), slog.Int("peer_pid", e.pid), obs.Err(e.err)}
 }
 
 func (e dropped) Classic() (string, string) {
+	if e.Level() == slog.LevelDebug {
+		return "", ""
+	}
 	return classicTag, fmt.Sprintf("Warning: connection to socket of type %s (peer uid %d, pid %d) closed: %v", e.kind, e.uid, e.pid, e.err)
 }
 

@@ -9,8 +9,10 @@ import (
 	"github.com/postcote/postcote/pkg/daemon/authd/authconf"
 	"github.com/postcote/postcote/pkg/platform/conf"
 	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/platform/obs"
 	"github.com/postcote/postcote/pkg/proto/dovecotauth/authclient"
 	"github.com/postcote/postcote/pkg/proto/dovecotauth/authserver"
+	"github.com/postcote/postcote/pkg/proto/dovecotauth/authserver/authtest"
 	"github.com/postcote/postcote/pkg/proto/dovecotauth/userdbclient"
 )
 
@@ -42,6 +44,62 @@ func TestOwner(t *testing.T) {
 		if got := ownerOf(l, tc.spec).restricts(tc.peer); got != tc.want {
 			t.Errorf("mode %o, allow %q, peer %+v: restricted %v", tc.mode, tc.spec.Allow, tc.peer, got)
 		}
+	}
+}
+
+// Whoever connects and is gone before the greeting, as a probe is, is no reason
+// for a warning; whoever breaks the protocol is.
+func TestGoneAtOnce(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	log, rec := obs.Capture()
+	d := &daemon{log: log, server: authserver.New(authserver.Config{Auth: &authtest.Service{}})}
+	for _, tc := range []struct {
+		says string
+		kind authserver.Kind
+		want string
+	}{
+		{"", authserver.Client, "DEBUG"},
+		{"", authserver.Login, "DEBUG"},
+		{"", authserver.Userdb, "DEBUG"},
+		{"VERSION\t1\t2\nCPID\t1\n", authserver.Client, "DEBUG"},
+		{"NONSENSE\n", authserver.Login, "WARN"},
+	} {
+		c, err := net.Dial("unix", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Write([]byte(tc.says)); err != nil {
+			t.Fatal(err)
+		}
+		end := c.Close
+		if tc.want == "WARN" {
+			end = c.(*net.UnixConn).CloseWrite
+		}
+		if err := end(); err != nil {
+			t.Fatal(err)
+		}
+		conn, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.ended(conn, tc.kind.String(), d.server.Serve(t.Context(), conn, tc.kind, authserver.Peer{}))
+		_ = c.Close()
+		events := rec.Events()
+		e := events[len(events)-1]
+		if e.Event() != "connection dropped" || e.Level().String() != tc.want {
+			t.Errorf("%s, %q: %s %s %s", tc.kind, tc.says, e.Level(), e.Event(), e.Attrs())
+		}
+		if _, text := e.Classic(); (text == "") != (tc.want == "DEBUG") {
+			t.Errorf("%s, %q: %q", tc.kind, tc.says, text)
+		}
+	}
+	if n := len(rec.Events()); n != 5 {
+		t.Errorf("%d events", n)
 	}
 }
 
