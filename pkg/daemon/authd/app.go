@@ -209,7 +209,9 @@ func (d *daemon) serve(ctx context.Context, rt *service.Runtime, cfg *authconf.C
 	for i, spec := range cfg.Listeners {
 		owner := ownerOf(open[i], spec.Listen)
 		srv := &netx.Server{
-			Handler:    func(ctx context.Context, conn net.Conn) { d.handle(ctx, conn, spec.Type, owner) },
+			// One context for all: to watch one of its own takes a connection
+			// 400 bytes, and all end together.
+			Handler:    func(_ context.Context, conn net.Conn) { d.handle(ctx, conn, spec.Type, owner) },
 			Limits:     netx.Limits{MaxConns: cfg.Limits.Connections},
 			DrainLimit: rt.Drain(),
 			OnReject: func(conn net.Conn, why netx.Reason) {

@@ -42,16 +42,36 @@ func Canonical(name string) string {
 	if len(local) == len(name) {
 		return strings.ToLower(name)
 	}
-	return strings.ToLower(local) + "@" + Domain(domain)
+	lower, canonical := strings.ToLower(local), Domain(domain)
+	if lower == local && canonical == domain {
+		return name // most are
+	}
+	return lower + "@" + canonical
 }
 
 // Domain is the canonical form of a domain; one that is no domain name at all
 // is only lowered.
 func Domain(domain string) string {
+	if plain(domain) {
+		return domain
+	}
 	if d, err := addr.Domain(domain); err == nil {
 		return d
 	}
 	return strings.ToLower(domain)
+}
+
+// plain reports whether a domain is canonical by its characters alone, as most
+// are: every login comes by here, and addr.Domain takes memory.
+func plain(domain string) bool {
+	for i := 0; i < len(domain); i++ {
+		switch c := domain[i]; {
+		case c >= 'a' && c <= 'z', c >= '0' && c <= '9', c == '-', c == '_', c == '.':
+		default:
+			return false
+		}
+	}
+	return !strings.HasSuffix(domain, ".") && !strings.Contains(domain, "xn--")
 }
 
 // CheckName says what is wrong with a user name, nil when it may be in a file.

@@ -3,6 +3,8 @@ package account
 import (
 	"strings"
 	"testing"
+
+	"github.com/postcote/postcote/pkg/platform/addr"
 )
 
 func TestCheckName(t *testing.T) {
@@ -36,6 +38,29 @@ func TestQualifyAndSplit(t *testing.T) {
 		if got != tc.want || local != tc.local || dom != tc.dom {
 			t.Errorf("%q: %q %q %q", tc.name, got, local, dom)
 		}
+	}
+}
+
+// What is taken for canonical at a glance is so for the one who knows.
+func TestPlainDomains(t *testing.T) {
+	fast := 0
+	for _, d := range []string{
+		"", ".", "a", "a.", "example.org", "Example.org", "example.org.", "a..b", "-a.b", "a-.b", "a_b.example", "1.2.3.4", "[192.0.2.1]", "[ipv6:2001:DB8::1]",
+		"xn--bcher-kva.example", "xn--a", "bücher.example", "a b", strings.Repeat("a", 64) + ".example", strings.Repeat("a.", 200) + "a",
+	} {
+		want, err := addr.Domain(d)
+		if err != nil {
+			want = strings.ToLower(d)
+		}
+		if got := Domain(d); got != want {
+			t.Errorf("%q: %q, want %q", d, got, want)
+		}
+		if plain(d) {
+			fast++
+		}
+	}
+	if fast < 5 {
+		t.Error("no domain is taken at a glance")
 	}
 }
 

@@ -56,18 +56,22 @@ func (c *Cache) Key(parts ...string) Key {
 	if c == nil {
 		return Key{}
 	}
-	h, err := blake2b.New256(c.secret[:])
-	if err != nil {
-		panic(err) // a key of 32 bytes is allowed
-	}
+	// BLAKE2 needs no HMAC: what stands behind a secret of fixed length can be
+	// neither guessed nor extended.
+	size := len(c.secret)
 	for _, p := range parts {
-		var n [8]byte
-		binary.LittleEndian.PutUint64(n[:], uint64(len(p)))
-		_, _ = h.Write(n[:])
-		_, _ = h.Write([]byte(p))
+		size += 8 + len(p)
 	}
-	var k Key
-	h.Sum(k[:0])
+	b := make([]byte, 0, 512) // stays on the stack
+	if size > cap(b) {
+		b = make([]byte, 0, size)
+	}
+	b = append(b, c.secret[:]...)
+	for _, p := range parts {
+		b = append(binary.LittleEndian.AppendUint64(b, uint64(len(p))), p...)
+	}
+	k := Key(blake2b.Sum256(b))
+	clear(b) // passwords are among the parts
 	return k
 }
 

@@ -110,6 +110,9 @@ func Refuse(db string, why Reason) error {
 
 // RefusedOf returns the refusal in err's chain, or nil for an outage.
 func RefusedOf(err error) *Refused {
+	if err == nil {
+		return nil
+	}
 	var r *Refused
 	if errors.As(err, &r) {
 		return r

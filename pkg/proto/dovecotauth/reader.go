@@ -88,6 +88,15 @@ func (r *Reader) Raw() ([]byte, error) {
 	}
 }
 
+// Await waits until there is something to read. It is for who has been waiting
+// in Raw until a deadline passed.
+func (r *Reader) Await() error {
+	if r.buf != nil {
+		return nil
+	}
+	return r.fill()
+}
+
 // Ready reports whether Raw would not wait.
 func (r *Reader) Ready() bool {
 	return r.buf != nil && bytes.IndexByte(r.buf[r.start+r.seen:r.end], '\n') >= 0

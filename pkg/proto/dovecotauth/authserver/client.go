@@ -1,6 +1,8 @@
 package authserver
 
 import (
+	"errors"
+	"os"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -28,26 +30,69 @@ type clientConn struct {
 
 	// Of the reading goroutine:
 	versionSeen bool
-	minor       int    // the peer's
-	binds       bool   // mechanisms with channel binding are announced
-	pid         uint32 // CPID; 0 until the peer's handshake is complete
+	minor       int       // the peer's
+	binds       bool      // mechanisms with channel binding are announced
+	pid         uint32    // CPID; 0 until the peer's handshake is complete
+	armed       time.Time // when the deadline of a peer's silence was set last
 
 	over    chan error // why reading ended, once
 	running sync.WaitGroup
 
 	mu     sync.Mutex
-	active map[uint32]*exchange
-	ended  error // why an exchange closed the connection
+	active map[uint32]*exchange // nil until there is one
+	ended  error                // why an exchange closed the connection
 }
 
 func (s *Server) serveClient(base *conn) error {
-	c := &clientConn{
-		conn: base, cookie: newCookie(), cuid: s.cuid.Add(1),
-		active: make(map[uint32]*exchange), over: make(chan error, 1),
-	}
+	c := &clientConn{conn: base, cookie: newCookie(), cuid: s.cuid.Add(1), over: make(chan error, 1)}
 	c.greet()
-	c.read()
-	return c.end(<-c.over) // another goroutine may have read on
+	for {
+		if err := c.silence(); err != nil {
+			return c.end(err)
+		}
+		go c.read()
+		if err := <-c.over; !errors.Is(err, errSilent) { // another goroutine may have read on
+			return c.end(err)
+		}
+	}
+}
+
+// errSilent ends the reading when the peer has nothing to say for the moment.
+var errSilent = errors.New("the peer is silent")
+
+// silence waits for a peer that has nothing to say. Those that serve many users
+// hold thousands of connections and are silent on most, and a goroutine that has
+// run a login keeps a stack four times as large as this one's until the next
+// garbage collection. So requests are read by another goroutine, which goes
+// when the peer is silent again.
+func (c *clientConn) silence() error {
+	if err := c.out.uncork(); err != nil {
+		return err
+	}
+	if c.pid != 0 {
+		c.armed = time.Time{}
+		_ = c.nc.SetReadDeadline(time.Time{})
+	}
+	if err := c.stopping.Err(); err != nil { // its deadline may be the one that was lifted
+		return err
+	}
+	return c.in.Await()
+}
+
+// silenceAfter is how long a peer has to say nothing. Whoever asks more often
+// pays nothing for the change of goroutines.
+const silenceAfter = 100 * time.Millisecond
+
+// arm sets the deadline after which the peer counts as silent. It is moved only
+// when a good part of it has passed.
+func (c *clientConn) arm() {
+	if c.pid == 0 || c.in.Ready() {
+		return
+	}
+	if now := time.Now(); now.Sub(c.armed) > c.s.silenceAfter/2 {
+		c.armed = now
+		_ = c.nc.SetReadDeadline(now.Add(c.s.silenceAfter))
+	}
 }
 
 // end clears up when reading has ended by err.
@@ -73,9 +118,9 @@ func (c *clientConn) greet() {
 	_ = c.out.send(c.greeting())
 }
 
-// read handles lines until the peer goes away or breaks a rule, or until a step
-// that runs on this goroutine begins to wait; then another goroutine reads on
-// already when read returns.
+// read handles lines until the peer goes away, breaks a rule or is silent, or
+// until a step that runs on this goroutine begins to wait; then another goroutine
+// reads on already when read returns.
 func (c *clientConn) read() {
 	defer func() {
 		if p := recover(); p != nil {
@@ -83,7 +128,11 @@ func (c *clientConn) read() {
 		}
 	}()
 	for {
+		c.arm()
 		raw, err := c.wait()
+		if c.pid != 0 && errors.Is(err, os.ErrDeadlineExceeded) && c.stopping.Err() == nil {
+			err = errSilent
+		}
 		if raw == nil || err != nil {
 			c.over <- err
 			return
@@ -210,22 +259,22 @@ func (c *clientConn) auth(rest []byte) (detached bool, err error) {
 		return false, c.refuse(req.ID, Refusal{Code: "invalid_base64", Reason: "Invalid base64 data in initial response"})
 	}
 	req.Binds, req.CUID = c.binds, c.cuid
-	ex, err := c.start(req)
+	ex, err := c.start(&req)
 	switch {
 	case fail.Is(err, fail.NotFound):
 		return false, c.refuse(req.ID, Refusal{Reason: "Unsupported authentication mechanism"})
 	case err != nil:
 		return false, c.outage(req.ID, "", err)
 	}
-	return c.run(req, ex)
+	return c.run(&req, ex)
 }
 
 // start asks for an exchange. What was not announced is not there.
-func (c *clientConn) start(req Request) (Exchange, error) {
+func (c *clientConn) start(req *Request) (Exchange, error) {
 	if !c.binds && strings.HasSuffix(req.Mech, "-PLUS") {
 		return nil, fail.New(fail.NotFound, "mechanism %s needs channel binding", req.Mech)
 	}
-	return c.s.cfg.Auth.Begin(req)
+	return c.s.cfg.Auth.Begin(*req)
 }
 
 func (c *clientConn) cancel(rest []byte) error {

@@ -34,7 +34,7 @@ type exchange struct {
 
 // run runs the first step of an exchange: here, if the exchange promises not
 // to wait, otherwise on a goroutine of its own.
-func (c *clientConn) run(req Request, ex Exchange) (detached bool, err error) {
+func (c *clientConn) run(req *Request, ex Exchange) (detached bool, err error) {
 	x := &exchange{
 		c: c, ex: ex, id: req.ID, mech: req.Mech, service: req.Service, session: req.Session,
 		noLogin: req.NoLogin, finalOK: req.FinalOK,
@@ -81,6 +81,9 @@ func (c *clientConn) register(x *exchange) {
 func (c *clientConn) know(x *exchange) {
 	if !x.known && !x.gone {
 		x.known = true
+		if c.active == nil {
+			c.active = make(map[uint32]*exchange)
+		}
 		c.active[x.id] = x
 	}
 }

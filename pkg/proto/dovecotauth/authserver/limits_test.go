@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -174,6 +175,52 @@ func TestWaitingStepFreesTheReader(t *testing.T) {
 	_ = client.Close()
 	if err := <-ended; err != nil {
 		t.Fatal(err)
+	}
+}
+
+// Of a connection whose peer is silent there is one goroutine, which has run no
+// request; nothing of what was said gets lost, and the stop reaches it.
+func TestSilence(t *testing.T) {
+	w := &world{immediate: true}
+	srv := New(Config{Auth: w, Directory: w})
+	srv.silenceAfter = time.Millisecond
+	ctx, stop := context.WithCancel(t.Context())
+	client, server := wiretest.Pair(t)
+	_ = client.SetDeadline(time.Now().Add(20 * time.Second))
+	ended := make(chan error, 1)
+	go func() { ended <- srv.Serve(ctx, server, Client, Peer{}) }()
+	r := dovecotauth.NewReader(client)
+	const request = "AUTH\t1\tPLAIN\tservice=imap\tresp=AGFsaWNlAHB3\n"
+	for _, said := range []string{"VERSION\t1\t2\nCPID\t7\n" + request, request[:9], request[9:] + request[:20], request[20:]} {
+		_, _ = io.WriteString(client, said)
+		for strings.HasSuffix(said, "\n") || strings.Contains(said, "\nAUTH") {
+			l, err := r.Next()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if l.Verb == "OK" {
+				break
+			}
+		}
+		waitFor(t, func() bool {
+			all := make([]byte, 1<<20)
+			stacks := string(all[:runtime.Stack(all, true)])
+			return strings.Contains(stacks, ".(*clientConn).silence(") && !strings.Contains(stacks, ".(*clientConn).read(")
+		})
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// waitFor polls for what other goroutines will have done soon.
+func waitFor(t *testing.T, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !done(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("it does not happen")
+		}
 	}
 }
 

@@ -95,6 +95,8 @@ type Server struct {
 	cuid    atomic.Uint32
 	buffers dovecotauth.Buffers
 	outputs sync.Pool // of *[]byte
+
+	silenceAfter time.Duration
 }
 
 // New makes a server.
@@ -125,7 +127,7 @@ func New(cfg Config) *Server {
 	if cfg.Report == nil {
 		cfg.Report = func(error) {}
 	}
-	return &Server{cfg: cfg, logins: newLogins(cfg.RedeemWithin, cfg.MaxLogins, cfg.Now), tokens: newTokens()}
+	return &Server{cfg: cfg, logins: newLogins(cfg.RedeemWithin, cfg.MaxLogins, cfg.Now), tokens: newTokens(), silenceAfter: silenceAfter}
 }
 
 // ErrOutage is the end of a connection whose peer cannot be told of an outage

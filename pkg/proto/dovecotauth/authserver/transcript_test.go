@@ -26,6 +26,7 @@ import (
 type world struct {
 	released  chan struct{}
 	immediate bool // steps run on the reading goroutine
+	hasty     bool // which goes at the first silence
 	extra     []dovecotauth.Mechanism
 }
 
@@ -180,7 +181,8 @@ func (w *world) Redeemed(ctx context.Context, user, service string, login any) (
 func (w *world) Flush(users []string) int { return 2 + len(users) }
 
 // TestTranscripts plays testdata/*.txt against a server, with steps on
-// goroutines of their own and on the one that reads. "on: KIND NAME" opens or
+// goroutines of their own and on the one that reads, and with readers that give
+// way as soon as the client says nothing. "on: KIND NAME" opens or
 // picks a connection, "drop:" hangs up, "close:" does and waits for the end of
 // all connections, "release:" lets sloan's lookups go on, "wait: 31s" moves
 // the clock, "offer: MECH" adds a mechanism, "restrict:" makes connections
@@ -188,8 +190,9 @@ func (w *world) Flush(users []string) int { return 2 + len(users) }
 func TestTranscripts(t *testing.T) {
 	for _, file := range wiretest.Files(t, "testdata/*.txt") {
 		t.Run(filepath.Base(file), func(t *testing.T) {
-			for _, immediate := range []bool{false, true} {
-				play(t, file, &world{released: make(chan struct{}), immediate: immediate})
+			for _, w := range []world{{}, {immediate: true}, {hasty: true}, {immediate: true, hasty: true}} {
+				w.released = make(chan struct{})
+				play(t, file, &w)
 			}
 		})
 	}
@@ -203,6 +206,9 @@ func play(t *testing.T, file string, w *world) {
 		defer mu.Unlock()
 		return now
 	}})
+	if w.hasty {
+		srv.silenceAfter = 1
+	}
 	var serving sync.WaitGroup
 	defer serving.Wait()
 	peer := Peer{UID: 90, GID: 90, PID: 900}
@@ -293,7 +299,7 @@ func TestExchangeTimesOut(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.run(Request{ID: 1, Mech: "LOGIN"}, ex); err != nil {
+	if _, err := c.run(&Request{ID: 1, Mech: "LOGIN"}, ex); err != nil {
 		t.Fatal(err)
 	}
 	p := wiretest.NewPlayer(t, "timeout", client)
