@@ -2,6 +2,7 @@ package message
 
 import (
 	"encoding/base64"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -155,6 +156,37 @@ func charsetOf(name string) encoding.Encoding {
 		return nil
 	}
 	return enc
+}
+
+// Charsets are the names of those that ToUTF8 knows, one for each.
+func Charsets() []string {
+	return []string{
+		"US-ASCII", "UTF-8",
+		"ISO-8859-1", "ISO-8859-2", "ISO-8859-3", "ISO-8859-4", "ISO-8859-5", "ISO-8859-6", "ISO-8859-7", "ISO-8859-8",
+		"ISO-8859-9", "ISO-8859-10", "ISO-8859-13", "ISO-8859-14", "ISO-8859-15", "ISO-8859-16",
+		"WINDOWS-874", "WINDOWS-1250", "WINDOWS-1251", "WINDOWS-1252", "WINDOWS-1253", "WINDOWS-1254", "WINDOWS-1255",
+		"WINDOWS-1256", "WINDOWS-1257", "WINDOWS-1258", "KOI8-R", "KOI8-U", "IBM866", "MACINTOSH",
+		"BIG5", "EUC-JP", "EUC-KR", "GB18030", "GBK", "ISO-2022-JP", "SHIFT_JIS",
+	}
+}
+
+// ToUTF8 converts s from a charset, "" being UTF-8. What is not valid in
+// UTF-8 stays as it is, so that it can be seen. known is false, and s
+// unchanged, when the charset is none that text on a line can be in.
+func ToUTF8(charset, s string) (text string, known bool) {
+	switch strings.ToLower(charset) {
+	case "", "utf-8", "us-ascii":
+		return s, true
+	}
+	enc := charsetOf(charset)
+	if enc == nil || !slices.ContainsFunc(Charsets(), func(name string) bool { return charsetOf(name) == enc }) {
+		return s, false
+	}
+	text, err := enc.NewDecoder().String(s)
+	if err != nil {
+		return s, true
+	}
+	return text, true
 }
 
 // toUTF8 converts; an unknown charset counts as UTF-8.

@@ -78,6 +78,30 @@ func TestText(t *testing.T) {
 	}
 }
 
+// Every charset that is told of is known and can be converted from.
+func TestCharsets(t *testing.T) {
+	for _, name := range Charsets() {
+		for _, name := range []string{name, strings.ToLower(name)} {
+			if got, known := ToUTF8(name, "abc"); !known || got != "abc" {
+				t.Errorf("%s: %q %v", name, got, known)
+			}
+		}
+	}
+	for charset, want := range map[string]string{
+		"": "\xe9", "utf-8": "\xe9", "us-ascii": "\xe9", "iso-8859-1": "é", "koi8-r": "И", "euc-jp": "\ufffd", "latin1": "é",
+	} {
+		if got, known := ToUTF8(charset, "\xe9"); !known || got != want {
+			t.Errorf("%s: %q %v", charset, got, known)
+		}
+	}
+	// Not on a line, or nothing at all.
+	for _, name := range []string{"utf-16", "utf-16le", "utf-7", "iso-2022-kr", "hz-gb-2312", "x-user-defined", "klingon"} {
+		if got, known := ToUTF8(name, "x"); known || got != "x" {
+			t.Errorf("%s: %q %v", name, got, known)
+		}
+	}
+}
+
 func TestParseDate(t *testing.T) {
 	for in, want := range map[string]string{
 		"Mon, 23 Nov 2026 14:14:22 +0130":         "2026-11-23T14:14:22+01:30",

@@ -22,6 +22,7 @@ type call struct {
 	verb    string // as it is shown: "UID FETCH"
 	name    string // as it is counted: "unknown" for a verb that nobody knows
 	uid     bool
+	saved   bool // "$" is in its arguments
 	spec    *spec
 	cmd     runner
 	refused reply   // the answer to a command that was not understood
@@ -59,7 +60,9 @@ func (s *session) read(c *call) (bool, error) {
 	if c.lookUp(); !s.r.Ok() {
 		return true, c.misread()
 	}
+	s.p.saved = false
 	c.cmd = c.spec.parse(s.p, c.uid)
+	c.saved = s.p.saved
 	if _, reads := c.cmd.(streams); !reads { // it reads on to the end itself
 		s.r.End()
 	}
@@ -118,6 +121,9 @@ func (c *call) settle() {
 	if c.spec.rules&useSeq == 0 || c.uid {
 		c.touches |= expunges
 	}
+	if c.saved {
+		c.touches |= readsSaved
+	}
 }
 
 // waitsFor reports whether c may not begin before a command that was given
@@ -131,7 +137,7 @@ func (c *call) waitsFor(earlier *call) bool {
 	clash := func(reads, writes effects) bool {
 		return then&writes != 0 && now&(reads|writes) != 0 || now&writes != 0 && then&reads != 0
 	}
-	return clash(readsFlags, writesFlags) || clash(readsBoxes, writesBoxes)
+	return clash(readsFlags, writesFlags) || clash(readsBoxes, writesBoxes) || clash(readsSaved, writesSaved)
 }
 
 // perform runs the call and answers. A panic in it ends the session.

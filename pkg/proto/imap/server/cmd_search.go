@@ -9,30 +9,27 @@ import (
 
 	imap "github.com/emersion/go-imap/v2"
 
+	"github.com/postcote/postcote/pkg/platform/message"
 	"github.com/postcote/postcote/pkg/platform/message/collate"
 	"github.com/postcote/postcote/pkg/proto/imap/wire"
 )
 
-// SEARCH: RFC 3501 section 6.4.4, with the results of RFC 4731 (ESEARCH) and
-// the MODSEQ key of RFC 7162 section 3.1.5.
+// SEARCH: RFC 3501 section 6.4.4, with the results of RFC 4731 (ESEARCH), one
+// of which is that the result is kept as "$" (RFC 5182, SEARCHRES), and the
+// MODSEQ key of RFC 7162 section 3.1.5.
 //
 //	search = "SEARCH" [SP "RETURN" SP "(" [opt *(SP opt)] ")"]
 //	         [SP "CHARSET" SP astring] 1*(SP search-key)
 func parseSearch(p *parser, uid bool) runner {
-	c := &searchCmd{uid: uid, root: key{op: opAnd}}
+	c := &searchCmd{query{uid: uid}}
 	if p.on&featureRev2 != 0 { // RFC 9051 section 6.4.4
 		c.extended, c.results = true, resultAll
 	}
+	p.charset = ""
 	p.SP()
 	first := p.searchWord()
 	if first == "RETURN" {
-		c.extended, c.results = true, 0
-		p.SP()
-		p.List(func() { c.returnOption(p) })
-		if c.results == 0 {
-			c.results = resultAll
-		}
-		p.SP()
+		c.returns(p)
 		first = p.searchWord()
 	}
 	if first == "CHARSET" {
@@ -40,27 +37,24 @@ func parseSearch(p *parser, uid bool) runner {
 		if p.on&featureUTF8 != 0 {
 			p.Fail("CHARSET is not allowed with UTF8=ACCEPT") // RFC 6855 section 3
 		}
-		if cs := p.AString(); p.Ok() && !strings.EqualFold(cs, "UTF-8") && !strings.EqualFold(cs, "US-ASCII") {
-			p.Refuse(&wire.SyntaxError{No: true, Code: "BADCHARSET (UTF-8 US-ASCII)", Text: "Unknown charset"})
-		}
-		p.SP()
+		c.inCharset(p)
 		first = p.searchWord()
 	}
-	for {
-		c.root.kids = append(c.root.kids, p.searchKey(first))
-		if !p.Ok() || p.AtEnd() {
-			return c
-		}
-		p.SP()
-		first = p.searchWord()
-	}
+	c.keys(p, first)
+	c.first = c.results&^resultSave == resultMin
+	return c
 }
 
-type searchCmd struct {
-	uid      bool
-	extended bool // ESEARCH was asked for
-	results  searchResult
-	root     key
+type searchCmd struct{ query }
+
+// query is what SEARCH, SORT and THREAD have in common.
+type query struct {
+	uid        bool
+	extended   bool // ESEARCH was asked for
+	results    searchResult
+	badCharset bool
+	first      bool // the first match is enough
+	root       key
 }
 
 type searchResult uint8
@@ -70,20 +64,60 @@ const (
 	resultMax
 	resultAll
 	resultCount
+	resultSave
 )
 
-func (c *searchCmd) returnOption(p *parser) {
-	switch p.Word() {
-	case "MIN":
-		c.results |= resultMin
-	case "MAX":
-		c.results |= resultMax
-	case "ALL":
-		c.results |= resultAll
-	case "COUNT":
-		c.results |= resultCount
-	default:
-		p.Fail("Unknown SEARCH return option")
+// returns reads what follows RETURN, and the space behind it.
+func (q *query) returns(p *parser) {
+	q.extended, q.results = true, 0
+	p.SP()
+	p.List(func() {
+		switch p.Word() {
+		case "MIN":
+			q.results |= resultMin
+		case "MAX":
+			q.results |= resultMax
+		case "ALL":
+			q.results |= resultAll
+		case "COUNT":
+			q.results |= resultCount
+		case "SAVE":
+			q.results |= resultSave
+		default:
+			p.Fail("Unknown SEARCH return option")
+		}
+	})
+	if q.results == 0 {
+		q.results = resultAll
+	}
+	p.SP()
+}
+
+// inCharset reads the charset of the strings that follow, and the space
+// behind it. One that we do not know is answered when the command runs: it
+// may have had a result to save.
+func (q *query) inCharset(p *parser) {
+	p.charset = p.AString()
+	if _, known := message.ToUTF8(p.charset, ""); !known {
+		q.badCharset, p.charset = true, ""
+	}
+	p.SP()
+}
+
+// maxKeys bounds one search: each key is work for each message.
+const maxKeys = 1000
+
+// keys reads one or more search keys, the first of which begins with word.
+func (q *query) keys(p *parser, word string) {
+	p.keys, p.raw = 0, q.badCharset
+	q.root = key{op: opAnd}
+	for {
+		q.root.kids = append(q.root.kids, p.searchKey(word))
+		if !p.Ok() || p.AtEnd() {
+			return
+		}
+		p.SP()
+		word = p.searchWord()
 	}
 }
 
@@ -91,7 +125,7 @@ func (c *searchCmd) returnOption(p *parser) {
 // stands there instead.
 func (p *parser) searchWord() string {
 	switch c := p.Peek(); {
-	case c >= '0' && c <= '9', c == '*', c == '(':
+	case c >= '0' && c <= '9', c == '*', c == '$', c == '(':
 		return ""
 	}
 	return p.Word()
@@ -100,6 +134,9 @@ func (p *parser) searchWord() string {
 // searchKey reads the key that begins with word.
 func (p *parser) searchKey(word string) key {
 	defer p.Deeper()()
+	if p.keys++; p.keys > maxKeys {
+		p.Fail("Too many search keys")
+	}
 	if word == "" {
 		if p.Peek() != '(' {
 			return key{op: opSet, set: p.Set()}
@@ -123,9 +160,7 @@ func (p *parser) searchKey(word string) key {
 	case "NOT":
 		return not(p.searchKey(p.searchWord()))
 	case "OR":
-		a := p.searchKey(p.searchWord())
-		p.SP()
-		return key{op: opOr, kids: []key{a, p.searchKey(p.searchWord())}}
+		return p.orKey()
 	case "UID":
 		return key{op: opUID, set: p.Set()}
 	case "MODSEQ":
@@ -157,6 +192,23 @@ func (p *parser) modSeqKey() key {
 	return key{op: opModSeq, n: p.Number64()}
 }
 
+// orKey reads the two keys of OR. Clients that look for one of many things
+// send a chain of them, which is no nesting here.
+func (p *parser) orKey() key {
+	k := key{op: opOr}
+	for p.Ok() {
+		k.kids = append(k.kids, p.searchKey(p.searchWord()))
+		p.SP()
+		word := p.searchWord()
+		if word != "OR" || len(k.kids) > maxKeys {
+			k.kids = append(k.kids, p.searchKey(word))
+			break
+		}
+		p.SP()
+	}
+	return k
+}
+
 // valueKey reads keys with a date, a size or a string.
 func (p *parser) valueKey(word string) key {
 	switch word {
@@ -164,6 +216,12 @@ func (p *parser) valueKey(word string) key {
 		return key{op: opDate, rel: relation(word), date: p.Date()}
 	case "SENTBEFORE", "SENTON", "SENTSINCE":
 		return key{op: opSent, rel: relation(word[4:]), date: p.Date()}
+	case "OLDER", "YOUNGER": // RFC 5032
+		k := key{op: opAge, rel: map[string]int{"OLDER": -1, "YOUNGER": 1}[word], n: p.Number64()}
+		if p.Ok() && (k.n == 0 || k.n > 1<<32-1) {
+			p.Fail("Invalid interval")
+		}
+		return k
 	case "LARGER":
 		return key{op: opSize, rel: 1, n: p.Number64()}
 	case "SMALLER":
@@ -184,15 +242,15 @@ func (p *parser) valueKey(word string) key {
 func argKeys() []string {
 	return []string{
 		"NOT", "OR", "UID", "KEYWORD", "UNKEYWORD", "BEFORE", "ON", "SINCE", "SENTBEFORE", "SENTON", "SENTSINCE",
-		"LARGER", "SMALLER", "MODSEQ", "BCC", "CC", "FROM", "SUBJECT", "TO", "HEADER", "BODY", "TEXT",
+		"OLDER", "YOUNGER", "LARGER", "SMALLER", "MODSEQ", "BCC", "CC", "FROM", "SUBJECT", "TO", "HEADER", "BODY", "TEXT",
 	}
 }
 
-// needle reads a string to look for, folded.
+// needle reads a string to look for, in the form that is compared.
 func (p *parser) needle() string {
-	s := p.AString()
-	if !utf8.ValidString(s) {
-		p.Fail("Search string is not valid UTF-8")
+	s, _ := message.ToUTF8(p.charset, p.AString())
+	if !utf8.ValidString(s) && !p.raw {
+		p.Fail("Search string is not valid in its charset")
 	}
 	return collate.String(s)
 }
@@ -204,107 +262,85 @@ func relation(word string) int {
 
 // narrow: a search that asks for no flags does not mind if they change, and
 // UID SEARCH counts messages when its keys do.
-func (c *searchCmd) narrow(e effects, _ *view) effects {
-	if !c.root.has(opFlag, opKeyword, opModSeq) {
+func (q *query) narrow(e effects, _ *view) effects {
+	if !q.root.has(opFlag, opKeyword, opModSeq) {
 		e &^= readsFlags
 	}
-	if c.root.has(opSet) {
+	if q.root.has(opSet) {
 		e |= countsMessages
+	}
+	if q.results&resultSave != 0 {
+		e |= writesSaved
 	}
 	return e
 }
 
-// run searches the view as it is now, whatever other commands make of it
-// meanwhile: message numbers in the arguments mean those before any EXPUNGE
-// that is sent before the end (RFC 9051 section 5.5).
 func (c *searchCmd) run(ctx context.Context, s *call) reply {
-	v := *s.view
-	if !c.root.prepare(&v) {
-		return badSet("SEARCH")
-	}
-	if c.root.has(opModSeq) {
-		if !v.modseq {
-			return noModSeq()
-		}
-		s.becomeAware()
-	}
-	var found wire.Set
-	var high uint64
-	s.away(func() { found, high = c.search(ctx, s, &v) })
+	v, rows, failed := c.find(ctx, s, "SEARCH")
 	switch {
-	case s.stopped(ctx):
-		return none()
+	case failed != nil:
+		return *failed
 	case c.extended:
-		c.writeResults(s, found, high)
+		c.answer(s, v, rows)
 		return ok("Search completed.")
 	}
 	s.w.Raw("* SEARCH")
-	for _, g := range found {
-		for n := uint64(g.From); n <= uint64(g.To); n++ {
-			s.w.Raw(" ")
-			s.w.Num(n)
-		}
-	}
-	if len(found) > 0 && high > 0 {
-		s.w.Raw(" (MODSEQ ")
-		s.w.Num(high)
-		s.w.Raw(")")
-	}
-	s.w.CRLF()
+	c.writeNumbers(s, v, rows)
 	return ok("Search completed.")
 }
 
-// search returns the numbers or the UIDs of the messages that match, and, if
-// MODSEQ was a key, the highest MODSEQ of those that the results name.
-func (c *searchCmd) search(ctx context.Context, s *call, v *view) (found wire.Set, modseq uint64) {
-	var high highest
-	m := &matching{ctx: ctx, s: s, v: v}
+// find returns the rows of v that match, in order, v being the view as it was
+// when the command began, whatever other commands have made of it meanwhile:
+// message numbers in the arguments mean those before any EXPUNGE that is sent
+// before the end (RFC 9051 section 5.5).
+func (q *query) find(ctx context.Context, s *call, verb string) (v *view, rows []int32, failed *reply) {
+	fail := func(r reply) (*view, []int32, *reply) { return nil, nil, &r }
+	if q.badCharset {
+		if q.results&resultSave != 0 { // RFC 5182 section 2.1
+			s.view.saved = nil
+		}
+		return fail(no(badCharset(), "Unknown charset."))
+	}
+	now := *s.view
+	v = &now
+	if !q.root.prepare(v) {
+		return fail(badSet(verb))
+	}
+	if q.root.has(opModSeq) {
+		if !v.modseq {
+			return fail(noModSeq())
+		}
+		s.becomeAware()
+	}
+	s.away(func() { rows = q.search(ctx, s, v) })
+	if s.stopped(ctx) {
+		return fail(none())
+	}
+	return v, rows, nil
+}
+
+func badCharset() imap.ResponseCode {
+	return imap.ResponseCode("BADCHARSET (" + strings.Join(message.Charsets(), " ") + ")")
+}
+
+// search returns the rows that match.
+func (q *query) search(ctx context.Context, s *call, v *view) (rows []int32) {
+	m := &matching{ctx: ctx, s: s, v: v, now: s.srv.cfg.Now().Unix()}
 	defer m.release()
-	set, byUID := c.candidates(v)
+	set, byUID := q.candidates(v)
 	v.eachRow(set, byUID, func(i int) bool {
-		if !m.matches(i, &c.root) {
+		if !m.matches(i, &q.root) {
 			return ctx.Err() == nil
 		}
-		n := uint32(i + 1)
-		if c.uid {
-			n = m.row.UID
-		}
-		found.Add(n)
-		high.add(m.row.ModSeq)
-		return !c.extended || c.results != resultMin // the first is enough
+		rows = append(rows, int32(i))
+		return !q.first
 	})
-	return found, high.of(c)
-}
-
-// highest collects the MODSEQs of what a search finds.
-type highest struct{ first, last, all uint64 }
-
-func (h *highest) add(modseq uint64) {
-	if h.first == 0 {
-		h.first = modseq
-	}
-	h.last, h.all = modseq, max(h.all, modseq)
-}
-
-// of is the MODSEQ to tell, 0 for none: the highest of the messages that the
-// results name, which may be the first, the last or both (RFC 4731 section 3.2).
-func (h *highest) of(c *searchCmd) uint64 {
-	switch {
-	case !c.root.has(opModSeq):
-		return 0
-	case !c.extended || c.results&^(resultMin|resultMax) != 0:
-		return h.all
-	case c.results == resultMin:
-		return h.first
-	case c.results == resultMax:
-		return h.last
-	}
-	return max(h.first, h.last)
+	return rows
 }
 
 // candidates narrows the messages to look at by a set that the search names.
-func (c *searchCmd) candidates(v *view) (set wire.Set, byUID bool) {
-	for _, k := range c.root.kids {
+func (q *query) candidates(v *view) (set wire.Set, byUID bool) {
+	for _, k := range q.root.kids {
 		if k.op == opSet || k.op == opUID {
 			return k.set, k.op == opUID
 		}
@@ -315,34 +351,113 @@ func (c *searchCmd) candidates(v *view) (set wire.Set, byUID bool) {
 	return nil, false
 }
 
-// writeResults: RFC 4731 section 3.1. Without a match only COUNT is told.
-func (c *searchCmd) writeResults(s *call, found wire.Set, high uint64) {
+// number is what the answer calls a row of v.
+func (q *query) number(v *view, row int32) uint32 {
+	if q.uid {
+		return v.pin.At(int(row)).UID
+	}
+	return uint32(row) + 1
+}
+
+// writeNumbers writes the rest of a line of numbers.
+func (q *query) writeNumbers(s *call, v *view, rows []int32) {
+	for _, i := range rows {
+		s.w.Raw(" ")
+		s.w.Num(uint64(q.number(v, i)))
+	}
+	if high := q.highModSeq(v, rows); high > 0 {
+		s.w.Raw(" (MODSEQ ")
+		s.w.Num(high)
+		s.w.Raw(")")
+	}
+	s.w.CRLF()
+}
+
+// highModSeq is the MODSEQ to tell, 0 for none: the highest of the messages
+// that the answer names, if MODSEQ was a key (RFC 7162 section 3.1.5, RFC 4731
+// section 3.2).
+func (q *query) highModSeq(v *view, rows []int32) (high uint64) {
+	if !q.root.has(opModSeq) {
+		return 0
+	}
+	for _, i := range q.chosen(rows) {
+		row, _ := v.row(int(i))
+		high = max(high, row.ModSeq)
+	}
+	return high
+}
+
+// chosen are those of rows that a result names: all, or the first and the
+// last, when nothing else was asked for.
+func (q *query) chosen(rows []int32) []int32 {
+	few := q.extended && q.results&(resultAll|resultCount) == 0 && q.results&(resultMin|resultMax) != 0
+	if !few || len(rows) == 0 {
+		return rows
+	}
+	var some []int32
+	if q.results&resultMin != 0 {
+		some = append(some, rows[0])
+	}
+	if last := rows[len(rows)-1]; q.results&resultMax != 0 && !slices.Contains(some, last) {
+		some = append(some, last)
+	}
+	return some
+}
+
+// answer saves and writes what was asked for. rows are in the order of the
+// answer: the lowest and the highest are the first and the last.
+func (q *query) answer(s *call, v *view, rows []int32) {
+	if q.results&resultSave != 0 {
+		q.save(s, v, rows)
+	}
+	if q.results != resultSave { // RFC 5182 section 1: nothing else was asked for
+		q.writeResults(s, v, rows)
+	}
+}
+
+// save makes "$" what was found, or the one or two of it that are told (RFC
+// 5182 section 2.4).
+func (q *query) save(s *call, v *view, rows []int32) {
+	rows = q.chosen(rows)
+	if !slices.IsSorted(rows) {
+		rows = slices.Sorted(slices.Values(rows))
+	}
+	s.view.saved = nil
+	for _, i := range rows {
+		s.view.saved.Add(v.pin.At(int(i)).UID)
+	}
+}
+
+// writeResults: RFC 4731 section 3.1. Without a match only COUNT is told. The
+// set is in the order of rows, and ranges are in it where that is ascending
+// (RFC 5267 section 3.2).
+func (q *query) writeResults(s *call, v *view, rows []int32) {
 	s.w.Raw("* ESEARCH (TAG ")
 	s.w.String(s.tag)
 	s.w.Raw(")")
-	if c.uid {
+	if q.uid {
 		s.w.Raw(" UID")
 	}
-	num := func(name string, n uint32) {
-		s.w.Raw(name)
-		s.w.Num(uint64(n))
+	num := func(asked searchResult, name string, n uint32) {
+		if q.results&asked != 0 {
+			s.w.Raw(name)
+			s.w.Num(uint64(n))
+		}
 	}
-	if len(found) > 0 {
-		if c.results&resultMin != 0 {
-			num(" MIN ", found[0].From)
-		}
-		if c.results&resultMax != 0 {
-			num(" MAX ", found[len(found)-1].To)
-		}
-		if c.results&resultAll != 0 {
+	if n := len(rows); n > 0 {
+		num(resultMin, " MIN ", q.number(v, rows[0]))
+		num(resultMax, " MAX ", q.number(v, rows[n-1]))
+		if q.results&resultAll != 0 {
+			var set wire.Set
+			for _, i := range rows {
+				set.Add(q.number(v, i))
+			}
 			s.w.Raw(" ALL ")
-			s.w.Set(found)
+			s.w.Set(set)
 		}
 	}
-	if c.results&resultCount != 0 {
-		num(" COUNT ", uint32(found.Len()))
-	}
-	if len(found) > 0 && high > 0 {
+	num(resultCount, " COUNT ", uint32(len(rows)))
+	if high := q.highModSeq(v, rows); high > 0 {
 		s.w.Raw(" MODSEQ ")
 		s.w.Num(high)
 	}
@@ -353,7 +468,7 @@ func (c *searchCmd) writeResults(s *call, found wire.Set, high uint64) {
 type key struct {
 	op     op
 	cost   uint8
-	rel    int // of opDate, opSent, opSize
+	rel    int // of opDate, opAge, opSent, opSize
 	flags  System
 	name   string // keyword or header field
 	needle string // folded
@@ -377,6 +492,7 @@ const (
 	opRecent
 	opModSeq
 	opDate
+	opAge
 	opSize
 	opSent
 	opHeader
@@ -412,7 +528,7 @@ func (k *key) prepare(v *view) bool {
 		if k.set, valid = v.resolve(k.set, k.op == opUID); !valid {
 			return false
 		}
-	case opDate, opSize:
+	case opDate, opAge, opSize:
 		k.cost = 1
 	case opSent, opHeader:
 		k.cost = 2

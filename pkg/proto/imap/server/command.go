@@ -34,7 +34,7 @@ const (
 // effects is what decides which commands of a session may run beside each
 // other (RFC 9051 section 5.5): two that only read may, and two that touch
 // different things.
-type effects uint8
+type effects uint16
 
 const (
 	// alone: it changes what other commands mean, or needs the connection to
@@ -46,6 +46,9 @@ const (
 	// The list of mailboxes, and what is in those that are not selected.
 	readsBoxes
 	writesBoxes
+	// The result of the last search that was saved, "$" (RFC 5182 section 2.3).
+	readsSaved
+	writesSaved
 	// countsMessages: message numbers are in its arguments. Until it has
 	// ended, no EXPUNGE is sent.
 	countsMessages
@@ -58,8 +61,9 @@ const (
 type spec struct {
 	name  string
 	rules rule
-	// touches is what the command may do with any arguments; countsMessages
-	// and expunges follow from the rules. See narrower.
+	// touches is what the command may do with any arguments; countsMessages,
+	// expunges and readsSaved follow from the rules and the sets in them. See
+	// narrower.
 	touches effects
 	// parse reads the arguments, up to and without the end of the line. uid
 	// says that the command came as "UID name".
@@ -87,6 +91,18 @@ type parser struct {
 	offersUTF8 bool
 	delim      byte
 	max        int64 // of a message literal
+
+	saved   bool   // this command has named "$"
+	charset string // of search strings
+	raw     bool   // whatever they are
+	keys    int    // of a search
+}
+
+// Set reads a set, or "$".
+func (p *parser) Set() wire.Set {
+	s := p.Reader.Set()
+	p.saved = p.saved || s.IsSaved()
+	return s
 }
 
 // commandTable returns the commands by name.
@@ -131,6 +147,8 @@ func commands() []spec {
 		{"UNSELECT", selected, alone, parseUnselect},
 		{"EXPUNGE", selected | look | uidForm, alone, parseExpunge},
 		{"SEARCH", selected | useSeq | uidForm | passive, readsFlags, parseSearch},
+		{"SORT", selected | useSeq | uidForm | passive, readsFlags, parseSort},
+		{"THREAD", selected | useSeq | uidForm | passive, readsFlags, parseThread},
 		{"FETCH", selected | useSeq | uidForm | passive, readsFlags | writesFlags, parseFetch},
 		{"STORE", selected | useSeq | uidForm, readsFlags | writesFlags, parseStore},
 		{"COPY", selected | uidForm, readsFlags | writesBoxes, parseCopy},

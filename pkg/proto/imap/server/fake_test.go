@@ -16,6 +16,7 @@ import (
 
 	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/platform/message"
+	"github.com/postcote/postcote/pkg/platform/message/digest"
 	"github.com/postcote/postcote/pkg/proto/imap/wire"
 )
 
@@ -669,6 +670,13 @@ func (c *fakeContent) Fields(ctx context.Context, name string) ([]string, error)
 		out = append(out, message.DecodeWords(f.Value()))
 	}
 	return out, nil
+}
+
+func (c *fakeContent) Keys(ctx context.Context) (Keys, error) {
+	if _, _, err := c.load(ctx); err != nil {
+		return Keys{}, err
+	}
+	return digest.KeysOf(message.ParseHeader([]byte(c.m.text), message.DefaultLimits())), nil
 }
 
 func (c *fakeContent) Close() error { return nil }

@@ -19,6 +19,7 @@ type matching struct {
 	ctx context.Context
 	s   *call
 	v   *view // as it was when the search began
+	now int64 // seconds of Unix, for opAge
 	i   int
 	row Row
 	buf *[]byte // of text searches, from the server's pool
@@ -76,7 +77,12 @@ func (m *matching) eval(k *key) bool {
 		}
 		return true
 	case opOr:
-		return m.eval(&k.kids[0]) || m.eval(&k.kids[1])
+		for i := range k.kids {
+			if m.eval(&k.kids[i]) {
+				return true
+			}
+		}
+		return false
 	case opNot:
 		return !m.eval(&k.kids[0])
 	case opSet:
@@ -104,10 +110,14 @@ func (m *matching) evalContent(k *key) bool {
 			size, m.err = m.content().Size(m.ctx)
 		}
 		return k.rel > 0 && size > k.n || k.rel < 0 && size < k.n
-	case opDate:
+	case opDate, opAge:
 		date := m.row.Date
 		if date.IsZero() {
 			date, m.err = m.content().Date(m.ctx)
+		}
+		if k.op == opAge { // RFC 5032 section 2
+			at := m.now - k.n
+			return k.rel < 0 && date.Unix() <= at || k.rel > 0 && date.Unix() >= at
 		}
 		return onDay(date, k.rel, k.date)
 	case opSent:

@@ -81,6 +81,7 @@ func TestTranscripts(t *testing.T) {
 			cfg.MaxMessage = 20
 		}
 		cfg.UTF8 = strings.HasPrefix(name, "utf8")
+		cfg.Now = func() time.Time { return newFakeAccount().now }
 		w := newWorld(t, cfg)
 		w.start.Shared = name == "condstore_shared"
 		if name == "quota" {
@@ -186,6 +187,14 @@ func (w *world) event(words []string) error {
 					flags = append(flags, imap.Flag(f))
 				}
 				rows[i] = apply(rows[i], imap.StoreFlagsSet, flags)
+			}
+		}
+		b.update(rows)
+	case "aged": // aged BOX uid seconds: it arrived that long ago
+		rows := append([]Row(nil), b.cur.rows...)
+		for i := range rows {
+			if rows[i].UID == num(2) {
+				rows[i].Date = a.now.Add(-time.Duration(num(3)) * time.Second)
 			}
 		}
 		b.update(rows)

@@ -19,6 +19,7 @@ type view struct {
 	pin      Snapshot
 	told     Snapshot
 	recent   wire.Set // UIDs that are \Recent in this session; replaced, never changed in place
+	saved    wire.Set // UIDs: "$", the result of the last search that was saved (RFC 5182)
 	changing *call    // is changing flags: only it may tell of changes until it has told of its own
 	keywords int      // how many keywords FLAGS has named
 	modseq   bool     // MODSEQs are kept here: RFC 7162 section 3.1.2
@@ -393,6 +394,9 @@ func (v *view) uids(set wire.Set, uid bool) wire.Set {
 // resolve prepares the set of a command: sequence numbers are checked, UIDs
 // need not exist (RFC 3501 section 6.4.8).
 func (v *view) resolve(set wire.Set, uid bool) (wire.Set, bool) {
+	if set.IsSaved() {
+		return v.resolveSaved(uid), true
+	}
 	if !uid {
 		return v.seqSet(set)
 	}
@@ -401,4 +405,18 @@ func (v *view) resolve(set wire.Set, uid bool) (wire.Set, bool) {
 		return nil, true
 	}
 	return slices.Clip(set.Resolve(last)), true
+}
+
+// resolveSaved is "$": those of the saved messages that are still in the view.
+// None is a set like any other (RFC 5182 section 2.1).
+func (v *view) resolveSaved(uid bool) (set wire.Set) {
+	v.eachRow(v.saved, true, func(i int) bool {
+		if uid {
+			set.Add(v.pin.At(i).UID)
+		} else {
+			set.Add(uint32(i + 1))
+		}
+		return true
+	})
+	return set
 }

@@ -17,8 +17,18 @@ type Range struct{ From, To uint32 }
 // Set is a sequence-set (RFC 3501 section 9), of message numbers or UIDs.
 type Set []Range
 
-// Set reads a sequence-set.
+// Saved is "$", the result of a search that was saved (RFC 5182 section 3): a
+// set that is empty, but not nil.
+func Saved() Set { return Set{} }
+
+// IsSaved reports whether a set that was read is "$".
+func (s Set) IsSaved() bool { return s != nil && len(s) == 0 }
+
+// Set reads a sequence-set, or "$".
 func (r *Reader) Set() Set {
+	if r.Take('$') {
+		return Saved()
+	}
 	var s Set
 	for r.Ok() {
 		if len(s) == r.lim.Count {

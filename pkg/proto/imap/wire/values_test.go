@@ -33,12 +33,22 @@ func TestSet(t *testing.T) {
 			t.Errorf("%s: %s (%v), want %s; as written %s", c.in, got, r.Err(), c.resolved, s)
 		}
 	}
-	for _, in := range []string{"0", "1:0", "", "1,", ",1", "1:", "a", "1:2:3", "4294967296", "$"} {
+	for _, in := range []string{"0", "1:0", "", "1,", ",1", "1:", "a", "1:2:3", "4294967296", "$,1", "1,$", "$:1", "$$"} {
 		r, _ := reading(in+"\r\n", DefaultLimits())
 		r.Set()
 		if r.End(); r.Ok() {
 			t.Errorf("%q is taken for a set", in)
 		}
+	}
+}
+
+func TestSavedSet(t *testing.T) {
+	r, _ := reading("$ 1\r\n", DefaultLimits())
+	saved := r.Set()
+	r.SP()
+	other := r.Set()
+	if r.End(); !r.Ok() || !saved.IsSaved() || other.IsSaved() || Set(nil).IsSaved() {
+		t.Error(saved, other, r.Err())
 	}
 }
 

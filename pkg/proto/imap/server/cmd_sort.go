@@ -1,0 +1,266 @@
+package server
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+
+	imap "github.com/emersion/go-imap/v2"
+
+	"github.com/postcote/postcote/pkg/proto/imap/wire"
+)
+
+// SORT: RFC 5256 section 3, with the criteria of RFC 5957 (SORT=DISPLAY) and
+// the results of RFC 5267 section 3 (ESORT).
+//
+//	sort = "SORT" [SP "RETURN" SP "(" [opt *(SP opt)] ")"]
+//	       SP "(" sort-criterion *(SP sort-criterion) ")" SP charset 1*(SP search-key)
+func parseSort(p *parser, uid bool) runner {
+	c := &sortCmd{query: query{uid: uid}}
+	p.charset = ""
+	p.SP()
+	if p.Peek() != '(' {
+		if p.Word() != "RETURN" {
+			p.Fail("Sort criteria expected")
+		}
+		c.returns(p)
+	}
+	p.List(func() { c.criterion(p) })
+	if p.Ok() && len(c.by) == 0 {
+		p.Fail("Empty sort program")
+	}
+	p.SP()
+	c.inCharset(p)
+	c.keys(p, p.searchWord())
+	return c
+}
+
+type sortCmd struct {
+	query
+	by []criterion
+}
+
+// criterion is one of the things that messages are sorted by.
+type criterion struct {
+	reverse bool
+	number  func(k *sortable) int64  // nil: a string
+	text    func(k *sortable) string // nil: a number
+}
+
+// sortable is what a message can be sorted by.
+type sortable struct {
+	Keys
+	arrived int64 // INTERNALDATE, in seconds of Unix
+	size    int64
+}
+
+// sent is the sent date (RFC 5256 section 2.2).
+func (k *sortable) sent() int64 {
+	if k.Sent.IsZero() {
+		return k.arrived
+	}
+	return k.Sent.Unix()
+}
+
+// maxCriteria bounds a sort program: more than there are says nothing more.
+const maxCriteria = 16
+
+// criterion reads ["REVERSE" SP] sort-key.
+func (c *sortCmd) criterion(p *parser) {
+	var by criterion
+	word := p.Word()
+	if word == "REVERSE" {
+		by.reverse = true
+		p.SP()
+		word = p.Word()
+	}
+	switch word {
+	case "ARRIVAL":
+		by.number = func(k *sortable) int64 { return k.arrived }
+	case "DATE":
+		by.number = (*sortable).sent
+	case "SIZE":
+		by.number = func(k *sortable) int64 { return k.size }
+	case "SUBJECT":
+		by.text = func(k *sortable) string { return k.Subject }
+	case "FROM":
+		by.text = func(k *sortable) string { return k.From }
+	case "TO":
+		by.text = func(k *sortable) string { return k.To }
+	case "CC":
+		by.text = func(k *sortable) string { return k.Cc }
+	case "DISPLAYFROM":
+		by.text = func(k *sortable) string { return k.DisplayFrom }
+	case "DISPLAYTO":
+		by.text = func(k *sortable) string { return k.DisplayTo }
+	default:
+		p.Fail("Unknown sort criterion " + word[:min(len(word), 32)])
+	}
+	if c.by = append(c.by, by); len(c.by) > maxCriteria {
+		p.Fail("Too many sort criteria")
+	}
+}
+
+func (c *sortCmd) run(ctx context.Context, s *call) reply {
+	v, rows, failed := c.find(ctx, s, "SORT")
+	if failed != nil {
+		return *failed
+	}
+	s.away(func() { rows = c.sort(ctx, s, v, rows) })
+	if s.stopped(ctx) {
+		return none()
+	}
+	if c.extended {
+		c.answer(s, v, rows)
+		return ok("Sort completed.")
+	}
+	s.w.Raw("* SORT")
+	c.writeNumbers(s, v, rows)
+	return ok("Sort completed.")
+}
+
+// ranked is a message with what it is sorted by.
+type ranked struct {
+	row  int32
+	keys []rank
+}
+
+// rank is a number, or the beginning of a string and the string: most differ
+// in the first eight bytes.
+type rank struct {
+	n    uint64
+	text string
+}
+
+// sort puts rows in the order of the sort program. Those that it says nothing
+// about stay in the order of the mailbox.
+func (c *sortCmd) sort(ctx context.Context, s *call, v *view, rows []int32) []int32 {
+	all := make([]ranked, len(rows))
+	ranks := make([]rank, len(rows)*len(c.by))
+	s.eachSortable(ctx, v, rows, func(i int, k *sortable) {
+		all[i] = ranked{rows[i], ranks[i*len(c.by):][:len(c.by)]}
+		for b := range c.by {
+			all[i].keys[b] = c.by[b].rank(k)
+		}
+	})
+	if ctx.Err() != nil {
+		return nil
+	}
+	slices.SortFunc(all, func(a, b ranked) int {
+		for i := range c.by {
+			if d := a.keys[i].compare(&b.keys[i]); d != 0 {
+				if c.by[i].reverse {
+					return -d
+				}
+				return d
+			}
+		}
+		return cmp.Compare(a.row, b.row)
+	})
+	sorted := make([]int32, len(rows))
+	for i := range all {
+		sorted[i] = all[i].row
+	}
+	return sorted
+}
+
+func (c *criterion) rank(k *sortable) rank {
+	if c.number != nil {
+		return rank{n: uint64(c.number(k)) ^ 1<<63} // negative numbers first
+	}
+	r := rank{text: c.text(k)}
+	for i := range min(len(r.text), 8) {
+		r.n |= uint64(r.text[i]) << (56 - 8*i)
+	}
+	return r
+}
+
+func (r *rank) compare(other *rank) int {
+	if r.n != other.n {
+		return cmp.Compare(r.n, other.n)
+	}
+	return strings.Compare(r.text, other.text)
+}
+
+// eachSortable calls fn for each of rows, which are ascending, with its index
+// among them. A message that cannot be read, or is gone, has empty keys: it
+// was found, so it has a place. k is valid during the call.
+func (s *call) eachSortable(ctx context.Context, v *view, rows []int32, fn func(i int, k *sortable)) {
+	var uids wire.Set
+	for _, i := range rows {
+		uids.Add(v.pin.At(int(i)).UID)
+	}
+	at := 0 // the next of rows
+	one := func(keys *Keys) {
+		row, _ := v.row(int(rows[at]))
+		k := sortable{Keys: *keys, size: row.Size}
+		if date := row.Date; !date.IsZero() {
+			k.arrived = date.Unix()
+		}
+		if row.Size < 0 || row.Date.IsZero() {
+			s.askContent(ctx, v, row, &k)
+		}
+		fn(at, &k)
+		at++
+	}
+	var empty Keys
+	err := s.keys(ctx, v.mb, uids.UIDs(), func(uid uint32, k *Keys) bool {
+		for at < len(rows) && v.pin.At(int(rows[at])).UID < uid {
+			one(&empty)
+		}
+		if at < len(rows) && v.pin.At(int(rows[at])).UID == uid {
+			one(k)
+		}
+		return ctx.Err() == nil
+	})
+	if err != nil {
+		s.logFailure(s.verb, err)
+	}
+	for at < len(rows) && ctx.Err() == nil {
+		one(&empty)
+	}
+}
+
+// keyed is the part of Details that is needed here.
+type keyed interface {
+	Keys(ctx context.Context) (Keys, error)
+}
+
+// keys are those of many messages: at once where the mailbox can do that.
+func (s *call) keys(ctx context.Context, mb Mailbox, uids imap.UIDSet, fn func(uid uint32, k *Keys) bool) error {
+	if sorter, able := mb.(Sorter); able {
+		return sorter.EachKeys(ctx, uids, fn)
+	}
+	var first error
+	for _, g := range uids {
+		for uid := g.Start; ; uid++ {
+			content := mb.Open(uint32(uid))
+			if d, able := content.(keyed); able {
+				k, err := d.Keys(ctx)
+				if err == nil && !fn(uint32(uid), &k) {
+					_ = content.Close()
+					return first
+				}
+				first = cmp.Or(first, err)
+			}
+			_ = content.Close()
+			if uid == g.Stop {
+				break
+			}
+		}
+	}
+	return first
+}
+
+// askContent fills in what the row of a message does not say.
+func (s *call) askContent(ctx context.Context, v *view, row Row, k *sortable) {
+	content := v.mb.Open(row.UID)
+	defer content.Close()
+	if row.Size < 0 {
+		k.size, _ = content.Size(ctx)
+	}
+	if date, err := content.Date(ctx); err == nil && row.Date.IsZero() {
+		k.arrived = date.Unix()
+	}
+}
