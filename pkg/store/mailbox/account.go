@@ -8,11 +8,13 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/postcote/postcote/pkg/platform/disk"
 	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/platform/obs"
+	"github.com/postcote/postcote/pkg/store/mailbox/roster"
 	"github.com/postcote/postcote/pkg/store/maildir"
 	"github.com/postcote/postcote/pkg/store/quota"
 )
@@ -31,6 +33,9 @@ type Account struct {
 	freeze sync.RWMutex
 	// names is held while folders are made, renamed and deleted.
 	names sync.Mutex
+
+	uses     atomic.Pointer[roster.Uses] // replaced with names held
+	statuses *roster.Statuses
 
 	mu    sync.Mutex
 	boxes map[string]*boxSlot // by canonical name
@@ -68,6 +73,7 @@ func (s *Store) openAccount(ctx context.Context, cfg AccountConfig) (*Account, e
 	if err := a.takeLock(); err != nil {
 		return nil, err
 	}
+	a.loadRoster()
 	if err := a.prepare(ctx); err != nil {
 		return nil, errors.Join(err, a.lock.Close())
 	}
@@ -135,6 +141,21 @@ func (a *Account) takeLock() error {
 	}
 	a.lock = f
 	return nil
+}
+
+// loadRoster reads what is known of the folders. An account whose files are
+// damaged is served without them.
+func (a *Account) loadRoster() {
+	uses, err := roster.LoadUses(a.store.fs, filepath.Join(a.cfg.Maildir, roster.UsesName))
+	if err != nil {
+		a.store.log.Error("special uses cannot be read", obs.Err(err))
+		uses = &roster.Uses{}
+	}
+	a.uses.Store(uses)
+	a.statuses, err = roster.LoadStatuses(a.store.fs, filepath.Join(a.indexDir, roster.StatusName), a.epoch-1)
+	if err != nil {
+		a.store.log.Warn("statuses are worked out anew", obs.Err(err))
+	}
 }
 
 // prepare makes INBOX and the automatic folders.
@@ -291,6 +312,7 @@ func (a *Account) closeSlot(ctx context.Context, name string, slot *boxSlot, why
 // fill opens the box of a new slot.
 func (a *Account) fill(ctx context.Context, name string, slot *boxSlot) (*box, error) {
 	a.freeze.RLock()
+	a.statuses.Drop(name)
 	b, err := a.openBox(ctx, name)
 	a.freeze.RUnlock()
 	a.mu.Lock()
@@ -422,6 +444,9 @@ func (a *Account) shut(ctx context.Context, why error) error {
 		if slot.box != nil {
 			errs = append(errs, a.closeSlot(ctx, name, slot, why))
 		}
+	}
+	if err := a.statuses.Save(a.store.fs, filepath.Join(a.indexDir, roster.StatusName), a.epoch); err != nil {
+		a.store.log.Warn("statuses are not kept", obs.Err(err))
 	}
 	return errors.Join(append(errs, a.lock.Close())...)
 }

@@ -318,7 +318,9 @@ func (b *box) close(ctx context.Context, why error) error {
 	}
 	var err error
 	if b.usable() == nil {
-		err = b.flushAll(ctx, true)
+		if err = b.flushAll(ctx, true); err == nil {
+			b.remember()
+		}
 	}
 	b.die(why)
 	if b.flushAt != nil {

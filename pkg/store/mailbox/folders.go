@@ -2,6 +2,7 @@ package mailbox
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/platform/obs"
 	"github.com/postcote/postcote/pkg/store/index"
+	"github.com/postcote/postcote/pkg/store/mailbox/roster"
 	"github.com/postcote/postcote/pkg/store/maildir"
 )
 
@@ -19,8 +21,8 @@ type Folder struct {
 	Exists      bool   // can be selected; false for a mere parent (\NoSelect) and for a subscription of nothing (\NonExistent)
 	Parent      bool   // has folders below it that exist (\HasChildren)
 	Subscribed  bool
-	SpecialUse  string // "\\Sent" …, or empty
-	NonExistent bool   // known only from the subscriptions
+	SpecialUses []string // "\\Sent" …
+	NonExistent bool     // known only from the subscriptions
 }
 
 // List returns all folders that exist, their missing parents, and all
@@ -54,11 +56,7 @@ func (a *Account) List(ctx context.Context) ([]Folder, error) {
 		f := get(n)
 		f.Subscribed, f.NonExistent = true, !f.Exists && !f.Parent
 	}
-	for _, c := range a.cfg.Folders {
-		if name, err := a.canonical(c.Name); err == nil && all[name] != nil && all[name].Exists {
-			all[name].SpecialUse = c.SpecialUse
-		}
-	}
+	a.addUses(all)
 	out := make([]Folder, 0, len(all))
 	for _, f := range all {
 		out = append(out, *f)
@@ -73,6 +71,46 @@ func (a *Account) List(ctx context.Context) ([]Folder, error) {
 		return strings.Compare(x.Name, y.Name)
 	})
 	return out, nil
+}
+
+// addUses adds the special uses: those that clients have given, and those of
+// the configuration that nobody else has now.
+func (a *Account) addUses(all map[string]*Folder) {
+	exists := func(name string) bool { return all[name] != nil && all[name].Exists }
+	uses := a.uses.Load()
+	for name, f := range all {
+		if f.Exists {
+			f.SpecialUses = uses.Of(name)
+		}
+	}
+	for _, c := range a.cfg.Folders {
+		name, err := a.canonical(c.Name)
+		if err == nil && c.SpecialUse != "" && exists(name) && !exists(uses.Folder(c.SpecialUse)) {
+			all[name].SpecialUses = append(all[name].SpecialUses, c.SpecialUse)
+		}
+	}
+}
+
+// changeUses replaces the special uses by what fn makes of them, names held.
+func (a *Account) changeUses(fn func(*roster.Uses) (changed bool, err error)) error {
+	uses := a.uses.Load().Clone()
+	changed, err := fn(uses)
+	if err != nil || !changed {
+		return err
+	}
+	if err := uses.Save(a.store.fs, filepath.Join(a.tree.Root(), roster.UsesName)); err != nil {
+		return fail.Wrap(kindOf(err), err, "keeping the special uses of account %s", a.cfg.User)
+	}
+	a.uses.Store(uses)
+	return nil
+}
+
+// keepUses is changeUses for a change that has been made already: one that
+// cannot be written is logged.
+func (a *Account) keepUses(fn func(*roster.Uses) bool) {
+	if err := a.changeUses(func(u *roster.Uses) (bool, error) { return fn(u), nil }); err != nil {
+		a.store.log.Error("special uses could not be kept", obs.Err(err))
+	}
 }
 
 // usable is nil while the account is open.
@@ -98,6 +136,31 @@ func (a *Account) alter(fn func() error) error {
 // name is ignored (RFC 3501 section 6.3.3). Exists, Invalid (name), Full.
 func (a *Account) Create(ctx context.Context, name string) error {
 	return a.alter(func() error { return a.create(ctx, name) })
+}
+
+// CreateFor is Create for a folder that gets special uses, which other folders
+// lose: all or nothing.
+func (a *Account) CreateFor(ctx context.Context, name string, uses []string) error {
+	return a.alter(func() error {
+		if err := a.create(ctx, name); err != nil {
+			return err
+		}
+		f, err := a.tree.Folder(strings.TrimSuffix(name, string(a.cfg.Separator)))
+		if err == nil {
+			err = a.changeUses(func(u *roster.Uses) (bool, error) {
+				for _, attr := range uses {
+					if err := u.Give(attr, f.Name()); err != nil {
+						return false, err
+					}
+				}
+				return len(uses) > 0, nil
+			})
+		}
+		if err != nil {
+			return errors.Join(err, a.tree.Delete(ctx, name))
+		}
+		return nil
+	})
 }
 
 func (a *Account) create(ctx context.Context, name string) error {
@@ -135,6 +198,8 @@ func (a *Account) Delete(ctx context.Context, name string) error {
 			return err
 		}
 		a.removeIndex(guid)
+		a.statuses.Drop(f.Name())
+		a.keepUses(func(u *roster.Uses) bool { return u.Drop(f.Name()) })
 		a.recount()
 		return nil
 	})
@@ -215,6 +280,8 @@ func (a *Account) rename(ctx context.Context, from, to string) error {
 	if err := a.tree.Rename(ctx, from, to); err != nil {
 		return err
 	}
+	a.statuses.DropTree(from, a.cfg.Separator)
+	a.keepUses(func(u *roster.Uses) bool { return u.Rename(from, to, a.cfg.Separator) })
 	a.mu.Lock()
 	for _, n := range names {
 		delete(a.boxes, n)
@@ -264,9 +331,13 @@ type Status struct {
 	GUID                              string
 }
 
-// Status looks at a folder without selecting it. withSize may have to read
-// messages. NotFound.
+// Status looks at a folder without selecting it. One that is not open and
+// looks as it did when it was closed is not opened: that costs four stats.
+// withSize may have to read messages. NotFound.
 func (a *Account) Status(ctx context.Context, name string, withSize bool) (Status, error) {
+	if st, known := a.cached(name, withSize); known {
+		return st, nil
+	}
 	m, err := a.Open(ctx, name)
 	if err != nil {
 		return Status{}, err
@@ -284,6 +355,50 @@ func (a *Account) Status(ctx context.Context, name string, withSize bool) (Statu
 		out.Size, err = m.totalSize(ctx, s)
 	}
 	return out, err
+}
+
+// cached is the status of a folder that is not open, if it still holds.
+func (a *Account) cached(name string, withSize bool) (Status, bool) {
+	f, err := a.tree.Folder(name)
+	if err != nil || a.usable() != nil {
+		return Status{}, false
+	}
+	st, known := a.statuses.Get(f.Name())
+	if !known || withSize && st.Size < 0 {
+		return Status{}, false
+	}
+	look, err := newMaildirFormat(f, nil).Look()
+	same := func(now, before index.DirStamp) bool {
+		return maildir.DirStamp(now).Unchanged(maildir.DirStamp(before))
+	}
+	if err != nil || !same(look.New, st.Look.New) || !same(look.Cur, st.Look.Cur) ||
+		!sameStamp(look.UIDList, st.Look.UIDList) || !sameStamp(look.Keywords, st.Look.Keywords) {
+		a.statuses.Drop(f.Name())
+		return Status{}, false
+	}
+	out := Status{
+		Messages: int(st.Messages), Recent: int(st.Recent), Unseen: int(st.Unseen), Deleted: int(st.Deleted),
+		UIDNext: st.UIDNext, UIDValidity: st.UIDValidity, HighestModSeq: st.HighestModSeq, GUID: st.GUID,
+	}
+	if withSize {
+		out.Size = st.Size
+	}
+	return out, true
+}
+
+// remember keeps the status of a box that is being closed in good order, b.mu
+// held: what it knows is all there is.
+func (b *box) remember() {
+	s := b.now.Load()
+	st := roster.Status{
+		Messages: uint32(s.Len()), Recent: uint32(s.Recent()), Unseen: uint32(s.Count(0, Seen)), Deleted: uint32(s.Count(Deleted, 0)),
+		UIDNext: s.UIDNext(), UIDValidity: s.UIDValidity(), HighestModSeq: s.HighestModSeq(), GUID: b.guid,
+		Size: -1, Look: b.known,
+	}
+	if sum, ok := s.VSize(); ok {
+		st.Size = sum
+	}
+	b.acct.statuses.Put(b.folderName(), st)
 }
 
 func (m *Mailbox) totalSize(ctx context.Context, s *Snapshot) (int64, error) {

@@ -27,7 +27,7 @@ func (h *house) list() string {
 				x += a.text
 			}
 		}
-		out = append(out, x+f.SpecialUse)
+		out = append(out, x+strings.Join(f.SpecialUses, ""))
 	}
 	return strings.Join(out, " ")
 }

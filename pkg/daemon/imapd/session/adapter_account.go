@@ -26,8 +26,8 @@ func (a imapAccount) Folders(ctx context.Context) ([]server.Folder, error) {
 		out[i] = server.Folder{
 			Name: f.Name, NonExistent: f.NonExistent, NoSelect: !f.Exists && !f.NonExistent, Subscribed: f.Subscribed,
 		}
-		if f.SpecialUse != "" {
-			out[i].SpecialUse = []imap.MailboxAttr{imap.MailboxAttr(f.SpecialUse)}
+		for _, use := range f.SpecialUses {
+			out[i].SpecialUse = append(out[i].SpecialUse, imap.MailboxAttr(use))
 		}
 	}
 	return out, nil
@@ -43,10 +43,11 @@ func (a imapAccount) Status(ctx context.Context, name string, size bool) (server
 
 // Create makes a folder with special uses.
 func (a imapAccount) Create(ctx context.Context, name string, uses []imap.MailboxAttr) error {
-	if len(uses) > 0 {
-		return server.ErrUse
+	names := make([]string, len(uses))
+	for i, use := range uses {
+		names[i] = string(use)
 	}
-	return a.Account.Create(ctx, name)
+	return a.CreateFor(ctx, name, names)
 }
 
 func (a imapAccount) Open(ctx context.Context, name string) (server.Mailbox, error) {
