@@ -24,6 +24,9 @@ var ErrTooLong = errors.New("line too long")
 // given up.
 const maxDrain = 1 << 20
 
+// outSize lets the answers to a few pipelined RETRs go out in one write.
+const outSize = 64 << 10
+
 // Pools holds the buffers of many connections.
 type Pools struct{ in, out, chunks sync.Pool }
 
@@ -31,7 +34,7 @@ type Pools struct{ in, out, chunks sync.Pool }
 func NewPools() *Pools {
 	return &Pools{
 		in:  sync.Pool{New: func() any { return bufio.NewReaderSize(nil, MaxLine) }},
-		out: sync.Pool{New: func() any { return bufio.NewWriterSize(nil, 16<<10) }},
+		out: sync.Pool{New: func() any { return bufio.NewWriterSize(nil, outSize) }},
 	}
 }
 
