@@ -32,7 +32,7 @@ func TestExternal(t *testing.T) {
 	ca, ours := pair("ours")
 	_, foreign := pair("foreign")
 	w := newWorld(t, options{change: func(c *Config) { c.TLS.ClientCAFile = ca }})
-	const noIMAP, noPOP3 = "a NO Unsupported authentication mechanism.", "-ERR Unsupported authentication mechanism."
+	const noIMAP, noPOP3 = "a NO Unsupported authentication mechanism.", "-ERR [AUTH] Unsupported authentication mechanism."
 	for _, tc := range []struct {
 		what, authzid string // base64
 		cert          *tls.Certificate

@@ -29,6 +29,10 @@ type Config struct {
 
 	AllowPlaintext bool `yaml:"allow_plaintext" reload:"true" doc:"Take passwords over connections without TLS. Those from this host itself are taken in any case."`
 
+	TrustedNetworks []conf.Network `yaml:"login_trusted_networks" reload:"true" example:"[10.0.0.0/8]" doc:"Networks of proxies in front that may say who their client is, by the IMAP command ID (x-originating-ip and the like) or the POP3 command XCLIENT. Passwords are taken from them without TLS, and limits.per_address does not bind them."`
+	HAProxyNetworks []conf.Network `yaml:"haproxy_trusted_networks" reload:"true" example:"[10.0.0.5]" doc:"Networks of proxies that send a PROXY header to listeners with haproxy: yes. Anybody else is turned away there."`
+	HAProxyTimeout  conf.Duration  `yaml:"haproxy_timeout" min:"100ms" max:"1m" reload:"true" doc:"Time in which the PROXY header must have come."`
+
 	Limits Limits `yaml:"limits" doc:"What strangers may do."`
 
 	service.Common `yaml:",inline"`
@@ -36,8 +40,9 @@ type Config struct {
 
 // Endpoint is one listener.
 type Endpoint struct {
-	Listen conf.Listen `yaml:"listen" doc:"Where to listen; empty: not at all."`
-	TLS    string      `yaml:"tls" oneof:"none|starttls|implicit" doc:"implicit: from the first byte. starttls: when the client asks for it. none: never."`
+	Listen  conf.Listen `yaml:"listen" doc:"Where to listen; empty: not at all."`
+	HAProxy bool        `yaml:"haproxy" doc:"Connections begin with a PROXY header (version 1 or 2), which says who the client is; see haproxy_trusted_networks."`
+	TLS     string      `yaml:"tls" oneof:"none|starttls|implicit" doc:"implicit: from the first byte. starttls: when the client asks for it. none: never."`
 }
 
 // Limits is the `limits` section.
@@ -67,6 +72,8 @@ func Default() Config {
 		TLS:           tlsx.DefaultConfig(),
 		AuthSocket:    "/run/postcote-authd/login",
 		SessionSocket: "/run/postcote-imapd/session",
+
+		HAProxyTimeout: conf.Duration(3 * time.Second),
 		Limits: Limits{
 			Connections: 20000, WithoutLogin: 1000, PerAddress: 100,
 			Exempt:      []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
@@ -87,6 +94,9 @@ func (c Config) Validate(p *conf.Reporter) {
 			continue
 		}
 		listeners++
+		if e.HAProxy && len(c.HAProxyNetworks) == 0 {
+			p.At("haproxy_trusted_networks").Hint("write the addresses of the proxies").Errorf("%s.haproxy turns everybody away while no network is trusted", e.key)
+		}
 		if e.TLS != "none" && !c.TLS.Enabled() {
 			p.At(e.key + ".tls").Hint("set tls.cert_file and tls.key_file, or write none").Errorf("there is no certificate for it")
 		}

@@ -19,7 +19,8 @@
 //     until the drain limit.
 //
 // Files in reading order: config.go, role.go (start and listeners), entry.go
-// (one connection, from accept to its end), relay.go (authd), engines.go
+// (one connection, from accept to its end), proxied.go (proxies in front),
+// relay.go (authd), engines.go
 // (IMAP and POP3), handoff.go (session role), pump.go, waiting.go (those
 // without a login), sessionid.go, events.go, metrics.go.
 package login

@@ -112,14 +112,21 @@ func (a pop3Auth) Authenticate(ctx context.Context, at pop3login.Attempt, ask po
 
 // runIMAP speaks IMAP until a login or the end.
 func (c *client) runIMAP(ctx context.Context, start starter) outcome {
-	e := imaplogin.New(c.conn, imaplogin.Options{
+	o := imaplogin.Options{
 		Auth: imapAuth{c.relay}, Greeting: c.cfg.Greeting,
 		ID:      [][2]string{{"name", "Postcote"}},
 		Secured: c.secured(), AllowPlaintext: c.cfg.AllowPlaintext, StartTLS: start,
 		Now: c.role.now, LoginTimeout: c.cfg.Limits.LoginTime.Std(), AuthTimeout: c.cfg.Limits.AuthTime.Std(),
 		MaxBad: c.cfg.Limits.BadCommands,
-	})
-	o := e.Run(ctx)
+	}
+	if c.trusted() {
+		o.Identified = func(pairs [][2]string) { c.identified(pairs) }
+	}
+	e := imaplogin.New(c.conn, o)
+	return c.imapOutcome(e, e.Run(ctx))
+}
+
+func (c *client) imapOutcome(e *imaplogin.Engine, o imaplogin.Outcome) outcome {
 	out := outcome{why: imapEnding(o.Reason), err: o.Err, attempts: o.Attempts, user: o.User, mechanism: o.Mechanism, inAuth: o.InAuth, exposed: o.Exposed}
 	if s := o.Success; s != nil {
 		res, _ := s.Verdict.Token.(authclient.Result)
@@ -148,13 +155,20 @@ func imapEnding(r imaplogin.Reason) ending {
 
 // runPOP3 speaks POP3 until a login or the end.
 func (c *client) runPOP3(ctx context.Context, start starter) outcome {
-	e := pop3login.New(c.conn, pop3login.Options{
+	o := pop3login.Options{
 		Auth: pop3Auth{c.relay}, Greeting: c.cfg.Greeting, Challenge: c.relay.challenge(c.role.host), Pools: c.role.pop3,
 		Secured: c.secured(), AllowPlaintext: c.cfg.AllowPlaintext, StartTLS: start,
 		LoginTimeout: c.cfg.Limits.LoginTime.Std(), AuthTimeout: c.cfg.Limits.AuthTime.Std(),
 		MaxBad: c.cfg.Limits.BadCommands,
-	})
-	o := e.Run(ctx)
+	}
+	if c.trusted() {
+		o.XClient = c.identified
+	}
+	e := pop3login.New(c.conn, o)
+	return c.pop3Outcome(e, e.Run(ctx))
+}
+
+func (c *client) pop3Outcome(e *pop3login.Engine, o pop3login.Outcome) outcome {
 	out := outcome{why: pop3Ending(o.Reason), err: o.Err, attempts: o.Attempts, user: o.User, mechanism: o.Mechanism, inAuth: o.InAuth, exposed: o.Exposed}
 	if s := o.Success; s != nil {
 		res, _ := s.Verdict.Token.(authclient.Result)

@@ -92,6 +92,10 @@ type client struct {
 	peer    netip.AddrPort
 	local   netip.AddrPort
 	session string
+	// What proxies said: addresses that are not the connection's, TLS that one
+	// of them ended, and that this one is to be believed.
+	proxied, proxyTLS, believed bool
+
 	mpid    int
 	started time.Time
 	relay   *relay
@@ -120,8 +124,11 @@ func (c *client) protocol() handover.Protocol {
 	return handover.IMAP
 }
 
-// secured: nobody on the network can read along.
-func (c *client) secured() bool { return c.tls != nil || c.role.private(c.peer, c.local) }
+// secured: nobody on the network can read along, or somebody trusted says so.
+// An address that a proxy named says nothing of the way here.
+func (c *client) secured() bool {
+	return c.tls != nil || c.proxyTLS || c.trusted() || !c.proxied && c.role.private(c.peer, c.local)
+}
 
 // sameHost: both ends are this host, or the peer came over a Unix socket.
 func sameHost(peer, local netip.AddrPort) bool {
@@ -160,7 +167,11 @@ func (r *role) serve(ctx context.Context, conn net.Conn) {
 func (c *client) begin(ctx context.Context) (local *net.UnixConn) {
 	r := c.role
 	r.metrics.connections.WithLabelValues(c.protocol().String()).Inc()
-	waiting, leave, ok := r.waiting.enter(ctx, c.peer.Addr())
+	if why, err := c.header(ctx); why != endNone {
+		c.ended(outcome{why: why, err: err})
+		return nil
+	}
+	waiting, leave, ok := r.waiting.enter(ctx, c.peer.Addr(), c.trusted())
 	if !ok {
 		c.sayNo("Too many connections from your address.")
 		c.ended(outcome{why: endAddress})

@@ -116,6 +116,9 @@ const (
 	endPushed   ending = "queue full"
 	endAddress  ending = "too many of address"
 	endInternal ending = "internal"
+
+	endUntrusted ending = "proxy not trusted"
+	endNoHeader  ending = "no proxy header"
 )
 
 // text is how Dovecot's line begins.
@@ -135,6 +138,10 @@ func (e ending) text() string {
 		return "Disconnected: Connection queue full"
 	case endAddress:
 		return "Disconnected: Too many connections from this address"
+	case endUntrusted:
+		return "Disconnected: haproxy: Client not trusted"
+	case endNoHeader:
+		return "Disconnected: haproxy: Bad or missing PROXY header"
 	case endInternal:
 		return "Disconnected: Internal login failure"
 	}

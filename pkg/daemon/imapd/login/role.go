@@ -165,6 +165,7 @@ func (r *role) publish(rt *service.Runtime) {
 func (r *role) reload(fresh *Config) {
 	next := *r.cfg.Load()
 	next.Greeting, next.AllowPlaintext = fresh.Greeting, fresh.AllowPlaintext
+	next.TrustedNetworks, next.HAProxyNetworks, next.HAProxyTimeout = fresh.TrustedNetworks, fresh.HAProxyNetworks, fresh.HAProxyTimeout
 	l := &next.Limits
 	l.BadCommands = fresh.Limits.BadCommands
 	l.LoginTime, l.AuthTime = fresh.Limits.LoginTime, fresh.Limits.AuthTime

@@ -29,9 +29,11 @@ type waiting struct {
 
 // enter takes a place. The returned context ends with cause errPushedOut when
 // the place is needed; leave gives it back and may be called twice. ok is
-// false when the peer's address has too many places already.
-func (w *waiting) enter(ctx context.Context, peer netip.Addr) (_ context.Context, leave func(), ok bool) {
+// false when the peer's address has too many places already, which does not
+// bind a trusted one.
+func (w *waiting) enter(ctx context.Context, peer netip.Addr, trusted bool) (_ context.Context, leave func(), ok bool) {
 	site, counted := w.site(peer)
+	counted = counted && !trusted
 	if counted && !w.sites.Take(site, w.perSite) {
 		return nil, nil, false
 	}

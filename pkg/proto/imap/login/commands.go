@@ -71,18 +71,21 @@ const (
 // Authenticator.
 func (e *Engine) id(tag string) {
 	e.r.SP()
-	known := ""
+	known, pairs := "", [][2]string(nil)
 	if e.r.Peek() != '(' {
 		if _, ok := e.r.NString(); ok {
 			e.r.Fail("List or NIL expected")
 		}
 	} else {
-		known = e.idList()
+		known, pairs = e.idList()
 	}
 	if !e.plain() {
 		return
 	}
 	e.clientID = known
+	if e.opt.Identified != nil {
+		e.opt.Identified(pairs)
+	}
 	e.w.Raw("* ID ")
 	if len(e.opt.ID) == 0 {
 		e.w.Raw("NIL")
@@ -104,9 +107,9 @@ func (e *Engine) id(tag string) {
 	e.ok(tag, "ID completed.")
 }
 
-// idList returns the pairs of a list as an Attempt has them.
-func (e *Engine) idList() string {
-	var known, name string
+// idList returns the pairs of a list, as an Attempt has them and as they are.
+func (e *Engine) idList() (known string, pairs [][2]string) {
+	var name string
 	n := 0
 	e.r.List(func() {
 		s, there := e.r.NString()
@@ -117,13 +120,14 @@ func (e *Engine) idList() string {
 			name = s
 		} else {
 			known = addPair(known, name, s, there)
+			pairs = append(pairs, [2]string{name, s})
 		}
 		n++
 	})
 	if n%2 != 0 {
 		e.r.Fail("ID has a name without a value")
 	}
-	return known
+	return known, pairs
 }
 
 // addPair leaves out a pair for which there is no more room.

@@ -62,6 +62,11 @@ type Options struct {
 	// ID is what the ID command answers, pairs of name and value in order.
 	ID [][2]string
 
+	// Identified, if set, is told of each ID command before it is answered:
+	// pairs of name (as sent) and value, at most 30. It is for a proxy in front
+	// that may say who the client is.
+	Identified func(pairs [][2]string)
+
 	// Secured says that the connection is private already: TLS from the
 	// first byte, or a peer on this host.
 	Secured bool

@@ -131,13 +131,15 @@ func (e *Engine) auth(ctx context.Context, arg string) step {
 		if slices.Contains(e.opt.Auth.Mechanisms(true), mech) {
 			return e.exposed()
 		}
-		return e.faultStep("Unsupported authentication mechanism.")
+		e.reply("AUTH", "Unsupported authentication mechanism.")
+		return goOn
 	}
 	a := Attempt{Mechanism: mech, HasInitial: has}
 	if has && initial != "=" {
 		var err error
 		if a.Initial, err = base64.StdEncoding.DecodeString(initial); err != nil {
-			return e.faultStep("Invalid base64 data in initial response.")
+			e.reply("AUTH", "Invalid base64 data in initial response")
+			return goOn
 		}
 	}
 	return e.attempt(ctx, a)
@@ -198,7 +200,7 @@ func (e *Engine) failed(ctx context.Context, err error) step {
 	case errors.Is(err, errCancelled):
 		e.conn.Printf("-ERR Authentication aborted by client.")
 	case errors.Is(err, errBase64):
-		return e.faultStep("Invalid base64 data in continued response.")
+		e.reply("AUTH", "Invalid base64 in response")
 	case errors.As(err, &refused):
 		e.out.Attempts++
 		e.reply(refused.Code, refused.Text)
@@ -234,6 +236,28 @@ func (e *Engine) ask(_ context.Context, challenge []byte) ([]byte, error) {
 		return nil, errBase64
 	}
 	return answer, nil
+}
+
+// maxXClient caps the parameters of one XCLIENT.
+const maxXClient = 30
+
+// xclient takes the word of a proxy for who the client is, as Postfix's XCLIENT
+// does. A peer that is nobody to believe hears so, and that it may go on.
+func (e *Engine) xclient(_ context.Context, arg string) step {
+	if e.opt.XClient == nil {
+		e.conn.Printf("+OK You are not from trusted IP - ignoring")
+		return goOn
+	}
+	var pairs [][2]string
+	for word := range strings.FieldsSeq(arg) {
+		name, value, _ := strings.Cut(word, "=")
+		pairs = append(pairs, [2]string{strings.ToUpper(name), value})
+	}
+	if len(pairs) > maxXClient || !e.opt.XClient(pairs) {
+		return e.faultStep("Invalid parameters")
+	}
+	e.conn.Printf("+OK Updated")
+	return goOn
 }
 
 func (e *Engine) quit(context.Context, string) step {

@@ -65,6 +65,9 @@ func (e *Engine) Run(ctx context.Context) Outcome {
 	if !e.greeted {
 		e.greeted = true
 		greeting := e.opt.Greeting
+		if e.opt.XClient != nil {
+			greeting = "[XCLIENT] " + greeting // proxies look for it
+		}
 		if e.opt.Challenge != "" {
 			greeting += " " + e.opt.Challenge
 		}
@@ -125,7 +128,7 @@ func (e *Engine) fault(text string) bool {
 	if e.bad < e.opt.MaxBad {
 		return false
 	}
-	e.conn.Printf("-ERR Too many invalid commands.")
+	e.conn.Printf("-ERR Too many invalid bad commands.")
 	e.out.Reason = ReasonBadCommand
 	return true
 }
@@ -151,6 +154,7 @@ func table() []handler {
 		{"PASS", (*Engine).pass},
 		{"APOP", (*Engine).apop},
 		{"AUTH", (*Engine).auth},
+		{"XCLIENT", (*Engine).xclient},
 		{"QUIT", (*Engine).quit},
 	}
 }

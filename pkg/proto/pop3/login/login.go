@@ -46,6 +46,10 @@ type Options struct {
 	Challenge      string // of APOP, "<…@host>", in the greeting; empty: no APOP
 	Secured        bool   // private already: TLS from the first byte, or a peer on this host
 	AllowPlaintext bool   // permits passwords on a connection that is not secured
+	// XClient, if set, is told what a proxy in front says of its client by
+	// XCLIENT, names in upper case. It reports false when a value cannot be.
+	// Nil: the peer is nobody to believe.
+	XClient func(pairs [][2]string) bool
 	// StartTLS takes the raw connection through a handshake; nil: no STLS.
 	StartTLS func(ctx context.Context, plain net.Conn) (net.Conn, error)
 

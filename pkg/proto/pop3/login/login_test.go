@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -119,9 +120,16 @@ func replay(t *testing.T, file string) {
 	if strings.Contains(string(text), "\n! apop\n") {
 		opt.Challenge = challenge
 	}
+	var told []string
+	if strings.Contains(string(text), "\n! xclient\n") {
+		opt.XClient = func(pairs [][2]string) bool {
+			told = append(told, fmt.Sprint(pairs))
+			return !slices.Contains(pairs, [2]string{"ADDR", "bad"})
+		}
+	}
 	go func() { ended <- New(server, opt).Run(context.Background()) }()
 	r := bufio.NewReader(client)
-	want := ""
+	want, wantTold := "", ""
 	for n, line := range strings.Split(strings.TrimSuffix(string(text), "\n"), "\n") {
 		switch {
 		case strings.HasPrefix(line, "C: "):
@@ -131,6 +139,8 @@ func replay(t *testing.T, file string) {
 			if err != nil || got != line[3:]+"\r\n" {
 				t.Fatalf("%s:%d: got %q (%v), want %q", file, n+1, got, err, line[3:])
 			}
+		case strings.HasPrefix(line, "# xclient: "):
+			wantTold = line[11:]
 		case strings.HasPrefix(line, "# outcome: "):
 			want = line[11:]
 		}
@@ -143,6 +153,9 @@ func replay(t *testing.T, file string) {
 	got := fmt.Sprintf("user=%s mech=%s reason=%d attempts=%d buffered=%q", o.User, o.Mechanism, o.Reason, o.Attempts, buffered)
 	if got != want {
 		t.Errorf("outcome %s, want %s", got, want)
+	}
+	if got := strings.Join(told, " "); got != wantTold {
+		t.Errorf("XCLIENT told %s, want %s", got, wantTold)
 	}
 }
 
