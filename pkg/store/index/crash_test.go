@@ -81,6 +81,29 @@ func TestCrashAnywhere(t *testing.T) {
 	}
 }
 
+// What was closed in good order does not look so any more once a MODSEQ was
+// given out, also when that change is lost.
+func TestCrashAfterGoodOrder(t *testing.T) {
+	mem := disk.NewForgetful()
+	x := filled(t, mem, 3)
+	must(t, x.Close())
+	x, err := Open(mem, "/index", 2)
+	must(t, err)
+	var shown uint64
+	for range 2 {
+		b := x.Begin()
+		b.Flags([]Range{{1, 1}}, flagSeen, 0, nil, nil, b.ModSeq())
+		_, err = x.Commit(b, false)
+		must(t, err)
+		shown = b.next
+	}
+	y, err := Open(mem.Crash(), "/index", 3)
+	must(t, err)
+	if y.Clean() || y.Image().HighestModSeq < shown {
+		t.Errorf("clean %v, HIGHESTMODSEQ %d after %d", y.Clean(), y.Image().HighestModSeq, shown)
+	}
+}
+
 func TestCrashPoints(t *testing.T) {
 	mem := disk.NewForgetful()
 	work(filled(t, mem, 20))

@@ -48,6 +48,7 @@ type Index struct {
 	broken  error // why the log cannot be written; a checkpoint heals it
 	dead    error // why nothing can be done any more: a chunk cannot be read
 	running *Checkpoint
+	marked  bool      // what was opened in good order says so no more, on disk
 	last    time.Time // when the log had been written before it was opened
 }
 
@@ -200,6 +201,7 @@ func (x *Index) replay(im *Image) error {
 		return err
 	}
 	x.log, x.logEnd, x.synced = disk.Guard(f, name), end, end
+	x.marked = !x.x.clean
 	if !x.x.clean {
 		// MODSEQs up to the bound may have been shown and their frames lost.
 		im := *x.image.Load()
@@ -288,6 +290,9 @@ func (x *Index) Commit(b *Batch, durable bool) (*Image, error) {
 		b.op(opReserve, b.next+reserveBlock)
 		durable = true
 	}
+	if b.modseq && !x.marked {
+		durable = true // after a crash the index must not look as if it was closed
+	}
 	frame := appendFrame(nil, b.buf, x.synced)
 	disk.Point(x.fs, "index.commit.before_write")
 	if _, err := x.log.WriteAt(frame, x.logEnd); err != nil {
@@ -307,7 +312,7 @@ func (x *Index) Commit(b *Batch, durable bool) (*Image, error) {
 	}
 	x.logEnd += int64(len(frame))
 	if durable {
-		x.synced = x.logEnd
+		x.synced, x.marked = x.logEnd, true
 	}
 	if x.running != nil {
 		x.running.tail = append(x.running.tail, b.buf)

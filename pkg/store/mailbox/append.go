@@ -3,6 +3,7 @@ package mailbox
 import (
 	"context"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/postcote/postcote/pkg/platform/disk"
@@ -126,15 +127,7 @@ func (p *Append) Commit(ctx context.Context) (uidValidity uint32, uids []uint32,
 		return 0, nil, fail.New(fail.Invalid, "the append is over")
 	}
 	defer p.Abort()
-	err = p.box.write(ctx, func() error {
-		uidValidity = p.box.ix.Image().UIDValidity
-		if err := p.room(ctx, sizeOf(p.new), int64(len(p.new))); err != nil {
-			return err
-		}
-		uids, err = p.box.admit(ctx, p.new)
-		return err
-	})
-	if err != nil {
+	if uidValidity, uids, err = p.box.letIn(ctx, p); err != nil {
 		return 0, nil, err
 	}
 	p.new = nil
@@ -157,11 +150,78 @@ func (p *Append) Abort() {
 	p.acct.release(p.box)
 }
 
-// admit makes newborns messages of the folder, b.mu held. The order: names in
-// cur/, synced; UIDs in the list, synced; the index, which need not be synced,
-// because all of it can be found again.
+// admission is one append that waits to be let in.
+type admission struct {
+	*Append
+	ready    chan struct{} // closed when what follows is set
+	validity uint32
+	uids     []uint32
+	err      error
+}
+
+// letIn admits the messages of one append. Whoever comes to hold the writer
+// lock does so for all that wait for it, so that they share its syncs.
+func (b *box) letIn(ctx context.Context, p *Append) (validity uint32, uids []uint32, err error) {
+	a := &admission{Append: p, ready: make(chan struct{}), err: fail.New(fail.Temporary, "an append was not finished")}
+	b.lineMu.Lock()
+	b.line = append(b.line, a)
+	b.lineMu.Unlock()
+	err = b.write(ctx, func() error { b.admitLine(ctx); return nil })
+	b.lineMu.Lock()
+	i := slices.Index(b.line, a)
+	if i >= 0 { // we could not, and nobody else has begun
+		b.line = slices.Delete(b.line, i, i+1)
+	}
+	b.lineMu.Unlock()
+	if i >= 0 {
+		return 0, nil, err
+	}
+	<-a.ready
+	return a.validity, a.uids, a.err
+}
+
+// admitLine admits all that wait, b.mu held: those for whom there is room, all
+// or none of them.
+func (b *box) admitLine(ctx context.Context) {
+	b.lineMu.Lock()
+	line := b.line
+	b.line = nil
+	b.lineMu.Unlock()
+	defer func() { // whatever happens: they wait
+		for _, a := range line {
+			close(a.ready)
+		}
+	}()
+	var all []newborn
+	var in []*admission
+	for _, a := range line {
+		err := a.room(ctx, sizeOf(a.new), int64(len(a.new)))
+		if err == nil && len(all) > 0 { // together with those before it
+			err = a.room(ctx, sizeOf(all)+sizeOf(a.new), int64(len(all)+len(a.new)))
+		}
+		if err != nil {
+			a.err = err
+			continue
+		}
+		all, in = append(all, a.new...), append(in, a)
+	}
+	if len(in) > 1 {
+		ctx = context.WithoutCancel(ctx) // of one of them
+	}
+	uids, err := b.admit(ctx, all)
+	for _, a := range in {
+		if a.err = err; err == nil {
+			a.validity, a.uids = b.ix.Image().UIDValidity, uids[:len(a.new):len(a.new)]
+			uids = uids[len(a.new):]
+		}
+	}
+}
+
+// admit makes newborns messages of the folder, b.mu held. The order: UIDs in
+// the list; names in cur/, synced, which makes the UIDs durable, too; the
+// index, which need not be synced, because all of it can be found again.
 //
-// Crash points: mailbox.append.before_publish, .before_assign, .after_assign.
+// Crash points: mailbox.append.before_publish, .after_publish.
 func (b *box) admit(ctx context.Context, list []newborn) ([]uint32, error) {
 	if len(list) == 0 {
 		return nil, nil
@@ -195,6 +255,9 @@ func (b *box) admit(ctx context.Context, list []newborn) ([]uint32, error) {
 		n.file.Published()
 	}
 	b.count(sizeOf(list), int64(len(list)))
+	if l, ok := b.format.(uidList); ok && l.Behind() {
+		b.flushSoon()
+	}
 	return uids, nil
 }
 
@@ -221,16 +284,11 @@ func (b *box) admitLocked(lk Locked, batch *index.Batch, list []newborn) ([]uint
 		}
 	}
 	disk.Point(b.acct.store.fs, "mailbox.append.before_publish")
-	entries, err := lk.Publish(files, infos)
+	entries, uids, err := lk.Publish(files, infos, b.ix.Image().UIDNext)
 	if err != nil {
 		return nil, err
 	}
-	disk.Point(b.acct.store.fs, "mailbox.append.before_assign")
-	uids, _, err := lk.Assign(entries, b.ix.Image().UIDNext, true)
-	if err != nil {
-		return nil, err
-	}
-	disk.Point(b.acct.store.fs, "mailbox.append.after_assign")
+	disk.Point(b.acct.store.fs, "mailbox.append.after_publish")
 	for i, e := range entries {
 		x := b.recordOf(e, uids[i], batch.ModSeq())
 		if !list[i].date.IsZero() {

@@ -38,6 +38,9 @@ type box struct {
 	cache    *index.Cache
 	flushAt  *time.Timer
 
+	lineMu sync.Mutex
+	line   []*admission // who waits to be let in
+
 	learnedMu sync.Mutex
 	learned   []lesson
 
@@ -75,7 +78,7 @@ func (a *Account) openBox(ctx context.Context, name string) (*box, error) {
 	} else if !ok {
 		return nil, fail.New(fail.NotFound, "no folder %s", folder.Name())
 	}
-	format := newMaildirFormat(folder, a.store.watcher)
+	format := newMaildirFormat(folder, a.store.watcher, a.cfg.Mode == Exclusive)
 	b := &box{
 		acct: a, format: format, dir: folder.Dir(), name: folder.Name(),
 		handles: map[*Mailbox]struct{}{}, graves: map[uint32]grave{},
@@ -129,6 +132,7 @@ func (b *box) openIndex(ctx context.Context, id Ident, folder *maildir.Folder) e
 // resume goes on with a good index.
 func (b *box) resume(ctx context.Context, ix *index.Index, id Ident) error {
 	b.ix, b.cache = ix, ix.Cache()
+	clean := ix.Clean() // not after the first commit
 	b.known = ix.Stamps()
 	*b.format.Trusted() = b.known.UIDList
 	now := b.acct.store.now()
@@ -157,7 +161,7 @@ func (b *box) resume(ctx context.Context, ix *index.Index, id Ident) error {
 		return err
 	}
 	known := ix.Image().UIDNext
-	if list, ok := b.format.(uidList); ok && !ix.Clean() {
+	if list, ok := b.format.(uidList); ok && !clean {
 		next, err := list.UIDNext()
 		if err != nil {
 			return err

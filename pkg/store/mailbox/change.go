@@ -353,7 +353,12 @@ func (b *box) expunge(ctx context.Context, set Set, all bool) (Set, error) {
 		}
 	}
 	batch.Expunge(gone, batch.ModSeq())
-	if err := b.commit(batch, true); err != nil {
+	// No file will hold these UIDs any more: the list must.
+	err := b.syncUIDs()
+	if err == nil {
+		err = b.commit(batch, true)
+	}
+	if err != nil {
 		return nil, err
 	}
 	maps.Copy(b.graves, graves)

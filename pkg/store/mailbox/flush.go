@@ -49,7 +49,9 @@ func (b *box) flushBackground(ctx context.Context) error {
 		var err error
 		from, more, err = b.flushSlice(ctx, from)
 		if err == nil && !more {
-			err = b.bury(ctx, false)
+			if err = b.bury(ctx, false); err == nil {
+				err = b.syncUIDs()
+			}
 		}
 		if err != nil || len(b.graves) > 0 {
 			b.flushSoon()
@@ -60,6 +62,14 @@ func (b *box) flushBackground(ctx context.Context) error {
 		}
 	}
 	return b.checkpoint()
+}
+
+// syncUIDs makes the UID list durable where it is written behind, b.mu held.
+func (b *box) syncUIDs() error {
+	if l, ok := b.format.(uidList); ok {
+		return l.SyncUIDs()
+	}
+	return nil
 }
 
 // checkpoint writes a new base when the log has grown, without holding the
@@ -94,6 +104,9 @@ func (b *box) flushAll(ctx context.Context, all bool) error {
 		}
 	}
 	if err := b.bury(ctx, all); err != nil {
+		return err
+	}
+	if err := b.syncUIDs(); err != nil {
 		return err
 	}
 	if err := b.learn(true); err != nil {

@@ -23,6 +23,7 @@ import (
 type maildirFormat struct {
 	at      atomic.Pointer[maildir.Folder] // changes when the folder is renamed
 	watcher *maildir.Watcher               // nil: there is none
+	alone   bool                           // nobody else gives out UIDs
 
 	mu    sync.Mutex // guards what follows; the mailbox's lock does the rest
 	watch *maildir.Watch
@@ -30,10 +31,13 @@ type maildirFormat struct {
 	next  uint32          // above all UIDs in it
 	short int64           // its size when it was last made as short as it can be
 	stale bool            // it must be rewritten before the next append
+
+	validity uint32 // UIDVALIDITY; 0 before Ident
+	ahead    int    // so many lines of it may not be on disk; names have the same UIDs
 }
 
-func newMaildirFormat(folder *maildir.Folder, w *maildir.Watcher) *maildirFormat {
-	f := &maildirFormat{watcher: w}
+func newMaildirFormat(folder *maildir.Folder, w *maildir.Watcher, alone bool) *maildirFormat {
+	f := &maildirFormat{watcher: w, alone: alone}
 	f.at.Store(folder)
 	return f
 }
@@ -65,6 +69,7 @@ func (f *maildirFormat) Keywords() (maildir.Keywords, error) { return f.folder()
 func (f *maildirFormat) Ident(ctx context.Context) (Ident, error) {
 	h, err := f.folder().UIDListHeader()
 	if err == nil && h.Validity != 0 && h.GUID != "" {
+		f.validity = h.Validity
 		return Ident{UIDValidity: h.Validity, UIDNext: h.Next, GUID: h.GUID, Used: true}, nil
 	}
 	if err != nil && !fail.Is(err, fail.NotFound) {
@@ -87,20 +92,48 @@ func (f *maildirFormat) Ident(ctx context.Context) (Ident, error) {
 	return Ident{UIDValidity: list.Validity, UIDNext: list.Next, GUID: list.GUID, Used: used}, nil
 }
 
+// maxAhead is how many UIDs are given out while the list's lines for them may
+// not be on disk.
+const maxAhead = 256
+
 // UIDNext reads the whole UID list: what its first line says may lag behind.
+// Lines may be missing, too: those of the last maxAhead messages.
 func (f *maildirFormat) UIDNext() (uint32, error) {
+	next := uint32(1)
 	list, err := f.folder().UIDList()
 	switch {
-	case fail.Is(err, fail.NotFound):
-		return 1, nil
-	case err != nil:
+	case err == nil:
+		next = list.Next
+	case !fail.Is(err, fail.NotFound):
 		return 0, err
 	}
-	return list.Next, nil
+	if f.alone && next < 1<<32-1-maxAhead {
+		next += maxAhead
+	}
+	f.next = max(f.next, next)
+	return next, nil
+}
+
+// Behind implements uidList.
+func (f *maildirFormat) Behind() bool { return f.ahead > 0 }
+
+// SyncUIDs implements uidList.
+func (f *maildirFormat) SyncUIDs() error {
+	if f.ahead == 0 {
+		return nil
+	}
+	err := f.folder().SyncUIDs()
+	f.ahead, f.stale = 0, f.stale || err != nil
+	return err
 }
 
 // freshList makes sure that there is a list with UIDVALIDITY and GUID.
 func (f *maildirFormat) freshList(lk *maildir.Lock) (list *maildir.UIDList, used bool, err error) {
+	defer func() {
+		if err == nil {
+			f.validity = list.Validity
+		}
+	}()
 	list, err = f.folder().UIDList()
 	switch {
 	case fail.Is(err, fail.NotFound):
@@ -271,15 +304,9 @@ func refOf(r index.Record) Ref {
 // Assign asks the list only when somebody else has written it, or when a file
 // came to cur/ by itself: it may have been there before.
 func (l *maildirLocked) Assign(entries []Entry, floor uint32, sure bool) (uids []uint32, unseen []string, err error) {
-	stamps, err := l.Look()
-	if err != nil {
-		return nil, nil, err
-	}
 	back := !sure && slices.ContainsFunc(entries, func(e Entry) bool { return !e.InNew })
-	if l.list == nil && (back || l.stale || l.trust == (index.FileStamp{}) || !sameStamp(stamps.UIDList, l.trust)) {
-		if l.list, err = l.readList(); err != nil {
-			return nil, nil, err
-		}
+	if err := l.freshen(back); err != nil {
+		return nil, nil, err
 	}
 	uids = make([]uint32, len(entries))
 	if l.list != nil {
@@ -295,7 +322,16 @@ func (l *maildirLocked) Assign(entries []Entry, floor uint32, sure bool) (uids [
 	if err != nil || len(fresh) == 0 && (list == nil || !list.Stale) {
 		return uids, nil, err
 	}
-	return uids, nil, l.writeList(list, fresh)
+	return uids, nil, l.writeList(list, fresh, true)
+}
+
+// freshen reads the list when somebody else has written it, or in any case.
+func (l *maildirLocked) freshen(always bool) error {
+	stamps, err := l.Look()
+	if err == nil && l.list == nil && (always || l.stale || l.trust == (index.FileStamp{}) || !sameStamp(stamps.UIDList, l.trust)) {
+		l.list, err = l.readList()
+	}
+	return err
 }
 
 func (l *maildirLocked) readList() (*maildir.UIDList, error) {
@@ -346,7 +382,35 @@ func (l *maildirLocked) known(list *maildir.UIDList, entries []Entry, uids []uin
 		return ok && r.UID < floor
 	})
 	list.Stale = list.Stale || len(list.Records) < old
+	l.restore(list, entries, uids, floor)
 	return unseen
+}
+
+// restore gives messages whose line a crash took away the UIDs that their
+// names hold.
+func (l *maildirLocked) restore(list *maildir.UIDList, entries []Entry, uids []uint32, floor uint32) {
+	var taken map[uint32]bool
+	for i, e := range entries {
+		uid := maildir.UIDOf(e.Base, l.validity)
+		if uids[i] != 0 || uid == 0 || uid < floor {
+			continue
+		}
+		if taken == nil {
+			taken = make(map[uint32]bool, len(list.Records))
+			for _, r := range list.Records {
+				taken[r.UID] = true
+			}
+		}
+		if taken[uid] {
+			continue
+		}
+		taken[uid], uids[i], list.Stale = true, uid, true
+		list.Records = append(list.Records, maildir.UIDRecord{UID: uid, Base: e.Base})
+		l.next = max(l.next, uid+1)
+	}
+	if taken != nil {
+		slices.SortFunc(list.Records, func(a, b maildir.UIDRecord) int { return cmp.Compare(a.UID, b.UID) })
+	}
 }
 
 // assignNew gives UIDs to the entries that have none, in the order in which
@@ -362,7 +426,7 @@ func (l *maildirLocked) assignNew(entries []Entry, uids []uint32) ([]maildir.UID
 	fresh := make([]maildir.UIDRecord, 0, len(order))
 	for _, i := range order {
 		if l.next >= 1<<32-1 {
-			return nil, fail.New(fail.Full, "folder %s has used up its UIDs", l.folder().Name())
+			return nil, errNoUIDs(l.folder())
 		}
 		uids[i] = l.next
 		fresh = append(fresh, maildir.UIDRecord{UID: l.next, Base: entries[i].Base})
@@ -414,15 +478,18 @@ func leadingNumber(s string) (n uint64, rest string) {
 	return n, s[i:]
 }
 
-// writeList makes fresh durable.
-func (l *maildirLocked) writeList(list *maildir.UIDList, fresh []maildir.UIDRecord) error {
+// writeList writes fresh into the list.
+func (l *maildirLocked) writeList(list *maildir.UIDList, fresh []maildir.UIDRecord, durable bool) error {
 	if list == nil || !list.Stale {
-		stamp, err := l.lk.AppendUIDs(maildir.Stamp{Size: l.trust.Size}, fresh)
+		stamp, err := l.lk.AppendUIDs(maildir.Stamp{Size: l.trust.Size}, fresh, durable)
 		if err != nil {
 			l.stale = true // a list whose sync failed is not appended to again
 			return err
 		}
 		l.trust = fileStamp(stamp)
+		if l.ahead += len(fresh); durable {
+			l.ahead = 0
+		}
 		return nil
 	}
 	list.Records = append(list.Records, fresh...)
@@ -435,7 +502,7 @@ func (l *maildirLocked) rewrite(list *maildir.UIDList) error {
 		l.stale = true
 		return errors.Join(err, l.relock())
 	}
-	l.stale, l.trust = false, fileStamp(list.Stamp)
+	l.stale, l.ahead, l.trust = false, 0, fileStamp(list.Stamp)
 	return l.relock()
 }
 
@@ -544,28 +611,50 @@ func (l *maildirLocked) Remove(refs []Ref) error {
 	return nil
 }
 
-// Publish renames drafts into cur/ and syncs it once.
-func (l *maildirLocked) Publish(drafts []Newborn, infos []maildir.Info) ([]Entry, error) {
-	out := make([]Entry, 0, len(drafts))
+// Publish writes the UIDs, then renames drafts into cur/ and syncs it once.
+// Where nobody else gives out UIDs the names hold them too, so that the one
+// sync makes both durable and the list's may come later.
+func (l *maildirLocked) Publish(drafts []Newborn, infos []maildir.Info, floor uint32) ([]Entry, []uint32, error) {
+	if err := l.freshen(false); err != nil {
+		return nil, nil, err
+	}
+	list := l.list
+	l.list = nil
+	l.next = max(l.next, floor)
+	files, uids, fresh := make([]*maildir.Delivery, len(drafts)), make([]uint32, len(drafts)), make([]maildir.UIDRecord, len(drafts))
 	for i, x := range drafts {
 		d, ok := x.(*maildir.Delivery)
 		if !ok {
-			return nil, fail.New(fail.Invalid, "a message of another format")
+			return nil, nil, fail.New(fail.Invalid, "a message of another format")
 		}
+		if l.next >= 1<<32-1 {
+			return nil, nil, errNoUIDs(l.folder())
+		}
+		if l.alone {
+			d.Number(l.validity, l.next)
+		}
+		files[i], uids[i], fresh[i] = d, l.next, maildir.UIDRecord{UID: l.next, Base: d.Base()}
+		l.next++
+	}
+	if err := l.writeList(list, fresh, !l.alone || l.ahead+len(fresh) > maxAhead); err != nil {
+		return nil, nil, err
+	}
+	out := make([]Entry, len(drafts))
+	for i, d := range files {
 		if l.watched != nil {
 			l.watched.Expect(maildir.InCur, "", maildir.InCur, d.NameFor(infos[i]))
 		}
 		done, err := l.lk.Publish(d, infos[i], false)
 		if err != nil {
-			return nil, err // the caller aborts all drafts, the published ones too
+			return nil, nil, err // the caller aborts all drafts, the published ones too
 		}
-		e := entryOf(done.File, false)
-		out = append(out, e)
+		out[i] = entryOf(done.File, false)
 	}
-	if err := l.folder().SyncDir("cur"); err != nil {
-		return nil, err
-	}
-	return out, nil
+	return out, uids, l.folder().SyncDir("cur")
+}
+
+func errNoUIDs(f *maildir.Folder) error {
+	return fail.New(fail.Full, "folder %s has used up its UIDs", f.Name())
 }
 
 // duplicate deals with two files of one base name.

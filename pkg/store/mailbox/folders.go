@@ -172,7 +172,7 @@ func (a *Account) create(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	_, err = newMaildirFormat(f, nil).Ident(ctx)
+	_, err = newMaildirFormat(f, nil, true).Ident(ctx)
 	return err
 }
 
@@ -367,7 +367,7 @@ func (a *Account) cached(name string, withSize bool) (Status, bool) {
 	if !known || withSize && st.Size < 0 {
 		return Status{}, false
 	}
-	look, err := newMaildirFormat(f, nil).Look()
+	look, err := newMaildirFormat(f, nil, true).Look()
 	same := func(now, before index.DirStamp) bool {
 		return maildir.DirStamp(now).Unchanged(maildir.DirStamp(before))
 	}

@@ -52,8 +52,9 @@ type Locked interface {
 	Rename(refs []Ref, infos []maildir.Info) ([]Ref, error)
 	// Remove removes files, durably; those that are not there are no error.
 	Remove(refs []Ref) error
-	// Publish makes drafts messages, durably; all or, after an error, none.
-	Publish(drafts []Newborn, infos []maildir.Info) ([]Entry, error)
+	// Publish makes drafts messages with new UIDs of at least floor, durably;
+	// all or, after an error, none.
+	Publish(drafts []Newborn, infos []maildir.Info, floor uint32) ([]Entry, []uint32, error)
 	// Compact drops UIDs that are not live from the list, where there are so
 	// many that it pays. messages is the number of live ones.
 	Compact(messages int, live func(uid uint32) bool) error
@@ -115,9 +116,15 @@ type keywordTable interface {
 }
 
 // uidList is an optional side of a Format: a list of UIDs that knows more than
-// Ident has cheaply.
+// Ident has cheaply, and that is written behind where names hold UIDs, too.
 type uidList interface {
+	// UIDNext is, after a crash, above every UID that can have been given out;
+	// no lower one is from now on.
 	UIDNext() (uint32, error)
+	// Behind reports whether something written to the list may not be on disk.
+	Behind() bool
+	// SyncUIDs writes it there.
+	SyncUIDs() error
 }
 
 // noteReader is an optional side of a Format: notes for POP3.

@@ -70,6 +70,12 @@ func (l *Lock) Publish(d *Delivery, info Info, fresh bool) (Delivered, error) {
 	return d.done, nil
 }
 
+// Number puts the UID that a finished delivery is to get into its base name.
+func (d *Delivery) Number(validity, uid uint32) { d.done.Base = WithUID(d.done.Base, validity, uid) }
+
+// Base is the base name of a finished delivery.
+func (d *Delivery) Base() string { return d.done.Base }
+
 // NameFor is the file name that Publish gives a finished delivery in cur/.
 func (d *Delivery) NameFor(info Info) string { return Join(d.done.Base, info) }
 

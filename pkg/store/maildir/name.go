@@ -81,6 +81,29 @@ func Sizes(base string) (size, vsize int64) {
 	return size, vsize
 }
 
+// WithUID appends ",V=<uidvalidity>.<uid>" to a base name: the UID that the
+// message got when it was stored, for the case that a crash takes its line of
+// the UID list away. Others ignore it, as they do all fields that they do not
+// know.
+func WithUID(base string, validity, uid uint32) string {
+	return fmt.Sprintf("%s,V=%x.%d", base, validity, uid)
+}
+
+// UIDOf reads V= from a base name; 0 when there is none for that UIDVALIDITY.
+func UIDOf(base string, validity uint32) uint32 {
+	i := strings.LastIndex(base, ",V=")
+	if i < 0 {
+		return 0
+	}
+	v, u, _ := strings.Cut(base[i+3:], ".")
+	n, err := strconv.ParseUint(v, 16, 32)
+	uid, uerr := strconv.ParseUint(u, 10, 32)
+	if err != nil || uerr != nil || uint32(n) != validity || uid == 1<<32-1 {
+		return 0
+	}
+	return uint32(uid)
+}
+
 // Letters are keyword letters of a file name: bit 0 is "a", bit 25 is "z".
 // Their names are in dovecot-keywords.
 type Letters uint32

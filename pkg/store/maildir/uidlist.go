@@ -249,12 +249,13 @@ func newGUID() string {
 	return hex.EncodeToString(b[:])
 }
 
-// AppendUIDs adds records behind the list that has stamp was, durably, and
-// returns the list's new stamp. After an error nothing of it may be shown, and
-// the list must be rewritten before the next append (a failed sync is final).
+// AppendUIDs adds records behind the list that has stamp was and returns the
+// list's new stamp; with durable it is on disk, else after SyncUIDs. After an
+// error nothing of it may be shown, and the list must be rewritten before the
+// next append (a failed sync is final).
 //
 // Crash points: maildir.uidlist.before_append, .before_sync, .after_sync.
-func (l *Lock) AppendUIDs(was Stamp, recs []UIDRecord) (Stamp, error) {
+func (l *Lock) AppendUIDs(was Stamp, recs []UIDRecord, durable bool) (Stamp, error) {
 	f := l.folder
 	name := f.path(uidlistName)
 	file, err := f.tree.fs.OpenFile(name, os.O_WRONLY|os.O_APPEND|syscall.O_NOFOLLOW, 0)
@@ -268,7 +269,7 @@ func (l *Lock) AppendUIDs(was Stamp, recs []UIDRecord) (Stamp, error) {
 	}
 	disk.Point(f.tree.fs, "maildir.uidlist.before_append")
 	_, err = file.Write(out)
-	if err == nil {
+	if err == nil && durable {
 		disk.Point(f.tree.fs, "maildir.uidlist.before_sync")
 		err = file.Sync()
 	}
@@ -282,6 +283,17 @@ func (l *Lock) AppendUIDs(was Stamp, recs []UIDRecord) (Stamp, error) {
 		return Stamp{}, ioError(err, "appending to the UID list of folder %s", f.name)
 	}
 	return Stamp{ID: disk.IDOf(info), Size: info.Size(), Mtime: info.ModTime()}, nil
+}
+
+// SyncUIDs makes what was appended to the UID list durable. After an error the
+// list must be rewritten.
+func (f *Folder) SyncUIDs() error {
+	file, err := f.tree.fs.OpenFile(f.path(uidlistName), os.O_WRONLY|syscall.O_NOFOLLOW, 0)
+	if err != nil {
+		return ioError(err, "syncing the UID list of folder %s", f.name)
+	}
+	err = file.Sync()
+	return ioError(errors.Join(err, file.Close()), "syncing the UID list of folder %s", f.name)
 }
 
 // Rewrite replaces the UID list by list, durably, and gives up the lock, whose

@@ -83,7 +83,7 @@ func TestUIDListLifeOnDisk(t *testing.T) {
 
 	l, err = f.Lock(bg)
 	must(t, err)
-	stamp, err := l.AppendUIDs(list.Stamp, []UIDRecord{{UID: 1, Base: "a,S=1,W=1"}, {UID: 2, Base: "b", Ext: "W5"}})
+	stamp, err := l.AppendUIDs(list.Stamp, []UIDRecord{{UID: 1, Base: "a,S=1,W=1"}, {UID: 2, Base: "b", Ext: "W5"}}, true)
 	must(t, err)
 	if now, err := f.Look(); err != nil || !now.UIDList.Same(stamp) {
 		t.Errorf("stamp %+v, look %+v %v", stamp, now.UIDList, err)
@@ -151,7 +151,7 @@ func TestAppendUIDsFaults(t *testing.T) {
 		l, err = f.Lock(bg)
 		must(t, err)
 		faulty.Add(fault)
-		if _, err := l.AppendUIDs(list.Stamp, []UIDRecord{{UID: 1, Base: "a"}}); err == nil || faulty.Hits() != 1 {
+		if _, err := l.AppendUIDs(list.Stamp, []UIDRecord{{UID: 1, Base: "a"}}, true); err == nil || faulty.Hits() != 1 {
 			t.Fatalf("%+v: %v", fault, err)
 		}
 		must(t, l.Unlock())
@@ -172,7 +172,7 @@ func TestAppendUIDsCrash(t *testing.T) {
 		l, err = f.Lock(bg)
 		must(t, err)
 		mem.CrashAfter(n)
-		_, aerr := l.AppendUIDs(list.Stamp, []UIDRecord{{UID: 1, Base: strings.Repeat("a", 200)}, {UID: 2, Base: strings.Repeat("b", 200)}, {UID: 3, Base: strings.Repeat("c", 200)}})
+		_, aerr := l.AppendUIDs(list.Stamp, []UIDRecord{{UID: 1, Base: strings.Repeat("a", 200)}, {UID: 2, Base: strings.Repeat("b", 200)}, {UID: 3, Base: strings.Repeat("c", 200)}}, true)
 		crashed := mem.Crashed()
 		for seed := range uint64(6) {
 			after := inbox(t, mem.CrashRandom(seed), "/m")
