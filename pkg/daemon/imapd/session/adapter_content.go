@@ -218,7 +218,7 @@ func (c *imapContent) Close() error {
 func searchText(src io.ReaderAt, root *message.Part, header bool) io.Reader {
 	var open []func() io.Reader
 	for p := range root.Walk() {
-		if p == root && header || p != root && p.Envelope != nil {
+		if header || p != root && p.Envelope != nil { // TEXT finds the name of a file in the header of its part
 			open = append(open, func() io.Reader { return headerText(src, p) })
 		}
 		if p.IsMultipart() || p.Message != nil {
