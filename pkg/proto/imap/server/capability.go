@@ -51,6 +51,7 @@ func capabilityTable() []capability {
 		{name: "THREAD=REFERENCES", rfc: 5256},
 		{name: "THREAD=REFS", rfc: 5256}, // draft-ietf-morg-inthread
 		{name: "I18NLEVEL=1", rfc: 5255},
+		{name: "INPROGRESS", rfc: 9585},
 		{name: "LIST-EXTENDED", rfc: 5258},
 		{name: "LIST-STATUS", rfc: 5819},
 		{name: "STATUS=SIZE", rfc: 8438},

@@ -19,6 +19,10 @@ func parseTransfer(p *parser, uid, move bool) runner {
 	return c
 }
 
+// manyCopies is from how many messages on a copy may take long: a timer for
+// each would cost more than the copy of a few.
+const manyCopies = 64
+
 // copyCmd is COPY and MOVE.
 type copyCmd struct {
 	uid, move bool
@@ -54,7 +58,11 @@ func (c *copyCmd) run(ctx context.Context, s *call) reply {
 	}
 	var done Copied
 	var err error
-	s.away(func() { done, err = v.mb.Copy(ctx, uids.UIDs(), c.dest, c.move) })
+	away := s.away
+	if uids.Len() >= manyCopies {
+		away = s.awayTelling
+	}
+	away(func() { done, err = v.mb.Copy(ctx, uids.UIDs(), c.dest, c.move) })
 	if err != nil {
 		return s.tryCreate(strings.ToUpper(verb), c.dest, err)
 	}

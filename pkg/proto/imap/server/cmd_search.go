@@ -21,7 +21,7 @@ import (
 //	search = "SEARCH" [SP "RETURN" SP "(" [opt *(SP opt)] ")"]
 //	         [SP "CHARSET" SP astring] 1*(SP search-key)
 func parseSearch(p *parser, uid bool) runner {
-	c := &searchCmd{query{uid: uid}}
+	c := &searchCmd{query{uid: uid, stages: 1}}
 	if p.on&featureRev2 != 0 { // RFC 9051 section 6.4.4
 		c.extended, c.results = true, resultAll
 	}
@@ -55,6 +55,9 @@ type query struct {
 	badCharset bool
 	first      bool // the first match is enough
 	root       key
+
+	stages int // of the work: finding, and looking at what was found
+	told   *progress
 }
 
 type searchResult uint8
@@ -312,6 +315,7 @@ func (q *query) find(ctx context.Context, s *call, verb string) (v *view, rows [
 		}
 		s.becomeAware()
 	}
+	q.told = s.progress(v.pin.Len(), q.stages)
 	s.away(func() { rows = q.search(ctx, s, v) })
 	if s.stopped(ctx) {
 		return fail(none())
@@ -329,6 +333,7 @@ func (q *query) search(ctx context.Context, s *call, v *view) (rows []int32) {
 	defer m.release()
 	set, byUID := q.candidates(v)
 	v.eachRow(set, byUID, func(i int) bool {
+		q.told.at(i, v.pin.Len())
 		if !m.matches(i, &q.root) {
 			return ctx.Err() == nil
 		}

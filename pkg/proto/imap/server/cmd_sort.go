@@ -17,7 +17,7 @@ import (
 //	sort = "SORT" [SP "RETURN" SP "(" [opt *(SP opt)] ")"]
 //	       SP "(" sort-criterion *(SP sort-criterion) ")" SP charset 1*(SP search-key)
 func parseSort(p *parser, uid bool) runner {
-	c := &sortCmd{query: query{uid: uid}}
+	c := &sortCmd{query: query{uid: uid, stages: 2}}
 	p.charset = ""
 	p.SP()
 	if p.Peek() != '(' {
@@ -138,7 +138,7 @@ type rank struct {
 func (c *sortCmd) sort(ctx context.Context, s *call, v *view, rows []int32) []int32 {
 	all := make([]ranked, len(rows))
 	ranks := make([]rank, len(rows)*len(c.by))
-	s.eachSortable(ctx, v, rows, func(i int, k *sortable) {
+	c.eachSortable(ctx, s, v, rows, func(i int, k *sortable) {
 		all[i] = ranked{rows[i], ranks[i*len(c.by):][:len(c.by)]}
 		for b := range c.by {
 			all[i].keys[b] = c.by[b].rank(k)
@@ -186,41 +186,66 @@ func (r *rank) compare(other *rank) int {
 // eachSortable calls fn for each of rows, which are ascending, with its index
 // among them. A message that cannot be read, or is gone, has empty keys: it
 // was found, so it has a place. k is valid during the call.
-func (s *call) eachSortable(ctx context.Context, v *view, rows []int32, fn func(i int, k *sortable)) {
-	var uids wire.Set
-	for _, i := range rows {
-		uids.Add(v.pin.At(int(i)).UID)
-	}
-	at := 0 // the next of rows
-	one := func(keys *Keys) {
-		row, _ := v.row(int(rows[at]))
-		k := sortable{Keys: *keys, size: row.Size}
-		if date := row.Date; !date.IsZero() {
-			k.arrived = date.Unix()
-		}
-		if row.Size < 0 || row.Date.IsZero() {
-			s.askContent(ctx, v, row, &k)
-		}
-		fn(at, &k)
-		at++
-	}
+func (q *query) eachSortable(ctx context.Context, s *call, v *view, rows []int32, fn func(i int, k *sortable)) {
+	q.told.stage = 1
+	uid := func(at int) uint32 { return v.pin.At(int(rows[at])).UID }
 	var empty Keys
-	err := s.keys(ctx, v.mb, uids.UIDs(), func(uid uint32, k *Keys) bool {
-		for at < len(rows) && v.pin.At(int(rows[at])).UID < uid {
-			one(&empty)
+	var failed error
+	for at := 0; at < len(rows) && ctx.Err() == nil; q.told.at(at, len(rows)) {
+		to := min(at+keysStep, len(rows))
+		upTo := func(end int) { // those of which nothing is known
+			for ; at < end && ctx.Err() == nil; at++ {
+				fn(at, v.sortable(ctx, rows[at], &empty))
+			}
 		}
-		if at < len(rows) && v.pin.At(int(rows[at])).UID == uid {
-			one(k)
+		var uids wire.Set
+		for i := at; i < to; i++ {
+			uids.Add(uid(i))
 		}
-		return ctx.Err() == nil
-	})
-	if err != nil {
-		s.logFailure(s.verb, err)
+		err := s.keys(ctx, v.mb, uids.UIDs(), func(found uint32, k *Keys) bool {
+			next := at
+			for next < to && uid(next) < found {
+				next++
+			}
+			upTo(next)
+			if at < to && uid(at) == found {
+				fn(at, v.sortable(ctx, rows[at], k))
+				at++
+			}
+			return ctx.Err() == nil
+		})
+		failed = cmp.Or(failed, err)
+		upTo(to)
 	}
-	for at < len(rows) && ctx.Err() == nil {
-		one(&empty)
+	if failed != nil {
+		s.logFailure(s.verb, failed)
 	}
 }
+
+// sortable adds to the keys of a row what the mailbox has at hand, or else is
+// asked for.
+func (v *view) sortable(ctx context.Context, i int32, keys *Keys) *sortable {
+	row, _ := v.row(int(i))
+	k := &sortable{Keys: *keys, size: row.Size}
+	if row.Size < 0 || row.Date.IsZero() {
+		content := v.mb.Open(row.UID)
+		defer content.Close()
+		if row.Size < 0 {
+			k.size, _ = content.Size(ctx)
+		}
+		if row.Date.IsZero() {
+			row.Date, _ = content.Date(ctx)
+		}
+	}
+	if !row.Date.IsZero() {
+		k.arrived = row.Date.Unix()
+	}
+	return k
+}
+
+// keysStep is of how many messages the keys are asked for at a time: enough
+// for a mailbox to read several at once, and few enough to be told of.
+const keysStep = 1024
 
 // keyed is the part of Details that is needed here.
 type keyed interface {
@@ -251,16 +276,4 @@ func (s *call) keys(ctx context.Context, mb Mailbox, uids imap.UIDSet, fn func(u
 		}
 	}
 	return first
-}
-
-// askContent fills in what the row of a message does not say.
-func (s *call) askContent(ctx context.Context, v *view, row Row, k *sortable) {
-	content := v.mb.Open(row.UID)
-	defer content.Close()
-	if row.Size < 0 {
-		k.size, _ = content.Size(ctx)
-	}
-	if date, err := content.Date(ctx); err == nil && row.Date.IsZero() {
-		k.arrived = date.Unix()
-	}
 }

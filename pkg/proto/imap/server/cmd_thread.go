@@ -10,7 +10,7 @@ import (
 //
 //	thread = "THREAD" SP thread-alg SP charset 1*(SP search-key)
 func parseThread(p *parser, uid bool) runner {
-	c := &threadCmd{query: query{uid: uid}}
+	c := &threadCmd{query: query{uid: uid, stages: 2}}
 	p.charset = ""
 	p.SP()
 	switch p.Word() {
@@ -56,7 +56,7 @@ func (c *threadCmd) run(ctx context.Context, s *call) reply {
 // thread returns the rows in threads, as they are written.
 func (c *threadCmd) thread(ctx context.Context, s *call, v *view, rows []int32) []byte {
 	t := thread.New(c.alg, len(rows))
-	s.eachSortable(ctx, v, rows, func(_ int, k *sortable) {
+	c.eachSortable(ctx, s, v, rows, func(_ int, k *sortable) {
 		t.Add(thread.Message{
 			Sent: k.sent(), Arrived: k.arrived, Subject: k.Subject, Reply: k.Reply, ID: k.MessageID, References: k.References,
 		})

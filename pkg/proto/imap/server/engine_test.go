@@ -329,3 +329,44 @@ func TestCauseIsTold(t *testing.T) {
 	}
 	_ = theirs.Close()
 }
+
+// A copy says nothing of how far it is, but that it goes on; alone or beside
+// other commands (RFC 9585).
+func TestLongCopyTellsThatItGoesOn(t *testing.T) {
+	for verb, dest := range map[string]string{"COPY": "Sent", "UID COPY": "INBOX", "MOVE": "Sent"} {
+		t.Run(verb, func(t *testing.T) {
+			a := newFakeAccount("Sent")
+			for range manyCopies {
+				a.boxes["INBOX"].deliver(simple, a.now, Row{})
+			}
+			a.hold("copy")
+			srv := New(Config{})
+			srv.tellEvery = time.Millisecond
+			l := liveSession(t, srv, a)
+			l.send(t, "c]1 "+verb+" 1:* "+dest+"\r\n")
+			<-a.gate("copy").reached
+			for range 2 {
+				l.until(t, "* OK [INPROGRESS (NIL NIL NIL)] ") // the tag would end the code
+			}
+			a.let("copy")
+			l.until(t, "c]1 OK ")
+			l.send(t, "n NOOP\r\n")
+			if out := l.until(t, "n OK"); strings.Contains(out, "INPROGRESS") {
+				t.Error(out)
+			}
+		})
+	}
+}
+
+// Without the capability nothing is told.
+func TestProgressCanBeOff(t *testing.T) {
+	a := newFakeAccount()
+	a.fill("INBOX", 3)
+	srv := New(Config{Without: []string{"inprogress"}})
+	srv.tellEvery = 0
+	l := liveSession(t, srv, a)
+	l.send(t, "s SORT (ARRIVAL) UTF-8 TEXT x\r\n")
+	if out := l.until(t, "s OK"); strings.Contains(out, "INPROGRESS") {
+		t.Error(out)
+	}
+}

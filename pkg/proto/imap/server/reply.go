@@ -3,6 +3,11 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
 
 	imap "github.com/emersion/go-imap/v2"
 
@@ -120,4 +125,97 @@ func (c *call) conclude(r reply) reply {
 	}
 	c.news = news{high: believed}
 	return r
+}
+
+// tellEvery is how often a client is told that a long command is still at
+// work (RFC 9585 section 4 recommends 10 to 15 seconds).
+const tellEvery = 10 * time.Second
+
+// progress tells the client how far a command is. It belongs to the goroutine
+// that runs the command, which calls at while it is away.
+type progress struct {
+	c             *call
+	total         int // what the client is told of, from beginning to end
+	stage, stages int // of equal length
+	next          time.Time
+}
+
+func (c *call) progress(total, stages int) *progress {
+	return &progress{c: c, total: total, stages: stages, next: time.Now().Add(c.srv.tellEvery)}
+}
+
+// at says that so many of the items of this stage are done.
+func (p *progress) at(done, of int) {
+	if now := time.Now(); !now.Before(p.next) {
+		p.next = now.Add(p.c.srv.tellEvery)
+		all := (p.stage*p.total + done*p.total/max(of, 1)) / p.stages
+		p.c.lockedUnlessAlone(func() { p.c.tellProgress(all, p.total) })
+	}
+}
+
+// tellProgress writes an INPROGRESS line: total 0 is not known, and done says
+// nothing then. A total that was reached is none that is still to be (RFC 9585
+// section 4).
+func (c *call) tellProgress(done, total int) {
+	if c.done || c.w.Err() != nil || c.announced("INPROGRESS") == nil {
+		return
+	}
+	code := append([]byte("INPROGRESS ("), "NIL"...)
+	if c.tag != "" && !strings.Contains(c.tag, "]") { // that would end the code
+		code = strconv.AppendQuote(code[:len(code)-3], c.tag)
+	}
+	if total > 0 {
+		code = fmt.Appendf(code, " %d %d)", min(done, total-1), total)
+	} else {
+		code = append(code, " NIL NIL)"...)
+	}
+	c.w.Status("*", imap.StatusResponseTypeOK, string(code), "Still working.")
+	if c.w.Flush() != nil {
+		c.drop()
+	}
+}
+
+// lockedUnlessAlone runs fn with the session to itself, from a command that is
+// away: one that is alone has it already.
+func (c *call) lockedUnlessAlone(fn func()) {
+	if c.touches&alone == 0 {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+	}
+	fn()
+}
+
+// awayTelling is away for something that does not say how far it is.
+func (c *call) awayTelling(fn func()) {
+	var mu sync.Mutex // what the session's lock is for a command that is alone
+	lock, isAlone := &c.mu, c.touches&alone != 0
+	if isAlone {
+		lock = &mu
+	}
+	var timer *time.Timer
+	over := false
+	var arm func()
+	arm = func() {
+		timer = time.AfterFunc(c.srv.tellEvery, func() {
+			lock.Lock()
+			defer lock.Unlock()
+			if !over {
+				c.tellProgress(0, 0)
+				arm()
+			}
+		})
+	}
+	guarded := func(fn func()) {
+		if isAlone {
+			mu.Lock()
+			defer mu.Unlock()
+		}
+		fn()
+	}
+	guarded(arm)
+	defer guarded(func() {
+		over = true
+		timer.Stop()
+	})
+	c.away(fn)
 }

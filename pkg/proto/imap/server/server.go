@@ -50,6 +50,7 @@ type Server struct {
 	aheads     sync.Pool     // of *ahead
 	searchBufs sync.Pool     // of *[]byte
 	askAfter   time.Duration // see the constant; tests have another
+	tellEvery  time.Duration // as well
 }
 
 // New makes a server.
@@ -77,7 +78,7 @@ func New(cfg Config) *Server {
 	if cfg.Command == nil {
 		cfg.Command = func(string, string, time.Duration) {}
 	}
-	return &Server{cfg: cfg, table: commandTable(), caps: without(capabilityTable(), cfg.Without), watch: watch{patience: patience}, askAfter: askAfter}
+	return &Server{cfg: cfg, table: commandTable(), caps: without(capabilityTable(), cfg.Without), watch: watch{patience: patience}, askAfter: askAfter, tellEvery: tellEvery}
 }
 
 // Start is how a session begins.
