@@ -18,6 +18,7 @@ type CRLFReader struct {
 	block    []byte
 	cr       bool // the byte delivered last is a CR
 	owed     bool // the CR of a line end is delivered, its LF is not
+	verbatim bool // buf is all there is, and as it shall be
 }
 
 // NewCRLFReader reads [start, end) of src.
@@ -51,6 +52,13 @@ func (r *CRLFReader) fill() error {
 
 // Read fills p with converted bytes.
 func (r *CRLFReader) Read(p []byte) (int, error) {
+	if r.verbatim {
+		n := copy(p, r.buf)
+		if r.buf = r.buf[n:]; n == 0 && len(p) > 0 {
+			return 0, io.EOF
+		}
+		return n, nil
+	}
 	n := 0
 	for n < len(p) {
 		if r.owed {
@@ -100,6 +108,11 @@ func (r *CRLFReader) copyLine(p []byte) int {
 
 // Discard skips n converted bytes and returns how many there were.
 func (r *CRLFReader) Discard(n int64) (int64, error) {
+	if r.verbatim {
+		k := min(n, int64(len(r.buf)))
+		r.buf = r.buf[k:]
+		return k, nil
+	}
 	var done int64
 	for done < n {
 		if r.owed {

@@ -9,17 +9,19 @@ func AppendEnvelope(dst []byte, h Header, lim Limits) []byte {
 	dst = AppendNString(dst, h.Get("Date"))
 	dst = append(dst, ' ')
 	dst = AppendNString(dst, h.Get("Subject"))
-	from := appendAddresses(nil, h, "From", lim)
-	dst = append(append(dst, ' '), from...)
-	for _, name := range []string{"Sender", "Reply-To"} {
+	dst = append(dst, ' ')
+	start := len(dst)
+	dst = appendAddresses(dst, h, "From", lim)
+	end := len(dst)
+	for _, name := range [...]string{"Sender", "Reply-To"} {
+		dst = append(dst, ' ')
+		at := len(dst)
 		// RFC 3501: absent or empty means the From value.
-		list := appendAddresses(nil, h, name, lim)
-		if string(list) == "NIL" {
-			list = from
+		if dst = appendAddresses(dst, h, name, lim); string(dst[at:]) == "NIL" {
+			dst = append(dst[:at], dst[start:end]...)
 		}
-		dst = append(append(dst, ' '), list...)
 	}
-	for _, name := range []string{"To", "Cc", "Bcc"} {
+	for _, name := range [...]string{"To", "Cc", "Bcc"} {
 		dst = appendAddresses(append(dst, ' '), h, name, lim)
 	}
 	dst = append(dst, ' ')

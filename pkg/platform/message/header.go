@@ -18,7 +18,9 @@ type Field struct {
 }
 
 // Is reports whether the field is called name, whatever the case.
-func (f Field) Is(name string) bool { return strings.EqualFold(f.Name, name) }
+func (f *Field) Is(name string) bool {
+	return len(f.Name) == len(name) && strings.EqualFold(f.Name, name)
+}
 
 // RawValue is everything after the colon, folds and line ends kept.
 func (f Field) RawValue() []byte { return f.Raw[f.value:] }
@@ -54,8 +56,10 @@ type Header struct {
 // (a "From " line, rubbish) belong to no field and are skipped; a block ends
 // only at an empty line, because mail clients believe the same. The result
 // points into b.
-func ParseHeader(b []byte, lim Limits) Header {
-	h := Header{}
+func ParseHeader(b []byte, lim Limits) Header { return parseHeader(b, lim, nil) }
+
+func parseHeader(b []byte, lim Limits, fields []Field) Header {
+	h := Header{fields: fields}
 	pos := 0
 	for pos < len(b) {
 		end := lineEnd(b, pos)
@@ -139,7 +143,60 @@ func splitField(raw []byte, off int) (Field, bool) {
 			return Field{}, false
 		}
 	}
-	return Field{Name: string(name), Raw: raw, Offset: off, value: colon + 1}, true
+	return Field{Name: fieldName(name), Raw: raw, Offset: off, value: colon + 1}, true
+}
+
+// fieldName is string(b), without making a new string of the usual names.
+func fieldName(b []byte) string {
+	switch string(b) {
+	case "Received":
+		return "Received"
+	case "Return-Path":
+		return "Return-Path"
+	case "DKIM-Signature":
+		return "DKIM-Signature"
+	case "Authentication-Results":
+		return "Authentication-Results"
+	case "Delivered-To":
+		return "Delivered-To"
+	case "Date":
+		return "Date"
+	case "From":
+		return "From"
+	case "To":
+		return "To"
+	case "Cc":
+		return "Cc"
+	case "Reply-To":
+		return "Reply-To"
+	case "Sender":
+		return "Sender"
+	case "Subject":
+		return "Subject"
+	case "Message-ID":
+		return "Message-ID"
+	case "In-Reply-To":
+		return "In-Reply-To"
+	case "References":
+		return "References"
+	case "MIME-Version":
+		return "MIME-Version"
+	case "Content-Type":
+		return "Content-Type"
+	case "Content-Transfer-Encoding":
+		return "Content-Transfer-Encoding"
+	case "Content-Disposition":
+		return "Content-Disposition"
+	case "List-Id":
+		return "List-Id"
+	case "List-Unsubscribe":
+		return "List-Unsubscribe"
+	case "Precedence":
+		return "Precedence"
+	case "X-Mailer":
+		return "X-Mailer"
+	}
+	return string(b)
 }
 
 // Len is the number of bytes the block takes in its message, the empty line
@@ -163,8 +220,8 @@ func (h Header) Fields() iter.Seq[Field] {
 // All yields the fields called name in order.
 func (h Header) All(name string) iter.Seq[Field] {
 	return func(yield func(Field) bool) {
-		for _, f := range h.fields {
-			if f.Is(name) && !yield(f) {
+		for i := range h.fields {
+			if f := &h.fields[i]; f.Is(name) && !yield(*f) {
 				return
 			}
 		}
@@ -173,8 +230,10 @@ func (h Header) All(name string) iter.Seq[Field] {
 
 // First returns the first field called name.
 func (h Header) First(name string) (Field, bool) {
-	for f := range h.All(name) {
-		return f, true
+	for i := range h.fields {
+		if f := &h.fields[i]; f.Is(name) {
+			return *f, true
+		}
 	}
 	return Field{}, false
 }

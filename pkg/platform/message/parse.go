@@ -33,17 +33,52 @@ type parser struct {
 
 	bounds []string // boundaries of the open multiparts, outermost first
 	last   mark     // the end of the part that ended last
+
+	top  Header // of the message itself, in its own scratch
+	main scratch
+	rest scratch // for the header blocks below, one after the other
 }
 
-// ParseStructure reads a whole message and returns its root part. The error
-// is r's.
-func ParseStructure(r io.Reader, lim Limits) (*Part, error) {
-	p := &parser{r: bufio.NewReaderSize(r, 16<<10), lim: lim, parts: 1, keep: lim.HeaderBytes}
+// scratch is what header blocks are read into.
+type scratch struct {
+	raw    []byte
+	fields []Field
+}
+
+// trim does not keep what one huge header has taken.
+func (s *scratch) trim() {
+	if cap(s.raw) > 256<<10 || cap(s.fields) > 4<<10 {
+		*s = scratch{}
+	}
+}
+
+// Parser reads one message after the other, with the same buffers. It is for
+// one goroutine.
+type Parser struct{ p parser }
+
+// Parse reads a whole message and returns its root part. The error is r's.
+func (q *Parser) Parse(r io.Reader, lim Limits) (*Part, error) {
+	p := &q.p
+	*p = parser{r: p.r, lim: lim, parts: 1, keep: lim.HeaderBytes, bounds: p.bounds[:0], main: p.main, rest: p.rest}
+	if p.r == nil {
+		p.r = bufio.NewReaderSize(r, 16<<10)
+	} else {
+		p.r.Reset(r)
+	}
+	p.main.trim()
+	p.rest.trim()
 	p.advance()
 	root := &Part{}
 	p.part(root, 0, true)
 	return root, p.err
 }
+
+// Header is that of the message that was parsed last, until the next Parse.
+func (q *Parser) Header() Header { return q.p.top }
+
+// ParseStructure reads a whole message and returns its root part. The error
+// is r's.
+func ParseStructure(r io.Reader, lim Limits) (*Part, error) { return new(Parser).Parse(r, lim) }
 
 // advance steps to the next line. Of a line longer than the buffer, keep bytes
 // stay in p.line, and its end.
@@ -155,10 +190,17 @@ func (p *parser) boundary() (hit, bool) {
 // (or end) that ended it. isMessage: the header is that of a message.
 func (p *parser) part(x *Part, depth int, isMessage bool) hit {
 	start := p.at
-	h, stop, stopped := p.header()
+	into := &p.rest
+	if depth == 0 {
+		into = &p.main
+	}
+	h, stop, stopped := p.header(into)
 	body := p.at
 	x.HeaderStart, x.BodyStart = start.off, body.off
 	x.HeaderVSize, x.HeaderLines = body.voff-start.voff, body.lines-start.lines
+	if depth == 0 {
+		p.top = h
+	}
 	x.describe(h, p.lim)
 	if isMessage {
 		x.Envelope = AppendEnvelope(nil, h, p.lim)
@@ -186,31 +228,29 @@ func (p *parser) part(x *Part, depth int, isMessage bool) hit {
 }
 
 // header collects a header block. A boundary inside it ends it.
-func (p *parser) header() (Header, hit, bool) {
-	var raw []byte
+func (p *parser) header(into *scratch) (h Header, stop hit, stopped bool) {
+	raw := into.raw[:0]
 	truncated := false
 	for {
-		if b, ok := p.boundary(); ok {
-			return p.finishHeader(raw, truncated), b, true
+		if stop, stopped = p.boundary(); stopped {
+			break
 		}
 		line := p.line
-		empty := isEmptyLine(line)
 		if len(raw)+len(line) <= p.lim.HeaderBytes && !truncated {
 			raw = append(raw, line...)
 		} else {
 			truncated = true
 		}
+		empty := isEmptyLine(line)
 		p.advance()
 		if empty {
-			return p.finishHeader(raw, truncated), hit{}, false
+			break
 		}
 	}
-}
-
-func (p *parser) finishHeader(raw []byte, truncated bool) Header {
-	h := ParseHeader(raw, p.lim)
+	h = parseHeader(raw, p.lim, into.fields[:0])
+	into.raw, into.fields = raw, h.fields
 	h.Truncated = h.Truncated || truncated
-	return h
+	return h, stop, stopped
 }
 
 // body reads what follows a header block.

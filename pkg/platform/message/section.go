@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"strings"
 
 	"github.com/postcote/postcote/pkg/platform/fail"
 )
@@ -160,6 +161,49 @@ func FieldsBody(h Header, names []string, not bool) *Body {
 	out = append(out, '\n')
 	size := int64(len(out)) + bareLF(out, false)
 	return rangeBody(bytes.NewReader(out), 0, int64(len(out)), size)
+}
+
+// SelectFields is HEADER.FIELDS of fields that stand in raw, whose lines are
+// all those of a header without its empty line. It is FieldsBody for callers
+// with many messages: nothing is parsed.
+func SelectFields(raw []byte, names []string) *Body {
+	out := make([]byte, 0, len(raw)+len(raw)/32+2)
+	wanted := false
+	for len(raw) > 0 {
+		end := lineEnd(raw, 0)
+		line := raw[:end]
+		raw = raw[end:]
+		if line[0] != ' ' && line[0] != '\t' {
+			wanted = nameIn(line, names)
+		}
+		if !wanted {
+			continue
+		}
+		n := len(line) - 1
+		if line[n] != '\n' {
+			n++
+		} else if n > 0 && line[n-1] == '\r' {
+			n--
+		}
+		out = append(append(out, line[:n]...), '\r', '\n')
+	}
+	out = append(out, '\r', '\n')
+	return &Body{size: int64(len(out)), r: &CRLFReader{buf: out, verbatim: true}}
+}
+
+// nameIn reports whether the field in a line has one of these names.
+func nameIn(line []byte, names []string) bool {
+	colon := bytes.IndexByte(line, ':')
+	if colon < 0 {
+		return false
+	}
+	name := bytes.TrimRight(line[:colon], " \t")
+	for _, n := range names {
+		if len(n) == len(name) && strings.EqualFold(n, string(name)) {
+			return true
+		}
+	}
+	return false
 }
 
 // Binary is a part with its transfer encoding undone (RFC 3516). A part that

@@ -1,5 +1,5 @@
 // Package index keeps what we know of one mailbox: a record for each message,
-// the keywords, the MODSEQ counter, and cached wire bytes. The files are
+// the keywords, the MODSEQ counter, and where in the cache its entry is. The files are
 // described in docs/formats/index.md.
 //
 // In memory a mailbox is an Image: an immutable list of immutable chunks of at
@@ -27,5 +27,5 @@
 //
 // Files in reading order: record.go, names.go, tables.go, chunk.go, image.go,
 // history.go, edit.go, batch.go, apply.go, frame.go, index.go, base.go (checkpoints),
-// salvage.go, cache.go.
+// salvage.go, select.go.
 package index

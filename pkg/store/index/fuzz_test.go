@@ -91,7 +91,6 @@ func FuzzFiles(f *testing.F) {
 		m := disk.NewForgetful()
 		write(t, m, "/index/base", base)
 		write(t, m, "/index/log.2", log)
-		write(t, m, "/index/cache", log)
 		Salvage(m, "/index", []uint32{1})
 		x, err := Open(m, "/index", 2)
 		if err != nil {
@@ -101,7 +100,6 @@ func FuzzFiles(f *testing.F) {
 			return
 		}
 		walk(x.Image())
-		x.Cache().Get(nil, 1, 16)
 	})
 }
 

@@ -161,6 +161,9 @@ func OwnerOf(fsys disk.FS, dir string) (string, error) {
 	return x.owner, nil
 }
 
+// Dir is the folder that the index is in.
+func (x *Index) Dir() string { return x.dir }
+
 func (x *Index) logName(seq uint64) string {
 	return filepath.Join(x.dir, fmt.Sprintf("log.%d", seq))
 }

@@ -258,6 +258,7 @@ func (b *box) admit(ctx context.Context, list []newborn) ([]uint32, error) {
 	if l, ok := b.format.(uidList); ok && l.Behind() {
 		b.flushSoon()
 	}
+	b.fill(uids)
 	return uids, nil
 }
 

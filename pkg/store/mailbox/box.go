@@ -10,6 +10,7 @@ import (
 	"github.com/postcote/postcote/pkg/platform/disk"
 	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/platform/obs"
+	"github.com/postcote/postcote/pkg/store/cache"
 	"github.com/postcote/postcote/pkg/store/index"
 	"github.com/postcote/postcote/pkg/store/index/dovecot"
 	"github.com/postcote/postcote/pkg/store/maildir"
@@ -35,14 +36,14 @@ type box struct {
 	watch    Watch
 	noWatch  atomic.Bool      // watching was tried in vain: poll
 	graves   map[uint32]grave // expunged, the file still there
-	cache    *index.Cache
+	cache    *cache.Cache
 	flushAt  *time.Timer
 
 	lineMu sync.Mutex
 	line   []*admission // who waits to be let in
 
 	learnedMu sync.Mutex
-	learned   []lesson
+	learned   []cache.Lesson
 
 	handlesMu sync.Mutex
 	name      string
@@ -131,7 +132,8 @@ func (b *box) openIndex(ctx context.Context, id Ident, folder *maildir.Folder) e
 
 // resume goes on with a good index.
 func (b *box) resume(ctx context.Context, ix *index.Index, id Ident) error {
-	b.ix, b.cache = ix, ix.Cache()
+	b.ix = ix
+	b.newCache(ix)
 	clean := ix.Clean() // not after the first commit
 	b.known = ix.Stamps()
 	*b.format.Trusted() = b.known.UIDList
@@ -315,6 +317,7 @@ func (b *box) write(ctx context.Context, fn func() error) error {
 // close flushes and closes. The box must be out of the account's table, so
 // that nobody finds it any more.
 func (b *box) close(ctx context.Context, why error) error {
+	b.cache.Stop() // it may wait for the lock
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.ix == nil {
@@ -338,7 +341,7 @@ func (b *box) close(ctx context.Context, why error) error {
 	if fail.Is(cerr, fail.NotFound) {
 		cerr = nil // the folder was deleted, and its index with it
 	}
-	_ = b.cache.Close()
+	b.cache.Close()
 	for uid := range b.graves { // of a folder that is gone
 		b.unbury(uid)
 	}

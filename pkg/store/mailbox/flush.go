@@ -129,11 +129,9 @@ func (b *box) flushAll(ctx context.Context, all bool) error {
 // trimCache begins the cache anew when it is far larger than its messages can
 // need: entries of expunged messages stay in it.
 func (b *box) trimCache() error {
-	const small, entry = 4 << 20, 4 << 10
-	if size := b.cache.Size(); size < small || size < int64(b.ix.Image().Len())*entry {
-		return nil
-	}
-	if err := b.cache.Reset(); err != nil {
+	b.cache.Rest()
+	void, err := b.cache.Trim(b.ix.Image().Len())
+	if err != nil || !void {
 		return err
 	}
 	batch := b.ix.Begin()
@@ -205,6 +203,7 @@ func (b *box) rest() {
 			}
 		}
 	}
+	b.cache.Rest()
 	im.Evict()
 	b.evicted = im
 }

@@ -3,7 +3,6 @@ package mailbox
 import (
 	"bufio"
 	"context"
-	"encoding/binary"
 	"io"
 	"time"
 
@@ -11,6 +10,7 @@ import (
 	"github.com/postcote/postcote/pkg/platform/message"
 	"github.com/postcote/postcote/pkg/platform/message/digest"
 	"github.com/postcote/postcote/pkg/platform/obs"
+	"github.com/postcote/postcote/pkg/store/cache"
 	"github.com/postcote/postcote/pkg/store/index"
 )
 
@@ -118,13 +118,13 @@ func (m *Mailbox) Resolve(ctx context.Context, s *Snapshot, i int) (Message, err
 		return x, err
 	}
 	defer f.Close()
-	l := lesson{uid: x.UID, size: index.Unknown, vsize: index.Unknown, date: date.Unix()}
-	x.Date = time.Unix(l.date, 0)
+	l := cache.Lesson{UID: x.UID, Size: -1, VSize: -1, Date: date}
+	x.Date = time.Unix(date.Unix(), 0)
 	if x.Size < 0 || x.VSize < 0 {
 		if x.Size, x.VSize, _, err = message.Count(io.NewSectionReader(f, 0, f.Size())); err != nil {
 			return x, fail.Wrap(fail.Temporary, err, "reading message %d", x.UID)
 		}
-		l.size, l.vsize = x.Size, x.VSize
+		l.Size, l.VSize = x.Size, x.VSize
 	}
 	m.box.note(l)
 	return x, nil
@@ -145,19 +145,26 @@ func (m *Mailbox) Header(ctx context.Context, uid uint32) (message.Header, error
 // there, in ascending order, until it returns false. k is valid during the
 // call, its strings and slices may be kept.
 func (m *Mailbox) EachKeys(ctx context.Context, set Set, fn func(uid uint32, k *digest.Keys) bool) error {
-	var err error
+	if err := m.box.usable(); err != nil {
+		return err
+	}
+	m.box.touch()
+	var uids []uint32
 	set.each(m.box.now.Load().im, func(_ int, r index.Record) bool {
-		h, herr := m.Header(ctx, r.UID)
-		if err = ctx.Err(); err != nil || fail.Is(herr, fail.NotFound) {
-			return err == nil
-		}
-		if err = herr; err != nil {
-			return false
-		}
-		k := digest.KeysOf(h)
-		return fn(r.UID, &k)
+		uids = append(uids, r.UID)
+		return true
 	})
-	return err
+	keys, have := make([]digest.Keys, len(uids)), make([]bool, len(uids))
+	err := m.box.cache.Keys(ctx, uids, func(i int, k *digest.Keys) { keys[i], have[i] = *k, true })
+	if err != nil {
+		return err
+	}
+	for i, uid := range uids {
+		if have[i] && !fn(uid, &keys[i]) {
+			break
+		}
+	}
+	return nil
 }
 
 // Structure parses a message. The file is open and the caller closes it.
@@ -177,8 +184,8 @@ func (m *Mailbox) Structure(ctx context.Context, uid uint32) (*message.Part, Fil
 // AppendEnvelope appends the message's ENVELOPE as wire bytes, from the cache
 // or by parsing, which fills the cache.
 func (m *Mailbox) AppendEnvelope(ctx context.Context, dst []byte, uid uint32) ([]byte, error) {
-	env, _, err := m.wire(ctx, uid)
-	return append(dst, env...), err
+	e, err := m.Entry(ctx, uid)
+	return append(dst, e.Envelope...), err
 }
 
 // AppendBodyStructure appends BODYSTRUCTURE (extended) or BODY in the same way.
@@ -191,50 +198,118 @@ func (m *Mailbox) AppendBodyStructure(ctx context.Context, dst []byte, uid uint3
 		defer f.Close()
 		return message.AppendBodyStructure(dst, p, false), nil
 	}
-	_, body, err := m.wire(ctx, uid)
-	return append(dst, body...), err
+	e, err := m.Entry(ctx, uid)
+	return append(dst, e.Structure...), err
 }
 
-// wire returns envelope and body structure. In the cache they stand together:
-// the envelope's length, the envelope, the structure.
-func (m *Mailbox) wire(ctx context.Context, uid uint32) (env, body []byte, err error) {
+// Entry is what is kept of a message, read from its file when it was not yet.
+func (m *Mailbox) Entry(ctx context.Context, uid uint32) (cache.Entry, error) {
 	b := m.box
 	if err := b.usable(); err != nil {
-		return nil, nil, err
+		return cache.Entry{}, err
 	}
-	off := b.cacheOffset(uid)
-	if both, ok := b.cache.Get(nil, uid, off); ok {
-		if n, k := binary.Uvarint(both); k > 0 && n <= uint64(len(both)-k) {
-			b.touch()
-			return both[k : k+int(n)], both[k+int(n):], nil
-		}
+	b.touch()
+	if w := m.window.Load(); w != nil {
+		return w.Entry(ctx, uid)
 	}
-	p, f, err := m.Structure(ctx, uid)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer f.Close()
-	both := binary.AppendUvarint(nil, uint64(len(p.Envelope)))
-	both = append(both, p.Envelope...)
-	start := len(both)
-	both = message.AppendBodyStructure(both, p, true)
-	if off, err := b.cache.Put(uid, both); err == nil {
-		b.note(lesson{uid: uid, size: index.Unknown, vsize: index.Unknown, date: index.Unknown, cache: off})
-	}
-	return both[start-len(p.Envelope) : start], both[start:], nil
+	return b.cache.Entry(ctx, uid)
 }
 
-// cacheOffset is where a message's wire bytes are, also when that was learned
-// a moment ago.
-func (b *box) cacheOffset(uid uint32) int64 {
+// Kept is Entry without reading the message.
+func (m *Mailbox) Kept(uid uint32) (cache.Entry, bool) {
+	if m.box.usable() != nil {
+		return cache.Entry{}, false
+	}
+	return m.box.cache.Kept(uid)
+}
+
+// Full is Entry with the preview and the message's id, for which all of it is
+// read.
+func (m *Mailbox) Full(ctx context.Context, uid uint32) (cache.Entry, error) {
+	b := m.box
+	if err := b.usable(); err != nil {
+		return cache.Entry{}, err
+	}
+	b.touch()
+	return b.cache.Full(ctx, uid)
+}
+
+// Ahead says that the entries of these messages will be asked for next, in
+// ascending order. Call stop when they were. One command at a time reads ahead.
+func (m *Mailbox) Ahead(ctx context.Context, set Set) (stop func()) {
+	b := m.box
+	if b.usable() != nil {
+		return func() {}
+	}
+	var uids []uint32
+	set.each(b.now.Load().im, func(_ int, r index.Record) bool {
+		uids = append(uids, r.UID)
+		return true
+	})
+	w := b.cache.Ahead(ctx, uids)
+	if !m.window.CompareAndSwap(nil, w) {
+		w.Stop()
+		return func() {}
+	}
+	return func() {
+		m.window.Store(nil)
+		w.Stop()
+	}
+}
+
+// Search evaluates a query about headers for all messages of s, as
+// cache.Cache.Search.
+func (m *Mailbox) Search(ctx context.Context, s *Snapshot, q *cache.Query, hits, open []uint64) {
+	if m.box.usable() != nil {
+		return
+	}
+	m.box.touch()
+	m.box.cache.Search(ctx, q, s.UIDs(), hits, open)
+}
+
+// fill has the entries of new messages made in the background. When a whole
+// mailbox is new, nobody knows what of it will be read.
+func (b *box) fill(uids []uint32) {
+	const few = 256
+	if len(uids) > 0 && len(uids) <= few {
+		b.cache.Fill(uids)
+	}
+}
+
+func (b *box) newCache(ix *index.Index) {
+	b.cache = cache.New(b.acct.store.fs, ix.Dir(), cacheSource{b})
+}
+
+// cacheSource is a box as its cache sees it.
+type cacheSource struct{ b *box }
+
+func (s cacheSource) Open(ctx context.Context, uid uint32) (cache.Message, time.Time, error) {
+	return s.b.openMessage(ctx, uid)
+}
+
+func (s cacheSource) Learn(list []cache.Lesson) { s.b.note(list...) }
+
+// Quiet does nothing while the account is frozen: a backup is being made.
+func (s cacheSource) Quiet(fn func()) bool {
+	if s.b.usable() != nil || !s.b.acct.freeze.TryRLock() {
+		return false
+	}
+	defer s.b.acct.freeze.RUnlock()
+	fn()
+	return true
+}
+
+// Entry is where a message's entry is, also when that was learned a moment ago.
+func (s cacheSource) Entry(uid uint32) int64 {
+	b := s.b
 	if r, ok := b.brief(uid); ok && r.Cache != 0 {
 		return r.Cache
 	}
 	b.learnedMu.Lock()
 	defer b.learnedMu.Unlock()
 	for i := len(b.learned) - 1; i >= 0; i-- {
-		if l := b.learned[i]; l.uid == uid && l.cache != 0 {
-			return l.cache
+		if l := b.learned[i]; l.UID == uid && l.Entry != 0 {
+			return l.Entry
 		}
 	}
 	return 0
@@ -249,20 +324,13 @@ func (b *box) brief(uid uint32) (index.Record, bool) {
 	return im.Brief(i), true
 }
 
-// lesson is something that was learned of a message by reading it.
-type lesson struct {
-	uid               uint32
-	size, vsize, date int64
-	cache             int64
-}
-
 // fullLessons is how many lessons are kept before they are written down.
 const fullLessons = 256
 
-// note keeps a lesson for the index. Nobody waits for it.
-func (b *box) note(l lesson) {
+// note keeps lessons for the index. Nobody waits for it.
+func (b *box) note(l ...cache.Lesson) {
 	b.learnedMu.Lock()
-	b.learned = append(b.learned, l)
+	b.learned = append(b.learned, l...)
 	n := len(b.learned)
 	b.learnedMu.Unlock()
 	if n < fullLessons || !b.acct.freeze.TryRLock() {
@@ -296,12 +364,31 @@ func (b *box) learn(all bool) error {
 	}
 	batch := b.ix.Begin()
 	for _, l := range list {
-		if l.cache != 0 {
-			batch.Cached(l.uid, l.cache)
+		if l.Entry != 0 {
+			batch.Cached(l.UID, l.Entry)
 		}
-		if l.size >= 0 || l.date != index.Unknown {
-			batch.Known(l.uid, l.size, l.vsize, l.date)
+		if news := b.news(l); news != (known{index.Unknown, index.Unknown, index.Unknown}) {
+			batch.Known(l.UID, news.size, news.vsize, news.date)
 		}
 	}
 	return b.commit(batch, false)
+}
+
+// known are the values of Batch.Known.
+type known struct{ size, vsize, date int64 }
+
+// news are the values of a lesson that the index has not yet.
+func (b *box) news(l cache.Lesson) known {
+	out := known{index.Unknown, index.Unknown, index.Unknown}
+	r, ok := b.brief(l.UID)
+	if !ok {
+		return out
+	}
+	if r.Size < 0 && l.Size >= 0 || r.VSize < 0 && l.VSize >= 0 {
+		out.size, out.vsize = l.Size, l.VSize
+	}
+	if r.Date == index.Unknown && !l.Date.IsZero() {
+		out.date = l.Date.Unix()
+	}
+	return out
 }

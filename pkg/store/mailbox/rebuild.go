@@ -55,7 +55,10 @@ func (b *box) rebuild(ctx context.Context, dir string, id Ident, folder *maildir
 	if err != nil {
 		return err
 	}
-	b.cache = b.ix.Cache()
+	b.newCache(b.ix)
+	if err := b.cache.Reset(); err != nil {
+		b.acct.store.log.Warn("beginning a cache anew failed", obs.Err(err))
+	}
 	for _, i := range r.buried {
 		b.graves[uids[i]] = grave{ref: entries[i].Ref, at: b.acct.store.now().Add(-maxGrave)}
 	}

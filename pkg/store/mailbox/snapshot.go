@@ -81,6 +81,24 @@ func (s *Snapshot) Base(i int) string { return s.im.At(i).Name }
 // which it would stand, and false.
 func (s *Snapshot) Find(uid uint32) (i int, ok bool) { return s.im.Find(uid) }
 
+// UIDs returns the UIDs of all messages.
+func (s *Snapshot) UIDs() []uint32 { return s.im.AppendUIDs(make([]uint32, 0, s.im.Len())) }
+
+// SelectFlags sets the bits of the messages that have all these flags.
+func (s *Snapshot) SelectFlags(with Flags, bits []uint64) { s.im.SelectFlags(uint8(with), bits) }
+
+// SelectDates sets the bits in hits of the messages received at from or later
+// and before to, in seconds since 1970, and takes those whose date is known out
+// of open.
+func (s *Snapshot) SelectDates(from, to int64, hits, open []uint64) {
+	s.im.SelectDates(from, to, hits, open)
+}
+
+// SelectSizes does so by RFC822.SIZE.
+func (s *Snapshot) SelectSizes(from, to int64, hits, open []uint64) {
+	s.im.SelectSizes(from, to, hits, open)
+}
+
 // Range yields messages lo <= i < hi.
 func (s *Snapshot) Range(lo, hi int) iter.Seq2[int, Message] {
 	return func(yield func(int, Message) bool) {

@@ -317,6 +317,7 @@ func (m *merge) commit(fresh []Entry, uids []uint32) error {
 	if b.ix.Image().Dirty() > 0 || len(b.graves) > 0 {
 		b.flushSoon()
 	}
+	b.fill(uids)
 	return nil
 }
 

@@ -7,10 +7,13 @@ import (
 	"strings"
 	"time"
 
+	imap "github.com/emersion/go-imap/v2"
+
 	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/platform/message"
 	"github.com/postcote/postcote/pkg/platform/message/digest"
 	"github.com/postcote/postcote/pkg/proto/imap/server"
+	"github.com/postcote/postcote/pkg/store/cache"
 	"github.com/postcote/postcote/pkg/store/mailbox"
 )
 
@@ -23,6 +26,8 @@ type imapContent struct {
 	file mailbox.File
 	root *message.Part
 	row  *mailbox.Message
+
+	entry *cache.Entry
 }
 
 var (
@@ -30,12 +35,35 @@ var (
 	_ server.Details = (*imapContent)(nil)
 )
 
+// kept is what the cache has of the message; it is made when there is nothing.
+func (c *imapContent) kept(ctx context.Context) (*cache.Entry, error) {
+	if c.entry == nil {
+		e, err := c.m.Entry(ctx, c.uid)
+		if err != nil {
+			return nil, err
+		}
+		c.entry = &e
+	}
+	return c.entry, nil
+}
+
 func (c *imapContent) AppendEnvelope(ctx context.Context, dst []byte) ([]byte, error) {
-	return c.m.AppendEnvelope(ctx, dst, c.uid)
+	e, err := c.kept(ctx)
+	if err != nil {
+		return dst, err
+	}
+	return append(dst, e.Envelope...), nil
 }
 
 func (c *imapContent) AppendStructure(ctx context.Context, dst []byte, extended bool) ([]byte, error) {
-	return c.m.AppendBodyStructure(ctx, dst, c.uid, extended)
+	if !extended {
+		return c.m.AppendBodyStructure(ctx, dst, c.uid, false)
+	}
+	e, err := c.kept(ctx)
+	if err != nil {
+		return dst, err
+	}
+	return append(dst, e.Structure...), nil
 }
 
 // resolve is what the index knows, completed from the file.
@@ -83,13 +111,19 @@ func (c *imapContent) open(ctx context.Context) error {
 	return err
 }
 
-// parse opens the file and reads its structure.
+// parse opens the file and finds its parts: in the cache, if it can.
 func (c *imapContent) parse(ctx context.Context) error {
 	if c.root != nil {
 		return nil
 	}
 	if err := c.open(ctx); err != nil {
 		return err
+	}
+	if e, ok := c.m.Kept(c.uid); ok {
+		if root, ok := e.Root(); ok && root.BodyEnd <= c.file.Size() {
+			c.root = root
+			return nil
+		}
 	}
 	root, err := message.ParseStructure(io.NewSectionReader(c.file, 0, c.file.Size()), message.DefaultLimits())
 	if err == nil {
@@ -99,12 +133,18 @@ func (c *imapContent) parse(ctx context.Context) error {
 }
 
 // Section needs no structure for the whole message, and only the header
-// block for its fields.
+// block for its fields, of which most are in the cache.
 func (c *imapContent) Section(ctx context.Context, s message.Section) (server.Body, error) {
 	if len(s.Path) == 0 {
 		switch s.Kind {
 		case message.SectionAll:
 			return c.whole(ctx)
+		case message.SectionHeaderFields:
+			if raw, ok, err := c.fields(ctx, s.Fields...); ok || err != nil {
+				return message.SelectFields(raw, s.Fields), err
+			}
+		}
+		switch s.Kind {
 		case message.SectionHeader, message.SectionHeaderFields, message.SectionHeaderFieldsNot:
 			h, err := c.m.Header(ctx, c.uid)
 			switch {
@@ -126,6 +166,17 @@ func (c *imapContent) Section(ctx context.Context, s message.Section) (server.Bo
 		return nil, fail.Wrap(fail.Invalid, err, "message %d", c.uid)
 	}
 	return b, err
+}
+
+// fields are header fields from the cache; false: it does not keep all of
+// these.
+func (c *imapContent) fields(ctx context.Context, names ...string) ([]byte, bool, error) {
+	e, err := c.kept(ctx)
+	if err != nil {
+		return nil, false, err
+	}
+	raw, ok := e.Fields(names...)
+	return raw, ok, nil
 }
 
 // headerBody is a header block as it was written, with CRLF line ends.
@@ -159,7 +210,7 @@ func (c *imapContent) Text(ctx context.Context, header bool) (io.Reader, error) 
 }
 
 func (c *imapContent) Fields(ctx context.Context, name string) ([]string, error) {
-	h, err := c.m.Header(ctx, c.uid)
+	h, err := c.header(ctx, name)
 	if err != nil {
 		return nil, err
 	}
@@ -170,16 +221,23 @@ func (c *imapContent) Fields(ctx context.Context, name string) ([]string, error)
 	return values, nil
 }
 
+// header is a header with at least all fields of these names.
+func (c *imapContent) header(ctx context.Context, names ...string) (message.Header, error) {
+	raw, ok, err := c.fields(ctx, names...)
+	if err != nil || !ok {
+		return c.m.Header(ctx, c.uid)
+	}
+	return message.ParseHeader(raw, message.DefaultLimits()), nil
+}
+
 func (c *imapContent) Keys(ctx context.Context) (server.Keys, error) {
-	h, err := c.m.Header(ctx, c.uid)
+	h, err := c.header(ctx, cache.KeyFields()...)
 	return digest.KeysOf(h), err
 }
 
 func (c *imapContent) Preview(ctx context.Context) (string, error) {
-	if err := c.parse(ctx); err != nil {
-		return "", err
-	}
-	return digest.Preview(c.file, c.root), nil
+	e, err := c.m.Full(ctx, c.uid)
+	return string(e.Preview), err
 }
 
 // Binary decodes a part twice: first to learn its size.
@@ -194,10 +252,8 @@ func (c *imapContent) Binary(ctx context.Context, path []int) (server.Body, erro
 }
 
 func (c *imapContent) EmailID(ctx context.Context) (string, error) {
-	if err := c.open(ctx); err != nil {
-		return "", err
-	}
-	return digest.EmailID(io.NewSectionReader(c.file, 0, c.file.Size()))
+	e, err := c.m.Full(ctx, c.uid)
+	return string(e.EmailID), err
 }
 
 // Saved is not known yet.
@@ -210,6 +266,35 @@ func (c *imapContent) Close() error {
 	err := c.file.Close()
 	c.file = nil
 	return err
+}
+
+// Ahead has entries read before they are asked for.
+func (b *imapMailbox) Ahead(ctx context.Context, uids imap.UIDSet) (stop func()) {
+	return b.m.Ahead(ctx, set(uids))
+}
+
+func (b *imapMailbox) UIDs(s server.Snapshot) []uint32 { return s.(imapSnapshot).s.UIDs() }
+
+// Select asks the index, or the cache's columns.
+func (b *imapMailbox) Select(ctx context.Context, s server.Snapshot, q server.Query, hits, open server.Bits) {
+	snap := s.(imapSnapshot).s
+	switch q.Kind {
+	case server.QueryFlags:
+		clear(open)
+		for _, n := range names() {
+			if q.Flags&n.row != 0 {
+				snap.SelectFlags(n.store, hits)
+			}
+		}
+	case server.QueryReceived:
+		snap.SelectDates(q.From, q.To, hits, open)
+	case server.QuerySize:
+		snap.SelectSizes(q.From, q.To, hits, open)
+	case server.QuerySent:
+		b.m.Search(ctx, snap, &cache.Query{Rel: q.Rel, Day: q.Day.Unix() / 86400}, hits, open)
+	case server.QueryField:
+		b.m.Search(ctx, snap, &cache.Query{Field: q.Field, Needle: []byte(q.Text)}, hits, open)
+	}
 }
 
 // searchText streams what a text search looks at: the header if asked for,

@@ -21,6 +21,9 @@ type imapMailbox struct {
 var (
 	_ server.Mailbox = (*imapMailbox)(nil)
 	_ server.Sorter  = (*imapMailbox)(nil)
+
+	_ server.Selector = (*imapMailbox)(nil)
+	_ server.Reader   = (*imapMailbox)(nil)
 )
 
 func (b *imapMailbox) Snapshot() server.Snapshot {

@@ -300,6 +300,51 @@ type Sorter interface {
 	EachKeys(ctx context.Context, uids imap.UIDSet, fn func(uid uint32, k *Keys) bool) error
 }
 
+// Selector is an optional side of a Mailbox: search keys answered for all
+// messages at once, for less than asking each of them.
+type Selector interface {
+	// Select answers q for the rows of s. It adds to hits the rows that meet
+	// it and takes out of open, in which all rows are when it is called, those
+	// of which that is known now: the rest is asked one by one.
+	Select(ctx context.Context, s Snapshot, q Query, hits, open Bits)
+	// UIDs are the UIDs of all rows, 0 for one that cannot be read.
+	UIDs(s Snapshot) []uint32
+}
+
+// Bits is a set of rows: row i is bit i%64 of number i/64.
+type Bits []uint64
+
+// Query is a search key for a Selector.
+type Query struct {
+	Kind     QueryKind
+	Flags    System    // QueryFlags: any of them
+	From, To int64     // QueryReceived, QuerySize: from From on and below To
+	Rel      int       // QuerySent: -1 before that day, 0 on it, 1 on it or later
+	Day      time.Time // QuerySent: midnight UTC of the day that stands in the Date field
+	Field    string    // QueryField: the name of a header field
+	Text     string    // QueryField: what it holds, in the form of collate.String; never empty
+}
+
+// QueryKind says what a Query is about.
+type QueryKind uint8
+
+// The kinds of Query.
+const (
+	QueryFlags    QueryKind = iota
+	QueryReceived           // INTERNALDATE, in seconds since 1970
+	QuerySize               // RFC822.SIZE
+	QuerySent               // the Date field
+	QueryField              // a header field
+)
+
+// Reader is an optional side of a Mailbox that can read messages before they
+// are opened.
+type Reader interface {
+	// Ahead says that a command will open these messages, in this order, for
+	// their envelopes, structures and header fields. It calls stop at its end.
+	Ahead(ctx context.Context, uids imap.UIDSet) (stop func())
+}
+
 // Body is a section of a message with CRLF line ends. *message.Body is one.
 type Body interface {
 	// Size is the exact number of octets that are still to be read.

@@ -328,17 +328,19 @@ func badCharset() imap.ResponseCode {
 }
 
 // search returns the rows that match.
-func (q *query) search(ctx context.Context, s *call, v *view) (rows []int32) {
-	m := &matching{ctx: ctx, s: s, v: v, now: s.srv.cfg.Now().Unix()}
-	defer m.release()
+func (q *query) search(ctx context.Context, s *call, v *view) []int32 {
+	f := newFinding(ctx, s, v, q)
+	defer f.release()
+	return f.run(q.rows(v), q.first)
+}
+
+// rows are the rows to look at.
+func (q *query) rows(v *view) Bits {
+	rows := newBits(v.pin.Len())
 	set, byUID := q.candidates(v)
 	v.eachRow(set, byUID, func(i int) bool {
-		q.told.at(i, v.pin.Len())
-		if !m.matches(i, &q.root) {
-			return ctx.Err() == nil
-		}
-		rows = append(rows, int32(i))
-		return !q.first
+		rows.set(i)
+		return true
 	})
 	return rows
 }
@@ -358,10 +360,13 @@ func (q *query) candidates(v *view) (set wire.Set, byUID bool) {
 
 // number is what the answer calls a row of v.
 func (q *query) number(v *view, row int32) uint32 {
-	if q.uid {
-		return v.pin.At(int(row)).UID
+	switch {
+	case !q.uid:
+		return uint32(row) + 1
+	case v.rowUIDs != nil:
+		return v.rowUIDs[row]
 	}
-	return uint32(row) + 1
+	return v.pin.At(int(row)).UID
 }
 
 // writeNumbers writes the rest of a line of numbers.

@@ -54,6 +54,9 @@ func (c *fetchCmd) run(ctx context.Context, s *call) reply {
 		set, byUID = v.changedSince(set, byUID, c.since), true
 	}
 	f := &fetch{fetchCmd: c, ctx: ctx, s: s, snap: v.pin, pieces: make([]piece, len(c.items))}
+	if ahead, ok := v.mb.(Reader); ok && c.reads() {
+		defer ahead.Ahead(ctx, v.uids(set, byUID).UIDs())()
+	}
 	if !c.seen || v.readOnly {
 		v.eachRow(set, byUID, f.one)
 	} else if err := f.batches(v.uids(set, byUID)); err != nil {
@@ -89,6 +92,21 @@ func (c *fetchCmd) condstore(s *call) (r reply, refused bool) {
 		s.tellEarlier(c.since, c.set, 0)
 	}
 	return reply{}, false
+}
+
+// reads reports whether an item is about a message's header or structure.
+func (c *fetchCmd) reads() bool {
+	for _, it := range c.items {
+		switch it.kind {
+		case itemEnvelope, itemBodyStructure:
+			return true
+		case itemSection:
+			if it.section.Kind == message.SectionHeaderFields {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // batches marks messages \Seen and sends them, some at a time.

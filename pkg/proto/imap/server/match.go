@@ -14,7 +14,8 @@ import (
 	"github.com/postcote/postcote/pkg/platform/message/collate"
 )
 
-// matching evaluates a search program, one message after the other.
+// matching evaluates a search program, one message after the other. A search
+// may have several at work.
 type matching struct {
 	ctx context.Context
 	s   *call
@@ -25,7 +26,8 @@ type matching struct {
 	buf *[]byte // of text searches, from the server's pool
 	err error
 
-	logged bool // one line in the log for a command is enough
+	content Content
+	failed  error // the first message that could not be read: one line in the log is enough
 }
 
 // matches reports whether row i of the view meets k. A message that cannot be
@@ -37,29 +39,38 @@ func (m *matching) matches(i int, k *key) bool {
 		return false
 	}
 	met := m.eval(k)
-	m.s.closeContent()
+	m.close()
 	if m.err != nil {
-		if !fail.Is(m.err, fail.NotFound) && !m.logged {
-			m.logged = true
-			m.s.logFailure("SEARCH", m.err)
+		if !fail.Is(m.err, fail.NotFound) && m.failed == nil {
+			m.failed = m.err
 		}
 		return false
 	}
 	return met
 }
 
+// close closes the message being looked at.
+func (m *matching) close() {
+	if m.content != nil {
+		_ = m.content.Close()
+		m.content = nil
+	}
+}
+
+// release ends the matching.
 func (m *matching) release() {
+	m.close()
 	if m.buf != nil {
 		m.s.srv.searchBufs.Put(m.buf)
 		m.buf = nil
 	}
 }
 
-func (m *matching) content() Content {
-	if m.s.content == nil {
-		m.s.content = m.v.mb.Open(m.row.UID)
+func (m *matching) open() Content {
+	if m.content == nil {
+		m.content = m.v.mb.Open(m.row.UID)
 	}
-	return m.s.content
+	return m.content
 }
 
 func (m *matching) eval(k *key) bool {
@@ -107,13 +118,13 @@ func (m *matching) evalContent(k *key) bool {
 	case opSize:
 		size := m.row.Size
 		if size < 0 {
-			size, m.err = m.content().Size(m.ctx)
+			size, m.err = m.open().Size(m.ctx)
 		}
 		return k.rel > 0 && size > k.n || k.rel < 0 && size < k.n
 	case opDate, opAge:
 		date := m.row.Date
 		if date.IsZero() {
-			date, m.err = m.content().Date(m.ctx)
+			date, m.err = m.open().Date(m.ctx)
 		}
 		if k.op == opAge { // RFC 5032 section 2
 			at := m.now - k.n
@@ -121,14 +132,14 @@ func (m *matching) evalContent(k *key) bool {
 		}
 		return onDay(date, k.rel, k.date)
 	case opSent:
-		values, err := m.content().Fields(m.ctx, "Date")
+		values, err := m.open().Fields(m.ctx, "Date")
 		if m.err = err; err != nil || len(values) == 0 {
 			return false
 		}
 		date, valid := message.ParseDate(values[0])
 		return valid && onDay(date, k.rel, k.date)
 	case opHeader:
-		values, err := m.content().Fields(m.ctx, k.name)
+		values, err := m.open().Fields(m.ctx, k.name)
 		m.err = err
 		for _, v := range values {
 			if strings.Contains(collate.String(v), k.needle) {
@@ -137,7 +148,7 @@ func (m *matching) evalContent(k *key) bool {
 		}
 		return false
 	}
-	r, err := m.content().Text(m.ctx, k.op == opText)
+	r, err := m.open().Text(m.ctx, k.op == opText)
 	if err != nil {
 		m.err = err
 		return false

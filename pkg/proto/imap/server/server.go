@@ -5,6 +5,7 @@ import (
 	"net"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/postcote/postcote/pkg/proto/imap/wire"
@@ -49,6 +50,7 @@ type Server struct {
 	watch      watch
 	aheads     sync.Pool     // of *ahead
 	searchBufs sync.Pool     // of *[]byte
+	helping    atomic.Int64  // goroutines that help a search
 	askAfter   time.Duration // see the constant; tests have another
 	tellEvery  time.Duration // as well
 }

@@ -22,6 +22,7 @@ type view struct {
 	saved    wire.Set // UIDs: "$", the result of the last search that was saved (RFC 5182)
 	changing *call    // is changing flags: only it may tell of changes until it has told of its own
 	keywords int      // how many keywords FLAGS has named
+	rowUIDs  []uint32 // of all rows, in a search that has found many; else nil
 	modseq   bool     // MODSEQs are kept here: RFC 7162 section 3.1.2
 }
 

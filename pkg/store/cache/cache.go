@@ -1,0 +1,240 @@
+package cache
+
+import (
+	"context"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/postcote/postcote/pkg/platform/disk"
+	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/platform/message"
+	"github.com/postcote/postcote/pkg/platform/message/digest"
+)
+
+// Source is the mailbox whose messages are cached.
+type Source interface {
+	// Open opens a message and says when it was received.
+	Open(ctx context.Context, uid uint32) (Message, time.Time, error)
+	// Entry is where the index has a message's entry, 0 for nowhere.
+	Entry(uid uint32) int64
+	// Learn is told what reading messages has shown.
+	Learn(list []Lesson)
+	// Quiet runs fn unless the mailbox is closed or must not be written to.
+	Quiet(fn func()) bool
+}
+
+// Cache is a mailbox's cache. Safe for concurrent use.
+type Cache struct {
+	src     Source
+	entries entries
+	columns columns
+	makers  sync.Pool // of *maker
+	filler  filler
+}
+
+// New is the cache in the folder of the mailbox's index. It opens nothing.
+func New(fsys disk.FS, dir string, src Source) *Cache {
+	c := &Cache{src: src}
+	c.entries.fs, c.entries.name = fsys, filepath.Join(dir, cacheName)
+	c.columns.fs, c.columns.name = fsys, filepath.Join(dir, columnsName)
+	c.filler.init()
+	return c
+}
+
+// kept calls use with the entries of messages, ok only for those that are
+// there.
+func (c *Cache) kept(uids []uint32, use func(i int, e Entry, ok bool)) {
+	offs := make([]int64, len(uids))
+	any := false
+	for i, uid := range uids {
+		offs[i] = c.src.Entry(uid)
+		any = any || offs[i] != 0
+	}
+	if !any {
+		for i := range uids {
+			use(i, Entry{}, false)
+		}
+		return
+	}
+	c.entries.get(uids, offs, func(i int, data []byte) {
+		e, ok := parseEntry(data)
+		use(i, e, ok)
+	})
+}
+
+// Entry returns what is kept of a message; what is not, is made. NotFound: the
+// message is gone.
+func (c *Cache) Entry(ctx context.Context, uid uint32) (Entry, error) {
+	return c.entry(ctx, uid, false)
+}
+
+// Full is Entry with preview and id.
+func (c *Cache) Full(ctx context.Context, uid uint32) (Entry, error) { return c.entry(ctx, uid, true) }
+
+// Kept is Entry without reading the message.
+func (c *Cache) Kept(uid uint32) (e Entry, found bool) {
+	c.kept([]uint32{uid}, func(_ int, k Entry, ok bool) { e, found = k, ok })
+	return e, found
+}
+
+func (c *Cache) entry(ctx context.Context, uid uint32, full bool) (e Entry, err error) {
+	e, found := c.Kept(uid)
+	if found && (!full || e.Previewed()) {
+		return e, nil
+	}
+	c.make(ctx, []uint32{uid}, full, found, func(_ int, k Entry, kerr error) { e, err = k, kerr })
+	return e, err
+}
+
+// Search evaluates q for the messages with these UIDs, ascending. hits gets
+// those that meet it; open, in which all rows are set, loses those of which
+// that is now known. Messages are not read, entries are.
+func (c *Cache) Search(ctx context.Context, q *Query, uids []uint32, hits, open Bits) {
+	col := q.column()
+	c.columns.search(q, uids, hits, open)
+	if col == 0 || col != colSent && len(q.Needle) == 0 {
+		return
+	}
+	c.regain(ctx, uids, open, func(i int, r *row) {
+		clearBit(open, i)
+		if q.has(r, col) {
+			set(hits, i)
+		}
+	})
+}
+
+// regain makes rows of the entries of messages that have none, which is so
+// after the file of columns was lost.
+func (c *Cache) regain(ctx context.Context, uids []uint32, open Bits, use func(i int, r *row)) {
+	const step = 256
+	var at []int
+	var list []uint32
+	some := func() {
+		var rows []row
+		c.kept(list, func(i int, e Entry, ok bool) {
+			if raw, all := e.Fields(KeyFields()...); ok && all {
+				if r, ok := makeRow(list[i], message.ParseHeader(raw, message.DefaultLimits())); ok {
+					rows = append(rows, r)
+					use(at[i], &r)
+				}
+			}
+		})
+		_ = c.columns.add(rows)
+		at, list = at[:0], list[:0]
+	}
+	for i, uid := range uids {
+		if !isSet(open, i) || c.src.Entry(uid) == 0 {
+			continue
+		}
+		if at, list = append(at, i), append(list, uid); len(list) == step {
+			if some(); ctx.Err() != nil {
+				return
+			}
+		}
+	}
+	if len(list) > 0 {
+		some()
+	}
+}
+
+// Keys calls use with the keys of the messages with these UIDs, ascending; in
+// any order, and not for those that are gone. The strings of k may be kept.
+func (c *Cache) Keys(ctx context.Context, uids []uint32, use func(i int, k *digest.Keys)) error {
+	open := make(Bits, len(uids)/64+1)
+	for i := range uids {
+		set(open, i)
+	}
+	c.columns.keys(uids, func(i int, k *digest.Keys) {
+		if isSet(open, i) {
+			clearBit(open, i)
+			use(i, k)
+		}
+	})
+	var k digest.Keys
+	c.regain(ctx, uids, open, func(i int, r *row) {
+		if isSet(open, i) && parseKeys(string(r.text[colKeys]), r.sent, &k) {
+			clearBit(open, i)
+			use(i, &k)
+		}
+	})
+	var at []int
+	var list []uint32
+	for i, uid := range uids {
+		if isSet(open, i) {
+			at, list = append(at, i), append(list, uid)
+		}
+	}
+	return c.keysOf(ctx, list, func(i int, k *digest.Keys) { use(at[i], k) })
+}
+
+// keysOf reads the headers of messages whose rows are missing.
+func (c *Cache) keysOf(ctx context.Context, uids []uint32, use func(i int, k *digest.Keys)) error {
+	w := c.Ahead(ctx, uids)
+	defer w.Stop()
+	for i, uid := range uids {
+		e, err := w.Entry(ctx, uid)
+		if err == nil {
+			raw, ok := e.Fields(KeyFields()...)
+			if !ok {
+				raw, err = c.header(ctx, uid)
+			}
+			if err == nil {
+				k := digest.KeysOf(message.ParseHeader(raw, message.DefaultLimits()))
+				use(i, &k)
+				continue
+			}
+		}
+		if !fail.Is(err, fail.NotFound) {
+			return err
+		}
+	}
+	return nil
+}
+
+// header reads the header of a message with one too odd to be kept.
+func (c *Cache) header(ctx context.Context, uid uint32) ([]byte, error) {
+	f, _, err := c.src.Open(ctx, uid)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	h, err := message.HeaderAt(f, &message.Part{BodyStart: f.Size()}, message.DefaultLimits())
+	return h.Bytes(), ioError(err, "reading message %d", uid)
+}
+
+// Size is the length of the file of entries, 0 before it was used.
+func (c *Cache) Size() int64 { return c.entries.size() }
+
+// Rest writes what waits in memory, as far as it can be written.
+func (c *Cache) Rest() { _ = c.columns.flush() }
+
+// Reset forgets everything: the UIDs are others now, or nobody knows.
+func (c *Cache) Reset() error {
+	if err := c.columns.reset(); err != nil {
+		return err
+	}
+	return c.entries.reset()
+}
+
+// Trim begins files anew that are mostly about messages that are gone. It
+// returns true when the entries were: what the index says of them is void.
+func (c *Cache) Trim(messages int) (bool, error) {
+	if n := c.columns.rowsKept(); n > 4*maxRows && n > 2*messages {
+		if err := c.columns.reset(); err != nil {
+			return false, err
+		}
+	}
+	return c.entries.trim(messages)
+}
+
+// Stop ends the work in the background and waits for it.
+func (c *Cache) Stop() { c.filler.stop() }
+
+// Close stops and closes.
+func (c *Cache) Close() {
+	c.Stop()
+	c.Rest()
+	_ = c.columns.close()
+	_ = c.entries.close()
+}

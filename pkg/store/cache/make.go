@@ -1,0 +1,183 @@
+package cache
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"time"
+
+	"github.com/postcote/postcote/pkg/platform/message"
+	"github.com/postcote/postcote/pkg/platform/message/digest"
+)
+
+// Message is an open message, as it is stored.
+type Message interface {
+	io.ReaderAt
+	io.Closer
+	Size() int64
+}
+
+// Lesson is what reading a message has shown. A negative number says nothing.
+type Lesson struct {
+	UID         uint32
+	Size, VSize int64
+	Date        time.Time // INTERNALDATE; zero: not known
+	Entry       int64     // where the entry is; 0: nowhere
+}
+
+// maker reads messages, one after the other, with the same buffers.
+type maker struct {
+	parser message.Parser
+	buf    []byte
+	parts  []byte
+	fields []byte
+	left   []byte
+}
+
+// inMemory is up to what size a message is read at once, and what of a
+// maker's buffers is kept.
+const inMemory = 256 << 10
+
+// source reads the message into memory when it is small enough.
+func (m *maker) source(f Message) (io.ReaderAt, error) {
+	n := f.Size()
+	if n > inMemory {
+		return f, nil
+	}
+	if int64(cap(m.buf)) < n {
+		m.buf = make([]byte, n, min(2*n, inMemory))
+	}
+	buf := m.buf[:n]
+	if k, err := f.ReadAt(buf, 0); int64(k) < n {
+		if err == nil || err == io.EOF { //nolint:errorlint // ReaderAt returns it bare
+			err = io.ErrUnexpectedEOF
+		}
+		return nil, err
+	}
+	return bytes.NewReader(buf), nil
+}
+
+// made is what one message gave.
+type made struct {
+	row    row
+	hasRow bool
+	size   int64
+	vsize  int64
+}
+
+// append reads a message and appends its entry to dst. full: with all that
+// takes more than the structure.
+func (m *maker) append(dst []byte, uid uint32, f Message, full bool) ([]byte, made, error) {
+	out := made{size: f.Size()}
+	src, err := m.source(f)
+	if err != nil {
+		return dst, out, err
+	}
+	root, err := m.parser.Parse(io.NewSectionReader(src, 0, out.size), message.DefaultLimits())
+	if err != nil {
+		return dst, out, err
+	}
+	h := m.parser.Header()
+	out.vsize = root.VSize()
+	e := Entry{Envelope: root.Envelope, parts: m.parts[:0], fields: m.fields[:0], left: m.left[:0]}
+	e.setFields(h)
+	e.parts = appendParts(e.parts, root, 0)
+	m.parts, m.fields, m.left = e.parts, e.fields, e.left
+	e.Structure = message.AppendBodyStructure(nil, root, true)
+	if full {
+		id, err := digest.EmailID(io.NewSectionReader(src, 0, out.size))
+		if err != nil {
+			return dst, out, err
+		}
+		e.EmailID, e.Preview = []byte(id), []byte(digest.Preview(src, root))
+		e.has |= hasPreview
+	}
+	if !h.Truncated {
+		out.row, out.hasRow = makeRow(uid, h)
+	}
+	return e.append(dst), out, nil
+}
+
+// batch is what is made together, so that it is written together.
+type batch struct {
+	uids    []uint32
+	data    []byte
+	sizes   []int
+	rows    []row
+	lessons []Lesson
+}
+
+// make reads messages and keeps what they give. use gets each one's entry, or
+// why there is none. again: their rows are known already.
+func (c *Cache) make(ctx context.Context, uids []uint32, full, again bool, use func(i int, e Entry, err error)) {
+	m, _ := c.makers.Get().(*maker)
+	if m == nil {
+		m = &maker{}
+	}
+	var b batch
+	at := make([]int, len(uids)) // of each one's entry in b, or -1
+	for i, uid := range uids {
+		at[i] = -1
+		err := ctx.Err()
+		if err == nil {
+			err = c.one(ctx, m, &b, uid, full)
+		}
+		if err != nil {
+			use(i, Entry{}, err)
+			continue
+		}
+		at[i] = len(b.uids) - 1
+	}
+	if len(m.buf) > inMemory/2 {
+		m.buf = nil
+	}
+	c.makers.Put(m)
+	c.keep(&b, again)
+	start := 0
+	for i := range uids {
+		if at[i] < 0 {
+			continue
+		}
+		n := b.sizes[at[i]]
+		e, _ := parseEntry(b.data[start : start+n : start+n])
+		start += n
+		use(i, e, nil)
+	}
+}
+
+func (c *Cache) one(ctx context.Context, m *maker, b *batch, uid uint32, full bool) error {
+	f, date, err := c.src.Open(ctx, uid)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	before := len(b.data)
+	var out made
+	if b.data, out, err = m.append(b.data, uid, f, full); err != nil {
+		b.data = b.data[:before]
+		return ioError(err, "reading message %d", uid)
+	}
+	b.uids = append(b.uids, uid)
+	b.sizes = append(b.sizes, len(b.data)-before)
+	b.lessons = append(b.lessons, Lesson{UID: uid, Size: out.size, VSize: out.vsize, Date: date})
+	if out.hasRow {
+		b.rows = append(b.rows, out.row)
+	}
+	return nil
+}
+
+// keep writes what was made. When that fails it is made again another time.
+func (c *Cache) keep(b *batch, again bool) {
+	if len(b.uids) == 0 {
+		return
+	}
+	if offs, err := c.entries.put(b.uids, b.data, b.sizes); err == nil {
+		for i := range b.lessons {
+			b.lessons[i].Entry = offs[i]
+		}
+	}
+	if !again {
+		_ = c.columns.add(b.rows)
+	}
+	c.src.Learn(b.lessons)
+}
