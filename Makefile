@@ -52,8 +52,9 @@ fuzz: ## every fuzz target for FUZZTIME (10s) each
 	@test/fuzz.sh $(FUZZTIME)
 
 BENCHFLAGS ?=
-bench: build ## Go benchmarks, then our daemons beside Dovecot, with ratios (BENCHFLAGS="-suite auth -reps 3")
-	$(GO) test -run '^$$' -bench . -benchmem ./pkg/...
+BENCHTIME  ?= 500ms
+bench: build ## Go benchmarks (BENCHTIME=500ms each), then our daemons beside Dovecot, with ratios (BENCHFLAGS="-suite auth -reps 3")
+	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) $$(grep -rl --include='*_test.go' '^func Benchmark' pkg | xargs -n1 dirname | sort -u | sed 's,^,./,')
 	$(GO) run ./test/bench -bin ./bin $(BENCHFLAGS)
 
 interop: build ## against real Postfix, Dovecot, swaks, curl, mbsync, mutt, ... (Debian packages)

@@ -146,11 +146,11 @@ func slow(seq, n int) func(int) string {
 }
 
 func cheapPipelined(ctx context.Context, t *Target, n, _ int) (Result, error) {
-	return load(ctx, t, 2, 16, n, cheap)
+	return steady(n, func(n int) (Result, error) { return load(ctx, t, 2, 16, n, cheap) })
 }
 
 func cheapSerial(ctx context.Context, t *Target, n, _ int) (Result, error) {
-	return load(ctx, t, 1, 1, n, cheap)
+	return steady(n, func(n int) (Result, error) { return load(ctx, t, 1, 1, n, cheap) })
 }
 
 func slowDistinct(ctx context.Context, t *Target, n, seq int) (Result, error) {
@@ -159,7 +159,7 @@ func slowDistinct(ctx context.Context, t *Target, n, seq int) (Result, error) {
 
 func slowAgain(ctx context.Context, t *Target, n, _ int) (Result, error) {
 	last := func(int) string { return fmt.Sprintf("slow%d", slowUsers-1) }
-	return load(ctx, t, 2, 4, n, last)
+	return steady(n, func(n int) (Result, error) { return load(ctx, t, 2, 4, n, last) })
 }
 
 // burst is how many hashes are asked for at a time in cheapAmongSlow: many more
@@ -230,5 +230,5 @@ func idleConnections(_ context.Context, t *Target, n, seq int) (Result, error) {
 		conns = append(conns, c)
 	}
 	after, err := t.process.memory()
-	return Result{Memory: max(after-before, 0), Workers: n}, err
+	return Result{Memory: after, Each: max(after-before, 0) / int64(n)}, err
 }

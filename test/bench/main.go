@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -15,27 +16,55 @@ import (
 func suites() []Suite { return []Suite{authSuite()} }
 
 func main() {
-	var names []string
-	for _, s := range suites() {
-		names = append(names, s.Name)
+	o, err := parse(os.Args[1:])
+	if err != nil {
+		if !errors.Is(err, flag.ErrHelp) {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+		}
+		os.Exit(2)
 	}
-	only := flag.String("suite", strings.Join(names, ","), "suites to run, separated by commas")
-	reps := flag.Int("reps", 3, "repetitions")
-	scale := flag.Float64("scale", 1, "how much work, as a factor")
-	scenario := flag.String("scenario", "", "only scenarios whose name contains this")
-	bin := flag.String("bin", "./bin", "folder of our binaries")
-	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, strings.Split(*only, ","), Options{Reps: max(*reps, 1), Scale: *scale, Bin: *bin, Scenario: *scenario}); err != nil {
+	if err := run(ctx, o); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, only []string, o Options) error {
+// parse reads the command line.
+func parse(args []string) (Options, error) {
+	var names []string
 	for _, s := range suites() {
-		if !slices.Contains(only, s.Name) {
+		names = append(names, s.Name)
+	}
+	var o Options
+	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
+	only := fs.String("suite", strings.Join(names, ","), "suites to run, separated by commas")
+	fs.IntVar(&o.Reps, "reps", 3, "repetitions")
+	fs.Float64Var(&o.Scale, "scale", 1, "how much work, as a factor")
+	fs.StringVar(&o.Scenario, "scenario", "", "only scenarios whose name contains this")
+	fs.StringVar(&o.Bin, "bin", "./bin", "folder of our binaries")
+	if err := fs.Parse(args); err != nil {
+		return o, err
+	}
+	o.Suites = strings.Split(*only, ",")
+	for _, name := range o.Suites {
+		if !slices.Contains(names, name) {
+			return o, fmt.Errorf("there is no suite %q, only %s", name, strings.Join(names, ", "))
+		}
+	}
+	switch {
+	case fs.NArg() > 0:
+		return o, fmt.Errorf("what is %q?", fs.Arg(0))
+	case o.Reps < 1 || o.Scale <= 0:
+		return o, errors.New("-reps and -scale must be above 0")
+	}
+	return o, nil
+}
+
+func run(ctx context.Context, o Options) error {
+	for _, s := range suites() {
+		if !slices.Contains(o.Suites, s.Name) {
 			continue
 		}
 		if err := runSuite(ctx, s, o); err != nil {

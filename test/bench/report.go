@@ -23,7 +23,8 @@ func figures() []figure {
 		{"CPU/op", func(r Result) float64 { return perOp(r.CPU, r.Ops) }, micros, false},
 		{"p50", func(r Result) float64 { return float64(r.P50) / 1e3 }, micros, false},
 		{"p99", func(r Result) float64 { return float64(r.P99) / 1e3 }, micros, false},
-		{"memory", func(r Result) float64 { return float64(r.Memory) / float64(max(r.Workers, 1)) }, func(v float64) string { return fmt.Sprintf("%.1f KiB each", v/1024) }, false},
+		{"memory", func(r Result) float64 { return float64(r.Memory) }, func(v float64) string { return fmt.Sprintf("%.0f MiB", v/(1<<20)) }, false},
+		{"each", func(r Result) float64 { return float64(r.Each) }, func(v float64) string { return fmt.Sprintf("%.1f KiB", v/1024) }, false},
 	}
 }
 

@@ -107,17 +107,18 @@ func TestReport(t *testing.T) {
 	}
 	all := table{
 		{{run(100, 10*time.Millisecond), run(300, 30*time.Millisecond), run(200, 20*time.Millisecond)}, {run(400, 20*time.Millisecond)}},
-		{{{Memory: 4096, Workers: 2}}, {{Memory: 2048, Workers: 2}}},
+		{{{Memory: 4 << 20, Each: 2048}}, {{Memory: 2 << 20, Each: 1024}}},
 	}
 	var out strings.Builder
 	report(&out, s, targets, all)
 	want := `
-auth    figure  peer          ours          ratio
-logins  rate    200/s         400/s         2.00x
-        CPU/op  100.0 us      50.0 us       1/2.0
-        p50     50.0 us       50.0 us       1/1.0
-        p99     20.0 ms       20.0 ms       1/1.0
-idle    memory  2.0 KiB each  1.0 KiB each  1/2.0
+auth    figure  peer      ours     ratio
+logins  rate    200/s     400/s    2.00x
+        CPU/op  100.0 us  50.0 us  1/2.0
+        p50     50.0 us   50.0 us  1/1.0
+        p99     20.0 ms   20.0 ms  1/1.0
+idle    memory  4 MiB     2 MiB    1/2.0
+        each    2.0 KiB   1.0 KiB  1/2.0
 `
 	if got := "\n" + out.String(); got != want {
 		t.Errorf("got:%s\nwant:%s", got, want)

@@ -11,6 +11,7 @@ import (
 
 // Options of a run.
 type Options struct {
+	Suites   []string
 	Reps     int
 	Scale    float64
 	Bin      string // folder of our binaries
@@ -42,13 +43,13 @@ type Scenario struct {
 
 // Result is what one run gave. Only what a scenario measures is set.
 type Result struct {
-	Ops     int
-	Wall    time.Duration
-	CPU     time.Duration // of the server's process tree
-	P50     time.Duration
-	P99     time.Duration
-	Memory  int64 // bytes
-	Workers int   // what Memory is divided by
+	Ops    int
+	Wall   time.Duration
+	CPU    time.Duration // of the server's process tree
+	P50    time.Duration
+	P99    time.Duration
+	Memory int64 // bytes of the server's process tree
+	Each   int64 // bytes that each connection added
 }
 
 // table[scenario][target] are the results of the repetitions.
@@ -92,6 +93,21 @@ func runSuite(ctx context.Context, s Suite, o Options) error {
 	}
 	report(os.Stdout, s, targets, all)
 	return nil
+}
+
+// enough is how long a run takes at least: the kernel counts CPU time in steps of
+// 10 ms.
+const enough = 500 * time.Millisecond
+
+// steady repeats a run with more work until it takes long enough to count.
+func steady(n int, run func(n int) (Result, error)) (Result, error) {
+	for {
+		r, err := run(n)
+		if err != nil || r.Wall >= enough {
+			return r, err
+		}
+		n *= 2 + int(min(enough/max(r.Wall, 1), 100))
+	}
 }
 
 // measure takes the time and the server's CPU that work costs.

@@ -27,7 +27,7 @@ func authSuite() Suite {
 		{Name: "SHA512-CRYPT, distinct users", N: 300, Run: slowDistinct},
 		{Name: "SHA512-CRYPT, same user again", N: 1000, Run: slowAgain},
 		{Name: "cheap while all hash slots are busy", N: 100, Run: cheapAmongSlow},
-		{Name: "idle connections", N: 10000, Run: idleConnections},
+		{Name: "10 000 idle connections", N: 10000, Run: idleConnections},
 	}}
 }
 
