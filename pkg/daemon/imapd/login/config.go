@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/postcote/postcote/pkg/daemon/imapd/imapconf"
 	"github.com/postcote/postcote/pkg/daemon/service"
 	"github.com/postcote/postcote/pkg/platform/conf"
 	"github.com/postcote/postcote/pkg/platform/tlsx"
@@ -32,6 +33,8 @@ type Config struct {
 	TrustedNetworks []conf.Network `yaml:"login_trusted_networks" reload:"true" example:"[10.0.0.0/8]" doc:"Networks of proxies in front that may say who their client is, by the IMAP command ID (x-originating-ip and the like) or the POP3 command XCLIENT. Passwords are taken from them without TLS, and limits.per_address does not bind them."`
 	HAProxyNetworks []conf.Network `yaml:"haproxy_trusted_networks" reload:"true" example:"[10.0.0.5]" doc:"Networks of proxies that send a PROXY header to listeners with haproxy: yes. Anybody else is turned away there."`
 	HAProxyTimeout  conf.Duration  `yaml:"haproxy_timeout" min:"100ms" max:"1m" reload:"true" doc:"Time in which the PROXY header must have come."`
+
+	IMAPWords imapconf.Common `yaml:",inline"`
 
 	Limits Limits `yaml:"limits" doc:"What strangers may do."`
 
@@ -64,6 +67,7 @@ func Default() Config {
 	}
 	return Config{
 		Role:          "login",
+		IMAPWords:     imapconf.DefaultCommon(),
 		Greeting:      "Postcote ready.",
 		IMAP:          named("imap", "starttls"),
 		IMAPS:         named("imaps", "implicit"),

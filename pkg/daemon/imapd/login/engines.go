@@ -8,6 +8,7 @@ import (
 	imap "github.com/emersion/go-imap/v2"
 
 	imaplogin "github.com/postcote/postcote/pkg/proto/imap/login"
+	"github.com/postcote/postcote/pkg/proto/imap/wire"
 	pop3login "github.com/postcote/postcote/pkg/proto/pop3/login"
 
 	"github.com/postcote/postcote/pkg/proto/dovecotauth/authclient"
@@ -114,16 +115,30 @@ func (a pop3Auth) Authenticate(ctx context.Context, at pop3login.Attempt, ask po
 func (c *client) runIMAP(ctx context.Context, start starter) outcome {
 	o := imaplogin.Options{
 		Auth: imapAuth{c.relay}, Greeting: c.cfg.Greeting,
-		ID:      [][2]string{{"name", "Postcote"}},
-		Secured: c.secured(), AllowPlaintext: c.cfg.AllowPlaintext, StartTLS: start,
+		ID: c.cfg.IMAPWords.ID(c.role.version), LiteralMinus: c.cfg.IMAPWords.Minus(),
+		Identified: c.introduced,
+		Secured:    c.secured(), AllowPlaintext: c.cfg.AllowPlaintext, StartTLS: start,
 		Now: c.role.now, LoginTimeout: c.cfg.Limits.LoginTime.Std(), AuthTimeout: c.cfg.Limits.AuthTime.Std(),
 		MaxBad: c.cfg.Limits.BadCommands,
 	}
-	if c.trusted() {
-		o.Identified = func(pairs [][2]string) { c.identified(pairs) }
-	}
 	e := imaplogin.New(c.conn, o)
 	return c.imapOutcome(e, e.Run(ctx))
+}
+
+// introduced takes what a client, or a proxy in front of it, says by ID. The
+// log hears of the first one.
+func (c *client) introduced(pairs []wire.IDPair) {
+	if c.trusted() {
+		said := make([][2]string, len(pairs))
+		for i, p := range pairs {
+			said[i] = [2]string{p.Name, p.Value}
+		}
+		c.identified(said)
+	}
+	if text := wire.IDText(pairs, c.cfg.IMAPWords.IDLog); text != "" && !c.known {
+		c.known = true
+		c.role.log.Log(introduced{c.facts("", ""), text})
+	}
 }
 
 func (c *client) imapOutcome(e *imaplogin.Engine, o imaplogin.Outcome) outcome {

@@ -99,6 +99,7 @@ type client struct {
 	mpid    int
 	started time.Time
 	relay   *relay
+	known   bool // what the client is has been logged
 }
 
 func (r *role) newClient(e *entry) *client {

@@ -99,6 +99,19 @@ func (e loggedIn) Attrs() []slog.Attr {
 
 func (e loggedIn) Classic() (string, string) { return e.tag(), "Login: " + e.elements() }
 
+// introduced: a client has said what it is, before anybody has logged in.
+type introduced struct {
+	facts
+	id string
+}
+
+func (introduced) Event() string        { return "imap client identified" }
+func (introduced) Level() slog.Level    { return slog.LevelInfo }
+func (e introduced) Attrs() []slog.Attr { return e.attrs(slog.String("id", e.id)) }
+func (e introduced) Classic() (string, string) {
+	return e.tag(), "ID sent: " + e.id + ": " + e.elements()
+}
+
 // ending is why a connection ended without a login: the word for JSON and
 // metrics.
 type ending string

@@ -33,6 +33,7 @@ type role struct {
 	held    atomic.Int64 // buffers in use
 	pop3    *pop3wire.Pools
 	server  *netx.Server
+	version string
 	host    string                                // our name, in APOP challenges
 	private func(peer, local netip.AddrPort) bool // see sameHost
 }
@@ -69,7 +70,7 @@ func (r *role) run(ctx context.Context, rt *service.Runtime, doors []*door) erro
 }
 
 func newRole(rt *service.Runtime, cfg *Config) (*role, error) {
-	r := &role{log: rt.Log, metrics: newMetrics(rt.Metrics), now: rt.Now, pop3: pop3wire.NewPools(), private: sameHost}
+	r := &role{log: rt.Log, metrics: newMetrics(rt.Metrics), now: rt.Now, pop3: pop3wire.NewPools(), private: sameHost, version: rt.Version}
 	r.cfg.Store(cfg)
 	if r.now == nil {
 		r.now = time.Now

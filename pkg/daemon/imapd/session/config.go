@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/postcote/postcote/pkg/daemon/imapd/folders"
+	"github.com/postcote/postcote/pkg/daemon/imapd/imapconf"
 	"github.com/postcote/postcote/pkg/daemon/imapd/maildrop"
 	"github.com/postcote/postcote/pkg/daemon/service"
 	"github.com/postcote/postcote/pkg/platform/conf"
@@ -32,8 +33,10 @@ type Config struct {
 
 	Quota quota.Config `yaml:"quota" doc:"How much mail a user may have."`
 
-	MessageSize conf.Size `yaml:"message_size_limit" min:"64KiB" max:"2GiB" doc:"The largest message that a client may append."`
-	Limits      Limits    `yaml:"limits" doc:"What clients may do."`
+	MessageSize conf.Size        `yaml:"message_size_limit" min:"64KiB" max:"2GiB" doc:"The largest message that a client may append."`
+	IMAP        imapconf.Session `yaml:",inline"`
+
+	Limits Limits `yaml:"limits" doc:"What clients may do."`
 
 	service.Common `yaml:",inline"`
 }
@@ -55,6 +58,7 @@ type Limits struct {
 func Default() Config {
 	return Config{
 		Role:           "session",
+		IMAP:           imapconf.DefaultSession(),
 		Sessions:       conf.Listen{Address: "unix:/run/postcote-imapd/session", Mode: 0o660},
 		Events:         conf.Listen{Address: "unix:/run/postcote-imapd/events", Mode: 0o660},
 		AuthSocket:     "/run/postcote-authd/auth-master",

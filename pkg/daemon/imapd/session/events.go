@@ -62,6 +62,19 @@ func (e imapClosed) Classic() (string, string) {
 		e.sum.Reason, e.sum.In, e.sum.Out, e.sum.Deleted, e.sum.Expunged, e.sum.Trashed, e.sum.HdrCount, e.sum.HdrBytes, e.sum.BodyCount, e.sum.BodyBytes)
 }
 
+// imapIdentified: a client has said what it is. Classic is Dovecot's line.
+type imapIdentified struct {
+	facts
+	id string
+}
+
+func (imapIdentified) Event() string        { return "imap client identified" }
+func (imapIdentified) Level() slog.Level    { return slog.LevelInfo }
+func (e imapIdentified) Attrs() []slog.Attr { return e.attrs(slog.String("id", e.id)) }
+func (e imapIdentified) Classic() (string, string) {
+	return e.tag("imap"), "ID sent: " + e.id
+}
+
 // pop3Closed: a POP3 session has ended. Classic is Dovecot's line.
 type pop3Closed struct {
 	facts

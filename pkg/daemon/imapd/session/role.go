@@ -113,8 +113,7 @@ func newRole(rt *service.Runtime, cfg *Config) (*role, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.imap = server.New(server.Config{
-		ID:          [][2]string{{"name", "Postcote"}, {"version", rt.Version}},
+	engine := server.Config{
 		MaxMessage:  int64(cfg.MessageSize),
 		MaxLine:     int(cfg.Limits.LineLength),
 		MaxBad:      cfg.Limits.BadCommands,
@@ -123,7 +122,9 @@ func newRole(rt *service.Runtime, cfg *Config) (*role, error) {
 		Stall:       time.Duration(cfg.Limits.Stall),
 		Now:         r.now,
 		Command:     r.metrics.command,
-	})
+	}
+	cfg.IMAP.Fill(&engine, rt.Version)
+	r.imap = server.New(engine)
 	return r, nil
 }
 

@@ -52,6 +52,7 @@ func (r *role) runIMAP(s *session) {
 	sum := r.imap.Serve(s.ctx, s.stream, server.Start{
 		Tag: s.frame.Tag, Buffered: s.frame.Buffered,
 		Account: imapAccount{s.account}, Delim: s.account.Separator(), Shared: s.account.Shared(),
+		Identified: func(text string) { r.log.Log(imapIdentified{r.facts(s), text}) },
 		Failed: func(verb string, err error) {
 			r.log.Error("command failed", slog.String(obs.KeyUser, s.user), slog.String(obs.KeyConn, s.frame.Session),
 				slog.String(obs.KeyCmd, verb), obs.Err(err))

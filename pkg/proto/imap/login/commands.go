@@ -4,6 +4,8 @@ import (
 	"context"
 
 	imap "github.com/emersion/go-imap/v2"
+
+	"github.com/postcote/postcote/pkg/proto/imap/wire"
 )
 
 // dispatch runs one command whose tag and name are read. What it cannot parse
@@ -59,82 +61,33 @@ func (e *Engine) capability(tag string) {
 	e.ok(tag, "Pre-login capabilities listed, post-login capabilities have more.")
 }
 
-// The bounds of RFC 2971 section 3.3, and Dovecot's on what is remembered.
-const (
-	maxIDPairs  = 30
-	maxIDKey    = 30
-	maxIDValue  = 1024
-	maxClientID = 255
-)
+// maxClientID is Dovecot's bound on what is remembered of an ID.
+const maxClientID = 255
 
 // id: RFC 2971. What the client says about itself is remembered for the
 // Authenticator.
 func (e *Engine) id(tag string) {
 	e.r.SP()
-	known, pairs := "", [][2]string(nil)
-	if e.r.Peek() != '(' {
-		if _, ok := e.r.NString(); ok {
-			e.r.Fail("List or NIL expected")
-		}
-	} else {
-		known, pairs = e.idList()
-	}
+	client := e.r.ID()
 	if !e.plain() {
 		return
 	}
-	e.clientID = known
+	e.clientID = ""
+	for _, p := range client {
+		e.clientID = addPair(e.clientID, p)
+	}
 	if e.opt.Identified != nil {
-		e.opt.Identified(pairs)
+		e.opt.Identified(client)
 	}
-	e.w.Raw("* ID ")
-	if len(e.opt.ID) == 0 {
-		e.w.Raw("NIL")
-	}
-	for i, pair := range e.opt.ID {
-		if i == 0 {
-			e.w.Raw("(")
-		} else {
-			e.w.Raw(" ")
-		}
-		e.w.String(pair[0])
-		e.w.Raw(" ")
-		e.w.String(pair[1])
-		if i == len(e.opt.ID)-1 {
-			e.w.Raw(")")
-		}
-	}
-	e.w.CRLF()
+	e.w.ID(e.opt.ID)
 	e.ok(tag, "ID completed.")
 }
 
-// idList returns the pairs of a list, as an Attempt has them and as they are.
-func (e *Engine) idList() (known string, pairs [][2]string) {
-	var name string
-	n := 0
-	e.r.List(func() {
-		s, there := e.r.NString()
-		if n%2 == 0 && len(s) > maxIDKey || len(s) > maxIDValue || n >= 2*maxIDPairs {
-			e.r.Fail("ID is too long")
-		}
-		if n%2 == 0 {
-			name = s
-		} else {
-			known = addPair(known, name, s, there)
-			pairs = append(pairs, [2]string{name, s})
-		}
-		n++
-	})
-	if n%2 != 0 {
-		e.r.Fail("ID has a name without a value")
-	}
-	return known, pairs
-}
-
 // addPair leaves out a pair for which there is no more room.
-func addPair(known, name, value string, there bool) string {
-	pair := quoted(name) + " NIL"
-	if there {
-		pair = quoted(name) + " " + quoted(value)
+func addPair(known string, p wire.IDPair) string {
+	pair := quoted(p.Name) + " NIL"
+	if !p.Nil {
+		pair = quoted(p.Name) + " " + quoted(p.Value)
 	}
 	if known != "" {
 		pair = " " + pair

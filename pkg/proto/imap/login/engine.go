@@ -49,6 +49,9 @@ func New(conn net.Conn, opt Options) *Engine {
 	if opt.MaxLine > 0 {
 		lim.Line, lim.Memory = opt.MaxLine, opt.MaxLine
 	}
+	if opt.LiteralMinus {
+		lim.NonSync = wire.LiteralMinus
+	}
 	e := &Engine{opt: opt, conn: conn, started: opt.Now()}
 	e.r = wire.NewReader(reader{e}, lim, e.carryOn)
 	e.w = wire.NewWriter(writer{e})
@@ -117,6 +120,9 @@ func (e *Engine) Refuse(s *Success, code imap.ResponseCode, text string) error {
 // ask again.
 func (e *Engine) capabilities() string {
 	caps := []string{"IMAP4rev1", "SASL-IR", "ID", "ENABLE", "IDLE", "LITERAL+"}
+	if e.opt.LiteralMinus {
+		caps[len(caps)-1] = "LITERAL-"
+	}
 	if e.opt.StartTLS != nil && !e.out.TLS {
 		caps = append(caps, "STARTTLS")
 	}

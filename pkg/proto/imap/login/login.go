@@ -6,6 +6,8 @@ import (
 	"time"
 
 	imap "github.com/emersion/go-imap/v2"
+
+	"github.com/postcote/postcote/pkg/proto/imap/wire"
 )
 
 // Attempt is one login attempt as the Authenticator sees it.
@@ -61,11 +63,13 @@ type Options struct {
 	Greeting string
 	// ID is what the ID command answers, pairs of name and value in order.
 	ID [][2]string
+	// LiteralMinus announces LITERAL- in place of LITERAL+ (RFC 7888).
+	LiteralMinus bool
 
-	// Identified, if set, is told of each ID command before it is answered:
-	// pairs of name (as sent) and value, at most 30. It is for a proxy in front
+	// Identified, if set, is told of each ID command before it is answered,
+	// names as sent, at most 30 pairs: for the log, and for a proxy in front
 	// that may say who the client is.
-	Identified func(pairs [][2]string)
+	Identified func(pairs []wire.IDPair)
 
 	// Secured says that the connection is private already: TLS from the
 	// first byte, or a peer on this host.

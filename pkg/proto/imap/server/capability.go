@@ -32,7 +32,8 @@ func capabilityTable() []capability {
 	return []capability{
 		{name: "IMAP4rev1", rfc: 3501},
 		{name: "IMAP4rev2", rfc: 9051, needs: rev2Needs, enables: featureRev2},
-		{name: "LITERAL+", rfc: 7888},
+		{name: "LITERAL+", rfc: 7888, when: func(s *session) bool { return !s.srv.cfg.LiteralMinus }},
+		{name: "LITERAL-", rfc: 7888, when: func(s *session) bool { return s.srv.cfg.LiteralMinus }},
 		{name: "SASL-IR", rfc: 4959}, // for clients that never ask again
 		{name: "ID", rfc: 2971},
 		{name: "ENABLE", rfc: 5161},
@@ -71,7 +72,16 @@ func capabilityTable() []capability {
 }
 
 // rev2Needs is what RFC 9051 has folded in (appendix E) and others serve.
-const rev2Needs = "LITERAL+ SASL-IR ENABLE IDLE NAMESPACE UIDPLUS UNSELECT ESEARCH SEARCHRES LIST-EXTENDED LIST-STATUS STATUS=SIZE SPECIAL-USE MOVE BINARY"
+const rev2Needs = "SASL-IR ENABLE IDLE NAMESPACE UIDPLUS UNSELECT ESEARCH SEARCHRES LIST-EXTENDED LIST-STATUS STATUS=SIZE SPECIAL-USE MOVE BINARY"
+
+// Capabilities are the names of all that can be announced.
+func Capabilities() []string {
+	var names []string
+	for _, c := range capabilityTable() {
+		names = append(names, c.name)
+	}
+	return names
+}
 
 // exclusive: nobody else writes the mail at the same time.
 func exclusive(s *session) bool { return !s.start.Shared }

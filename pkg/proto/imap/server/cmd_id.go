@@ -1,46 +1,28 @@
 package server
 
-import "context"
+import (
+	"context"
 
-// ID: RFC 2971. What the client says about itself is checked and dropped.
+	"github.com/postcote/postcote/pkg/proto/imap/wire"
+)
+
+// ID: RFC 2971. What the client says about itself is for the log.
 func parseID(p *parser, _ bool) runner {
 	p.SP()
-	if p.Peek() != '(' {
-		if _, isString := p.NString(); isString {
-			p.Fail("List or NIL expected")
-		}
-		return idCmd{}
-	}
-	n := 0
-	p.List(func() {
-		v, _ := p.NString()
-		if n%2 == 0 && len(v) > 30 || len(v) > 1024 || n >= 60 { // section 3.3
-			p.Fail("ID is too long")
-		}
-		n++
-	})
-	if n%2 != 0 {
-		p.Fail("ID has a name without a value")
-	}
-	return idCmd{}
+	return &idCmd{p.ID()}
 }
 
-type idCmd struct{}
+type idCmd struct{ client []wire.IDPair }
 
-func (idCmd) run(_ context.Context, s *call) reply {
-	s.w.Raw("* ID ")
-	if len(s.srv.cfg.ID) == 0 {
-		s.w.Raw("NIL")
+func (c *idCmd) run(_ context.Context, s *call) reply {
+	if text := wire.IDText(c.client, s.srv.cfg.LogID); text != "" && s.start.Identified != nil && s.identified < maxIdentified {
+		s.identified++
+		s.start.Identified(text)
 	}
-	for i, pair := range s.srv.cfg.ID {
-		s.w.Raw(map[bool]string{true: "(", false: " "}[i == 0])
-		s.w.String(pair[0])
-		s.w.Raw(" ")
-		s.w.String(pair[1])
-		if i == len(s.srv.cfg.ID)-1 {
-			s.w.Raw(")")
-		}
-	}
-	s.w.CRLF()
+	s.w.ID(s.srv.cfg.ID)
 	return ok("ID completed.")
 }
+
+// maxIdentified is how many IDs of one session are logged: clients may send
+// one before they log in and one after, and no more (RFC 2971 section 3).
+const maxIdentified = 2

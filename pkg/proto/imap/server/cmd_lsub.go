@@ -31,7 +31,7 @@ func (c *lsubCmd) run(ctx context.Context, s *call) reply {
 		switch {
 		case !e.matched || !e.chosen && e.unmatched == 0:
 			continue
-		case e.chosen:
+		case e.chosen && !(s.works(TBLsubFlags) && (e.NonExistent || e.NoSelect)):
 			s.w.Raw("* LSUB () \"")
 		default:
 			s.w.Raw("* LSUB (\\Noselect) \"")

@@ -13,6 +13,7 @@ type subscribeCmd struct {
 func (c *subscribeCmd) names() []*string { return []*string{&c.name} }
 
 func (c *subscribeCmd) run(ctx context.Context, s *call) reply {
+	c.name = s.subscribable(c.name)
 	if r, bad := s.checkName(c.name); bad {
 		return r
 	}

@@ -370,3 +370,29 @@ func TestProgressCanBeOff(t *testing.T) {
 		t.Error(out)
 	}
 }
+
+// Who a client says that it is goes to the log, in the parts that are asked
+// for, and not as often as the client likes.
+func TestIdentified(t *testing.T) {
+	var seen []string
+	start := Start{Tag: "a0", Account: newFakeAccount(), Identified: func(text string) { seen = append(seen, text) }}
+	talk(t, New(Config{LogID: []string{"name", "os"}}), start, "a1 ID NIL\r\n"+strings.Repeat("a2 ID (\"name\" \"Mail\" \"version\" \"16\" \"os\" NIL)\r\n", 5), nil)
+	if got := fmt.Sprint(seen); got != "[name=Mail name=Mail]" {
+		t.Error(got)
+	}
+}
+
+// A capability that the operator has switched off is not announced, not
+// enabled and not served.
+func TestWithout(t *testing.T) {
+	srv := New(Config{Without: []string{"compress=deflate", "CONDSTORE", "IMAP4rev1"}})
+	out, _ := talk(t, srv, Start{Tag: "a0", Account: newFakeAccount()}, "a1 CAPABILITY\r\na2 COMPRESS DEFLATE\r\na3 ENABLE CONDSTORE\r\n", nil)
+	for _, word := range []string{"COMPRESS=DEFLATE", "CONDSTORE ", "QRESYNC", "DEFLATE active"} {
+		if strings.Contains(out, word) {
+			t.Errorf("%s in %s", word, out)
+		}
+	}
+	if !strings.Contains(out, "CAPABILITY IMAP4rev1 ") || !strings.Contains(out, "\r\n* ENABLED\r\na3 OK ") || !strings.Contains(out, "\r\na2 BAD ") {
+		t.Error(out)
+	}
+}

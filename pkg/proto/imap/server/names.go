@@ -85,6 +85,14 @@ func (s *session) writeEntry(e *entry, old string) {
 	s.w.CRLF()
 }
 
+// subscribable is a name as it is subscribed.
+func (s *session) subscribable(name string) string {
+	if s.works(TBExtraMailboxSep) {
+		name = strings.TrimSuffix(name, string(rune(s.start.Delim)))
+	}
+	return name
+}
+
 // checkName refuses names that no mailbox can have, before the store is asked:
 // empty ones, empty levels, and the characters that RFC 6855 section 3
 // forbids: controls, and the separators of lines and paragraphs.

@@ -15,6 +15,9 @@ import (
 type Config struct {
 	// ID is what the ID command answers, pairs of name and value in order.
 	ID [][2]string
+	// LogID names the parameters of a client's ID that Start.Identified hears
+	// of; "*" is all of them.
+	LogID []string
 	// MaxMessage bounds the literal of APPEND, in bytes; default 50 MiB.
 	MaxMessage int64
 	// MaxLine bounds a command without its literals; default 64 KiB.
@@ -28,6 +31,11 @@ type Config struct {
 	Keepalive time.Duration
 	// Stall bounds one read inside a command, and one write; default 5 min.
 	Stall time.Duration
+	// Workarounds of clients' faults.
+	Workarounds Workaround
+	// LiteralMinus offers LITERAL- in place of LITERAL+: literals that do not
+	// wait are bounded to 4096 bytes (RFC 7888 section 5).
+	LiteralMinus bool
 	// UTF8 offers UTF8=ACCEPT. Then APPEND refuses 8-bit headers of clients
 	// that have not enabled it, as RFC 6855 section 4 demands.
 	UTF8 bool
@@ -38,6 +46,29 @@ type Config struct {
 	// Command is told of each finished command; result is "ok", "no" or
 	// "bad". May be nil.
 	Command func(verb, result string, took time.Duration)
+}
+
+// Workaround is a set of things done differently for the sake of clients.
+type Workaround uint8
+
+const (
+	// DelayNewmail tells of new messages in the answers to NOOP and CHECK
+	// only. Outlook Express showed messages twice or not at all, and Apple Mail
+	// before version 2.1 ignored what came at other times.
+	DelayNewmail Workaround = 1 << iota
+	// TBExtraMailboxSep takes a separator at the end of names that are
+	// subscribed, which Thunderbird sends for folders that it believes to hold
+	// folders only.
+	TBExtraMailboxSep
+	// TBLsubFlags gives names in LSUB that cannot be selected \\Noselect, so that
+	// Thunderbird shows them grey and not as folders that fail to open.
+	TBLsubFlags
+)
+
+// Workarounds are the names of the workarounds, as Dovecot's
+// imap_client_workarounds has them.
+func Workarounds() map[string]Workaround {
+	return map[string]Workaround{"delay-newmail": DelayNewmail, "tb-extra-mailbox-sep": TBExtraMailboxSep, "tb-lsub-flags": TBLsubFlags}
 }
 
 // Server runs sessions. It is safe for concurrent use.
@@ -96,6 +127,9 @@ type Start struct {
 	// Shared says that other programs may write the mail at the same time:
 	// what needs one writer, such as CONDSTORE, is not announced then.
 	Shared bool
+	// Identified is told who the client says that it is: "name=Mail,
+	// version=16.0", printable and short. May be nil.
+	Identified func(text string)
 	// Failed is told of errors behind a "NO [SERVERBUG]" or an outage, which
 	// the client does not get to see, from any goroutine. May be nil.
 	Failed func(verb string, err error)

@@ -31,7 +31,8 @@ type session struct {
 	patient, alive context.Context
 	drop           context.CancelFunc
 
-	enabled feature // by ENABLE; changed only by a command that is alone
+	identified int     // how many IDs were logged
+	enabled    feature // by ENABLE; changed only by a command that is alone
 
 	mu    sync.Mutex
 	aware bool // of CONDSTORE: see becomeAware
@@ -54,6 +55,9 @@ func newSession(srv *Server, conn net.Conn, start Start) *session {
 	s.io.flush = s.flush
 	lim := wire.DefaultLimits()
 	lim.Line = srv.cfg.MaxLine
+	if srv.cfg.LiteralMinus {
+		lim.NonSync = wire.LiteralMinus
+	}
 	s.r = srv.bufs.Reader(s.io, lim, s.carryOn)
 	s.r.Preload(start.Buffered)
 	offersUTF8 := s.announced("UTF8=ACCEPT") != nil
@@ -131,6 +135,9 @@ func (s *session) next() *call {
 	}
 	return c
 }
+
+// works reports whether a workaround is on.
+func (s *session) works(w Workaround) bool { return s.srv.cfg.Workarounds&w != 0 }
 
 // lostMailbox ends the session when the selected mailbox has gone for good:
 // there is no way in IMAP to unselect it for the client.

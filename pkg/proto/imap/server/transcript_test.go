@@ -80,6 +80,10 @@ func TestTranscripts(t *testing.T) {
 		case "append_limit":
 			cfg.MaxMessage = 20
 		}
+		if workaround, is := strings.CutPrefix(name, "workaround_"); is {
+			cfg.Workarounds = Workarounds()[workaround]
+		}
+		cfg.LiteralMinus = name == "literal_minus"
 		cfg.UTF8 = strings.HasPrefix(name, "utf8")
 		cfg.Now = func() time.Time { return newFakeAccount().now }
 		w := newWorld(t, cfg)

@@ -131,7 +131,7 @@ func (v *view) sync(ctx context.Context, s *call, expunge bool, skip func(Row) b
 		gone = cur.Changes(v.pin).Gone
 	}
 	v.tellKeywords(s.session, cur)
-	if expunge || len(gone) == 0 {
+	if (expunge || len(gone) == 0) && !v.delays(s, cur) {
 		v.tellGone(s.session, gone)
 		v.tellNew(ctx, s, cur)
 	}
@@ -142,6 +142,16 @@ func (v *view) sync(ctx context.Context, s *call, expunge bool, skip func(Row) b
 			s.writeFlags(n, row, s.has(featureRev2)) // RFC 9051 section 7.5.2
 		}
 	}
+}
+
+// delays reports whether the client is not to hear of new messages now; of
+// those that went before them neither, as numbers go.
+func (v *view) delays(s *call, cur Snapshot) bool {
+	if !s.works(DelayNewmail) || s.spec != nil && (s.spec.name == "NOOP" || s.spec.name == "CHECK") {
+		return false
+	}
+	n := cur.Len()
+	return n > 0 && cur.At(n-1).UID > v.lastUID()
 }
 
 // sameFlags compares what a client sees of the flags of two rows.

@@ -63,6 +63,9 @@ func (r *Reader) lineEnd() bool {
 // non-synchronising one is drained then, of a synchronising one the client
 // sends nothing (RFC 7888 section 4).
 func (r *Reader) admit(h header, e *SyntaxError) bool {
+	if e == nil {
+		e = r.impatient(h)
+	}
 	switch {
 	case e == nil && h.sync:
 		if err := r.cont(); err != nil {
@@ -83,6 +86,14 @@ func (r *Reader) admit(h header, e *SyntaxError) bool {
 		r.Refuse(e)
 	}
 	return false
+}
+
+// impatient refuses what should have waited.
+func (r *Reader) impatient(h header) *SyntaxError {
+	if h.sync || r.lim.NonSync == 0 || h.size <= r.lim.NonSync {
+		return nil
+	}
+	return &SyntaxError{Code: imap.ResponseCodeTooBig, Text: "Literal of more than " + strconv.FormatInt(r.lim.NonSync, 10) + " bytes did not wait"}
 }
 
 // literal reads a literal into memory.
@@ -151,6 +162,10 @@ func (r *Reader) Stream(max int64) *Literal {
 	}
 	h, ok := r.literalHeader()
 	if !ok {
+		return nil
+	}
+	if e := r.impatient(h); e != nil {
+		r.admit(h, e)
 		return nil
 	}
 	if h.size > max {

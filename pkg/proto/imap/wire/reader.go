@@ -18,7 +18,13 @@ type Limits struct {
 	Count  int   // elements of one list, ranges of one number set
 	Tag    int   // bytes of a tag
 	Drain  int64 // bytes of a refused literal that are read and dropped; beyond it the connection ends
+	// NonSync bounds a literal that does not wait, in bytes; 0: as others.
+	NonSync int64
 }
+
+// LiteralMinus is Limits.NonSync of servers that announce LITERAL- (RFC 7888
+// section 5).
+const LiteralMinus = 4096
 
 // DefaultLimits are those after login (dovecot.org's imap_max_line_length and
 // tag limit; the depth is the lesson of CVE-2026-27857).
