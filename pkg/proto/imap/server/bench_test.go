@@ -3,16 +3,20 @@ package server
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"runtime"
 	"strings"
 	"testing"
+	"time"
+
+	imap "github.com/emersion/go-imap/v2"
 )
 
 // serving starts a session on a and returns the client's end of it, with
 // INBOX selected.
-func serving(b *testing.B, a *fakeAccount) (net.Conn, *bufio.Reader) {
+func serving(b *testing.B, a Account) (net.Conn, *bufio.Reader) {
 	ours, theirs := tcp(b)
 	done := make(chan Summary, 1)
 	go func() { done <- New(Config{}).Serve(context.Background(), ours, Start{Account: a}) }()
@@ -21,7 +25,7 @@ func serving(b *testing.B, a *fakeAccount) (net.Conn, *bufio.Reader) {
 		<-done
 		_ = ours.Close()
 	})
-	r := bufio.NewReaderSize(theirs, 64<<10)
+	r := bufio.NewReaderSize(theirs, 4<<20) // a SORT answer is one line
 	ask(b, theirs, r, "s SELECT INBOX\r\n", 1)
 	return theirs, r
 }
@@ -66,6 +70,63 @@ func BenchmarkPipelined(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		ask(b, conn, r, commands, 100)
+	}
+}
+
+// keyedAccount has the keys of every message at hand, as a mailbox with a warm
+// cache has.
+type keyedAccount struct {
+	*fakeAccount
+	keys []Keys // by UID, from 1
+}
+
+type keyedBox struct {
+	Mailbox
+	keys []Keys
+}
+
+func (a keyedAccount) Open(ctx context.Context, name string) (Mailbox, error) {
+	mb, err := a.fakeAccount.Open(ctx, name)
+	return keyedBox{mb, a.keys}, err
+}
+
+func (b keyedBox) EachKeys(_ context.Context, uids imap.UIDSet, fn func(uid uint32, k *Keys) bool) error {
+	for _, g := range uids {
+		for u := uint32(g.Start); u <= uint32(g.Stop); u++ {
+			if !fn(u, &b.keys[u-1]) {
+				return nil
+			}
+		}
+	}
+	return nil
+}
+
+// Sorting and threading of a mailbox whose keys are at hand.
+func BenchmarkSortAndThread(b *testing.B) {
+	const n = 100_000
+	a := keyedAccount{newFakeAccount(), make([]Keys, n)}
+	a.fill("INBOX", n)
+	for i := range a.keys {
+		k := &a.keys[i]
+		k.Sent = a.now.Add(time.Duration(i*7919%n) * time.Minute)
+		k.Subject = fmt.Sprintf("SUBJECT OF THREAD %d", i*104729%n/4)
+		k.From = fmt.Sprintf("SENDER%d", i*31%1000)
+		k.MessageID, k.Reply = uint64(i+1), i%4 > 0
+		for r := i &^ 3; r < i; r++ {
+			k.References = append(k.References, uint64(r+1))
+		}
+	}
+	for _, c := range []string{
+		"SORT (ARRIVAL) UTF-8 ALL", "SORT (DATE) UTF-8 ALL", "SORT (SUBJECT DATE) UTF-8 ALL", "SORT (FROM REVERSE SIZE) UTF-8 ALL",
+		"UID SORT RETURN (COUNT) (DATE) UTF-8 ALL", "THREAD REFERENCES UTF-8 ALL", "THREAD REFS UTF-8 ALL", "THREAD ORDEREDSUBJECT UTF-8 ALL",
+	} {
+		b.Run(strings.ReplaceAll(c, " ", "_"), func(b *testing.B) {
+			conn, r := serving(b, a)
+			b.ReportAllocs()
+			for b.Loop() {
+				ask(b, conn, r, "s "+c+"\r\n", 1)
+			}
+		})
 	}
 }
 

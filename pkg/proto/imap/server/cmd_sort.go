@@ -44,13 +44,14 @@ type sortCmd struct {
 // criterion is one of the things that messages are sorted by.
 type criterion struct {
 	reverse bool
+	header  bool                     // it stands in the header
 	number  func(k *sortable) int64  // nil: a string
 	text    func(k *sortable) string // nil: a number
 }
 
 // sortable is what a message can be sorted by.
 type sortable struct {
-	Keys
+	*Keys
 	arrived int64 // INTERNALDATE, in seconds of Unix
 	size    int64
 }
@@ -75,6 +76,7 @@ func (c *sortCmd) criterion(p *parser) {
 		p.SP()
 		word = p.Word()
 	}
+	by.header = word != "ARRIVAL" && word != "SIZE"
 	switch word {
 	case "ARRIVAL":
 		by.number = func(k *sortable) int64 { return k.arrived }
@@ -120,10 +122,12 @@ func (c *sortCmd) run(ctx context.Context, s *call) reply {
 	return ok("Sort completed.")
 }
 
-// ranked is a message with what it is sorted by.
+// ranked is a message with what it is sorted by. The first is at hand, since
+// it decides nearly always.
 type ranked struct {
-	row  int32
-	keys []rank
+	first uint64
+	row   int32
+	at    int32 // where its ranks begin
 }
 
 // rank is a number, or the beginning of a string and the string: most differ
@@ -138,21 +142,31 @@ type rank struct {
 func (c *sortCmd) sort(ctx context.Context, s *call, v *view, rows []int32) []int32 {
 	all := make([]ranked, len(rows))
 	ranks := make([]rank, len(rows)*len(c.by))
-	c.eachSortable(ctx, s, v, rows, func(i int, k *sortable) {
-		all[i] = ranked{rows[i], ranks[i*len(c.by):][:len(c.by)]}
+	header := slices.ContainsFunc(c.by, func(by criterion) bool { return by.header })
+	c.eachSortable(ctx, s, v, rows, header, func(i int, k *sortable) {
+		at := i * len(c.by)
 		for b := range c.by {
-			all[i].keys[b] = c.by[b].rank(k)
+			ranks[at+b] = c.by[b].rank(k)
 		}
+		all[i] = ranked{ranks[at].n, rows[i], int32(at)}
 	})
 	if ctx.Err() != nil {
 		return nil
 	}
 	slices.SortFunc(all, func(a, b ranked) int {
+		if a.first != b.first {
+			if (a.first < b.first) != c.by[0].reverse {
+				return -1
+			}
+			return 1
+		}
 		for i := range c.by {
-			if d := a.keys[i].compare(&b.keys[i]); d != 0 {
-				if c.by[i].reverse {
-					return -d
-				}
+			d := ranks[int(a.at)+i].compare(&ranks[int(b.at)+i])
+			switch {
+			case d == 0:
+			case c.by[i].reverse:
+				return -d
+			default:
 				return d
 			}
 		}
@@ -185,62 +199,65 @@ func (r *rank) compare(other *rank) int {
 
 // eachSortable calls fn for each of rows, which are ascending, with its index
 // among them. A message that cannot be read, or is gone, has empty keys: it
-// was found, so it has a place. k is valid during the call.
-func (q *query) eachSortable(ctx context.Context, s *call, v *view, rows []int32, fn func(i int, k *sortable)) {
+// was found, so it has a place. So have all without header. k is valid during
+// the call.
+func (q *query) eachSortable(ctx context.Context, s *call, v *view, rows []int32, header bool, fn func(i int, k *sortable)) {
 	q.told.stage = 1
 	uid := func(at int) uint32 { return v.pin.At(int(rows[at])).UID }
-	var empty Keys
 	var failed error
+	var k sortable
+	var empty Keys
 	for at := 0; at < len(rows) && ctx.Err() == nil; q.told.at(at, len(rows)) {
 		to := min(at+keysStep, len(rows))
-		upTo := func(end int) { // those of which nothing is known
+		upTo := func(end int, keys *Keys) {
 			for ; at < end && ctx.Err() == nil; at++ {
-				fn(at, v.sortable(ctx, rows[at], &empty))
+				k.Keys = keys
+				v.measure(ctx, rows[at], &k)
+				fn(at, &k)
 			}
 		}
-		var uids wire.Set
-		for i := at; i < to; i++ {
-			uids.Add(uid(i))
+		if header {
+			var uids wire.Set
+			for i := at; i < to; i++ {
+				uids.Add(uid(i))
+			}
+			err := s.keys(ctx, v.mb, uids.UIDs(), func(found uint32, keys *Keys) bool {
+				next := at
+				for next < to && uid(next) < found {
+					next++
+				}
+				upTo(next, &empty)
+				if next < to && uid(next) == found {
+					upTo(next+1, keys)
+				}
+				return ctx.Err() == nil
+			})
+			failed = cmp.Or(failed, err)
 		}
-		err := s.keys(ctx, v.mb, uids.UIDs(), func(found uint32, k *Keys) bool {
-			next := at
-			for next < to && uid(next) < found {
-				next++
-			}
-			upTo(next)
-			if at < to && uid(at) == found {
-				fn(at, v.sortable(ctx, rows[at], k))
-				at++
-			}
-			return ctx.Err() == nil
-		})
-		failed = cmp.Or(failed, err)
-		upTo(to)
+		upTo(to, &empty)
 	}
 	if failed != nil {
 		s.logFailure(s.verb, failed)
 	}
 }
 
-// sortable adds to the keys of a row what the mailbox has at hand, or else is
-// asked for.
-func (v *view) sortable(ctx context.Context, i int32, keys *Keys) *sortable {
+// measure fills in what the mailbox has at hand of a row, or else is asked for.
+func (v *view) measure(ctx context.Context, i int32, k *sortable) {
 	row, _ := v.row(int(i))
-	k := &sortable{Keys: *keys, size: row.Size}
 	if row.Size < 0 || row.Date.IsZero() {
 		content := v.mb.Open(row.UID)
 		defer content.Close()
 		if row.Size < 0 {
-			k.size, _ = content.Size(ctx)
+			row.Size, _ = content.Size(ctx)
 		}
 		if row.Date.IsZero() {
 			row.Date, _ = content.Date(ctx)
 		}
 	}
+	k.size, k.arrived = row.Size, 0
 	if !row.Date.IsZero() {
 		k.arrived = row.Date.Unix()
 	}
-	return k
 }
 
 // keysStep is of how many messages the keys are asked for at a time: enough

@@ -56,7 +56,7 @@ func (c *threadCmd) run(ctx context.Context, s *call) reply {
 // thread returns the rows in threads, as they are written.
 func (c *threadCmd) thread(ctx context.Context, s *call, v *view, rows []int32) []byte {
 	t := thread.New(c.alg, len(rows))
-	c.eachSortable(ctx, s, v, rows, func(_ int, k *sortable) {
+	c.eachSortable(ctx, s, v, rows, true, func(_ int, k *sortable) {
 		t.Add(thread.Message{
 			Sent: k.sent(), Arrived: k.arrived, Subject: k.Subject, Reply: k.Reply, ID: k.MessageID, References: k.References,
 		})

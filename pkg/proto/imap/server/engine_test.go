@@ -396,3 +396,20 @@ func TestWithout(t *testing.T) {
 		t.Error(out)
 	}
 }
+
+// How many keys a search may have is bounded: each is work for each message.
+func TestSearchKeysAreCapped(t *testing.T) {
+	a := newFakeAccount()
+	a.fill("INBOX", 1)
+	l := liveSession(t, New(Config{}), a)
+	for keys, want := range map[int]string{maxKeys: "OK", maxKeys + 1: "BAD Error in IMAP command SEARCH: Too many search keys."} {
+		l.send(t, "k SEARCH"+strings.Repeat(" ALL", keys)+"\r\n")
+		if out := l.until(t, "k "); !strings.Contains(out, "k "+want) {
+			t.Errorf("%d keys: %s", keys, out)
+		}
+		l.send(t, "k SEARCH "+strings.Repeat("OR ALL ", keys-1)+"ALL\r\n")
+		if out := l.until(t, "k "); want != "OK" && !strings.Contains(out, "k "+want) {
+			t.Errorf("%d alternatives: %s", keys, out)
+		}
+	}
+}
