@@ -2,6 +2,7 @@ package mailbox
 
 import (
 	"context"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"time"
@@ -305,4 +306,196 @@ func (b *box) lookAgain(lk Locked, fresh []Entry, unseen []string, floor uint32)
 	sortByArrival(fresh, func(e Entry) string { return e.Base })
 	uids, _, err := lk.Assign(fresh, floor, true)
 	return fresh, uids, err
+}
+
+// Verdict is what Check found in a folder.
+type Verdict struct {
+	Folder        string `json:"folder"`
+	Messages      int    `json:"messages"`
+	UIDValidity   uint32 `json:"uidvalidity"`
+	UIDNext       uint32 `json:"uidnext"`
+	HighestModSeq uint64 `json:"highestmodseq"`
+
+	Problems []string `json:"problems"`       // the first of them
+	More     int      `json:"more,omitempty"` // how many there are beyond
+	Index    bool     `json:"-"`              // the index itself cannot be read
+}
+
+// maxProblems are told one by one.
+const maxProblems = 20
+
+func (v *Verdict) found(format string, args ...any) {
+	if len(v.Problems) == maxProblems {
+		v.More++
+		return
+	}
+	v.Problems = append(v.Problems, fmt.Sprintf(format, args...))
+}
+
+// Check compares a folder's index, its UID list and its files. Names and sizes
+// are looked at, messages are not read. progress may be nil.
+func (a *Account) Check(ctx context.Context, name string, progress func(done, total int)) (Verdict, error) {
+	m, err := a.Open(ctx, name)
+	if err != nil {
+		return Verdict{}, err
+	}
+	defer m.Close()
+	if err := m.Flush(ctx); err != nil {
+		return Verdict{}, err
+	}
+	var v Verdict
+	b := m.box
+	err = b.write(ctx, func() error {
+		im := b.ix.Image()
+		v = Verdict{
+			Folder: b.folderName(), Messages: im.Len(), UIDValidity: im.UIDValidity, UIDNext: im.UIDNext,
+			HighestModSeq: im.HighestModSeq, Problems: []string{},
+		}
+		lk, err := b.format.Lock(ctx)
+		if err != nil {
+			return err
+		}
+		listing, err := lk.List(false)
+		if err := firstErr(err, lk.Unlock()); err != nil {
+			return err
+		}
+		return b.examine(ctx, &v, listing, progress)
+	})
+	return v, err
+}
+
+// examine fills a verdict, b.mu held.
+func (b *box) examine(ctx context.Context, v *Verdict, listing Listing, progress func(done, total int)) error {
+	files := make(map[string]Entry, len(listing.Entries))
+	for _, e := range listing.Entries {
+		if old, twice := files[e.Base]; twice {
+			v.found("files %s and %s have one base name", old.File, e.File)
+		}
+		files[e.Base] = e
+	}
+	im, done := b.ix.Image(), 0
+	uids := make(map[string]uint32, im.Len())
+	for _, r := range im.Named() {
+		if done++; progress != nil && done%1000 == 0 {
+			progress(done, im.Len())
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if r.UID == 0 {
+			v.Index = true
+			v.found("a record of the index cannot be read")
+			continue
+		}
+		uids[r.Name] = r.UID
+		e, ok := files[r.Name]
+		if !ok {
+			v.found("message %d has no file (%s)", r.UID, r.Name)
+			continue
+		}
+		delete(files, r.Name)
+		b.examineFile(v, r, e)
+	}
+	for _, e := range files {
+		v.found("file %s is not in the index", e.File)
+	}
+	if progress != nil {
+		progress(im.Len(), im.Len())
+	}
+	return b.examineList(v, uids)
+}
+
+func (b *box) examineFile(v *Verdict, r index.Record, e Entry) {
+	if Flags(r.FileFlags) != e.Flags || r.State&index.InNew != 0 != e.InNew {
+		v.found("message %d: the index does not know what its file %s says", r.UID, e.File)
+	}
+	f, ok := b.format.(*maildirFormat)
+	if !ok {
+		return
+	}
+	size, _, err := f.folder().StatMessage(maildir.Place(e.InNew), e.File)
+	switch {
+	case err != nil:
+		v.found("message %d: %v", r.UID, err)
+	case r.Size >= 0 && size != r.Size:
+		v.found("message %d has %d bytes, the index says %d (%s)", r.UID, size, r.Size, e.File)
+	}
+}
+
+// examineList compares the UID list with the UIDs that sessions see.
+func (b *box) examineList(v *Verdict, uids map[string]uint32) error {
+	f, ok := b.format.(*maildirFormat)
+	if !ok {
+		return nil
+	}
+	list, err := f.folder().UIDList()
+	if err != nil {
+		return err
+	}
+	if list.Damage != nil {
+		v.found("%v", list.Damage)
+	}
+	if list.Validity != v.UIDValidity {
+		v.found("UIDVALIDITY is %d in the UID list and %d in the index", list.Validity, v.UIDValidity)
+	}
+	for _, r := range list.Records {
+		if uid, ok := uids[r.Base]; ok {
+			if uid != r.UID {
+				v.found("message %d is number %d in the UID list (%s)", uid, r.UID, r.Base)
+			}
+			delete(uids, r.Base)
+		}
+	}
+	for base, uid := range uids {
+		v.found("message %d is not in the UID list (%s)", uid, base)
+	}
+	return nil
+}
+
+// Repair makes index, UID list and files agree: it looks at everything anew,
+// writes the UID list again where it is damaged, and rebuilds an index that
+// cannot be read or that knows wrong sizes.
+func (a *Account) Repair(ctx context.Context, name string) error {
+	v, err := a.Check(ctx, name, nil)
+	if err != nil || len(v.Problems) == 0 {
+		return err
+	}
+	m, err := a.Open(ctx, name)
+	if err != nil {
+		return err
+	}
+	err = m.box.write(ctx, func() error { return m.box.sync(ctx, true) })
+	if err := firstErr(err, m.Close()); err != nil {
+		return err
+	}
+	if v, err = a.Check(ctx, name, nil); err != nil || len(v.Problems) == 0 {
+		return err
+	}
+	return a.Rebuild(ctx, name)
+}
+
+// Rebuild throws a folder's index away and makes it from the files and the UID
+// list, which stay as they are; MODSEQs go on above the old ones. Sessions
+// that have the folder selected must open it again.
+func (a *Account) Rebuild(ctx context.Context, name string) error {
+	m, err := a.Open(ctx, name)
+	if err != nil {
+		return err
+	}
+	err = m.Flush(ctx)
+	if err == nil {
+		err = m.box.write(ctx, func() error {
+			m.box.ix.Condemn()
+			m.box.die(fail.New(fail.Unavailable, "the index of folder %s is being rebuilt; open it again", m.Name()))
+			return nil
+		})
+	}
+	_ = m.Close() // the box is dead: nothing to flush
+	if err != nil {
+		return err
+	}
+	if m, err = a.Open(ctx, name); err != nil {
+		return err
+	}
+	return m.Close()
 }
