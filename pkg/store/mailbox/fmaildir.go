@@ -523,6 +523,11 @@ func (l *maildirLocked) Compact(messages int, live func(uint32) bool) error {
 	return err
 }
 
+// SavedAt reads the time at which a message's file came here.
+func (f *maildirFormat) SavedAt(r Ref) (time.Time, error) {
+	return f.folder().SavedAt(maildir.Place(r.InNew), r.File)
+}
+
 // Notes reads the UID list.
 func (f *maildirFormat) Notes() (map[uint32]maildir.Note, error) { return f.folder().Notes() }
 

@@ -99,6 +99,23 @@ func (m *Mailbox) OpenMessage(ctx context.Context, uid uint32) (File, error) {
 	return f, err
 }
 
+// SavedAt is when a message came into the folder, or something later: it never
+// makes a message older than it is. Zero where the format does not know.
+func (m *Mailbox) SavedAt(ctx context.Context, uid uint32) (at time.Time, err error) {
+	f, ok := m.box.format.(interface {
+		SavedAt(r Ref) (time.Time, error)
+	})
+	if !ok {
+		return at, m.box.usable()
+	}
+	err = m.box.withFile(ctx, uid, func(r Ref) error {
+		var err error
+		at, err = f.SavedAt(r)
+		return err
+	})
+	return at, err
+}
+
 // Resolve returns message i of s with Size, VSize and Date filled in, by
 // looking at the file where the index does not know, and keeps what it
 // learned. NotFound: the message is gone.

@@ -147,6 +147,19 @@ func (f *Folder) StatMessage(p Place, file string) (size int64, date time.Time, 
 	return info.Size(), info.ModTime(), nil
 }
 
+// SavedAt is when a file came into the folder: its ctime, which moving it and
+// changing its flags bring forward. NotFound: there is no such file.
+func (f *Folder) SavedAt(p Place, file string) (time.Time, error) {
+	info, err := f.tree.fs.Stat(f.path(p.Dir(), file))
+	if err != nil {
+		return time.Time{}, ioError(err, "looking at a message of folder %s", f.name)
+	}
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		return time.Unix(st.Ctim.Unix()), nil
+	}
+	return info.ModTime(), nil
+}
+
 // SetInfo renames a message in cur/ with info (from new/, when it is there):
 // that is how Maildir stores flags. It is not synced, as in Dovecot: a crash
 // may bring back the old flags. NotFound: there is no such file (any more).

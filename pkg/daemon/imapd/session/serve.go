@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/postcote/postcote/pkg/daemon/imapd/folders"
 	"github.com/postcote/postcote/pkg/daemon/imapd/maildrop"
 	"github.com/postcote/postcote/pkg/platform/netx"
 	"github.com/postcote/postcote/pkg/platform/obs"
@@ -43,9 +44,35 @@ func (r *role) run(s *session) {
 	}()
 	if s.frame.Protocol == handover.POP3 {
 		r.runPOP3(s)
+	} else {
+		r.runIMAP(s)
+	}
+	r.expire(s)
+}
+
+// expireLimit bounds what the end of a session has to remove.
+const expireLimit = time.Minute
+
+// expire removes what the folders' configuration says, as Dovecot does when a
+// session ends; when the daemon stops it can wait for the next one.
+func (r *role) expire(s *session) {
+	list := folders.Expiring(r.cfg.Folders)
+	if len(list) == 0 || r.ctx.Err() != nil {
 		return
 	}
-	r.runIMAP(s)
+	s.stream.Close() // nobody waits for it
+	ctx, cancel := context.WithTimeout(r.ctx, expireLimit)
+	defer cancel()
+	for _, f := range list {
+		n, err := f.Expire(ctx, s.account, r.now())
+		if err != nil {
+			r.log.Error("messages could not be removed by age or number", slog.String(obs.KeyUser, s.user), slog.String("folder", f.Name), obs.Err(err))
+			continue
+		}
+		if n > 0 {
+			r.log.Info("messages removed by age or number", slog.String(obs.KeyUser, s.user), slog.String("folder", f.Name), slog.Int("messages", n))
+		}
+	}
 }
 
 func (r *role) runIMAP(s *session) {
