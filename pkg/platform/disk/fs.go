@@ -142,6 +142,14 @@ func Links(info fs.FileInfo) int {
 	return 0
 }
 
+// Owner returns the user and group of a file, -1 when unknown.
+func Owner(info fs.FileInfo) (uid, gid int) {
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		return int(st.Uid), int(st.Gid)
+	}
+	return -1, -1
+}
+
 // Exists reports whether name exists. An error means that nobody knows.
 func Exists(fsys FS, name string) (bool, error) {
 	_, err := fsys.Stat(name)

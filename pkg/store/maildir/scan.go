@@ -154,10 +154,7 @@ func (f *Folder) SavedAt(p Place, file string) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, ioError(err, "looking at a message of folder %s", f.name)
 	}
-	if st, ok := info.Sys().(*syscall.Stat_t); ok {
-		return time.Unix(st.Ctim.Unix()), nil
-	}
-	return info.ModTime(), nil
+	return disk.ChangeTime(info), nil
 }
 
 // SetInfo renames a message in cur/ with info (from new/, when it is there):

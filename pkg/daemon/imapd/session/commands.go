@@ -4,10 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"os/signal"
 	"syscall"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -18,52 +16,17 @@ import (
 // Commands are imapd's own verbs of the command line.
 func Commands() []*cobra.Command {
 	return []*cobra.Command{
-		whoCommand(), userCommand("kick USER", "end the sessions of a user", "KICK"),
-		userCommand("release USER", "flush a user's mail and give it up, so that another server may take over", "RELEASE"),
+		whoCommand(), kickCommand(), mailboxCommand(), takeoverCommand(),
+		plainCommand("release USER", "flush a user's mail and give it up, so that another server may take over", "RELEASE", cobra.ExactArgs(1)),
 		freezeCommand(), flushCommand(),
 	}
-}
-
-func whoCommand() *cobra.Command {
-	var asJSON bool
-	cmd := &cobra.Command{
-		Use: "who", Short: "list the sessions", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return ask(cmd, "WHO", nil, func(raw []json.RawMessage) error { return printWho(cmd.OutOrStdout(), raw, asJSON) })
-		},
-	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "one JSON object per line")
-	return cmd
-}
-
-func printWho(w io.Writer, raw []json.RawMessage, asJSON bool) error {
-	if asJSON {
-		for _, v := range raw {
-			fmt.Fprintln(w, string(v))
-		}
-		return nil
-	}
-	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(t, "user\tprotocol\tpeer\tsince\ttls\tsession")
-	for _, v := range raw {
-		var s Who
-		if err := json.Unmarshal(v, &s); err != nil {
-			return err
-		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", s.User, s.Protocol, s.Peer, s.Since.Format(time.DateTime), s.TLS, s.Session)
-	}
-	return t.Flush()
-}
-
-// userCommand sends a verb with one user and prints the answer.
-func userCommand(use, short, verb string) *cobra.Command {
-	return plainCommand(use, short, verb, cobra.ExactArgs(1))
 }
 
 func flushCommand() *cobra.Command {
 	return plainCommand("flush [USER...]", "write pending flag changes into the mail folders", "FLUSH", cobra.ArbitraryArgs)
 }
 
+// plainCommand sends a verb with users and prints the answer.
 func plainCommand(use, short, verb string, args cobra.PositionalArgs) *cobra.Command {
 	return &cobra.Command{
 		Use: use, Short: short, Args: args,

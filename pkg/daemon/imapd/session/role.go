@@ -22,8 +22,9 @@ import (
 	"github.com/postcote/postcote/pkg/store/mailbox"
 )
 
-// redeemer turns a login into a user, once.
+// redeemer turns a login into a user, once, and knows users by name.
 type redeemer interface {
+	User(ctx context.Context, name, service string) (userdbclient.UserRecord, error)
 	Redeem(ctx context.Context, clientPID, requestID uint32, cookie string, sessionPID int) (userdbclient.UserRecord, error)
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/platform/netx"
 	"github.com/postcote/postcote/pkg/platform/obs"
+	"github.com/postcote/postcote/pkg/proto/dovecotauth/userdbclient"
 	"github.com/postcote/postcote/pkg/proto/handover"
 	"github.com/postcote/postcote/pkg/store/mailbox"
 )
@@ -75,28 +76,37 @@ func (r *role) open(ctx context.Context, f *handover.Frame, stream net.Conn) (*s
 	if err != nil {
 		return nil, err
 	}
-	root, err := rec.Maildir()
+	acfg, err := r.cfg.account(rec)
 	if err != nil {
 		return nil, err
 	}
-	rules, err := r.cfg.Quota.For(rec.Fields.Lookup)
-	if err != nil {
-		return nil, fail.Wrap(fail.Unavailable, err, "user %s", rec.User)
-	}
-	account, err := r.store.Account(actx, mailbox.AccountConfig{
-		User: rec.User, Maildir: root, Mode: r.cfg.mode(), Folders: folders.All(r.cfg.Folders, r.cfg.SpecialFolders),
-		Quota: rules, MaxMail: int64(r.cfg.Quota.MaxMailSize),
-	})
+	account, err := r.store.Account(actx, acfg)
 	if err != nil {
 		return nil, err
 	}
-	s := &session{user: rec.User, frame: f, stream: stream, account: account, maildir: root, started: r.now()}
+	s := &session{user: rec.User, frame: f, stream: stream, account: account, maildir: acfg.Maildir, started: r.now()}
 	s.ctx, s.cancel = context.WithCancelCause(context.WithoutCancel(r.ctx))
 	s.stop = context.AfterFunc(r.ctx, func() { s.cancel(netx.ErrShutdown) })
 	s.counted = r.users.Take(s.at(), r.cfg.Limits.PerUser)
 	r.here.add(s)
 	r.metrics.sessions.WithLabelValues(f.Protocol.String()).Inc()
 	return s, nil
+}
+
+// account is how a user's mail is opened.
+func (c *Config) account(rec userdbclient.UserRecord) (mailbox.AccountConfig, error) {
+	root, err := rec.Maildir()
+	if err != nil {
+		return mailbox.AccountConfig{}, err
+	}
+	rules, err := c.Quota.For(rec.Fields.Lookup)
+	if err != nil {
+		return mailbox.AccountConfig{}, fail.Wrap(fail.Unavailable, err, "user %s", rec.User)
+	}
+	return mailbox.AccountConfig{
+		User: rec.User, Maildir: root, Mode: c.mode(), Folders: folders.All(c.Folders, c.SpecialFolders),
+		Quota: rules, MaxMail: int64(c.Quota.MaxMailSize),
+	}, nil
 }
 
 // at is where the session is counted.

@@ -3,21 +3,12 @@ package session
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/proto/control"
 )
-
-// Who is one line of `imapd who`.
-type Who struct {
-	User     string    `json:"user"`
-	Protocol string    `json:"protocol"`
-	Peer     string    `json:"peer"`
-	Session  string    `json:"session"`
-	Since    time.Time `json:"since"`
-	TLS      string    `json:"tls,omitempty"`
-}
 
 // errKicked ends the session of a user who was sent away.
 var errKicked = errors.New("Disconnected by the administrator.")
@@ -29,42 +20,8 @@ func (r *role) verbs() []control.Verb {
 		{Name: "RELEASE", Who: control.Admin, Handler: r.verbRelease},
 		{Name: "FREEZE", Who: control.Admin, Handler: r.verbFreeze},
 		{Name: "FLUSH", Who: control.Admin, Handler: r.verbFlush},
+		{Name: "MAILBOX", Who: control.Admin, Handler: r.verbMailbox},
 	}
-}
-
-func (r *role) verbWho(_ context.Context, _ []string, emit control.Emit) error {
-	for _, s := range r.here.list() {
-		w := Who{
-			User: s.user, Protocol: s.frame.Protocol.String(), Session: s.frame.Session, Since: s.started, TLS: s.frame.TLSVersion,
-		}
-		if s.frame.Peer.IsValid() {
-			w.Peer = s.frame.Peer.Addr().Unmap().String()
-		}
-		if err := emit(w); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// kick ends the sessions of a user.
-func (r *role) kick(user string) int {
-	n := 0
-	for _, s := range r.here.list() {
-		if s.user == user {
-			s.cancel(errKicked)
-			n++
-		}
-	}
-	return n
-}
-
-func (r *role) verbKick(_ context.Context, args []string, emit control.Emit) error {
-	user, err := oneUser(args)
-	if err != nil {
-		return err
-	}
-	return emit(map[string]int{"kicked": r.kick(user)})
 }
 
 // verbRelease flushes a user's mail and gives it up, so that another server
@@ -74,7 +31,7 @@ func (r *role) verbRelease(ctx context.Context, args []string, emit control.Emit
 	if err != nil {
 		return err
 	}
-	n := r.kick(user)
+	n := r.kick(exactly(user))
 	if err := r.store.Release(ctx, user); err != nil {
 		return err
 	}
@@ -127,6 +84,11 @@ func (r *role) verbFlush(ctx context.Context, users []string, emit control.Emit)
 		}
 	}
 	return nil
+}
+
+// exactly picks one user, whatever the name has in it.
+func exactly(user string) filter {
+	return filter{user: strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`).Replace(user)}
 }
 
 func oneUser(args []string) (string, error) {

@@ -55,6 +55,14 @@ func (m *master) serve(l net.Listener) {
 func (m *master) answer(conn net.Conn, f []string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if f[0] == "USER" && len(f) > 2 {
+		if f[2] == "nobody" {
+			fmt.Fprintf(conn, "NOTFOUND\t%s\n", f[1])
+			return
+		}
+		fmt.Fprintf(conn, "USER\t%s\t%s\tuid=1000\tgid=1000\thome=%s\n", f[1], f[2], filepath.Join(m.home, f[2]))
+		return
+	}
 	if f[0] != "REQUEST" || len(f) < 6 || m.silent {
 		return
 	}
