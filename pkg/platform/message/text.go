@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 
-	"golang.org/x/text/encoding/unicode"
 	"golang.org/x/text/transform"
 )
 
@@ -19,7 +18,7 @@ func Decoded(src io.ReaderAt, p *Part) (r io.Reader, ok bool) {
 	case "base64":
 		return &base64Reader{r: bufio.NewReaderSize(raw, 4<<10)}, true
 	case "quoted-printable":
-		return &qpReader{r: bufio.NewReaderSize(raw, 4<<10)}, true
+		return &qpReader{r: bufio.NewReaderSize(raw, int(min(raw.Size()+16, 4<<10)))}, true
 	case "", "7bit", "8bit", "binary":
 		return raw, true
 	}
@@ -39,17 +38,41 @@ func binaryReader(src io.ReaderAt, p *Part) (io.Reader, bool) {
 }
 
 // Text returns the body of a leaf part as UTF-8 text: transfer encoding and
-// charset undone. ok is false when p is no text.
+// charset undone. Of a text that is said to be UTF-8 also those bytes come that
+// are not. ok is false when p is no text.
 func Text(src io.ReaderAt, p *Part) (r io.Reader, ok bool) {
 	if typ, _ := p.ContentType(); typ != "text" || p.IsMultipart() {
 		return nil, false
 	}
 	r, _ = Decoded(src, p)
-	enc := charsetOf(p.Param("charset"))
-	if enc == nil {
-		enc = unicode.UTF8
+	if enc := charsetOf(p.Param("charset")); enc != nil {
+		r = transform.NewReader(r, enc.NewDecoder())
 	}
-	return transform.NewReader(r, enc.NewDecoder()), true
+	return r, true
+}
+
+// AppendHeaderText appends the fields of a header block as text, a line each,
+// unfolded and with encoded words decoded.
+func AppendHeaderText(dst, raw []byte) []byte {
+	h := ParseHeader(raw, DefaultLimits())
+	for i := range h.fields {
+		f := &h.fields[i]
+		dst = append(append(dst, f.Name...), ": "...)
+		if bytes.Contains(f.Raw, []byte("=?")) {
+			dst = append(dst, DecodeWords(f.Value())...)
+		} else {
+			for v := bytes.Trim(f.RawValue(), " \t\r\n"); len(v) > 0; {
+				n := bytes.IndexAny(v, "\r\n")
+				if n < 0 {
+					n = len(v)
+				}
+				dst = append(dst, v[:n]...)
+				v = bytes.TrimLeft(v[n:], "\r\n")
+			}
+		}
+		dst = append(dst, '\n')
+	}
+	return dst
 }
 
 // base64Reader decodes base64 as mail has it: bytes outside the alphabet are
@@ -177,15 +200,22 @@ func appendQP(dst, line []byte, whole bool) []byte {
 			body, end = body[:n-1], nil
 		}
 	}
-	for i := 0; i < len(body); i++ {
-		if body[i] == '=' && i+2 < len(body) {
+	for {
+		i := bytes.IndexByte(body, '=')
+		if i < 0 {
+			break
+		}
+		dst = append(dst, body[:i]...)
+		if i+2 < len(body) {
 			if v := hexPair(body[i+1], body[i+2]); v >= 0 {
 				dst = append(dst, byte(v))
-				i += 2
+				body = body[i+3:]
 				continue
 			}
 		}
-		dst = append(dst, body[i])
+		dst = append(dst, '=')
+		body = body[i+1:]
 	}
+	dst = append(dst, body...)
 	return append(dst, end...)
 }

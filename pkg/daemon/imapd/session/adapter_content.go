@@ -3,8 +3,11 @@ package session
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	imap "github.com/emersion/go-imap/v2"
@@ -28,6 +31,8 @@ type imapContent struct {
 	row  *mailbox.Message
 
 	entry *cache.Entry
+	scans *sync.Pool // of *scanner
+	scan  *scanner
 }
 
 var (
@@ -119,13 +124,26 @@ func (c *imapContent) parse(ctx context.Context) error {
 	if err := c.open(ctx); err != nil {
 		return err
 	}
+	return c.findParts(c.file)
+}
+
+// findParts finds the parts of the message that src holds.
+func (c *imapContent) findParts(src io.ReaderAt) error {
+	if c.root != nil {
+		return nil
+	}
 	if e, ok := c.m.Kept(c.uid); ok {
 		if root, ok := e.Root(); ok && root.BodyEnd <= c.file.Size() {
 			c.root = root
 			return nil
 		}
 	}
-	root, err := message.ParseStructure(io.NewSectionReader(c.file, 0, c.file.Size()), message.DefaultLimits())
+	var once message.Parser
+	parser := &once
+	if c.scan != nil {
+		parser = &c.scan.parser
+	}
+	root, err := parser.Parse(io.NewSectionReader(src, 0, c.file.Size()), message.DefaultLimits())
 	if err == nil {
 		c.root = root
 	}
@@ -201,12 +219,50 @@ func (c *imapContent) whole(ctx context.Context) (server.Body, error) {
 	return message.WholeBody(c.file, c.file.Size(), row.VSize), nil
 }
 
-// Text is what SEARCH BODY and TEXT look at.
+// Text is what SEARCH BODY and TEXT look at. A message of usual size is read at
+// once.
 func (c *imapContent) Text(ctx context.Context, header bool) (io.Reader, error) {
-	if err := c.parse(ctx); err != nil {
+	if err := c.open(ctx); err != nil {
 		return nil, err
 	}
-	return searchText(c.file, c.root, header), nil
+	if c.scan == nil {
+		if c.scan, _ = c.scans.Get().(*scanner); c.scan == nil {
+			c.scan = new(scanner)
+		}
+	}
+	src, err := c.scan.load(c.file)
+	if err != nil {
+		return nil, fail.Wrap(fail.Temporary, err, "reading message %d", c.uid)
+	}
+	if err := c.findParts(src); err != nil {
+		return nil, err
+	}
+	return searchText(src, c.root, header), nil
+}
+
+// scanner is what a search reads messages into, one after the other.
+type scanner struct {
+	parser message.Parser
+	buf    []byte
+	mem    bytes.Reader
+}
+
+// load reads a message into memory, if it is not large.
+func (s *scanner) load(f mailbox.File) (io.ReaderAt, error) {
+	const large = 256 << 10
+	n := f.Size()
+	if n > large {
+		return f, nil
+	}
+	s.buf = slices.Grow(s.buf[:0], int(n))[:n]
+	if k, err := f.ReadAt(s.buf, 0); int64(k) < n {
+		if err == nil || errors.Is(err, io.EOF) {
+			err = io.ErrUnexpectedEOF // the file is shorter than it was
+		}
+		return nil, err
+	}
+	s.mem.Reset(s.buf)
+	return &s.mem, nil
 }
 
 func (c *imapContent) Fields(ctx context.Context, name string) ([]string, error) {
@@ -260,6 +316,10 @@ func (c *imapContent) EmailID(ctx context.Context) (string, error) {
 func (c *imapContent) Saved(context.Context) (time.Time, error) { return time.Time{}, nil }
 
 func (c *imapContent) Close() error {
+	if c.scan != nil {
+		c.scans.Put(c.scan)
+		c.scan = nil
+	}
 	if c.file == nil {
 		return nil
 	}
@@ -351,13 +411,10 @@ func (t *pieces) Read(p []byte) (int, error) {
 
 // headerText is a header block with its encoded words decoded.
 func headerText(src io.ReaderAt, p *message.Part) io.Reader {
-	h, err := message.HeaderAt(src, p, message.DefaultLimits())
-	if err != nil {
+	raw := make([]byte, min(p.BodyStart-p.HeaderStart, int64(message.DefaultLimits().HeaderBytes)))
+	n, err := src.ReadAt(raw, p.HeaderStart)
+	if err != nil && !errors.Is(err, io.EOF) {
 		return strings.NewReader("")
 	}
-	var b strings.Builder
-	for f := range h.Fields() {
-		b.WriteString(f.Name + ": " + message.DecodeWords(f.Value()) + "\n")
-	}
-	return strings.NewReader(b.String())
+	return bytes.NewReader(message.AppendHeaderText(make([]byte, 0, n+n/8), raw[:n]))
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	imap "github.com/emersion/go-imap/v2"
@@ -16,6 +17,8 @@ import (
 type imapMailbox struct {
 	m    *mailbox.Mailbox
 	last atomic.Pointer[mailbox.Snapshot] // the newest that the engine has taken
+
+	scans sync.Pool // of *scanner
 }
 
 var (
@@ -48,7 +51,7 @@ func (b *imapMailbox) Watch(wake func()) (stop func()) {
 func (b *imapMailbox) ClaimRecent(ctx context.Context) (uint32, error) { return b.m.ClaimRecent(ctx) }
 
 func (b *imapMailbox) Open(uid uint32) server.Content {
-	return &imapContent{m: b.m, snap: b.last.Load(), uid: uid}
+	return &imapContent{m: b.m, snap: b.last.Load(), uid: uid, scans: &b.scans}
 }
 
 func (b *imapMailbox) Store(ctx context.Context, uids imap.UIDSet, change server.Change) (imap.UIDSet, error) {

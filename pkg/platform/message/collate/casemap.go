@@ -1,6 +1,7 @@
 package collate
 
 import (
+	"encoding/binary"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -12,13 +13,11 @@ import (
 // and decomposed. Bytes that are no UTF-8 become U+FFFD.
 func Append[T string | []byte](dst []byte, src T) []byte {
 	for i := 0; i < len(src); {
-		c := src[i]
-		if c < utf8.RuneSelf {
-			if c >= 'a' && c <= 'z' {
-				c -= 'a' - 'A'
-			}
-			dst = append(dst, c)
-			i++
+		if n := asciiRun(src[i:]); n > 0 {
+			at := len(dst)
+			dst = append(dst, src[i:i+n]...)
+			upper(dst[at:])
+			i += n
 			continue
 		}
 		var r rune
@@ -33,6 +32,39 @@ func Append[T string | []byte](dst []byte, src T) []byte {
 		i += n
 	}
 	return dst
+}
+
+// asciiRun is how many bytes at the start of s are ASCII.
+func asciiRun[T string | []byte](s T) int {
+	i := 0
+	for ; i+8 <= len(s); i += 8 {
+		if (s[i]|s[i+1]|s[i+2]|s[i+3]|s[i+4]|s[i+5]|s[i+6]|s[i+7])&0x80 != 0 {
+			break
+		}
+	}
+	for i < len(s) && s[i] < utf8.RuneSelf {
+		i++
+	}
+	return i
+}
+
+// upper makes letters in ASCII upper case, eight at a time: most of what is
+// searched is ASCII.
+func upper(b []byte) {
+	const ones, high = 0x0101010101010101, 0x8080808080808080
+	for len(b) >= 8 {
+		w := binary.LittleEndian.Uint64(b)
+		// The high bit of each byte that is a letter: no sum reaches the next
+		// byte, as all of them are below 0x80.
+		letter := (w + (0x80-'a')*ones) &^ (w + (0x80-'z'-1)*ones) & high
+		binary.LittleEndian.PutUint64(b, w-letter>>2)
+		b = b[8:]
+	}
+	for i, c := range b {
+		if c >= 'a' && c <= 'z' {
+			b[i] = c - ('a' - 'A')
+		}
+	}
 }
 
 // String is the mapped form of s.

@@ -105,3 +105,32 @@ func BenchmarkAppend(b *testing.B) {
 		})
 	}
 }
+
+// Runs of ASCII are mapped eight bytes at a time: at every length and offset
+// that is what mapping one byte at a time would be.
+func TestRunsOfASCII(t *testing.T) {
+	var all []byte
+	for c := range utf8.RuneSelf {
+		all = append(all, byte(c))
+	}
+	all = append(all, all...)
+	for from := range 20 {
+		for to := from; to < len(all); to += 3 {
+			for _, tail := range []string{"", "é", "\xff"} {
+				in := string(all[from:to]) + tail
+				want := strings.Map(func(r rune) rune {
+					if r < utf8.RuneSelf {
+						return unicode.ToUpper(r)
+					}
+					return r
+				}, in[:to-from]) + String(tail)
+				if got := string(Append(nil, in)); got != want {
+					t.Fatalf("%q: %q, want %q", in, got, want)
+				}
+				if got := string(Append(nil, []byte(in))); got != want {
+					t.Fatalf("%q: %q, want %q", in, got, want)
+				}
+			}
+		}
+	}
+}
