@@ -61,6 +61,16 @@ func (r *CRLFReader) Read(p []byte) (int, error) {
 	}
 	n := 0
 	for n < len(p) {
+		if len(r.buf) == 0 && !r.owed && len(p)-n >= directSize {
+			k, err := r.direct(p[n:])
+			if n += k; err != nil {
+				if n > 0 && errors.Is(err, io.EOF) {
+					err = nil
+				}
+				return n, err
+			}
+			continue
+		}
 		if r.owed {
 			p[n] = '\n'
 			n++
@@ -79,6 +89,53 @@ func (r *CRLFReader) Read(p []byte) (int, error) {
 		}
 	}
 	return n, nil
+}
+
+// directSize is from how much room on direct is used.
+const directSize = 1 << 10
+
+// direct reads into the upper part of p and moves line by line down, where
+// there is room for the CRs: no other memory is needed.
+func (r *CRLFReader) direct(p []byte) (int, error) {
+	left := r.end - r.pos
+	if left <= 0 {
+		return 0, io.EOF
+	}
+	from := len(p) - int(min(left, int64(len(p)-len(p)/16)))
+	n, err := r.src.ReadAt(p[from:], r.pos)
+	if n == 0 {
+		if err == nil || errors.Is(err, io.EOF) {
+			err = io.ErrUnexpectedEOF // the file is shorter than it was
+		}
+		return 0, err
+	}
+	w, at, end := 0, from, from+n
+	for at < end {
+		i := bytes.IndexByte(p[at:end], '\n')
+		line := i
+		if i < 0 {
+			line = end - at
+		}
+		if line > 0 {
+			copy(p[w:], p[at:at+line])
+			w, at = w+line, at+line
+			r.cr = p[w-1] == '\r'
+		}
+		if i < 0 {
+			break
+		}
+		if !r.cr {
+			if w == at {
+				break // no room for one more CR before the LF
+			}
+			p[w] = '\r'
+			w++
+		}
+		p[w] = '\n'
+		w, at, r.cr = w+1, at+1, false
+	}
+	r.pos += int64(at - from)
+	return w, nil
 }
 
 // copyLine delivers the rest of one line, as far as it fits into p.

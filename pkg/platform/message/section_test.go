@@ -217,3 +217,32 @@ func TestBinary(t *testing.T) {
 		}
 	}
 }
+
+// Large reads convert in place. Texts of short lines need more room than there
+// is at first.
+func TestCRLFReaderInPlace(t *testing.T) {
+	for name, s := range map[string]string{
+		"empty lines": strings.Repeat("\n", 9000), "short": strings.Repeat("ab\n", 5000), "CRLF": strings.Repeat("x\r\n", 4000),
+		"mixed": strings.Repeat("\r\r\n\n\rx\n\r\n", 900), "one line": strings.Repeat("y", 7000), "usual": strings.Repeat(strings.Repeat("z", 71)+"\n", 300),
+		"CR at the end": strings.Repeat("q", 959) + "\r\nz\r",
+	} {
+		for _, size := range []int{directSize - 1, directSize, directSize + 1, 4096, 40_000} {
+			r := NewCRLFReader(strings.NewReader(s), 0, int64(len(s)))
+			var got []byte
+			buf := make([]byte, size)
+			for {
+				n, err := r.Read(buf)
+				got = append(got, buf[:n]...)
+				if errors.Is(err, io.EOF) {
+					break
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			if string(got) != toCRLF(s) {
+				t.Errorf("%s, reads of %d: %d bytes, want %d", name, size, len(got), len(toCRLF(s)))
+			}
+		}
+	}
+}
