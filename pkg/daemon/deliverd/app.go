@@ -56,6 +56,9 @@ type agent struct {
 // Run serves until ctx is done and deliveries in progress have ended.
 func Run(ctx context.Context, rt *service.Runtime, cfg *Config) error {
 	a := newAgent(rt, cfg)
+	if err := cfg.Mail.Check(a.fs); err != nil {
+		return err
+	}
 	db := userdbclient.New(userdbclient.Config{Address: cfg.UserdbSocket, RequestTimeout: time.Duration(cfg.Limits.Lookup)})
 	defer db.Close()
 	a.users = db

@@ -7,6 +7,7 @@ import (
 
 	"github.com/postcote/postcote/pkg/daemon/service"
 	"github.com/postcote/postcote/pkg/platform/conf"
+	"github.com/postcote/postcote/pkg/store/maildir"
 	"github.com/postcote/postcote/pkg/store/quota"
 )
 
@@ -22,6 +23,8 @@ type Config struct {
 	SaveToDetail bool      `yaml:"save_to_detail_mailbox" reload:"true" doc:"Deliver user+Folder into Folder when it exists."`
 	MessageSize  conf.Size `yaml:"message_size_limit" doc:"The largest message that is taken; 0 leaves it to the sender."`
 	TempDir      string    `yaml:"temp_dir" path:"dir" doc:"Where bodies above 64 KiB for several recipients wait until all are served."`
+
+	Mail maildir.Config `yaml:",inline"`
 
 	Limits Limits `yaml:"limits" doc:"What is done at a time."`
 	Quota  Quota  `yaml:"quota" doc:"How much mail a user may have."`
@@ -62,6 +65,7 @@ func Default() Config {
 		EventsSocket: "/run/postcote-imapd/events",
 		Delimiter:    "+",
 		TempDir:      os.TempDir(),
+		Mail:         maildir.DefaultConfig(),
 		Limits: Limits{
 			Connections: 1000, UserConcurrency: 50, Recipients: 1000,
 			Command: conf.Duration(5 * time.Minute), Lookup: conf.Duration(30 * time.Second),

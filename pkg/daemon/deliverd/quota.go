@@ -22,7 +22,14 @@ func (a *agent) home(t *target, rec userdbclient.UserRecord) error {
 	if err != nil {
 		return fail.Wrap(fail.Unavailable, err, "user %s", rec.User)
 	}
-	t.tree = maildir.NewTree(a.fs, root, maildir.Options{Namer: a.namer, Now: a.now})
+	layout, err := cfg.Mail.LayoutFor(rec.Layout())
+	if err != nil {
+		return fail.Wrap(fail.Unavailable, err, "user %s", rec.User)
+	}
+	if err := maildir.CheckNode(a.fs, root, cfg.Mail.Pinned); err != nil {
+		return err
+	}
+	t.tree = maildir.NewTree(a.fs, root, maildir.Options{Layout: layout, Namer: a.namer, Now: a.now})
 	t.meter = quota.New(quota.Options{
 		FS: a.fs, Tree: t.tree, Rules: rules, MaxMail: int64(cfg.Quota.MaxMailSize), Now: a.now,
 	})

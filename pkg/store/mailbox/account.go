@@ -56,15 +56,16 @@ func pid() int { return os.Getpid() }
 
 // openAccount takes the lock and makes what every account has.
 func (s *Store) openAccount(ctx context.Context, cfg AccountConfig) (*Account, error) {
-	if cfg.Separator == 0 {
-		cfg.Separator = '.'
-	}
 	if !filepath.IsAbs(cfg.Maildir) || cfg.User == "" {
 		return nil, fail.New(fail.Invalid, "account %q needs a name and an absolute path, got %q", cfg.User, cfg.Maildir)
 	}
+	if err := maildir.CheckNode(s.fs, cfg.Maildir, cfg.Pinned); err != nil {
+		return nil, err
+	}
+	tree := maildir.NewTree(s.fs, cfg.Maildir, maildir.Options{Layout: cfg.Layout, Separator: cfg.Separator, Namer: s.namer, Now: s.now})
+	cfg.Separator = tree.Separator()
 	a := &Account{
-		store: s, cfg: cfg, boxes: map[string]*boxSlot{}, indexDir: filepath.Join(s.cfg.IndexRoot, userDir(cfg.User)),
-		tree: maildir.NewTree(s.fs, cfg.Maildir, maildir.Options{Separator: cfg.Separator, Namer: s.namer, Now: s.now}),
+		store: s, cfg: cfg, tree: tree, boxes: map[string]*boxSlot{}, indexDir: filepath.Join(s.cfg.IndexRoot, userDir(cfg.User)),
 	}
 	a.meter = quota.New(quota.Options{FS: s.fs, Tree: a.tree, Rules: cfg.Quota, MaxMail: cfg.MaxMail, Now: s.now})
 	if err := disk.MkdirAll(s.fs, a.indexDir, os.ModeSetgid|0o770); err != nil {

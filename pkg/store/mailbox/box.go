@@ -92,7 +92,7 @@ func (a *Account) openBox(ctx context.Context, name string) (*box, error) {
 	if err != nil {
 		return nil, err
 	}
-	b.guid, err = a.ownGUID(ctx, format, ident.GUID, filepath.Base(b.dir))
+	b.guid, err = a.ownGUID(ctx, format, ident.GUID, b.acct.tree.EntryOf(b.dir))
 	if err != nil {
 		return nil, err
 	}
@@ -143,7 +143,7 @@ func (b *box) resume(ctx context.Context, ix *index.Index, id Ident) error {
 		b.graves[uid] = grave{ref: Ref{Base: base}, at: now.Add(-maxGrave)}
 	}
 	batch := ix.Begin()
-	if owner := filepath.Base(b.dir); ix.Owner() != owner {
+	if owner := b.acct.tree.EntryOf(b.dir); ix.Owner() != owner {
 		batch.Owner(owner)
 	}
 	// Dovecot may have served the folder meanwhile, and counted on.

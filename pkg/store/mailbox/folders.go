@@ -305,7 +305,7 @@ func (b *box) moved(a *Account, name string) {
 	b.dir = folder.Dir()
 	b.rename(name)
 	batch := b.ix.Begin()
-	batch.Owner(filepath.Base(b.dir))
+	batch.Owner(b.acct.tree.EntryOf(b.dir))
 	if err := b.commit(batch, false); err != nil {
 		a.store.log.Warn("writing the index failed", obs.Err(err))
 	}
@@ -426,10 +426,7 @@ func (a *Account) ownGUID(ctx context.Context, f *maildirFormat, guid, dir strin
 	if err != nil || owner == "" || owner == dir {
 		return guid, nil // no index yet, or ours, or damaged and made anew anyway
 	}
-	h := filepath.Join(a.tree.Root(), owner)
-	if owner == filepath.Base(a.tree.Root()) {
-		h = a.tree.Root()
-	}
+	h := a.tree.DirOf(owner)
 	if ok, err := disk.Exists(a.store.fs, filepath.Join(h, "cur")); err != nil || !ok {
 		return guid, nil // it was renamed
 	}

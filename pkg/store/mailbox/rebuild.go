@@ -3,7 +3,6 @@ package mailbox
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -52,7 +51,7 @@ func (b *box) rebuild(ctx context.Context, dir string, id Ident, folder *maildir
 	r := rebuilding{b: b, id: id, left: left, entries: entries, uids: uids, order: order}
 	meta := index.Meta{UIDValidity: id.UIDValidity, UIDNext: max(id.UIDNext, left.UIDNext), HighestModSeq: b.firstModSeq(id, folder, left)}
 	meta.FirstRecent = r.firstRecent()
-	b.ix, err = index.Create(b.acct.store.fs, dir, b.acct.epoch, meta, filepath.Base(b.dir), r.fill)
+	b.ix, err = index.Create(b.acct.store.fs, dir, b.acct.epoch, meta, b.acct.tree.EntryOf(b.dir), r.fill)
 	if err != nil {
 		return err
 	}

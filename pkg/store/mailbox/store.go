@@ -389,9 +389,11 @@ func (c *Config) fill() {
 // AccountConfig describes one user's mail.
 type AccountConfig struct {
 	User      string // the name authd gave; also names the index folder
-	Maildir   string // root of the Maildir++ tree, absolute
+	Maildir   string // root of the tree of Maildirs, absolute
+	Layout    maildir.Layout
+	Pinned    bool // the Maildir may be on a network file system: no other machine uses it
 	Mode      Mode
-	Separator byte // hierarchy separator; 0 means '.'
+	Separator byte // hierarchy separator; 0 means the layout's
 	Folders   []FolderConfig
 	Quota     quota.Rules // none: nothing is limited
 	MaxMail   int64       // bytes of the largest message; 0 for no limit

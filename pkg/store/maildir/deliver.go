@@ -61,12 +61,10 @@ func (t *Tree) Begin(_ context.Context, folder string) (*Delivery, error) {
 
 func (f *Folder) begin() (*Delivery, error) {
 	t := f.tree
-	if f.name != Inbox {
-		if link, err := isLink(t.fs, f.dir); err != nil {
-			return nil, err
-		} else if link {
-			return nil, fail.New(fail.Denied, "%s is a symbolic link", f.dir)
-		}
+	if link, err := f.throughLink(); err != nil {
+		return nil, err
+	} else if link {
+		return nil, fail.New(fail.Denied, "%s is a symbolic link", f.dir)
 	}
 	d := &Delivery{folder: f, base: t.opts.Namer.Next()}
 	d.tmp = f.path("tmp", d.base)

@@ -43,8 +43,13 @@ func (t *Tree) canonical(name string) (string, error) {
 			return bad("it has an empty part")
 		case part == "." || part == "..":
 			return bad("a part is . or ..")
-		case strings.ContainsRune(part, '.'):
+		case !t.nested() && strings.ContainsRune(part, '.'):
 			return bad("a part holds a dot, which Maildir++ uses between parts")
+		}
+		if t.nested() {
+			if why := badPart(part); why != "" {
+				return bad(why)
+			}
 		}
 	}
 	for _, r := range name {
@@ -58,26 +63,37 @@ func (t *Tree) canonical(name string) (string, error) {
 	return name, nil
 }
 
-// encode returns the directory of a canonical name below the root: ".A.B".
+// encode returns the directory of a canonical name below the root: ".A.B", or
+// "A/B" in the nested layout.
 func (t *Tree) encode(name string) string {
 	if name == Inbox {
 		return ""
 	}
 	var b strings.Builder
 	for part := range strings.SplitSeq(name, string(t.separator())) {
-		b.WriteByte('.')
+		switch {
+		case !t.nested():
+			b.WriteByte('.')
+		case b.Len() > 0:
+			b.WriteByte(filepath.Separator)
+		}
 		b.WriteString(EncodeMUTF7(part))
 	}
 	return b.String()
 }
 
-// decode is the inverse for a directory entry of the root. ok is false for what
-// is no folder of ours: it would not encode to the same entry.
+// decode is the inverse for a directory seen from the root. ok is false for
+// what is no folder of ours: it would not encode to the same directory.
 func (t *Tree) decode(entry string) (name string, ok bool) {
-	if len(entry) < 2 || entry[0] != '.' || entry[1] == '.' {
+	var parts []string
+	switch {
+	case t.nested():
+		parts = strings.Split(entry, string(filepath.Separator))
+	case len(entry) < 2 || entry[0] != '.' || entry[1] == '.':
 		return "", false
+	default:
+		parts = strings.Split(entry[1:], ".")
 	}
-	parts := strings.Split(entry[1:], ".")
 	for i, p := range parts {
 		if parts[i], ok = DecodeMUTF7(p); !ok {
 			return "", false
@@ -88,10 +104,13 @@ func (t *Tree) decode(entry string) (name string, ok bool) {
 }
 
 func (t *Tree) separator() byte {
-	if t.opts.Separator == 0 {
-		return '.'
+	switch {
+	case t.opts.Separator != 0:
+		return t.opts.Separator
+	case t.nested():
+		return '/'
 	}
-	return t.opts.Separator
+	return '.'
 }
 
 // Folder is one folder of a tree, which may or may not exist. It holds no
@@ -116,8 +135,9 @@ func (t *Tree) FolderAt(dir string) (*Folder, error) {
 	if filepath.Clean(dir) == filepath.Clean(t.root) {
 		return t.Folder(Inbox)
 	}
-	name, ok := t.decode(filepath.Base(dir))
-	if !ok || filepath.Dir(filepath.Clean(dir)) != filepath.Clean(t.root) {
+	rel, err := filepath.Rel(t.root, dir)
+	name, ok := t.decode(rel)
+	if err != nil || !ok {
 		return nil, fail.New(fail.Invalid, "%s is no folder of %s", dir, t.root)
 	}
 	return t.Folder(name)
@@ -136,14 +156,10 @@ func (f *Folder) path(parts ...string) string {
 // Exists reports whether the folder can hold messages. A symbolic link in the
 // tree is no folder: it could lead anywhere.
 func (f *Folder) Exists() (bool, error) {
-	if f.name != Inbox {
-		link, err := isLink(f.tree.fs, f.dir)
-		if err != nil {
-			return false, err
-		}
-		if link {
-			return false, fail.New(fail.Denied, "%s is a symbolic link", f.dir)
-		}
+	if link, err := f.throughLink(); err != nil {
+		return false, err
+	} else if link {
+		return false, fail.New(fail.Denied, "%s is a symbolic link", f.dir)
 	}
 	info, err := f.tree.fs.Stat(f.path("cur"))
 	if errors.Is(err, fs.ErrNotExist) {

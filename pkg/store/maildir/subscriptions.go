@@ -73,7 +73,7 @@ func (t *Tree) subscriptionLines() (lines []string, v2 bool, stamp Stamp, err er
 // subscribedName reads one line: version 2 has tabs between the parts,
 // version 1 the separator of the storage.
 func (t *Tree) subscribedName(line string, v2 bool) (string, bool) {
-	sep := "."
+	sep := t.version1Separator()
 	if v2 {
 		sep = "\t"
 	}
@@ -92,6 +92,14 @@ func (t *Tree) subscribedName(line string, v2 bool) (string, bool) {
 	}
 	name, err := t.canonical(strings.Join(parts, string(t.separator())))
 	return name, err == nil
+}
+
+// version1Separator is the storage's own.
+func (t *Tree) version1Separator() string {
+	if t.nested() {
+		return "/"
+	}
+	return "."
 }
 
 // subscriptionLine is a name as version 2 writes it.
@@ -133,7 +141,7 @@ func (t *Tree) Subscribe(ctx context.Context, folder string, on bool) error {
 		case ok && !v2:
 			l = t.subscriptionLine(n)
 		case !v2:
-			l = strings.ReplaceAll(tabEscape(l), ".", "\t")
+			l = strings.ReplaceAll(tabEscape(l), t.version1Separator(), "\t")
 		}
 		out = append(out, l)
 	}

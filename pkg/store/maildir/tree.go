@@ -16,14 +16,15 @@ import (
 
 // Options of a Tree. The zero value is what the daemons use.
 type Options struct {
-	Separator byte             // between the parts of a folder name; 0 means '.'
+	Layout    Layout           // how folder names become directories
+	Separator byte             // between the parts of a folder name; 0 means '.', in the nested layout '/'
 	Namer     *Namer           // nil means one of its own; processes share one
 	Now       func() time.Time // nil means time.Now
 	DirPerm   fs.FileMode      // 0 means 2770
 	FilePerm  fs.FileMode      // 0 means 0660
 }
 
-// Tree is one account's Maildir++ folder tree. It has no state and needs no
+// Tree is one account's tree of Maildir folders. It has no state and needs no
 // closing; making one is cheap.
 type Tree struct {
 	fs   disk.FS
@@ -54,6 +55,9 @@ func NewTree(fsys disk.FS, root string, opts Options) *Tree {
 
 // Root is the path of the tree.
 func (t *Tree) Root() string { return t.root }
+
+// Separator stands between the parts of a folder name.
+func (t *Tree) Separator() byte { return t.separator() }
 
 // Ensure makes the folder, and the root with INBOX, where they are missing.
 // Invalid: the name is not allowed. NotFound: the folder that should hold the
@@ -90,6 +94,9 @@ func (t *Tree) ensureRoot() error {
 func (f *Folder) make() error {
 	t := f.tree
 	if f.name != Inbox {
+		if err := f.makeParents(); err != nil {
+			return err
+		}
 		if err := t.mkdir(f.dir); err != nil {
 			return err
 		}
@@ -134,26 +141,26 @@ func (t *Tree) Exists(_ context.Context, folder string) (bool, error) {
 // Entries of the root that are no folders of ours (other names, symbolic
 // links, names that do not decode) are left out.
 func (t *Tree) List(_ context.Context) ([]string, error) {
-	entries, err := t.fs.ReadDir(t.root)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, ioError(err, "listing %s", t.root)
-	}
 	var names []string
-	for _, e := range entries {
-		if e.Name() == "cur" && e.IsDir() {
+	err := t.walk(func(entry string) {
+		if entry == "cur" {
 			names = append(names, Inbox)
+			return
 		}
-		name, ok := t.decode(e.Name())
-		if !ok || !e.IsDir() {
-			continue
+		if t.nested() {
+			entry = filepath.Dir(entry) // of its cur
 		}
-		f := &Folder{tree: t, name: name, dir: filepath.Join(t.root, e.Name())}
+		name, ok := t.decode(entry)
+		if !ok {
+			return
+		}
+		f := &Folder{tree: t, name: name, dir: filepath.Join(t.root, entry)}
 		if info, err := t.fs.Stat(f.path("cur")); err == nil && info.IsDir() {
 			names = append(names, name)
 		}
+	})
+	if err != nil {
+		return nil, err
 	}
 	sort.Slice(names, func(i, j int) bool {
 		if (names[i] == Inbox) != (names[j] == Inbox) {
@@ -194,6 +201,9 @@ func (t *Tree) Delete(_ context.Context, folder string) error {
 	}
 	if err := t.EmptyTrash(); err != nil {
 		return err
+	}
+	if t.nested() {
+		return f.deleteNested()
 	}
 	if err := t.fs.Rename(f.dir, filepath.Join(t.root, trash)); err != nil {
 		return ioError(err, "deleting folder %s", f.name)
@@ -269,6 +279,9 @@ func (t *Tree) Rename(ctx context.Context, from, to string) error {
 	}
 	if len(moves) == 0 {
 		return fail.New(fail.NotFound, "no folder %s", src.name)
+	}
+	if t.nested() {
+		return t.renameNested(src, dst)
 	}
 	for _, m := range moves {
 		if err := t.fs.Rename(m[0].dir, m[1].dir); err != nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/postcote/postcote/pkg/daemon/service"
 	"github.com/postcote/postcote/pkg/platform/conf"
 	"github.com/postcote/postcote/pkg/store/mailbox"
+	"github.com/postcote/postcote/pkg/store/maildir"
 	"github.com/postcote/postcote/pkg/store/quota"
 )
 
@@ -23,7 +24,9 @@ type Config struct {
 	AuthSocket string        `yaml:"auth_socket" path:"connect" doc:"authd's master socket (or a Dovecot's auth-master), where a login is redeemed."`
 	AuthWait   conf.Duration `yaml:"auth_timeout" min:"1s" max:"30s" doc:"How long to wait for authd."`
 
-	IndexDir  string `yaml:"index_dir" path:"dir" doc:"Folder of our indexes. Never inside a Maildir."`
+	IndexDir string         `yaml:"index_dir" path:"dir" doc:"Folder of our indexes. Never inside a Maildir."`
+	Mail     maildir.Config `yaml:",inline"`
+
 	StoreMode string `yaml:"store_mode" oneof:"exclusive|shared" doc:"exclusive: only imapd and deliverd write the mail. shared: Dovecot, mutt or another program writes too; changes are slower and CONDSTORE is not offered."`
 
 	SpecialFolders string           `yaml:"special_folders" oneof:"no|create|subscribe" doc:"Whether Drafts, Sent, Junk, Trash and Archive are made, and subscribed to, at the first login. Entries of folders come before it."`
@@ -64,6 +67,7 @@ func Default() Config {
 		AuthSocket:     "/run/postcote-authd/auth-master",
 		AuthWait:       conf.Duration(10 * time.Second),
 		IndexDir:       "/var/lib/postcote/imapd/index",
+		Mail:           maildir.DefaultConfig(),
 		StoreMode:      "exclusive",
 		SpecialFolders: "subscribe",
 		POP3:           maildrop.Default(),

@@ -104,7 +104,10 @@ func newRole(rt *service.Runtime, cfg *Config) (*role, error) {
 		fsys = disk.OS()
 	}
 	r.fs = fsys
-	var err error
+	err := cfg.Mail.Check(fsys)
+	if err != nil {
+		return nil, err
+	}
 	if r.rules, err = cfg.POP3.Rules(); err != nil {
 		return nil, err
 	}

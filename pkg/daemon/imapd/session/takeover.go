@@ -103,7 +103,12 @@ func (c *Config) account(rec userdbclient.UserRecord) (mailbox.AccountConfig, er
 	if err != nil {
 		return mailbox.AccountConfig{}, fail.Wrap(fail.Unavailable, err, "user %s", rec.User)
 	}
+	layout, err := c.Mail.LayoutFor(rec.Layout())
+	if err != nil {
+		return mailbox.AccountConfig{}, fail.Wrap(fail.Unavailable, err, "user %s", rec.User)
+	}
 	return mailbox.AccountConfig{
+		Layout: layout, Pinned: c.Mail.Pinned,
 		User: rec.User, Maildir: root, Mode: c.mode(), Folders: folders.All(c.Folders, c.SpecialFolders),
 		Quota: rules, MaxMail: int64(c.Quota.MaxMailSize),
 	}, nil

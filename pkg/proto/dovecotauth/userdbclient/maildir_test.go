@@ -23,3 +23,17 @@ func TestMaildir(t *testing.T) {
 		}
 	}
 }
+
+func TestLayout(t *testing.T) {
+	for mail, want := range map[string]string{
+		"":                         "",
+		"maildir:~/mail":           "",
+		"maildir:~/mail:LAYOUT=fs": "fs",
+		"maildir:~/mail:INDEX=/x:LAYOUT=Maildir++": "maildir++",
+		"maildir:~/LAYOUT=fs":                      "",
+	} {
+		if got := (UserRecord{Mail: mail}).Layout(); got != want {
+			t.Errorf("%s: %q, want %q", mail, got, want)
+		}
+	}
+}

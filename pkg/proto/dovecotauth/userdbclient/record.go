@@ -53,6 +53,18 @@ func passRecord(line dovecotauth.Line) (UserRecord, error) {
 	return r, nil
 }
 
+// Layout is what LAYOUT= of the mail field says, in lower case; empty when it
+// says nothing.
+func (r UserRecord) Layout() string {
+	_, options, _ := strings.Cut(r.Mail, ":")
+	for option := range strings.SplitSeq(options, ":") {
+		if name, ok := strings.CutPrefix(option, "LAYOUT="); ok {
+			return strings.ToLower(name)
+		}
+	}
+	return ""
+}
+
 // Maildir is the root of the user's Maildir: what the mail field says in
 // Dovecot's form ("maildir:~/Maildir:INDEX=…", of which only the path counts
 // here), or ~/Maildir. Errors are of kind fail.Unavailable: the user exists,
