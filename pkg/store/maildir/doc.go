@@ -19,7 +19,7 @@
 //   - No mailbox name leads out of the root: parts are checked, symbolic links
 //     are not followed. Nothing is ever chmod'ed (it would clear setgid).
 //
-// Files in reading order: flags.go, name.go, mutf7.go, folder.go, layout.go, tree.go,
+// Files in reading order: name.go, mutf7.go, folder.go, layout.go, tree.go,
 // deliver.go, uidlist.go, keywords.go, subscriptions.go, uidvalidity.go,
 // scan.go, watch.go.
 package maildir
