@@ -19,18 +19,17 @@ type mechProperty struct {
 	flag func(*Mechanism) *bool
 }
 
-// Order of words as Dovecot writes them.
-func mechProperties() []mechProperty {
-	return []mechProperty{
-		{"private", func(m *Mechanism) *bool { return &m.Private }},
-		{"anonymous", func(m *Mechanism) *bool { return &m.Anonymous }},
-		{"plaintext", func(m *Mechanism) *bool { return &m.Plaintext }},
-		{"dictionary", func(m *Mechanism) *bool { return &m.Dictionary }},
-		{"active", func(m *Mechanism) *bool { return &m.Active }},
-		{"forward-secrecy", func(m *Mechanism) *bool { return &m.ForwardSecrecy }},
-		{"mutual-auth", func(m *Mechanism) *bool { return &m.MutualAuth }},
-		{"channel-binding", func(m *Mechanism) *bool { return &m.ChannelBinding }},
-	}
+// mechProperties are in the order in which Dovecot writes them. Nothing writes
+// to the table.
+var mechProperties = [...]mechProperty{
+	{"private", func(m *Mechanism) *bool { return &m.Private }},
+	{"anonymous", func(m *Mechanism) *bool { return &m.Anonymous }},
+	{"plaintext", func(m *Mechanism) *bool { return &m.Plaintext }},
+	{"dictionary", func(m *Mechanism) *bool { return &m.Dictionary }},
+	{"active", func(m *Mechanism) *bool { return &m.Active }},
+	{"forward-secrecy", func(m *Mechanism) *bool { return &m.ForwardSecrecy }},
+	{"mutual-auth", func(m *Mechanism) *bool { return &m.MutualAuth }},
+	{"channel-binding", func(m *Mechanism) *bool { return &m.ChannelBinding }},
 }
 
 // ParseMechanism reads the parameters of a MECH line. Unknown properties are
@@ -40,9 +39,8 @@ func ParseMechanism(l Line) (Mechanism, bool) {
 	if !ValidMechName(m.Name) {
 		return Mechanism{}, false
 	}
-	props := mechProperties()
 	for _, word := range l.Params[1:] {
-		for _, p := range props {
+		for _, p := range mechProperties {
 			if p.word == word {
 				*p.flag(&m) = true
 			}
@@ -53,13 +51,13 @@ func ParseMechanism(l Line) (Mechanism, bool) {
 
 // AppendTo appends the MECH line.
 func (m Mechanism) AppendTo(dst []byte) []byte {
-	params := []string{m.Name}
-	for _, p := range mechProperties() {
+	dst = AppendEscaped(append(dst, "MECH\t"...), m.Name)
+	for _, p := range mechProperties {
 		if *p.flag(&m) {
-			params = append(params, p.word)
+			dst = append(append(dst, '\t'), p.word...)
 		}
 	}
-	return AppendLine(dst, "MECH", params...)
+	return append(dst, '\n')
 }
 
 // ValidMechName checks RFC 4422 section 3.1: 1 to 20 upper-case letters,

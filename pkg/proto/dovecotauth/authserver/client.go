@@ -80,8 +80,9 @@ func (c *clientConn) silence() error {
 }
 
 // silenceAfter is how long a peer has to say nothing. Whoever asks more often
-// pays nothing for the change of goroutines.
-const silenceAfter = 100 * time.Millisecond
+// pays nothing for the change of goroutines, and a crowd that connects at once
+// has few of them.
+const silenceAfter = 25 * time.Millisecond
 
 // arm sets the deadline after which the peer counts as silent. It is moved only
 // when a good part of it has passed.
