@@ -49,19 +49,60 @@ type criterion struct {
 	text    func(k *sortable) string // nil: a number
 }
 
-// sortable is what a message can be sorted by.
+// sortable is what a message can be sorted by. What its row does not say is
+// asked for when it is needed.
 type sortable struct {
 	*Keys
-	arrived int64 // INTERNALDATE, in seconds of Unix
-	size    int64
+	row Row
+	ctx context.Context //nolint:containedctx // of the command
+	mb  Mailbox
+	now Snapshot // the newest: what was learned since the view was made
 }
 
-// sent is the sent date (RFC 5256 section 2.2).
+// sent is the sent date (RFC 5256 section 2.2), in seconds of Unix.
 func (k *sortable) sent() int64 {
 	if k.Sent.IsZero() {
-		return k.arrived
+		return k.arrived()
 	}
 	return k.Sent.Unix()
+}
+
+// arrived is INTERNALDATE, in seconds of Unix.
+func (k *sortable) arrived() int64 {
+	if k.row.Date.IsZero() {
+		k.complete()
+	}
+	if k.row.Date.IsZero() {
+		return 0
+	}
+	return k.row.Date.Unix()
+}
+
+// size is RFC822.SIZE.
+func (k *sortable) size() int64 {
+	if k.row.Size < 0 {
+		k.complete()
+	}
+	return k.row.Size
+}
+
+// complete fills in what the row does not say. A message that cannot be read
+// has neither a date nor a size.
+func (k *sortable) complete() {
+	if i := k.now.Find(k.row.UID); i < k.now.Len() {
+		if r := k.now.At(i); r.UID == k.row.UID && r.Size >= 0 && !r.Date.IsZero() {
+			k.row = r
+			return
+		}
+	}
+	content := k.mb.Open(k.row.UID)
+	defer content.Close()
+	if k.row.Size < 0 {
+		k.row.Size, _ = content.Size(k.ctx)
+	}
+	if k.row.Date.IsZero() {
+		k.row.Date, _ = content.Date(k.ctx)
+	}
 }
 
 // maxCriteria bounds a sort program: more than there are says nothing more.
@@ -79,11 +120,11 @@ func (c *sortCmd) criterion(p *parser) {
 	by.header = word != "ARRIVAL" && word != "SIZE"
 	switch word {
 	case "ARRIVAL":
-		by.number = func(k *sortable) int64 { return k.arrived }
+		by.number = (*sortable).arrived
 	case "DATE":
 		by.number = (*sortable).sent
 	case "SIZE":
-		by.number = func(k *sortable) int64 { return k.size }
+		by.number = (*sortable).size
 	case "SUBJECT":
 		by.text = func(k *sortable) string { return k.Subject }
 	case "FROM":
@@ -205,14 +246,15 @@ func (q *query) eachSortable(ctx context.Context, s *call, v *view, rows []int32
 	q.told.stage = 1
 	uid := func(at int) uint32 { return v.pin.At(int(rows[at])).UID }
 	var failed error
-	var k sortable
 	var empty Keys
+	k := sortable{ctx: ctx, mb: v.mb}
 	for at := 0; at < len(rows) && ctx.Err() == nil; q.told.at(at, len(rows)) {
 		to := min(at+keysStep, len(rows))
+		k.now = v.mb.Snapshot()
 		upTo := func(end int, keys *Keys) {
 			for ; at < end && ctx.Err() == nil; at++ {
 				k.Keys = keys
-				v.measure(ctx, rows[at], &k)
+				k.row, _ = v.row(int(rows[at]))
 				fn(at, &k)
 			}
 		}
@@ -238,25 +280,6 @@ func (q *query) eachSortable(ctx context.Context, s *call, v *view, rows []int32
 	}
 	if failed != nil {
 		s.logFailure(s.verb, failed)
-	}
-}
-
-// measure fills in what the mailbox has at hand of a row, or else is asked for.
-func (v *view) measure(ctx context.Context, i int32, k *sortable) {
-	row, _ := v.row(int(i))
-	if row.Size < 0 || row.Date.IsZero() {
-		content := v.mb.Open(row.UID)
-		defer content.Close()
-		if row.Size < 0 {
-			row.Size, _ = content.Size(ctx)
-		}
-		if row.Date.IsZero() {
-			row.Date, _ = content.Date(ctx)
-		}
-	}
-	k.size, k.arrived = row.Size, 0
-	if !row.Date.IsZero() {
-		k.arrived = row.Date.Unix()
 	}
 }
 

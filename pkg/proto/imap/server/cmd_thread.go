@@ -57,9 +57,11 @@ func (c *threadCmd) run(ctx context.Context, s *call) reply {
 func (c *threadCmd) thread(ctx context.Context, s *call, v *view, rows []int32) []byte {
 	t := thread.New(c.alg, len(rows))
 	c.eachSortable(ctx, s, v, rows, true, func(_ int, k *sortable) {
-		t.Add(thread.Message{
-			Sent: k.sent(), Arrived: k.arrived, Subject: k.Subject, Reply: k.Reply, ID: k.MessageID, References: k.References,
-		})
+		m := thread.Message{Sent: k.sent(), Subject: k.Subject, Reply: k.Reply, ID: k.MessageID, References: k.References}
+		if c.alg == thread.Refs {
+			m.Arrived = k.arrived()
+		}
+		t.Add(m)
 	})
 	if ctx.Err() != nil {
 		return nil
