@@ -31,6 +31,12 @@ func App() service.App {
 				},
 			},
 		},
+		Check: func(cfg any) (notes []string, err error) {
+			if c, ok := cfg.(*login.Config); ok {
+				notes = c.TLS.Notes()
+			}
+			return notes, nil
+		},
 		Commands: session.Commands(),
 	}
 }

@@ -1,8 +1,10 @@
 package tlsx
 
 import (
+	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
 	"os"
 	"time"
 
@@ -81,4 +83,24 @@ func load(p Pair) (*tls.Certificate, error) {
 		}
 	}
 	return &cert, nil
+}
+
+// Notes are what an operator should know of the certificates of c before they
+// are used: those that cost much more time than they need. Files that cannot
+// be read have none; NewKeeper says what is wrong with them.
+func (c Config) Notes() []string {
+	var notes []string
+	for _, p := range c.pairs() {
+		cert, err := load(p)
+		if err != nil {
+			continue
+		}
+		key, ok := cert.PrivateKey.(*rsa.PrivateKey)
+		if !ok {
+			continue
+		}
+		notes = append(notes, fmt.Sprintf("%s: an RSA key of %d bits; Go signs with it about five times slower than OpenSSL does, and thirty times slower than with "+
+			"a key of ECDSA P-256 (each full TLS handshake is one signature): ask your authority for an ECDSA certificate", p.CertFile, key.N.BitLen()))
+	}
+	return notes
 }
