@@ -27,6 +27,7 @@ func startDovecot(t *testing.T, s *suite.Suite) (imapPort int) {
 // dovecot is a private Dovecot.
 type dovecot struct {
 	port int    // IMAP
+	pop3 int    // POP3
 	dir  string // of its configuration, and of its file log
 }
 
@@ -36,7 +37,15 @@ func (d dovecot) log() string {
 	return string(text)
 }
 
-// serveMail starts a private Dovecot that serves IMAP, as uid and gid 65534.
+// setting replaces the settings that the test has added to the configuration.
+func (d dovecot) setting(t *testing.T, lines string) {
+	t.Helper()
+	write(t, filepath.Join(d.dir, "more.conf"), lines+"\n", 0o644)
+	run(t, "", "doveadm", "-c", filepath.Join(d.dir, "dovecot.conf"), "reload")
+}
+
+// serveMail starts a private Dovecot that serves IMAP and POP3, as uid and gid
+// 65534.
 func serveMail(t *testing.T, accounts []suite.Account, home, location string) dovecot {
 	t.Helper()
 	need(t, "dovecot", "doveadm")
@@ -48,7 +57,7 @@ func serveMail(t *testing.T, accounts []suite.Account, home, location string) do
 		t.Fatal(err)
 	}
 	run(t, "", "chmod", "755", dir)
-	d := dovecot{port: freePort(t), dir: dir}
+	d := dovecot{port: freePort(t), pop3: freePort(t), dir: dir}
 	var users strings.Builder
 	for _, a := range accounts {
 		fmt.Fprintf(&users, "%s:{PLAIN}%s::::::\n", a.Name, a.Password)
@@ -58,7 +67,7 @@ func serveMail(t *testing.T, accounts []suite.Account, home, location string) do
 state_dir = %[1]s/state
 instance_name = postcote-interop
 log_path = %[1]s/log
-protocols = imap
+protocols = imap pop3
 listen = 127.0.0.1
 ssl = no
 disable_plaintext_auth = no
@@ -73,6 +82,15 @@ userdb {
   args = uid=65534 gid=65534 home=%[2]s allow_all_users=yes
 }
 mail_location = %[4]s
+!include_try %[1]s/more.conf
+service pop3-login {
+  inet_listener pop3 {
+    port = %[5]d
+  }
+  inet_listener pop3s {
+    port = 0
+  }
+}
 service imap-login {
   inet_listener imap {
     port = %[3]d
@@ -81,7 +99,7 @@ service imap-login {
     port = 0
   }
 }
-`, dir, home, d.port, location), 0o644)
+`, dir, home, d.port, location, d.pop3), 0o644)
 	run(t, "", "dovecot", "-c", conf)
 	t.Cleanup(func() {
 		_, _ = try("", "doveadm", "-c", conf, "stop")
