@@ -416,7 +416,7 @@ func TestAheadEndsWithItsCommand(t *testing.T) {
 func TestFill(t *testing.T) {
 	w := newWorld(t, 20)
 	w.cache.Fill(w.uids())
-	w.cache.filler.wg.Wait()
+	w.cache.Settle()
 	if n := w.reads(); n != 20 {
 		t.Errorf("%d files opened", n)
 	}
@@ -432,7 +432,7 @@ func TestFill(t *testing.T) {
 	w.frozen = true
 	w.text[21] = letter(21)
 	w.cache.Fill([]uint32{21})
-	w.cache.filler.wg.Wait()
+	w.cache.Settle()
 	if w.place[21] != 0 {
 		t.Error("something was written to a frozen account")
 	}

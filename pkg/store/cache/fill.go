@@ -64,6 +64,9 @@ func (c *Cache) Fill(uids []uint32) {
 	}
 }
 
+// Settle waits until the messages of all calls of Fill so far were read.
+func (c *Cache) Settle() { c.filler.wg.Wait() }
+
 func (c *Cache) fill() {
 	for {
 		some := c.filler.take()

@@ -2,6 +2,7 @@ package index
 
 import (
 	"maps"
+	"math"
 	"sort"
 )
 
@@ -89,6 +90,11 @@ func (p *player) step(code byte) bool {
 	case opDirty:
 		p.ranges(func(r Range) {
 			p.e.each(r, func(x rec) { x.setState(x.state() | Dirty) })
+		})
+	case opSaved:
+		at := p.d.uint()
+		p.ranges(func(r Range) {
+			p.e.each(r, func(x rec) { x.setSaved(int64(min(at, math.MaxUint32))) })
 		})
 	case opOwner:
 		p.x.owner = p.d.text(maxNameLen)

@@ -28,6 +28,7 @@ const (
 	opOwner    = 16 // the folder's directory
 	opClean    = 17 // highest modseq: closed in good order, none above was given out
 	opDirty    = 18 // set: the files are to be renamed
+	opSaved    = 19 // seconds since 1970, set: when they were put into the mailbox
 )
 
 // Batch collects operations that take effect together. It is made by
@@ -173,6 +174,15 @@ func (b *Batch) Known(uid uint32, size, vsize, date int64) {
 
 // Cached records where a message's wire bytes are.
 func (b *Batch) Cached(uid uint32, off int64) { b.op(opCached, uint64(uid), uint64(off)) }
+
+// Saved records when messages were put into the mailbox, in seconds since 1970.
+// It comes behind their Append.
+func (b *Batch) Saved(set []Range, at int64) {
+	if len(set) > 0 && at > 0 {
+		b.op(opSaved, uint64(at))
+		b.set(set)
+	}
+}
 
 // Uncached says that the cache was begun anew.
 func (b *Batch) Uncached() { b.op(opUncached) }

@@ -50,7 +50,7 @@ func TestRecordKeepsWhatItIsGiven(t *testing.T) {
 		x := Record{
 			UID: rapid.Uint32().Draw(t, "uid"), Flags: rapid.Uint8().Draw(t, "flags"), FileFlags: rapid.Uint8().Draw(t, "file flags"),
 			FileLetters: rapid.Uint32().Draw(t, "letters"), State: rapid.SampledFrom([]State{0, InNew, Dirty, InNew | Dirty}).Draw(t, "state"), ModSeq: rapid.Uint64().Draw(t, "modseq"),
-			Keywords: rapid.Uint32Range(0, maxSets).Draw(t, "set"), Cache: rapid.Int64Range(0, 1<<39-1).Draw(t, "cache"),
+			Keywords: rapid.Uint32Range(0, maxSets).Draw(t, "set"), Cache: 8 * rapid.Int64Range(0, 1<<32-1).Draw(t, "cache"), Saved: rapid.Int64Range(0, 1<<32-1).Draw(t, "saved"),
 			Size: Unknown, VSize: Unknown, Date: Unknown,
 			Name: rapid.StringMatching(`[a-z0-9.,=]{1,80}`).Draw(t, "name"), Info: rapid.StringMatching(`(:2,[a-zA-Z]{0,9})?`).Draw(t, "info"),
 		}

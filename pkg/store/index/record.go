@@ -1,6 +1,9 @@
 package index
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"math"
+)
 
 // State holds the bits of a record that are no flags.
 type State uint16
@@ -32,7 +35,8 @@ type Record struct {
 	Size        int64  // bytes as stored, or Unknown
 	VSize       int64  // bytes with CRLF line ends, or Unknown
 	Date        int64  // INTERNALDATE in seconds since 1970, or Unknown
-	Cache       int64  // offset of the cached wire bytes, 0 for none
+	Cache       int64  // offset of the message's entry in the cache, a multiple of 8; 0 for none
+	Saved       int64  // when it was put into the mailbox, in seconds since 1970; 0 for unknown
 	Name        string // base name
 	Info        string // the file name's text from ":" on when it is not the usual one
 }
@@ -43,7 +47,7 @@ type Record struct {
 //	 8 modseq 8
 //	16 file letters 4 | bare LFs (vsize - size) 4
 //	24 size 5 | date 5 (signed) | name offset 3 | keyword set 3
-//	40 cache offset 5 | reserved 3
+//	40 cache offset / 8 4 | save date 4
 const recordSize = 48
 
 func put40(b []byte, v int64) {
@@ -73,7 +77,19 @@ func (r rec) nameOff() uint32     { return get24(r[34:]) }
 func (r rec) setNameOff(n uint32) { put24(r[34:], n) }
 func (r rec) set() uint32         { return get24(r[37:]) }
 func (r rec) setSet(s uint32)     { put24(r[37:], s) }
-func (r rec) setCache(off int64)  { put40(r[40:], off) }
+func (r rec) saved() int64        { return int64(binary.LittleEndian.Uint32(r[44:])) }
+func (r rec) setSaved(at int64)   { binary.LittleEndian.PutUint32(r[44:], uint32(at)) }
+
+// setCache sets the offset of the entry. A file as large as offsets beyond 32
+// bits is begun anew; until then its last entries are made again each time.
+func (r rec) setCache(off int64) {
+	if off < 0 || off%8 != 0 || off/8 > math.MaxUint32 {
+		off = 0
+	}
+	binary.LittleEndian.PutUint32(r[40:], uint32(off/8))
+}
+
+func (r rec) cache() int64 { return int64(binary.LittleEndian.Uint32(r[40:])) * 8 }
 
 func (r rec) setState(s State) { binary.LittleEndian.PutUint16(r[6:], uint16(s)) }
 
@@ -132,6 +148,7 @@ func (r rec) put(x *Record) {
 	r.setFile(x.FileFlags, x.FileLetters, x.State)
 	r.setSet(x.Keywords)
 	r.setCache(x.Cache)
+	r.setSaved(x.Saved)
 	r.setKnown(x.Size, x.VSize, x.Date)
 }
 
@@ -140,6 +157,6 @@ func (r rec) get() Record {
 	return Record{
 		UID: r.uid(), Flags: r[4], FileFlags: r[5], State: r.state() & kept,
 		FileLetters: binary.LittleEndian.Uint32(r[16:]), ModSeq: r.modseq(),
-		Keywords: r.set(), Size: r.size(), VSize: r.vsize(), Date: r.date(), Cache: get40(r[40:]),
+		Keywords: r.set(), Size: r.size(), VSize: r.vsize(), Date: r.date(), Cache: r.cache(), Saved: r.saved(),
 	}
 }

@@ -297,6 +297,7 @@ func (b *box) admitLocked(lk Locked, batch *index.Batch, list []newborn) ([]uint
 		}
 		batch.Append(&x, ids(batch, list[i].keywords))
 	}
+	batch.Saved(SetOf(uids...), b.acct.store.now().Unix())
 	return uids, nil
 }
 

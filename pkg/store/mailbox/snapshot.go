@@ -32,6 +32,7 @@ type Message struct {
 	Size   int64     // bytes as stored; -1 unknown
 	VSize  int64     // RFC822.SIZE; -1 unknown
 	Date   time.Time // INTERNALDATE; zero unknown
+	Saved  time.Time // when it was put into the mailbox; zero unknown: before we had it
 
 	keywords uint32 // keyword set in the snapshot's table
 }
@@ -46,6 +47,9 @@ func messageOf(r index.Record) Message {
 	}
 	if r.Date != index.Unknown {
 		m.Date = time.Unix(r.Date, 0)
+	}
+	if r.Saved != 0 {
+		m.Saved = time.Unix(r.Saved, 0)
 	}
 	return m
 }

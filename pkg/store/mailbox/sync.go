@@ -310,6 +310,7 @@ func (m *merge) commit(fresh []Entry, uids []uint32) error {
 		x := b.recordOf(fresh[i], uids[i], batch.ModSeq())
 		batch.Append(&x, b.keywordIDs(batch, fresh[i].Letters))
 	}
+	batch.Saved(SetOf(uids...), b.acct.store.now().Unix())
 	m.stamps(batch)
 	if err := b.commit(batch, len(m.flags) > 0 && !b.shared()); err != nil {
 		return err

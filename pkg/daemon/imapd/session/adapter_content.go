@@ -312,8 +312,14 @@ func (c *imapContent) EmailID(ctx context.Context) (string, error) {
 	return string(e.EmailID), err
 }
 
-// Saved is not known yet.
-func (c *imapContent) Saved(context.Context) (time.Time, error) { return time.Time{}, nil }
+// Saved is not known of messages that were there before we had the mailbox.
+func (c *imapContent) Saved(context.Context) (time.Time, error) {
+	i, ok := c.snap.Find(c.uid)
+	if !ok {
+		return time.Time{}, fail.New(fail.NotFound, "message %d is gone", c.uid)
+	}
+	return c.snap.At(i).Saved, nil
+}
 
 func (c *imapContent) Close() error {
 	if c.scan != nil {

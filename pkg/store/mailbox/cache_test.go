@@ -1,0 +1,103 @@
+package mailbox
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/postcote/postcote/pkg/platform/message/digest"
+	"github.com/postcote/postcote/pkg/store/cache"
+)
+
+// Whoever asks first for a message that was appended, copied or delivered while
+// the folder is open waits for no file.
+func TestNewMessagesAreReadInTheBackground(t *testing.T) {
+	h := inMemory(t, Exclusive)
+	m := h.box("INBOX")
+	first := h.append("INBOX", "Subject: one\n\nx\n", Incoming{})
+	h.deliver("INBOX", "Subject: two\n\nSee you.\n", 0)
+	must(t, m.Sync(bg))
+	_, err := m.Copy(bg, SetOf(first), "INBOX")
+	must(t, err)
+	m.box.cache.Settle()
+	for _, dir := range []string{"cur/", "new/"} {
+		files, err := h.fs.ReadDir(h.cfg.Maildir + "/" + dir)
+		must(t, err)
+		for _, f := range files {
+			must(t, h.fs.Remove(h.cfg.Maildir+"/"+dir+f.Name()))
+		}
+	}
+	for uid, subject := range map[uint32]string{1: "one", 2: "two", 3: "one"} {
+		if env, err := m.AppendEnvelope(bg, nil, uid); err != nil || !strings.Contains(string(env), subject) {
+			t.Errorf("message %d: %s %v", uid, env, err)
+		}
+	}
+	if e, err := m.Full(bg, 2); err != nil || string(e.Preview) != "See you." {
+		t.Errorf("preview %q %v", e.Preview, err)
+	}
+}
+
+// Closing does not wait for what is read in the background, nor does that
+// outlive it.
+func TestCloseWhileReadingInTheBackground(t *testing.T) {
+	h := inMemory(t, Exclusive)
+	for round := range 20 {
+		m := h.box("INBOX")
+		for i := range 10 {
+			h.deliver("INBOX", fmt.Sprintf("Subject: %d %d\n\n", round, i), 0)
+		}
+		must(t, m.Sync(bg))
+		h.reopen()
+	}
+	if n := h.box("INBOX").Snapshot().Len(); n != 200 {
+		t.Errorf("%d messages", n)
+	}
+}
+
+func TestSaveDate(t *testing.T) {
+	h := inMemory(t, Exclusive)
+	h.deliver("INBOX", "before we had the folder\n", 0)
+	m := h.box("INBOX")
+	begin := h.clock.now()
+	h.append("INBOX", "x\n", Incoming{})
+	h.deliver("INBOX", "y\n", 0)
+	must(t, m.Sync(bg))
+	for _, what := range []string{"at once", "after reopening"} {
+		s := m.Snapshot()
+		if !s.At(0).Saved.IsZero() {
+			t.Errorf("%s: message 1 was saved %v, which nobody can know", what, s.At(0).Saved)
+		}
+		for i := 1; i < 3; i++ {
+			if at := s.At(i).Saved; at.Unix() < begin.Unix() || at.After(h.clock.now()) {
+				t.Errorf("%s: message %d was saved %v, not after %v", what, i+1, at, begin)
+			}
+		}
+		h.reopen()
+		m = h.box("INBOX")
+	}
+}
+
+// An index that is made anew knows nothing of the cache, and the other way
+// round: UIDs may be others now.
+func TestRebuildForgetsTheCache(t *testing.T) {
+	h := inMemory(t, Exclusive)
+	m := h.box("INBOX")
+	h.append("INBOX", "Subject: old\n\n", Incoming{})
+	m.box.cache.Settle()
+	m.box.ix.Condemn()
+	h.reopen()
+	m = h.box("INBOX")
+	hits, open := []uint64{0}, []uint64{1}
+	m.Search(bg, m.Snapshot(), &cache.Query{Field: "Subject", Needle: []byte("OLD")}, hits, open)
+	if hits[0] != 0 || open[0] != 1 {
+		t.Errorf("the columns were kept: %b %b", hits, open)
+	}
+	var got []string
+	must(t, m.EachKeys(bg, nil, func(_ uint32, k *digest.Keys) bool {
+		got = append(got, k.Subject)
+		return true
+	}))
+	if fmt.Sprint(got) != "[OLD]" {
+		t.Errorf("keys %q", got)
+	}
+}
