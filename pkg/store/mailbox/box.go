@@ -163,18 +163,28 @@ func (b *box) resume(ctx context.Context, ix *index.Index, id Ident) error {
 		return err
 	}
 	known := ix.Image().UIDNext
-	if list, ok := b.format.(uidList); ok && !clean {
-		next, err := list.UIDNext()
-		if err != nil {
+	if !clean {
+		var err error
+		if id.UIDNext, err = b.listedNext(id); err != nil {
 			return err
 		}
-		id.UIDNext = max(id.UIDNext, next)
 	}
 	renamed := !sameStamp(keywords, b.known.Keywords)
 	if err := b.sync(ctx, renamed || len(b.graves) > 0); err != nil {
 		return err
 	}
 	return b.countOn(known, id.UIDNext)
+}
+
+// listedNext is UIDNEXT after all of the UID list: for when the index cannot
+// be relied on to have seen the messages that came last.
+func (b *box) listedNext(id Ident) (uint32, error) {
+	list, ok := b.format.(uidList)
+	if !ok {
+		return id.UIDNext, nil
+	}
+	next, err := list.UIDNext()
+	return max(id.UIDNext, next), err
 }
 
 // countOn raises UIDNEXT to what the UID list says. This comes after the

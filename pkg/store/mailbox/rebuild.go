@@ -47,6 +47,9 @@ func (b *box) rebuild(ctx context.Context, dir string, id Ident, folder *maildir
 	sorted := slices.Clone(uids)
 	slices.Sort(sorted)
 
+	if id.UIDNext, err = b.listedNext(id); err != nil {
+		return err
+	}
 	left := index.Salvage(b.acct.store.fs, dir, sorted)
 	r := rebuilding{b: b, id: id, left: left, entries: entries, uids: uids, order: order}
 	meta := index.Meta{UIDValidity: id.UIDValidity, UIDNext: max(id.UIDNext, left.UIDNext), HighestModSeq: b.firstModSeq(id, folder, left)}

@@ -279,9 +279,9 @@ func (m *merge) fresh() ([]Entry, error) {
 }
 
 // commit writes what was found. Everything can be found again, so that it need
-// not be durable; UIDs are, by Assign. But a change that is undone after a crash
-// would not be found, and who has been told of its MODSEQ would not be told
-// again: where MODSEQs are told, changes of flags are on disk first.
+// not be durable; UIDs are, by Assign. But a change that a crash undoes would
+// not be found, and who has been told of its MODSEQ would not be told again:
+// where MODSEQs are told, changes of flags and removals are on disk first.
 func (m *merge) commit(fresh []Entry, uids []uint32) error {
 	b := m.b
 	batch := b.ix.Begin()
@@ -312,7 +312,7 @@ func (m *merge) commit(fresh []Entry, uids []uint32) error {
 	}
 	batch.Saved(SetOf(uids...), b.acct.store.now().Unix())
 	m.stamps(batch)
-	if err := b.commit(batch, len(m.flags) > 0 && !b.shared()); err != nil {
+	if err := b.commit(batch, len(m.flags)+len(m.gone) > 0 && !b.shared()); err != nil {
 		return err
 	}
 	if b.ix.Image().Dirty() > 0 || len(b.graves) > 0 {
