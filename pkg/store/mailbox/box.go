@@ -165,7 +165,7 @@ func (b *box) resume(ctx context.Context, ix *index.Index, id Ident) error {
 	known := ix.Image().UIDNext
 	if !clean {
 		var err error
-		if id.UIDNext, err = b.listedNext(id); err != nil {
+		if id.UIDNext, err = b.listedNext(id, true); err != nil {
 			return err
 		}
 	}
@@ -178,12 +178,12 @@ func (b *box) resume(ctx context.Context, ix *index.Index, id Ident) error {
 
 // listedNext is UIDNEXT after all of the UID list: for when the index cannot
 // be relied on to have seen the messages that came last.
-func (b *box) listedNext(id Ident) (uint32, error) {
+func (b *box) listedNext(id Ident, crashed bool) (uint32, error) {
 	list, ok := b.format.(uidList)
 	if !ok {
 		return id.UIDNext, nil
 	}
-	next, err := list.UIDNext()
+	next, err := list.UIDNext(crashed)
 	return max(id.UIDNext, next), err
 }
 

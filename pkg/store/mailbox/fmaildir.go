@@ -97,8 +97,8 @@ func (f *maildirFormat) Ident(ctx context.Context) (Ident, error) {
 const maxAhead = 256
 
 // UIDNext reads the whole UID list: what its first line says may lag behind.
-// Lines may be missing, too: those of the last maxAhead messages.
-func (f *maildirFormat) UIDNext() (uint32, error) {
+// After a crash lines may be missing, too: those of the last maxAhead messages.
+func (f *maildirFormat) UIDNext(crashed bool) (uint32, error) {
 	next := uint32(1)
 	list, err := f.folder().UIDList()
 	switch {
@@ -107,7 +107,7 @@ func (f *maildirFormat) UIDNext() (uint32, error) {
 	case !fail.Is(err, fail.NotFound):
 		return 0, err
 	}
-	if f.alone && next < 1<<32-1-maxAhead {
+	if crashed && f.alone && next < 1<<32-1-maxAhead {
 		next += maxAhead
 	}
 	f.next = max(f.next, next)

@@ -118,9 +118,9 @@ type keywordTable interface {
 // uidList is an optional side of a Format: a list of UIDs that knows more than
 // Ident has cheaply, and that is written behind where names hold UIDs, too.
 type uidList interface {
-	// UIDNext is, after a crash, above every UID that can have been given out;
-	// no lower one is from now on.
-	UIDNext() (uint32, error)
+	// UIDNext is above every UID in the list, and after a crash above every
+	// one that can have been given out; no lower one is from now on.
+	UIDNext(crashed bool) (uint32, error)
 	// Behind reports whether something written to the list may not be on disk.
 	Behind() bool
 	// SyncUIDs writes it there.

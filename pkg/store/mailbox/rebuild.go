@@ -47,10 +47,10 @@ func (b *box) rebuild(ctx context.Context, dir string, id Ident, folder *maildir
 	sorted := slices.Clone(uids)
 	slices.Sort(sorted)
 
-	if id.UIDNext, err = b.listedNext(id); err != nil {
+	left := index.Salvage(b.acct.store.fs, dir, sorted)
+	if id.UIDNext, err = b.listedNext(id, left.ModSeq > 0); err != nil {
 		return err
 	}
-	left := index.Salvage(b.acct.store.fs, dir, sorted)
 	r := rebuilding{b: b, id: id, left: left, entries: entries, uids: uids, order: order}
 	meta := index.Meta{UIDValidity: id.UIDValidity, UIDNext: max(id.UIDNext, left.UIDNext), HighestModSeq: b.firstModSeq(id, folder, left)}
 	meta.FirstRecent = r.firstRecent()

@@ -78,9 +78,9 @@ func (h *house) dial() (net.Conn, error) {
 	return conn, nil
 }
 
-// offline is a mail client that keeps a copy of INBOX and brings it up to date
+// nomad is a mail client that keeps a copy of INBOX and brings it up to date
 // by QRESYNC as RFC 7162 section 6 says.
-type offline struct {
+type nomad struct {
 	h    *house
 	conn net.Conn
 	r    *bufio.Reader
@@ -122,7 +122,7 @@ func atou(s string) uint64 {
 }
 
 // take learns from an untagged line.
-func (c *offline) take(line string) error {
+func (c *nomad) take(line string) error {
 	if m := codeHigh.FindStringSubmatch(line); m != nil {
 		c.told = atou(m[1])
 	}
@@ -147,7 +147,7 @@ func (c *offline) take(line string) error {
 	return nil
 }
 
-func (c *offline) vanish(set string, earlier bool) error {
+func (c *nomad) vanish(set string, earlier bool) error {
 	for _, g := range strings.Split(set, ",") {
 		from, to, many := strings.Cut(g, ":")
 		if !many {
@@ -177,7 +177,7 @@ func (c *offline) vanish(set string, earlier bool) error {
 	return nil
 }
 
-func (c *offline) fetched(m []string) error {
+func (c *nomad) fetched(m []string) error {
 	n := int(atou(m[1]))
 	if n < 1 || n > len(c.list) {
 		return fmt.Errorf("%s of %d messages", m[0], len(c.list))
@@ -204,7 +204,7 @@ func (c *offline) fetched(m []string) error {
 }
 
 // line reads a line, without the literals in it.
-func (c *offline) line() (string, error) {
+func (c *nomad) line() (string, error) {
 	text, err := c.r.ReadString('\n')
 	text = strings.TrimRight(text, "\r\n")
 	m := literal.FindStringSubmatch(text)
@@ -220,7 +220,7 @@ func (c *offline) line() (string, error) {
 
 // do sends a command and takes in the answer, at most lines lines of it: then
 // the connection is lost.
-func (c *offline) do(command string, lines int) (answer string, err error) {
+func (c *nomad) do(command string, lines int) (answer string, err error) {
 	c.tag++
 	tag := fmt.Sprintf("t%d ", c.tag)
 	if _, err := io.WriteString(c.conn, tag+command+"\r\n"); err != nil {
@@ -259,7 +259,7 @@ const whole = 1 << 30
 
 // lose ends the connection without a word. What is known of messages that the
 // client has not come to ask for is forgotten.
-func (c *offline) lose() {
+func (c *nomad) lose() {
 	maps.DeleteFunc(c.flags, func(uid uint32, _ string) bool { return uid > c.upTo })
 	if c.conn != nil {
 		_ = c.conn.Close()
@@ -269,7 +269,7 @@ func (c *offline) lose() {
 
 // connect brings the copy up to date: with what it knows, or from nothing.
 // With match it also says where some messages were.
-func (c *offline) connect(match bool, lines int) error {
+func (c *nomad) connect(match bool, lines int) error {
 	var err error
 	c.lose()
 	known := slices.Sorted(maps.Keys(c.flags))
@@ -304,7 +304,7 @@ func (c *offline) connect(match bool, lines int) error {
 
 // fetchNew asks for messages that the client has not asked for: all, when it
 // begins. Others may come meanwhile.
-func (c *offline) fetchNew() error {
+func (c *nomad) fetchNew() error {
 	for try := 0; try == 0 || slices.Contains(c.list, 0); try++ {
 		if try == 100 {
 			return fmt.Errorf("messages of %v beyond %d cannot be had", c.list, c.upTo)
@@ -324,7 +324,7 @@ func (c *offline) fetchNew() error {
 
 // truth is INBOX as a client sees it that asks for everything.
 func (h *house) truth() (map[uint32]string, error) {
-	c := &offline{h: h, flags: map[uint32]string{}}
+	c := &nomad{h: h, flags: map[uint32]string{}}
 	var err error
 	if c.conn, err = h.dial(); err != nil {
 		return nil, err
@@ -338,7 +338,7 @@ func (h *house) truth() (map[uint32]string, error) {
 }
 
 // agree compares the copy with the mailbox.
-func (c *offline) agree() error {
+func (c *nomad) agree() error {
 	want, err := c.h.truth()
 	if err != nil {
 		return err
@@ -363,7 +363,7 @@ func (c randChooser) intn(n int) int { return c.r.IntN(n) }
 func pick[T any](c chooser, of ...T) T { return of[c.intn(len(of))] }
 
 // act has a connected client do something; lines cuts the answer.
-func (c *offline) act(ch chooser, lines int) error {
+func (c *nomad) act(ch chooser, lines int) error {
 	n := max(len(c.list), 1)
 	set := fmt.Sprintf("%d:%d", ch.intn(n)+1, ch.intn(n)+1)
 	uids := "1:*"
@@ -465,9 +465,9 @@ func TestResyncProperty(t *testing.T) {
 			}
 		}
 		check(err)
-		var cs []*offline
+		var cs []*nomad
 		for range 3 {
-			cs = append(cs, &offline{h: h, flags: map[uint32]string{}})
+			cs = append(cs, &nomad{h: h, flags: map[uint32]string{}})
 		}
 		defer func() {
 			for _, c := range cs {
@@ -511,7 +511,7 @@ func TestResyncProperty(t *testing.T) {
 }
 
 // again starts the server anew.
-func (h *house) again(how string, cs []*offline) error {
+func (h *house) again(how string, cs []*nomad) error {
 	for _, c := range cs {
 		c.lose()
 	}
@@ -571,7 +571,7 @@ func TestResyncUnderLoad(t *testing.T) {
 			defer wg.Done()
 			defer working.Add(-1)
 			ch := randChooser{rand.New(rand.NewPCG(i, 1))}
-			c := &offline{h: h, flags: map[uint32]string{}}
+			c := &nomad{h: h, flags: map[uint32]string{}}
 			defer c.lose()
 			must(c.connect(false, whole))
 			for range 150 {
@@ -586,7 +586,7 @@ func TestResyncUnderLoad(t *testing.T) {
 		}()
 	}
 	ch := randChooser{rand.New(rand.NewPCG(9, 9))}
-	c := &offline{h: h, flags: map[uint32]string{}}
+	c := &nomad{h: h, flags: map[uint32]string{}}
 	rounds := 0
 	for ; working.Load() > 0; rounds++ {
 		if err := c.connect(ch.intn(2) == 0, pick(ch, whole, ch.intn(20))); err != nil {
