@@ -7,6 +7,7 @@
 // Reading order: setup_test.go, smtp_test.go (programs that send),
 // read_test.go (programs that read), postfix_test.go, dovecot_test.go,
 // coexist_test.go (Dovecot and our store on one Maildir at a time),
+// layout_test.go (trees and compressed messages that Dovecot made),
 // search_test.go (the same searches by both),
 // schemes_test.go (stored passwords, with doveadm and crypt(3)),
 // sqlserver_test.go, sql_test.go, sqlfile_test.go, sqlbouncer_test.go and

@@ -4,6 +4,7 @@ package interop
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -18,8 +19,9 @@ import (
 	"github.com/postcote/postcote/test/suite"
 )
 
-// nestedHome is a home with a Dovecot of LAYOUT=fs in front of it.
-func nestedHome(t *testing.T) (root string, d dovecot, client *imapclient.Client) {
+// dovecotHome is a home with a Dovecot in front of it; settings are those of
+// mail_location and what follows it.
+func dovecotHome(t *testing.T, settings string) (root string, client *imapclient.Client) {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "layout")
 	if err != nil {
@@ -28,9 +30,7 @@ func nestedHome(t *testing.T) (root string, d dovecot, client *imapclient.Client
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	run(t, "", "chmod", "755", dir)
 	run(t, "", "install", "-d", "-o", "65534", "-g", "65534", "-m", "2770", dir+"/joe", dir+"/joe/Maildir")
-	d = serveMail(t, []suite.Account{{Name: "joe", Password: "secret"}}, dir+"/%n",
-		// Its index of folders does not notice what others do to nested ones.
-		"maildir:~/Maildir:LAYOUT=fs\nmailbox_list_index = no")
+	d := serveMail(t, []suite.Account{{Name: "joe", Password: "secret"}}, dir+"/%n", settings)
 	client, err = imapclient.DialInsecure(fmt.Sprintf("127.0.0.1:%d", d.port), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -39,7 +39,7 @@ func nestedHome(t *testing.T) (root string, d dovecot, client *imapclient.Client
 	if err := client.Login("joe", "secret").Wait(); err != nil {
 		t.Fatal(err)
 	}
-	return dir + "/joe/Maildir", d, client
+	return dir + "/joe/Maildir", client
 }
 
 // theirFolders is what Dovecot lists, with UIDVALIDITY and UIDNEXT where there
@@ -95,7 +95,8 @@ func same(t *testing.T, when string, ours, theirs []string) {
 
 // A tree that Dovecot made with LAYOUT=fs is read, changed and given back.
 func TestNestedLayoutOfDovecot(t *testing.T) {
-	root, _, c := nestedHome(t)
+	// Dovecot's index of folders does not notice what others do to nested ones.
+	root, c := dovecotHome(t, "maildir:~/Maildir:LAYOUT=fs\nmailbox_list_index = no")
 	for _, f := range []string{"Work", "Work/2026.Q1", "Täst/tief/x&y"} {
 		if err := c.Create(f, nil).Wait(); err != nil {
 			t.Fatal(err)
@@ -151,4 +152,53 @@ func TestNestedLayoutOfDovecot(t *testing.T) {
 		t.Fatal(err)
 	}
 	same(t, "after Dovecot's changes", ourFolders(t, a), theirFolders(t, c))
+}
+
+// Messages that Dovecot stored compressed are read, with their sizes.
+func TestCompressedByDovecot(t *testing.T) {
+	text := "Subject: packed\r\n\r\n" + strings.Repeat("A line with some words in it.\r\n", 5000)
+	for _, kind := range []string{"gz", "bz2", "lz4", "zstd"} {
+		t.Run(kind, func(t *testing.T) {
+			root, c := dovecotHome(t, "maildir:~/Maildir\nmail_plugins = zlib\nplugin {\n  zlib_save = "+kind+"\n}")
+			for _, body := range []string{text, "Subject: small\r\n\r\nx\r\n"} {
+				cmd := c.Append("INBOX", int64(len(body)), nil)
+				_, _ = cmd.Write([]byte(body))
+				_ = cmd.Close()
+				if _, err := cmd.Wait(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if files := messages(root); len(files) != 2 || strings.Contains(files[0]+files[1], "A line with some words in it.\nA line") {
+				t.Fatalf("%d files, and Dovecot compresses nothing", len(files))
+			}
+			defer syscall.Umask(syscall.Umask(0o007))
+			store, err := mailbox.NewStore(mailbox.Config{IndexRoot: t.TempDir()})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer store.Close(t.Context())
+			a, err := store.Account(t.Context(), mailbox.AccountConfig{User: "joe", Maildir: root})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer a.Close()
+			m, err := a.Open(t.Context(), "INBOX")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer m.Close()
+			f, err := m.OpenMessage(t.Context(), 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+			got, err := io.ReadAll(io.NewSectionReader(f, 0, f.Size()))
+			if err != nil || string(got) != strings.ReplaceAll(text, "\r\n", "\n") {
+				t.Errorf("%d bytes, %v", len(got), err)
+			}
+			if x, err := m.Resolve(t.Context(), m.Snapshot(), 0); err != nil || x.VSize != int64(len(text)) {
+				t.Errorf("%+v %v, want %d bytes", x, err, len(text))
+			}
+		})
+	}
 }

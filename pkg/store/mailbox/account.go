@@ -109,6 +109,21 @@ func userDir(user string) string {
 	return string(out)
 }
 
+// spool makes a file that has no name any more.
+func (a *Account) spool() (disk.File, error) {
+	name := filepath.Join(a.indexDir, "expanded."+a.store.namer.Next())
+	f, err := a.store.fs.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err == nil {
+		if err = a.store.fs.Remove(name); err != nil {
+			_ = f.Close()
+		}
+	}
+	if err != nil {
+		return nil, fail.Wrap(kindOf(err), err, "expanding a message")
+	}
+	return f, nil
+}
+
 // takeLock makes this process the account's one writer. The epoch in the lock
 // file grows with every owner; it is in all that an owner writes.
 func (a *Account) takeLock() error {

@@ -80,6 +80,7 @@ func (a *Account) openBox(ctx context.Context, name string) (*box, error) {
 		return nil, fail.New(fail.NotFound, "no folder %s", folder.Name())
 	}
 	format := newMaildirFormat(folder, a.store.watcher, a.cfg.Mode == Exclusive)
+	format.spool = a.spool
 	b := &box{
 		acct: a, format: format, dir: folder.Dir(), name: folder.Name(),
 		handles: map[*Mailbox]struct{}{}, graves: map[uint32]grave{},

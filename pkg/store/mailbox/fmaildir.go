@@ -14,6 +14,7 @@ import (
 
 	"github.com/postcote/postcote/pkg/platform/disk"
 	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/store/expand"
 	"github.com/postcote/postcote/pkg/store/index"
 	"github.com/postcote/postcote/pkg/store/index/dovecot"
 	"github.com/postcote/postcote/pkg/store/maildir"
@@ -24,6 +25,7 @@ type maildirFormat struct {
 	at      atomic.Pointer[maildir.Folder] // changes when the folder is renamed
 	watcher *maildir.Watcher               // nil: there is none
 	alone   bool                           // nobody else gives out UIDs
+	spool   func() (disk.File, error)      // where compressed messages are expanded
 
 	mu    sync.Mutex // guards what follows; the mailbox's lock does the rest
 	watch *maildir.Watch
@@ -171,7 +173,11 @@ func (f *maildirFormat) Open(r Ref) (File, time.Time, error) {
 	if err != nil {
 		return nil, time.Time{}, err
 	}
-	return m, m.Date(), nil
+	plain, err := expand.Open(m, expand.Options{Spool: f.spool})
+	if err != nil {
+		return nil, time.Time{}, fail.Wrap(fail.KindOf(err), err, "message %s of folder %s", r.File, f.folder().Name())
+	}
+	return plain, m.Date(), nil
 }
 
 // Begin starts a message in tmp/.

@@ -419,9 +419,20 @@ func (b *box) examineFile(v *Verdict, r index.Record, e Entry) {
 	switch {
 	case err != nil:
 		v.found("message %d: %v", r.UID, err)
-	case r.Size >= 0 && size != r.Size:
+	case r.Size >= 0 && size != r.Size && b.expandedSize(e.Ref) != r.Size:
 		v.found("message %d has %d bytes, the index says %d (%s)", r.UID, size, r.Size, e.File)
 	}
+}
+
+// expandedSize is the size of a message that is stored compressed; negative
+// when it cannot be read.
+func (b *box) expandedSize(ref Ref) int64 {
+	f, _, err := b.format.Open(ref)
+	if err != nil {
+		return -1
+	}
+	defer f.Close()
+	return f.Size()
 }
 
 // examineList compares the UID list with the UIDs that sessions see.
