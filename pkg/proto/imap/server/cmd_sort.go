@@ -155,8 +155,7 @@ func (c *sortCmd) run(ctx context.Context, s *call) reply {
 		return none()
 	}
 	if c.extended {
-		c.answer(s, v, rows)
-		return ok("Sort completed.")
+		return c.answer(s, v, rows, ok("Sort completed."))
 	}
 	s.w.Raw("* SORT")
 	c.writeNumbers(s, v, rows)

@@ -413,3 +413,27 @@ func TestSearchKeysAreCapped(t *testing.T) {
 		}
 	}
 }
+
+// A result that is in too many pieces is not saved, and what was saved before
+// is forgotten (RFC 5182 section 2.5).
+func TestSavedResultIsCapped(t *testing.T) {
+	a := newFakeAccount()
+	a.fill("INBOX", 9)
+	srv := New(Config{})
+	srv.maxSaved = 3
+	l := liveSession(t, srv, a)
+	for _, c := range []struct{ command, want string }{
+		{"SEARCH RETURN (SAVE) 1,3,5", "k OK "},
+		{"SEARCH $", "* SEARCH 1 3 5\r\n"},
+		{"UID SEARCH RETURN (SAVE ALL) 1,3,5,7", "k NO [NOTSAVED] "},
+		{"SEARCH $", "* SEARCH\r\n"},
+		{"SEARCH RETURN (SAVE) 1:7,9", "k OK "},
+		{"SORT RETURN (SAVE COUNT) (ARRIVAL) UTF-8 1,3,5,7", "k NO [NOTSAVED] "},
+		{"SEARCH $", "* SEARCH\r\n"},
+	} {
+		l.send(t, "k "+c.command+"\r\n")
+		if out := l.until(t, "k "); !strings.HasPrefix(out, c.want) {
+			t.Errorf("%s: %s", c.command, out)
+		}
+	}
+}

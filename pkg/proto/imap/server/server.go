@@ -84,6 +84,7 @@ type Server struct {
 	helping    atomic.Int64  // goroutines that help a search
 	askAfter   time.Duration // see the constant; tests have another
 	tellEvery  time.Duration // as well
+	maxSaved   int           // as well
 }
 
 // New makes a server.
@@ -111,7 +112,7 @@ func New(cfg Config) *Server {
 	if cfg.Command == nil {
 		cfg.Command = func(string, string, time.Duration) {}
 	}
-	return &Server{cfg: cfg, table: commandTable(), caps: without(capabilityTable(), cfg.Without), watch: watch{patience: patience}, askAfter: askAfter, tellEvery: tellEvery}
+	return &Server{cfg: cfg, table: commandTable(), caps: without(capabilityTable(), cfg.Without), watch: watch{patience: patience}, askAfter: askAfter, tellEvery: tellEvery, maxSaved: maxSaved}
 }
 
 // Start is how a session begins.

@@ -117,7 +117,7 @@ func TestDummiesAreCapped(t *testing.T) {
 
 // Mailboxes that make a simple test for loops, or recursion, slow or worse.
 func TestThreadsAreLinear(t *testing.T) {
-	const n = 100_000
+	const n = 30_000
 	ids := func(all ...int) (refs []uint64) {
 		for _, i := range all {
 			refs = append(refs, uint64(i+10))
