@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/postcote/postcote/pkg/platform/disk"
 	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/platform/obs"
+	"github.com/postcote/postcote/pkg/store/mailbox/feed"
 	"github.com/postcote/postcote/pkg/store/mailbox/roster"
 	"github.com/postcote/postcote/pkg/store/maildir"
 	"github.com/postcote/postcote/pkg/store/quota"
@@ -36,6 +38,9 @@ type Account struct {
 
 	uses     atomic.Pointer[roster.Uses] // replaced with names held
 	statuses *roster.Statuses
+
+	feed   feed.Feed
+	patrol feed.Patrol
 
 	mu    sync.Mutex
 	boxes map[string]*boxSlot // by canonical name
@@ -67,6 +72,7 @@ func (s *Store) openAccount(ctx context.Context, cfg AccountConfig) (*Account, e
 	a := &Account{
 		store: s, cfg: cfg, tree: tree, boxes: map[string]*boxSlot{}, indexDir: filepath.Join(s.cfg.IndexRoot, userDir(cfg.User)),
 	}
+	a.patrol = feed.Patrol{Feed: &a.feed, List: a.relist, Look: a.glance}
 	a.meter = quota.New(quota.Options{FS: s.fs, Tree: a.tree, Rules: cfg.Quota, MaxMail: cfg.MaxMail, Now: s.now})
 	if err := disk.MkdirAll(s.fs, a.indexDir, os.ModeSetgid|0o770); err != nil {
 		return nil, fail.Wrap(kindOf(err), err, "making the index folder of account %s", cfg.User)
@@ -411,8 +417,12 @@ func (a *Account) tidy(ctx context.Context, now time.Time) {
 	}
 }
 
-// poll looks at selected folders that cannot be watched.
+// poll looks at selected folders that cannot be watched, and at others that
+// somebody follows.
 func (a *Account) poll() {
+	if a.feed.Followed() {
+		a.store.spawn(a.patrol.Round)
+	}
 	for _, slot := range a.openBoxes() {
 		b := slot.box
 		b.handlesMu.Lock()
@@ -429,18 +439,103 @@ func (a *Account) hint(h Hint) {
 	if err != nil {
 		return
 	}
+	if b := a.opened(name); b != nil {
+		b.syncSoon()
+	} else if a.feed.Followed() && a.feed.Wanted(name) {
+		a.store.spawn(func(ctx context.Context) {
+			if !a.patrol.Known(name) { // deliveries make folders
+				a.relist(ctx)
+			}
+			a.look(ctx, name)
+		})
+	}
+}
+
+// opened returns the box of a folder that is open.
+func (a *Account) opened(name string) *box {
 	a.mu.Lock()
+	defer a.mu.Unlock()
 	slot := a.boxes[name]
-	a.mu.Unlock()
-	if slot == nil {
-		return
+	if slot == nil || slot.gone != nil {
+		return nil
 	}
 	select {
 	case <-slot.ready:
-		if slot.box != nil {
-			slot.box.syncSoon()
-		}
-	default: // it is being opened and looks anyway
+		return slot.box
+	default:
+		return nil
+	}
+}
+
+// Follow has f told of all changes in the account's folders, until stop is
+// called. Who follows is told of changes by other programs in the folders that
+// he wants, open or not, though not at once.
+func (a *Account) Follow(ctx context.Context, f feed.Follower) (stop func()) {
+	stop = a.feed.Follow(f)
+	a.relist(ctx)
+	return stop
+}
+
+// relist looks at which folders there are.
+func (a *Account) relist(ctx context.Context) {
+	a.names.Lock()
+	defer a.names.Unlock()
+	a.compare(ctx, func(string) bool { return false })
+}
+
+// compare is relist with names held.
+func (a *Account) compare(ctx context.Context, mine func(string) bool) {
+	if !a.feed.Followed() {
+		return
+	}
+	list, err := a.List(ctx)
+	if err != nil {
+		return // the next round looks again
+	}
+	folders := make([]feed.Folder, len(list))
+	for i, f := range list {
+		folders[i] = feed.Folder{Name: f.Name, Exists: f.Exists, Subscribed: f.Subscribed}
+	}
+	a.patrol.Compare(folders, mine)
+}
+
+// tell tells of a change of the folders, names held.
+func (a *Account) tell(ctx context.Context, e feed.Event) {
+	sep := string(a.cfg.Separator)
+	below := func(name, top string) bool { return top != "" && strings.HasPrefix(name, top+sep) }
+	e.By = feed.By(ctx)
+	a.feed.Emit(e)
+	a.compare(ctx, func(name string) bool {
+		return name == e.Folder || name == e.Old || e.What&feed.Renamed != 0 && (below(name, e.Folder) || below(name, e.Old))
+	})
+}
+
+// glance looks whether a folder that nobody watches has changed; only then, or
+// when that cannot be seen, it is opened.
+func (a *Account) glance(ctx context.Context, name string) (opened bool) {
+	if b := a.opened(name); b != nil {
+		b.syncSoon()
+		return false
+	}
+	if _, known := a.cached(name, false); known {
+		return false
+	}
+	a.look(ctx, name)
+	return true
+}
+
+// look opens a folder, which tells what has changed in it.
+func (a *Account) look(ctx context.Context, name string) {
+	if !a.freeze.TryRLock() {
+		return // what happens now is seen later
+	}
+	a.freeze.RUnlock()
+	m, err := a.Open(ctx, name)
+	if err == nil {
+		err = firstErr(m.Sync(ctx), m.Close())
+	}
+	if err != nil && !fail.Is(err, fail.NotFound) && ctx.Err() == nil && a.usable() == nil {
+		a.store.log.Warn("looking at a folder failed", obs.Err(err))
 	}
 }
 

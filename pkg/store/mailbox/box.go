@@ -13,6 +13,7 @@ import (
 	"github.com/postcote/postcote/pkg/store/cache"
 	"github.com/postcote/postcote/pkg/store/index"
 	"github.com/postcote/postcote/pkg/store/index/dovecot"
+	"github.com/postcote/postcote/pkg/store/mailbox/feed"
 	"github.com/postcote/postcote/pkg/store/maildir"
 )
 
@@ -36,6 +37,7 @@ type box struct {
 	watch    Watch
 	noWatch  atomic.Bool      // watching was tried in vain: poll
 	graves   map[uint32]grave // expunged, the file still there
+	by       any              // who is writing
 	cache    *cache.Cache
 	flushAt  *time.Timer
 
@@ -239,11 +241,37 @@ func (b *box) publish() {
 		s.gen = old.gen + 1
 	}
 	b.now.Store(s)
+	if old != nil && b.acct.feed.Followed() {
+		b.acct.feed.Emit(feed.Event{What: whatChanged(old, s), Folder: b.folderName(), By: b.by})
+	}
+	b.signal()
+}
+
+func (b *box) signal() {
 	b.handlesMu.Lock()
 	defer b.handlesMu.Unlock()
 	for h := range b.handles {
 		h.signal()
 	}
+}
+
+// whatChanged tells two snapshots apart; it costs little, however long they
+// are.
+func whatChanged(old, now *Snapshot) (what feed.What) {
+	if old.HighestModSeq() == now.HighestModSeq() {
+		return 0
+	}
+	fresh, _ := now.Find(old.UIDNext())
+	if fresh < now.Len() {
+		what |= feed.Arrived
+	}
+	if fresh < old.Len() {
+		what |= feed.Left
+	}
+	for range now.ChangedSince(old.HighestModSeq(), 0, fresh) {
+		return what | feed.Marked
+	}
+	return what
 }
 
 // commit writes a batch and shows the result.
@@ -322,6 +350,8 @@ func (b *box) write(ctx context.Context, fn func() error) error {
 		return err
 	}
 	b.touch()
+	b.by = feed.By(ctx)
+	defer func() { b.by = nil }()
 	return fn()
 }
 

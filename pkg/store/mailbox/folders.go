@@ -11,6 +11,7 @@ import (
 	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/platform/obs"
 	"github.com/postcote/postcote/pkg/store/index"
+	"github.com/postcote/postcote/pkg/store/mailbox/feed"
 	"github.com/postcote/postcote/pkg/store/mailbox/roster"
 	"github.com/postcote/postcote/pkg/store/maildir"
 )
@@ -135,7 +136,7 @@ func (a *Account) alter(fn func() error) error {
 // Create makes a folder and its UIDVALIDITY. A separator at the end of the
 // name is ignored (RFC 3501 section 6.3.3). Exists, Invalid (name), Full.
 func (a *Account) Create(ctx context.Context, name string) error {
-	return a.alter(func() error { return a.create(ctx, name) })
+	return a.CreateFor(ctx, name, nil)
 }
 
 // CreateFor is Create for a folder that gets special uses, which other folders
@@ -159,6 +160,7 @@ func (a *Account) CreateFor(ctx context.Context, name string, uses []string) err
 		if err != nil {
 			return errors.Join(err, a.tree.Delete(ctx, name))
 		}
+		a.tell(ctx, feed.Event{What: feed.Created, Folder: f.Name()})
 		return nil
 	})
 }
@@ -201,6 +203,7 @@ func (a *Account) Delete(ctx context.Context, name string) error {
 		a.statuses.Drop(f.Name())
 		a.keepUses(func(u *roster.Uses) bool { return u.Drop(f.Name()) })
 		a.recount()
+		a.tell(ctx, feed.Event{What: feed.Deleted, Folder: f.Name()})
 		return nil
 	})
 }
@@ -242,7 +245,14 @@ func (a *Account) Rename(ctx context.Context, from, to string) error {
 }
 
 func (a *Account) renameInbox(ctx context.Context, to string) error {
-	if err := a.Create(ctx, to); err != nil {
+	err := a.alter(func() error {
+		err := a.create(ctx, to)
+		if err == nil {
+			a.tell(ctx, feed.Event{What: feed.Renamed, Folder: to, Old: maildir.Inbox})
+		}
+		return err
+	})
+	if err != nil {
 		return err
 	}
 	m, err := a.Open(ctx, maildir.Inbox)
@@ -291,6 +301,7 @@ func (a *Account) rename(ctx context.Context, from, to string) error {
 	for _, n := range names {
 		slots[n].box.moved(a, to+n[len(from):])
 	}
+	a.tell(ctx, feed.Event{What: feed.Renamed, Folder: to, Old: from})
 	return nil
 }
 
@@ -319,7 +330,13 @@ func (b *box) moved(a *Account, name string) {
 // Subscribe adds the name to the subscriptions, or takes it away. The name
 // need not exist.
 func (a *Account) Subscribe(ctx context.Context, name string, on bool) error {
-	return a.alter(func() error { return a.tree.Subscribe(ctx, name, on) })
+	return a.alter(func() error {
+		err := a.tree.Subscribe(ctx, name, on)
+		if f, ferr := a.tree.Folder(name); err == nil && ferr == nil {
+			a.tell(ctx, feed.Event{What: map[bool]feed.What{true: feed.Subscribed, false: feed.Unsubscribed}[on], Folder: f.Name()})
+		}
+		return err
+	})
 }
 
 // Status describes a folder for STATUS and SELECT.

@@ -9,6 +9,7 @@ import (
 	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/platform/obs"
 	"github.com/postcote/postcote/pkg/store/index"
+	"github.com/postcote/postcote/pkg/store/mailbox/feed"
 	"github.com/postcote/postcote/pkg/store/maildir"
 )
 
@@ -97,6 +98,7 @@ func (b *box) checkIdent(look index.Stamps) error {
 	if id.UIDValidity != b.ix.Image().UIDValidity {
 		err := fail.New(fail.Unavailable, "folder %s has got a new UIDVALIDITY", b.folderName())
 		b.die(err)
+		b.acct.feed.Emit(feed.Event{What: feed.Contents, Folder: b.folderName()})
 		return err
 	}
 	b.identAt = look.UIDList
@@ -312,7 +314,10 @@ func (m *merge) commit(fresh []Entry, uids []uint32) error {
 	}
 	batch.Saved(SetOf(uids...), b.acct.store.now().Unix())
 	m.stamps(batch)
-	if err := b.commit(batch, len(m.flags)+len(m.gone) > 0 && !b.shared()); err != nil {
+	by := b.by
+	b.by = nil // what others did is not the writer's doing
+	err := b.commit(batch, len(m.flags)+len(m.gone) > 0 && !b.shared())
+	if b.by = by; err != nil {
 		return err
 	}
 	if b.ix.Image().Dirty() > 0 || len(b.graves) > 0 {

@@ -17,6 +17,7 @@ import (
 	"github.com/postcote/postcote/pkg/proto/imap/server"
 	pop3 "github.com/postcote/postcote/pkg/proto/pop3/server"
 	"github.com/postcote/postcote/pkg/store/mailbox"
+	"github.com/postcote/postcote/pkg/store/mailbox/feed"
 )
 
 // session is one client after login.
@@ -76,7 +77,7 @@ func (r *role) expire(s *session) {
 }
 
 func (r *role) runIMAP(s *session) {
-	sum := r.imap.Serve(s.ctx, s.stream, server.Start{
+	sum := r.imap.Serve(feed.As(s.ctx, s), s.stream, server.Start{
 		Tag: s.frame.Tag, Buffered: s.frame.Buffered,
 		Account: imapAccount{s.account}, Delim: s.account.Separator(), Shared: s.account.Shared(),
 		Identified: func(text string) { r.log.Log(imapIdentified{r.facts(s), text}) },

@@ -57,6 +57,38 @@ type QuotaKeeper interface {
 	QuotaRoots(ctx context.Context, mailbox string) ([]QuotaRoot, error)
 }
 
+// Follower is an Account that tells of changes in all its mailboxes. Where an
+// Account is none, NOTIFY is not announced.
+type Follower interface {
+	// Follow calls tell for each change, from any goroutine and maybe more than
+	// once, until stop has returned. tell does not wait, and does not call the
+	// Account. Changes by other programs are looked for in the mailboxes that
+	// wants says, as far as it costs little.
+	Follow(ctx context.Context, wants func(mailbox string) bool, tell func(Event)) (stop func())
+}
+
+// Event is a change of a mailbox. It does not say how the mailbox is now.
+type Event struct {
+	What    Changes
+	Mailbox string
+	Old     string // before it was renamed
+	Own     bool   // the session that is told has done it
+}
+
+// Changes is a set of what can happen to a mailbox.
+type Changes uint8
+
+// The changes that are told of.
+const (
+	MessagesNew Changes = 1 << iota
+	MessagesGone
+	FlagsChanged
+	MailboxCreated
+	MailboxDeleted
+	MailboxRenamed // with those below it
+	SubscriptionChanged
+)
+
 // QuotaRoot is a named set of limits (RFC 9208 section 3.2). What is not among
 // its Resources is not limited.
 type QuotaRoot struct {

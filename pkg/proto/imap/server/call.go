@@ -157,6 +157,9 @@ func (c *call) perform() {
 
 func (c *call) answer() {
 	c.sum.Commands++
+	if c.notify != nil { // whatever the client was told, it may know better after this
+		c.notify.told = nil
+	}
 	r := c.execute()
 	if r.typ == "" {
 		return // the session has ended
@@ -246,6 +249,7 @@ func (c *call) after(ctx context.Context) {
 	if c.touches&expunges != 0 {
 		c.view.sync(ctx, c, true, nil)
 	}
+	c.tellFresh(ctx)
 }
 
 // away runs fn, which may take long, while other commands go on. No line may

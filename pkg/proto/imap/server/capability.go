@@ -66,6 +66,7 @@ func capabilityTable() []capability {
 		{name: "QUOTA", rfc: 9208, when: limited},
 		{name: "QUOTA=RES-STORAGE", rfc: 9208, when: limited},
 		{name: "QUOTA=RES-MESSAGE", rfc: 9208, when: limited},
+		{name: "NOTIFY", rfc: 5465, when: follows},
 		{name: "CONDSTORE", rfc: 7162, when: exclusive, enables: featureCondstore},
 		{name: "QRESYNC", rfc: 7162, needs: "CONDSTORE ENABLE", enables: featureCondstore | featureQresync},
 	}
@@ -81,6 +82,12 @@ func Capabilities() []string {
 		names = append(names, c.name)
 	}
 	return names
+}
+
+// follows: the account tells of changes in all its mailboxes.
+func follows(s *session) bool {
+	_, tells := s.start.Account.(Follower)
+	return tells
 }
 
 // exclusive: nobody else writes the mail at the same time.

@@ -227,6 +227,7 @@ func receive(ctx context.Context, s *call, u *upload, verb, name string, put fun
 	}
 	done, err := put(ctx, u.next)
 	if err == nil && u.p.Ok() {
+		s.made(name, done.UIDs)
 		return done, reply{}
 	}
 	r := u.reply(s, verb, name, err)

@@ -69,6 +69,7 @@ func (c *copyCmd) run(ctx context.Context, s *call) reply {
 	if len(done.Source) == 0 {
 		return no(codeExpungeIssued, textGone) // RFC 2180 section 4.3
 	}
+	s.made(c.dest, done.Dest)
 	if strings.EqualFold(s.lastLevel(c.dest), "Trash") {
 		s.sum.Trashed += len(done.Source)
 	}

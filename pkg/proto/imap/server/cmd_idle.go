@@ -15,7 +15,9 @@ type idleCmd struct{}
 // read deadline.
 func (idleCmd) run(ctx context.Context, s *call) reply {
 	s.w.Raw("+ idling\r\n")
-	if s.view != nil {
+	if s.notify != nil {
+		s.notify.attend(s.view)
+	} else if s.view != nil {
 		stop := s.view.mb.Watch(s.io.wake)
 		defer stop()
 		if err := s.view.mb.Sync(ctx); err != nil && s.view.mb.Err() == nil {
@@ -26,17 +28,19 @@ func (idleCmd) run(ctx context.Context, s *call) reply {
 		if s.lostMailbox() {
 			return none()
 		}
-		if s.view != nil {
+		if s.notify != nil {
+			s.announce(ctx, true)
+			if s.done {
+				return none()
+			}
+		} else if s.view != nil {
 			s.view.sync(ctx, s, true, nil)
 		}
 		ev := eventInput
 		if len(s.r.Buffered()) == 0 {
 			s.r.Release()
-			err := s.w.Release()
-			if err == nil {
-				ev, err = s.io.waitEvent(s.srv.cfg.Keepalive)
-			}
-			if err != nil {
+			var err error
+			if ev, err = s.idleWait(); err != nil {
 				s.lost(err)
 				return none()
 			}
@@ -48,6 +52,18 @@ func (idleCmd) run(ctx context.Context, s *call) reply {
 			return s.idleDone()
 		}
 	}
+}
+
+func (s *session) idleWait() (event, error) {
+	if err := s.w.Release(); err != nil {
+		return 0, err
+	}
+	if s.notify != nil {
+		if input, err := s.io.lull(lull); input || err != nil {
+			return eventInput, err
+		}
+	}
+	return s.io.waitEvent(s.srv.cfg.Keepalive)
 }
 
 // idleDone reads what ends IDLE. RFC 2177 writes DONE in upper case, clients

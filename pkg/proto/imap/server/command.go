@@ -141,6 +141,7 @@ func commands() []spec {
 		{"GETQUOTAROOT", anyState, readsBoxes, parseGetQuotaRoot},
 		{"SETQUOTA", anyState, 0, parseSetQuota},
 		{"IDLE", anyState | look, alone, parseIdle},
+		{"NOTIFY", anyState | look, alone, parseNotify},
 
 		{"CHECK", selected | look, 0, parseCheck},
 		{"CLOSE", selected, alone, parseClose},

@@ -84,6 +84,17 @@ func (p *pipe) wait(d time.Duration) error {
 	}
 }
 
+// lull waits for input for a short time, whatever else happens.
+func (p *pipe) lull(d time.Duration) (input bool, err error) {
+	if err := p.deadline(d); err != nil {
+		return false, err
+	}
+	if err = p.readable(); errors.Is(err, os.ErrDeadlineExceeded) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // event is why waitEvent returned.
 type event uint8
 

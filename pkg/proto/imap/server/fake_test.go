@@ -34,6 +34,49 @@ type fakeAccount struct {
 	gateMu sync.Mutex
 	gates  map[string]*gate // by the operation that waits there
 	jitter func()           // called in every operation
+
+	followers map[int]func(Event)
+	by        any // who is changing something, mu held
+}
+
+type fakeActor struct{}
+
+// as takes mu for what the session of ctx does.
+func (a *fakeAccount) as(ctx context.Context) (unlock func()) {
+	a.mu.Lock()
+	a.by = ctx.Value(fakeActor{})
+	return func() {
+		a.by = nil
+		a.mu.Unlock()
+	}
+}
+
+func (a *fakeAccount) Follow(ctx context.Context, _ func(string) bool, tell func(Event)) (stop func()) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.followers == nil {
+		a.followers = map[int]func(Event){}
+	}
+	me, n := ctx.Value(fakeActor{}), len(a.followers)
+	for a.followers[n] != nil {
+		n++
+	}
+	a.followers[n] = func(e Event) {
+		e.Own = me != nil && me == a.by
+		tell(e)
+	}
+	return func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		delete(a.followers, n)
+	}
+}
+
+// emit tells the followers; mu is held.
+func (a *fakeAccount) emit(what Changes, name, old string) {
+	for _, tell := range a.followers {
+		tell(Event{What: what, Mailbox: name, Old: old})
+	}
 }
 
 // gate is where an operation of the account is held.
@@ -106,6 +149,12 @@ func newFakeAccount(names ...string) *fakeAccount {
 }
 
 func (a *fakeAccount) add(name string) *fakeBox {
+	b := a.place(name)
+	a.emit(MailboxCreated, name, "")
+	return b
+}
+
+func (a *fakeAccount) place(name string) *fakeBox {
 	a.uidv++
 	b := &fakeBox{account: a, uidv: a.uidv, next: 1, data: map[uint32]*fakeMessage{}, modseq: 1}
 	b.cur = &fakeSnapshot{info: Info{UIDValidity: b.uidv, UIDNext: 1, HighestModSeq: 1, NewKeywords: true}}
@@ -149,8 +198,7 @@ func (a *fakeAccount) Create(ctx context.Context, name string, uses []imap.Mailb
 	if err := a.pass(ctx, "create"); err != nil {
 		return err
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	defer a.as(ctx)()
 	if a.boxes[name] != nil {
 		return fail.New(fail.Exists, "mailbox %s", name)
 	}
@@ -169,21 +217,24 @@ func (a *fakeAccount) Create(ctx context.Context, name string, uses []imap.Mailb
 	return nil
 }
 
-func (a *fakeAccount) Delete(_ context.Context, name string) error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
+func (a *fakeAccount) Delete(ctx context.Context, name string) error {
+	defer a.as(ctx)()
 	b, err := a.box(name)
 	if err == nil {
 		delete(a.boxes, name)
 		b.dead = fail.New(fail.NotFound, "mailbox %s was deleted", name)
 		b.changed()
+		a.emit(MailboxDeleted, name, "")
 	}
 	return err
 }
 
-func (a *fakeAccount) Rename(_ context.Context, old, name string) error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
+func (a *fakeAccount) Rename(ctx context.Context, old, name string) error {
+	defer a.as(ctx)()
+	return a.rename(old, name)
+}
+
+func (a *fakeAccount) rename(old, name string) error {
 	if a.boxes[name] != nil {
 		return fail.New(fail.Exists, "mailbox %s", name)
 	}
@@ -197,20 +248,25 @@ func (a *fakeAccount) Rename(_ context.Context, old, name string) error {
 		}
 	}
 	if old == "INBOX" {
-		a.add("INBOX")
+		a.place("INBOX")
 	}
+	a.emit(MailboxRenamed, name, old)
 	return nil
 }
 
-func (a *fakeAccount) Subscribe(_ context.Context, name string, on bool) error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
+func (a *fakeAccount) Subscribe(ctx context.Context, name string, on bool) error {
+	defer a.as(ctx)()
+	a.subscribe(name, on)
+	return nil
+}
+
+func (a *fakeAccount) subscribe(name string, on bool) {
 	if on {
 		a.subs[name] = true
 	} else {
 		delete(a.subs, name)
 	}
-	return nil
+	a.emit(SubscriptionChanged, name, "")
 }
 
 func (a *fakeAccount) Status(ctx context.Context, name string, size bool) (Status, error) {
@@ -251,7 +307,7 @@ func (a *fakeAccount) Open(_ context.Context, name string) (Mailbox, error) {
 	return &fakeHandle{fakeBox: b}, nil
 }
 
-func (a *fakeAccount) Append(_ context.Context, name string, next Messages) (Appended, error) {
+func (a *fakeAccount) Append(ctx context.Context, name string, next Messages) (Appended, error) {
 	a.mu.Lock()
 	_, err := a.box(name)
 	a.mu.Unlock()
@@ -279,8 +335,7 @@ func (a *fakeAccount) Append(_ context.Context, name string, next Messages) (App
 		}
 		list, texts = append(list, m), append(texts, string(text))
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	defer a.as(ctx)()
 	b, err := a.box(name)
 	if err != nil {
 		return Appended{}, err
@@ -298,8 +353,7 @@ func (a *fakeAccount) Append(_ context.Context, name string, next Messages) (App
 func (h *fakeHandle) Replace(ctx context.Context, uid uint32, dest string, m Messages) (Appended, error) {
 	done, err := h.account.Append(ctx, dest, m)
 	if err == nil {
-		h.account.mu.Lock()
-		defer h.account.mu.Unlock()
+		defer h.account.as(ctx)()
 		h.remove(func(r Row) bool { return r.UID == uid })
 	}
 	return done, err
@@ -344,8 +398,30 @@ func (b *fakeBox) update(rows []Row) {
 			}
 		}
 	}
+	old := b.cur
 	b.cur = &fakeSnapshot{info: info, rows: rows, gone: b.gone, since: b.since}
+	b.emit(old)
 	b.changed()
+}
+
+// emit tells the followers what is different from an older state.
+func (b *fakeBox) emit(old *fakeSnapshot) {
+	var what Changes
+	d := b.cur.Changes(old)
+	if len(d.Gone) > 0 {
+		what |= MessagesGone
+	}
+	if len(d.Changed) > 0 {
+		what |= FlagsChanged
+	}
+	if b.cur.info.UIDNext > old.info.UIDNext {
+		what |= MessagesNew
+	}
+	for name, box := range b.account.boxes {
+		if box == b && what != 0 {
+			b.account.emit(what, name, "")
+		}
+	}
 }
 
 func (b *fakeBox) stamp(rows []Row) []Row {
@@ -440,13 +516,12 @@ func (h *fakeHandle) Store(ctx context.Context, uids imap.UIDSet, c Change) (ref
 	if fault != nil {
 		return nil, fault
 	}
-	refused = h.change(uids, c)
+	refused = h.change(ctx, uids, c)
 	return refused, h.account.pass(ctx, "stored")
 }
 
-func (h *fakeHandle) change(uids imap.UIDSet, c Change) (refused imap.UIDSet) {
-	h.account.mu.Lock()
-	defer h.account.mu.Unlock()
+func (h *fakeHandle) change(ctx context.Context, uids imap.UIDSet, c Change) (refused imap.UIDSet) {
+	defer h.account.as(ctx)()
 	rows := slices.Clone(h.cur.rows)
 	for i, r := range rows {
 		switch {
@@ -477,8 +552,7 @@ func (h *fakeHandle) Copy(ctx context.Context, uids imap.UIDSet, dest string, mo
 	if err := h.account.pass(ctx, "copy"); err != nil {
 		return Copied{}, err
 	}
-	h.account.mu.Lock()
-	defer h.account.mu.Unlock()
+	defer h.account.as(ctx)()
 	d, err := h.account.box(dest)
 	if err != nil {
 		return Copied{}, err
@@ -499,9 +573,8 @@ func (h *fakeHandle) Copy(ctx context.Context, uids imap.UIDSet, dest string, mo
 	return out, nil
 }
 
-func (h *fakeHandle) Expunge(_ context.Context, uids imap.UIDSet) error {
-	h.account.mu.Lock()
-	defer h.account.mu.Unlock()
+func (h *fakeHandle) Expunge(ctx context.Context, uids imap.UIDSet) error {
+	defer h.account.as(ctx)()
 	h.remove(func(r Row) bool { return r.System&Deleted != 0 && (uids == nil || uids.Contains(imap.UID(r.UID))) })
 	return nil
 }

@@ -95,6 +95,9 @@ type news struct {
 // that are just telling.
 func (c *call) safe() uint64 {
 	n := c.view.pin.Info().HighestModSeq
+	if c.view.quiet != nil {
+		n = min(n, c.view.quiet.Info().HighestModSeq)
+	}
 	if c.ahead != nil {
 		for _, k := range c.ahead.known {
 			if k != c && k.floor > 0 {

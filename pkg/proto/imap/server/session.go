@@ -36,13 +36,16 @@ type session struct {
 
 	mu    sync.Mutex
 	aware bool // of CONDSTORE: see becomeAware
-	news  news
-	w     *wire.Writer
-	view  *view // selected mailbox, nil in the authenticated state
-	bad   int
-	ahead *ahead // nil while idle
-	done  bool
-	sum   Summary
+	// notify is what NOTIFY has asked for; nil before the first one. It is
+	// replaced only by a command that is alone, or when nothing runs.
+	notify *notify
+	news   news
+	w      *wire.Writer
+	view   *view // selected mailbox, nil in the authenticated state
+	bad    int
+	ahead  *ahead // nil while idle
+	done   bool
+	sum    Summary
 }
 
 func newSession(srv *Server, conn net.Conn, start Start) *session {
@@ -119,7 +122,10 @@ func (s *session) next() *call {
 		s.leave()
 		s.r.Release()
 		if err = s.w.Release(); err == nil {
-			err = s.io.wait(s.srv.cfg.IdleTimeout)
+			err = s.await()
+		}
+		if s.done {
+			return nil
 		}
 	}
 	if c == nil && err == nil {
@@ -213,6 +219,7 @@ func minutes(d time.Duration) string { return d.Round(time.Second).String() }
 // close gives back what the session holds.
 func (s *session) close() {
 	s.drop()
+	s.notify.end()
 	s.unselect()
 	_ = s.w.Release()
 	s.sum.In += s.r.Total() + int64(len(s.start.Buffered))
@@ -225,6 +232,7 @@ func (s *session) summary() Summary { return s.sum }
 // unselect closes the selected mailbox without expunging anything.
 func (s *session) unselect() {
 	if s.view != nil {
+		s.notify.leave()
 		_ = s.view.mb.Close()
 		s.view = nil
 	}

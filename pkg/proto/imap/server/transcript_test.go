@@ -27,6 +27,7 @@ type world struct {
 	ctx     context.Context
 	stop    context.CancelFunc
 	start   Start
+	dialled int
 }
 
 func newWorld(t *testing.T, cfg Config) *world {
@@ -53,8 +54,10 @@ func (w *world) dial() net.Conn {
 		w.t.Fatal(err)
 	}
 	done := make(chan Summary, 1)
+	w.dialled++
+	ctx := context.WithValue(w.ctx, fakeActor{}, w.dialled)
 	go func() {
-		sum := w.srv.Serve(w.ctx, conn, w.start)
+		sum := w.srv.Serve(ctx, conn, w.start)
 		_ = conn.Close()
 		done <- sum
 	}()
@@ -160,7 +163,7 @@ func (w *world) event(words []string) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	var b *fakeBox
-	if len(words) > 1 && words[0] != "subscribe" {
+	if len(words) > 1 && !strings.HasSuffix(words[0], "subscribe") {
 		if b = a.boxes[words[1]]; b == nil {
 			b = a.add(words[1])
 		}
@@ -225,10 +228,13 @@ func (w *world) event(words []string) error {
 		delete(b.data, num(2))
 	case "use": // use BOX \Sent
 		a.use[words[1]] = imap.MailboxAttr(words[2])
-	case "subscribe":
-		a.subs[words[1]] = true
+	case "subscribe", "unsubscribe":
+		a.subscribe(words[1], words[0] == "subscribe")
+	case "rename":
+		return a.rename(words[1], words[2])
 	case "delete":
 		delete(a.boxes, words[1])
+		a.emit(MailboxDeleted, words[1], "")
 		b.dead = fail.New(fail.NotFound, "deleted")
 		b.changed()
 	case "release":

@@ -24,6 +24,12 @@ type view struct {
 	keywords int      // how many keywords FLAGS has named
 	rowUIDs  []uint32 // of all rows, in a search that has found many; else nil
 	modseq   bool     // MODSEQs are kept here: RFC 7162 section 3.1.2
+
+	// Where NOTIFY has turned changes of flags off, quiet is the last snapshot
+	// of which the client knows them all; else nil.
+	quiet Snapshot
+	fresh wire.Set // UIDs that the client has just been told of, and nothing of them
+	own   wire.Set // UIDs that it has made itself, since the last that were told
 }
 
 // newView pins the mailbox as it is. SELECT claims the \Recent messages,
@@ -115,27 +121,37 @@ func (v *view) now(snap Snapshot, i int) int {
 // sync tells the client what has changed since it was last told, except the
 // flags of messages that skip returns true for (nil: none). Without expunge,
 // or while another command counts messages, those that are gone stay in the
-// view, and none are added behind them.
+// view, and none are added behind them. NOTIFY may have turned either off.
 func (v *view) sync(ctx context.Context, s *call, expunge bool, skip func(Row) bool) {
 	if v.changing != nil && v.changing != s {
 		return
 	}
-	expunge = expunge && !s.counting(s)
+	count, from := s.hearsCount(), v.told
+	expunge = expunge && count && !s.counting(s)
+	if v.quiet != nil && s.hears(wantsFlags) {
+		from, v.quiet = v.quiet, nil
+	}
 	cur := v.mb.Snapshot()
-	if cur == v.told && (cur == v.pin || !expunge) {
+	if cur == from && (cur == v.pin || !expunge) {
 		return
 	}
-	flags := cur.Changes(v.told)
+	flags := cur.Changes(from)
 	gone := flags.Gone
-	if v.pin != v.told {
+	if v.pin != from {
 		gone = cur.Changes(v.pin).Gone
 	}
 	v.tellKeywords(s.session, cur)
-	if (expunge || len(gone) == 0) && !v.delays(s, cur) {
+	if (expunge || count && len(gone) == 0) && !v.delays(s, cur) {
 		v.tellGone(s.session, gone)
 		v.tellNew(ctx, s, cur)
 	}
 	v.told = cur
+	if !s.hears(wantsFlags) {
+		if v.quiet == nil && len(flags.Changed) > 0 {
+			v.quiet = from
+		}
+		return
+	}
 	for _, i := range flags.Changed {
 		row := cur.At(i)
 		if n, there := v.index(row.UID); there && (skip == nil || !skip(row)) {
@@ -152,6 +168,16 @@ func (v *view) delays(s *call, cur Snapshot) bool {
 	}
 	n := cur.Len()
 	return n > 0 && cur.At(n-1).UID > v.lastUID()
+}
+
+// current reports whether the client knows all there is to know of the mailbox.
+func (v *view) current() bool {
+	if v.quiet != nil || v.pin != v.told {
+		return false
+	}
+	cur := v.mb.Snapshot() // may be another by who claims what is \Recent
+	d := cur.Changes(v.told)
+	return cur == v.told || len(d.Gone)+len(d.Changed) == 0 && cur.Len() == v.told.Len()
 }
 
 // sameFlags compares what a client sees of the flags of two rows.
@@ -202,6 +228,14 @@ func (v *view) tellNew(ctx context.Context, s *call, cur Snapshot) {
 		s.logFailure("RECENT", err)
 	}
 	v.tellExists(s.session)
+	if s.notify != nil && s.notify.fetch != nil {
+		for i := v.pin.Find(last + 1); i < v.pin.Len(); i++ {
+			if uid := v.pin.At(i).UID; uid != 0 && !v.own.Contains(uid) {
+				v.fresh.Add(uid)
+			}
+		}
+	}
+	v.own = nil
 }
 
 func (v *view) tellExists(s *session) {
