@@ -471,9 +471,13 @@ func (a *Account) opened(name string) *box {
 // called. Who follows is told of changes by other programs in the folders that
 // he wants, open or not, though not at once.
 func (a *Account) Follow(ctx context.Context, f feed.Follower) (stop func()) {
-	stop = a.feed.Follow(f)
+	end := a.feed.Follow(f)
 	a.relist(ctx)
-	return stop
+	return func() {
+		if end(); !a.feed.Followed() {
+			a.patrol.Forget()
+		}
+	}
 }
 
 // relist looks at which folders there are.

@@ -308,8 +308,8 @@ type Copied struct {
 }
 
 // Copy copies messages into another folder of the same account, with flags and
-// dates; all or nothing. Messages that are gone are skipped. NotFound: no such
-// folder, or no message left to copy.
+// dates; all or nothing. Messages that are gone are skipped; when all are, the
+// answer is empty. NotFound: no such folder.
 func (m *Mailbox) Copy(ctx context.Context, set Set, folder string) (Copied, error) {
 	return m.box.copyTo(ctx, set, folder, false)
 }
@@ -318,7 +318,7 @@ func (m *Mailbox) Copy(ctx context.Context, set Set, folder string) (Copied, err
 // the messages in both folders.
 func (m *Mailbox) Move(ctx context.Context, set Set, folder string) (Copied, error) {
 	out, err := m.box.copyTo(ctx, set, folder, true)
-	if err != nil {
+	if err != nil || len(out.Source) == 0 {
 		return out, err
 	}
 	_, err = m.Remove(ctx, SetOf(out.Source...))
@@ -352,7 +352,7 @@ func (b *box) copyTo(ctx context.Context, set Set, folder string, move bool) (Co
 		return out, err
 	}
 	if len(list) == 0 {
-		return out, fail.New(fail.NotFound, "no such message in folder %s (any more)", b.folderName())
+		return out, nil
 	}
 	err = dest.write(ctx, func() error {
 		var err error

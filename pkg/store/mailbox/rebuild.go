@@ -9,6 +9,7 @@ import (
 	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/platform/obs"
 	"github.com/postcote/postcote/pkg/store/index"
+	"github.com/postcote/postcote/pkg/store/mailbox/feed"
 	"github.com/postcote/postcote/pkg/store/maildir"
 )
 
@@ -73,6 +74,9 @@ func (b *box) rebuild(ctx context.Context, dir string, id Ident, folder *maildir
 		return err
 	}
 	b.publish()
+	if b.ix.Image().UIDNext > 1 { // how it was before nobody knows: everything may be news
+		b.acct.feed.Emit(feed.Event{What: feed.Contents, Folder: b.folderName()})
+	}
 	if b.ix.Image().Dirty() > 0 || len(b.graves) > 0 {
 		b.flushSoon()
 	}

@@ -155,7 +155,7 @@ func (v *view) sync(ctx context.Context, s *call, expunge bool, skip func(Row) b
 	for _, i := range flags.Changed {
 		row := cur.At(i)
 		if n, there := v.index(row.UID); there && (skip == nil || !skip(row)) {
-			s.writeFlags(n, row, s.has(featureRev2)) // RFC 9051 section 7.5.2
+			s.writeFlags(n, row, s.has(featureRev2) || s.notify != nil) // RFC 9051 section 7.5.2, RFC 5465 section 5.1
 		}
 	}
 }

@@ -37,24 +37,21 @@ type Patrol struct {
 	names   []string // that exist and are still to be looked at in this turn
 }
 
-// Round looks at some of the folders, and at the list of them after the last;
+// Round looks at some of the folders, and at the list of them before the first;
 // after some rounds all had their turn. Where another runs it does nothing.
 func (p *Patrol) Round(ctx context.Context) {
 	if !p.running.CompareAndSwap(false, true) {
 		return
 	}
 	defer p.running.Store(false)
-	if !p.Feed.Followed() {
-		p.mu.Lock()
-		p.known, p.names = nil, nil
-		p.mu.Unlock()
-		return
-	}
-	if len(p.names) == 0 {
-		p.List(ctx)
-	}
-	for looked, opened := 0, 0; looked < glances && opened < openings && ctx.Err() == nil; {
+	listed := false
+	for looked, opened := 0, 0; looked < glances && opened < openings && p.Feed.Followed() && ctx.Err() == nil; {
 		name, some := p.take()
+		if !some && !listed && looked == 0 {
+			p.List(ctx)
+			listed = true
+			continue
+		}
 		if !some {
 			return
 		}
@@ -78,6 +75,13 @@ func (p *Patrol) take() (name string, some bool) {
 	return name, true
 }
 
+// Forget is for when nobody follows any more.
+func (p *Patrol) Forget() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.known, p.names = nil, nil
+}
+
 // Known reports whether a folder was there when the list was last looked at.
 func (p *Patrol) Known(name string) bool {
 	p.mu.Lock()
@@ -92,7 +96,8 @@ func (p *Patrol) Compare(list []Folder, mine func(name string) bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	old := p.known
-	p.known, p.names = make(map[string]Folder, len(list)), make([]string, 0, len(list))
+	p.known = make(map[string]Folder, len(list))
+	refill := len(p.names) == 0
 	tell := func(before, now Folder, name string) {
 		if old != nil && !mine(name) {
 			p.Feed.Emit(Event{What: difference(before, now), Folder: name})
@@ -100,7 +105,7 @@ func (p *Patrol) Compare(list []Folder, mine func(name string) bool) {
 	}
 	for _, f := range list {
 		p.known[f.Name] = f
-		if f.Exists {
+		if f.Exists && refill {
 			p.names = append(p.names, f.Name)
 		}
 		tell(old[f.Name], f, f.Name)
