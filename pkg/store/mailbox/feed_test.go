@@ -60,14 +60,15 @@ func word(ev feed.Event) string {
 	return out + ";"
 }
 
-// wait waits for an event.
-func (e *heard) wait(t testing.TB, want string) {
+// wait waits for an event of that kind, and forgets all before it.
+func (e *heard) wait(t testing.TB, what feed.What, folder string) {
 	t.Helper()
 	limit := time.After(10 * time.Second)
 	for {
 		e.mu.Lock()
-		for _, ev := range e.list {
-			if word(ev) == want {
+		for i, ev := range e.list {
+			if ev.What&what != 0 && ev.Folder == folder {
+				e.list = e.list[i+1:]
 				e.mu.Unlock()
 				return
 			}
@@ -76,7 +77,7 @@ func (e *heard) wait(t testing.TB, want string) {
 		select {
 		case <-e.more:
 		case <-limit:
-			t.Fatalf("no %q, only %q", want, e.take())
+			t.Fatalf("no %q, only %q", word(feed.Event{What: what, Folder: folder}), e.take())
 		}
 	}
 }
@@ -135,17 +136,17 @@ func TestFeedOfFoldersThatAreNotOpen(t *testing.T) {
 	e := h.follow(t)
 	h.deliver("A", "one", 0)
 	h.store.Hint("joe", Hint{Folder: "A"})
-	e.wait(t, " arrived left marked A;")
+	e.wait(t, feed.Arrived, "A")
 	h.deliver("B", "one", 0)
-	e.wait(t, " arrived left marked B;")
-	h.deliver("B", "two", 0) // known now, and perhaps still open
-	e.wait(t, " arrived B;")
+	e.wait(t, feed.Arrived, "B")
+	h.deliver("B", "two", 0)
+	e.wait(t, feed.Arrived, "B")
 	must(t, h.tree.Create(bg, "C"))
-	e.wait(t, " created C;")
+	e.wait(t, feed.Created, "C")
 	must(t, h.tree.Subscribe(bg, "C", true))
-	e.wait(t, " subscribed C;")
+	e.wait(t, feed.Subscribed, "C")
 	must(t, h.tree.Delete(bg, "C"))
-	e.wait(t, " deleted C;")
+	e.wait(t, feed.Deleted, "C")
 }
 
 // A delivery may make the folder into which it goes.
@@ -155,8 +156,8 @@ func TestFeedOfAHintForANewFolder(t *testing.T) {
 	must(t, h.tree.Create(bg, "New"))
 	h.deliver("New", "one", 0)
 	h.store.Hint("joe", Hint{Folder: "New"})
-	e.wait(t, " created New;")
-	e.wait(t, " arrived left marked New;")
+	e.wait(t, feed.Created, "New")
+	e.wait(t, feed.Arrived, "New")
 }
 
 // Messages that somebody else has expunged meanwhile are not copied; that the
