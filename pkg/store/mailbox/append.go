@@ -10,6 +10,7 @@ import (
 	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/platform/obs"
 	"github.com/postcote/postcote/pkg/store/index"
+	"github.com/postcote/postcote/pkg/store/mailbox/feed"
 	"github.com/postcote/postcote/pkg/store/maildir"
 	"github.com/postcote/postcote/pkg/store/quota"
 )
@@ -153,6 +154,7 @@ func (p *Append) Abort() {
 // admission is one append that waits to be let in.
 type admission struct {
 	*Append
+	by       any
 	ready    chan struct{} // closed when what follows is set
 	validity uint32
 	uids     []uint32
@@ -162,7 +164,7 @@ type admission struct {
 // letIn admits the messages of one append. Whoever comes to hold the writer
 // lock does so for all that wait for it, so that they share its syncs.
 func (b *box) letIn(ctx context.Context, p *Append) (validity uint32, uids []uint32, err error) {
-	a := &admission{Append: p, ready: make(chan struct{}), err: fail.New(fail.Temporary, "an append was not finished")}
+	a := &admission{Append: p, by: feed.By(ctx), ready: make(chan struct{}), err: fail.New(fail.Temporary, "an append was not finished")}
 	b.lineMu.Lock()
 	b.line = append(b.line, a)
 	b.lineMu.Unlock()
@@ -204,6 +206,9 @@ func (b *box) admitLine(ctx context.Context) {
 			continue
 		}
 		all, in = append(all, a.new...), append(in, a)
+	}
+	if b.by = nil; len(in) == 1 {
+		b.by = in[0].by
 	}
 	if len(in) > 1 {
 		ctx = context.WithoutCancel(ctx) // of one of them

@@ -20,5 +20,6 @@
 //
 // Files in reading order: format.go, snapshot.go, store.go, account.go,
 // folders.go, mailbox.go, box.go, sync.go, change.go, append.go, flush.go,
-// read.go, rebuild.go, fmaildir.go (the one Format there is).
+// read.go, rebuild.go, fmaildir.go (the one Format there is). What an account
+// tells of all its folders is in package feed.
 package mailbox

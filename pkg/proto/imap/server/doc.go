@@ -15,7 +15,8 @@
 //     beside it what RFC 9051 section 5.5 allows: that is data in the command
 //     table. Whatever overlaps, the mailbox becomes, and each command answers,
 //     what it would have one by one; only the order of the answers differs.
-//   - An idle connection holds no buffer and one goroutine; IDLE starts none.
+//   - An idle connection holds no buffer and one goroutine; IDLE and NOTIFY
+//     start none. What waits for a client to read does not grow without end.
 //   - When the connection dies, commands that only read stop. No goroutine
 //     outlives Serve.
 //   - A capability is announced only when all of its RFC is served.
@@ -26,5 +27,6 @@
 // session.go (the loop), command.go (the command table), call.go (one command
 // from its tag to its answer), ahead.go (commands beside each other), view.go
 // (sequence numbers and what the client is told), cmd_<verb>.go (one command
-// each), fetch.go and match.go (the two large ones).
+// each; NOTIFY's cmd_notify_watch.go is what waits to be told, cmd_notify_tell.go
+// how it is told between commands), fetch.go and match.go (the two large ones).
 package server
