@@ -163,7 +163,7 @@ func (w *world) event(words []string) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	var b *fakeBox
-	if len(words) > 1 && !strings.HasSuffix(words[0], "subscribe") {
+	if len(words) > 1 && !strings.HasSuffix(words[0], "subscribe") && words[0] != "burst" {
 		if b = a.boxes[words[1]]; b == nil {
 			b = a.add(words[1])
 		}
@@ -230,6 +230,10 @@ func (w *world) event(words []string) error {
 		a.use[words[1]] = imap.MailboxAttr(words[2])
 	case "subscribe", "unsubscribe":
 		a.subscribe(words[1], words[0] == "subscribe")
+	case "burst": // burst n: so many changes of mailboxes
+		for i := range num(1) {
+			a.emit(MailboxCreated, strconv.Itoa(int(i)), "")
+		}
 	case "rename":
 		return a.rename(words[1], words[2])
 	case "delete":
