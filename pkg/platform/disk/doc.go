@@ -20,6 +20,6 @@
 // Point. OSWithCrash kills the process at one of them, Forgetful freezes
 // there; elsewhere they cost a type assertion.
 //
-// Files in reading order: fs.go (interfaces), os.go, space.go, write.go,
+// Files in reading order: fs.go (interfaces), os.go, names.go, space.go, write.go,
 // guard.go, lock.go, dotlock.go, faulty.go, forgetful.go, inode.go, crash.go.
 package disk

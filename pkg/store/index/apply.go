@@ -169,6 +169,9 @@ func (p *player) flags() {
 	})
 }
 
+// flushAt is how many messages are held before they become chunks.
+const flushAt = 8 * maxChunk
+
 func (p *player) append() {
 	x := Record{UID: p.d.uid(), ModSeq: p.d.uint(), Flags: uint8(p.d.uint()), FileFlags: uint8(p.d.uint()), FileLetters: p.d.uid()}
 	x.State = State(p.d.uint()) & kept
@@ -186,6 +189,9 @@ func (p *player) append() {
 		return
 	}
 	x.Keywords = p.in.changeSet(0, keywords, nil)
+	if len(p.e.add) == flushAt {
+		p.e.flush()
+	}
 	p.e.add = append(p.e.add, x)
 	m := &p.e.meta
 	m.HighestModSeq = max(m.HighestModSeq, x.ModSeq)

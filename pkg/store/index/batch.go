@@ -2,6 +2,7 @@ package index
 
 import (
 	"encoding/binary"
+	"slices"
 	"strings"
 	"time"
 )
@@ -49,6 +50,12 @@ func (b *Batch) ModSeq() uint64 {
 
 // Empty reports whether there is nothing to do.
 func (b *Batch) Empty() bool { return len(b.buf) == 0 }
+
+// Grow makes room for n messages whose names have so many bytes together.
+func (b *Batch) Grow(n, names int) {
+	const numbers = 40 // of one message
+	b.buf = slices.Grow(b.buf, n*numbers+names)
+}
 
 func (b *Batch) op(code byte, nums ...uint64) {
 	b.buf = append(b.buf, code)

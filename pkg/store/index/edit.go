@@ -133,7 +133,7 @@ func (e *editor) flush() {
 		return
 	}
 	add := e.add
-	e.add = nil
+	e.add = e.add[:0] // chunks hold copies
 	if last := len(e.chunks) - 1; last >= 0 && e.count(last) < maxChunk {
 		n := e.count(last)
 		k := min(len(add), maxChunk-n)

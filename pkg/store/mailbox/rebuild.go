@@ -162,6 +162,11 @@ func (r *rebuilding) firstRecent() uint32 {
 func (r *rebuilding) fill(batch *index.Batch) {
 	b := r.b
 	modseq := batch.ModSeq()
+	names := 0
+	for _, e := range r.entries {
+		names += len(e.Base)
+	}
+	batch.Grow(len(r.entries), names)
 	var pending []uint32
 	for _, i := range r.order {
 		e, uid := r.entries[i], r.uids[i]

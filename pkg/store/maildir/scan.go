@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -93,16 +94,11 @@ func (f *Folder) Files(p Place) ([]string, DirStamp, error) {
 	if err != nil {
 		return nil, stamp, err
 	}
-	entries, err := f.tree.fs.ReadDir(f.path(p.Dir()))
+	names, err := disk.FileNames(f.tree.fs, f.path(p.Dir()))
 	if err != nil {
 		return nil, stamp, ioError(err, "listing %s of folder %s", p.Dir(), f.name)
 	}
-	names := make([]string, 0, len(entries))
-	for _, e := range entries {
-		if name := e.Name(); validFile(name) && !e.IsDir() && !strings.ContainsRune(name, '\n') {
-			names = append(names, name)
-		}
-	}
+	names = slices.DeleteFunc(names, func(n string) bool { return !validFile(n) || strings.IndexByte(n, '\n') >= 0 })
 	return names, stamp, nil
 }
 

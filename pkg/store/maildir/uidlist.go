@@ -263,7 +263,11 @@ func (l *Lock) AppendUIDs(was Stamp, recs []UIDRecord, durable bool) (Stamp, err
 		return Stamp{}, ioError(err, "appending to the UID list of folder %s", f.name)
 	}
 	defer file.Close()
-	var out []byte
+	size := 0
+	for _, r := range recs {
+		size += len("4294967295  :\n") + len(r.Ext) + len(r.Base)
+	}
+	out := make([]byte, 0, size)
 	for _, r := range recs {
 		out = appendRecord(out, r)
 	}
