@@ -36,6 +36,13 @@ type boxLine struct {
 	At *[2]int `json:"at,omitempty"` // how far a check is: messages looked at, messages in all
 }
 
+// whereLine is the answer to MAILBOX where: for commands whose user authd does
+// not answer.
+type whereLine struct {
+	User    string `json:"user"`
+	Maildir string `json:"maildir"`
+}
+
 // boxWork does one thing to the folders of an account, or to one of them.
 type boxWork struct {
 	op      string
@@ -113,6 +120,9 @@ func (r *role) verbMailbox(ctx context.Context, args []string, emit control.Emit
 	if err != nil {
 		return err
 	}
+	if args[0] == "where" {
+		return emit(whereLine{rec.User, acfg.Maildir})
+	}
 	account, err := r.store.Account(ctx, acfg)
 	if err != nil {
 		return err
@@ -123,7 +133,7 @@ func (r *role) verbMailbox(ctx context.Context, args []string, emit control.Emit
 
 func boxOp(op string) bool {
 	switch op {
-	case "list", "status", "check", "repair", "rebuild":
+	case "list", "status", "check", "repair", "rebuild", "where":
 		return true
 	}
 	return false
@@ -203,7 +213,7 @@ func offline(cmd *cobra.Command, op string, args []string, emit func(boxLine) er
 	if err != nil {
 		return err
 	}
-	rec, err := recordOf(cmd.Context(), cfg, args[0], maildir)
+	rec, err := recordOf(cmd, cfg, args[0], maildir)
 	if err != nil {
 		return err
 	}
@@ -240,10 +250,18 @@ func sameOwner(dir string) error {
 	return nil
 }
 
-// recordOf asks authd who the user is, unless the folder was given.
-func recordOf(ctx context.Context, cfg *Config, user, maildir string) (userdbclient.UserRecord, error) {
+// recordOf finds out where a user's mail is: from the command line, from the
+// running daemon, or from authd, which answers the daemon's own user alone.
+func recordOf(cmd *cobra.Command, cfg *Config, user, maildir string) (userdbclient.UserRecord, error) {
 	if maildir != "" {
 		return userdbclient.UserRecord{User: user, Mail: "maildir:" + maildir}, nil
+	}
+	ctx := cmd.Context()
+	if client, err := service.Dial(cmd); err == nil {
+		defer client.Close()
+		var at whereLine
+		err := client.One(ctx, &at, "MAILBOX", "where", user)
+		return userdbclient.UserRecord{User: at.User, Mail: "maildir:" + at.Maildir}, err
 	}
 	auth := userdbclient.New(userdbclient.Config{Address: cfg.AuthSocket, RequestTimeout: cfg.AuthWait.Std()})
 	defer auth.Close()

@@ -28,7 +28,7 @@ func takeoverCommand() *cobra.Command {
 		Long: "Looks through the Maildirs of users, usually Dovecot's, for what imapd and deliverd need: directories of mode 2770, files of mode 0660, " +
 			"one group. --check prints what would be changed, and what stands in the way, and changes nothing; --apply does it. " +
 			"Names, contents, UIDs and times stay as they are, and Dovecot can go on with the mail. " +
-			"Run it as root, or as the user whose mail it is, while no server uses the mail. Where the mail lies is asked of authd, or said with --maildir.",
+			"Run it as root, or as the user whose mail it is, while nobody is logged in and no other server uses the mail. Where the mail lies is asked of the running imapd, or of authd, which answers imapd's user alone, or said with --maildir.",
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return runTakeover(cmd, f, args) },
 	}
@@ -48,6 +48,11 @@ func runTakeover(cmd *cobra.Command, f takeoverFlags, users []string) error {
 		return fail.New(fail.Invalid, "--maildir is the folder of one user, %d are named", len(users))
 	}
 	o := takeover.Options{Apply: f.apply}
+	for _, name := range []string{"imapd", "deliverd"} {
+		if uid, err := uidOf(name); err == nil { // else there is no such user here
+			o.Known = append(o.Known, uid)
+		}
+	}
 	var err error
 	if o.UID, err = uidOf(f.owner); err != nil {
 		return err
@@ -86,7 +91,7 @@ func runTakeover(cmd *cobra.Command, f takeoverFlags, users []string) error {
 }
 
 func takeOne(cmd *cobra.Command, cfg *Config, maildir, name string, o takeover.Options, bar *service.Progress) (*takeover.Report, error) {
-	rec, err := recordOf(cmd.Context(), cfg, name, maildir)
+	rec, err := recordOf(cmd, cfg, name, maildir)
 	if err != nil {
 		return nil, err
 	}

@@ -136,6 +136,9 @@ func TestMailboxVerb(t *testing.T) {
 			t.Errorf("%s prints\n%s\nwant %s", k.op, got, k.want)
 		}
 	}
+	if out, err := w.verb("MAILBOX", "where", "alice"); err != nil || out[0] != fmt.Sprintf(`{"user":"alice","maildir":%q}`, w.maildir("alice")) {
+		t.Errorf("where: %v %v", out, err)
+	}
 	if out, err := w.verb("MAILBOX", "status", "alice", "INBOX"); err != nil || len(out) != 1 {
 		t.Errorf("one folder: %v %v", out, err)
 	}

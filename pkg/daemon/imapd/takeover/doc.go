@@ -7,8 +7,8 @@
 //   - Nothing is followed: a symbolic link is reported and left alone, and all
 //     work goes through one os.Root, so that a user who can write to the tree
 //     cannot lead it elsewhere while it runs as root.
-//   - A file that belongs to neither the tree's owner nor the new one is left
-//     alone: it may be a hard link to something else.
+//   - A file that belongs to neither the tree's owner nor the new one nor a
+//     daemon is left alone: it may be a hard link to something else.
 //   - Names, contents and times stay as they are.
 //   - A check changes nothing.
 //

@@ -16,8 +16,9 @@ const (
 
 // Options say what is wanted.
 type Options struct {
-	UID, GID int  // new owner and group; -1: as it is
-	Apply    bool // change it; otherwise only tell what would be changed
+	UID, GID int   // new owner and group; -1: as it is
+	Known    []int // further users whose files may be in the tree: the daemons'
+	Apply    bool  // change it; otherwise only tell what would be changed
 	// Progress, if set, is told how many files have been looked at.
 	Progress func(done int64)
 }

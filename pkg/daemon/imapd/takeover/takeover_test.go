@@ -157,6 +157,13 @@ func TestForeignOwner(t *testing.T) {
 	must(t, os.Link(victim, filepath.Join(dir, "new/1700000009.M1P1.h")))
 	r, err := Run(context.Background(), dir, Options{UID: 65534, GID: 65534, Apply: true})
 	must(t, err)
+	known := filepath.Join(dir, "new/1700000002.M1P1.h")
+	must(t, os.Chown(known, 12345, 65534))
+	_, err = Run(context.Background(), dir, Options{UID: -1, GID: 65534, Apply: true, Known: []int{12345}})
+	must(t, err)
+	if info, _ := os.Stat(known); info.Mode().Perm() != FileMode {
+		t.Errorf("a daemon's file has mode %v", info.Mode())
+	}
 	if info, _ := os.Stat(victim); info.Mode().Perm() != 0o600 || !strings.Contains(strings.Join(r.Problems, "\n"), "new/1700000009.M1P1.h belongs to uid 0") {
 		t.Errorf("%v %q", info.Mode(), r.Problems)
 	}

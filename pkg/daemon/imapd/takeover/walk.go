@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/postcote/postcote/pkg/platform/disk"
@@ -141,7 +142,7 @@ func (w *walk) visit(ctx context.Context, dir string, messages bool) error {
 // entry compares one file or directory with what it should be, and makes it so.
 func (w *walk) entry(name string, info fs.FileInfo) {
 	uid, gid := disk.Owner(info)
-	if uid != w.owner && uid != w.opt.UID {
+	if uid != w.owner && uid != w.opt.UID && !slices.Contains(w.opt.Known, uid) {
 		w.rep.problem(fmt.Sprintf("%s belongs to uid %d and not, as the rest, to %d: it is left alone", name, uid, w.owner))
 		return
 	}
