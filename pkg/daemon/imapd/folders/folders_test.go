@@ -30,7 +30,8 @@ func TestAll(t *testing.T) {
 		{nil, "subscribe", `Drafts\Drafts/2 Sent\Sent/2 Junk\Junk/2 Trash\Trash/2 Archive\Archive/2`},
 		{nil, "no", `Drafts\Drafts/0 Sent\Sent/0 Junk\Junk/0 Trash\Trash/0 Archive\Archive/0`},
 		{
-			[]Folder{{Name: "Spam", SpecialUse: "Junk", Auto: "create"}, {Name: "Trash", Auto: "no"}, {Name: "Lists", Auto: "subscribe"}}, "create",
+			[]Folder{{Name: "Spam", SpecialUse: "Junk", Auto: "create"}, {Name: "Trash", Auto: "no"}, {Name: "Lists", Auto: "subscribe"}},
+			"create",
 			`Spam\Junk/1 Trash/0 Lists/2 Drafts\Drafts/1 Sent\Sent/1 Archive\Archive/1`,
 		},
 	} {

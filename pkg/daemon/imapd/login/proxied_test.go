@@ -213,11 +213,23 @@ func TestForwardedValues(t *testing.T) {
 		name, value string
 		ok          bool
 	}{
-		{"addr", "192.0.2.1", true}, {"addr", "::ffff:192.0.2.1", true}, {"addr", "", false}, {"addr", "mail.example", false},
-		{"port", "65535", true}, {"port", "65536", false}, {"port", "-1", false},
-		{"session", "abc", true}, {"session", "a b", false}, {"session", "", false}, {"session", "a>, rip=1", false}, {"session", strings.Repeat("s", 65), false},
-		{"forward", "!", false}, {"forward", base64.StdEncoding.EncodeToString(make([]byte, 1025)), false},
-		{"x-forward-a\nb", "x", true}, {"ttl", "4", true}, {"name", "anything", true},
+		{"addr", "192.0.2.1", true},
+		{"addr", "::ffff:192.0.2.1", true},
+		{"addr", "", false},
+		{"addr", "mail.example", false},
+		{"port", "65535", true},
+		{"port", "65536", false},
+		{"port", "-1", false},
+		{"session", "abc", true},
+		{"session", "a b", false},
+		{"session", "", false},
+		{"session", "a>, rip=1", false},
+		{"session", strings.Repeat("s", 65), false},
+		{"forward", "!", false},
+		{"forward", base64.StdEncoding.EncodeToString(make([]byte, 1025)), false},
+		{"x-forward-a\nb", "x", true},
+		{"ttl", "4", true},
+		{"name", "anything", true},
 	} {
 		var f forwarded
 		if got := f.take(k.name, k.value); got != k.ok {

@@ -29,8 +29,17 @@ func TestFilters(t *testing.T) {
 		words string
 		want  int
 	}{
-		{"", 3}, {"alice", 2}, {"user=al*", 2}, {"user=alice protocol=pop3", 1}, {"session=S2", 1}, {"address=192.0.2.1", 3},
-		{"address=192.0.2.0/24", 3}, {"address=198.51.100.1", 0}, {"address=::ffff:192.0.2.1", 3}, {"user=[a]lice", 2}, {"user=ALICE", 0},
+		{"", 3},
+		{"alice", 2},
+		{"user=al*", 2},
+		{"user=alice protocol=pop3", 1},
+		{"session=S2", 1},
+		{"address=192.0.2.1", 3},
+		{"address=192.0.2.0/24", 3},
+		{"address=198.51.100.1", 0},
+		{"address=::ffff:192.0.2.1", 3},
+		{"user=[a]lice", 2},
+		{"user=ALICE", 0},
 	} {
 		out, err := w.verb("WHO", strings.Fields(k.words)...)
 		if err != nil || len(out) != k.want {
@@ -45,7 +54,7 @@ func TestFilters(t *testing.T) {
 	if out, err := w.verb("KICK", "user=alice", "protocol=pop3"); err != nil || out[0] != `{"kicked":1}` {
 		t.Errorf("%v %v", out, err)
 	}
-	if !(exactly("a*b?[c]\\").picks(&session{user: "a*b?[c]\\", frame: &handover.Frame{}})) || exactly("a*").picks(&session{user: "ab", frame: &handover.Frame{}}) {
+	if !exactly("a*b?[c]\\").picks(&session{user: "a*b?[c]\\", frame: &handover.Frame{}}) || exactly("a*").picks(&session{user: "ab", frame: &handover.Frame{}}) {
 		t.Error("a user's name is read as a pattern")
 	}
 }

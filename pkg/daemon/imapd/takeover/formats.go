@@ -37,8 +37,12 @@ func (w *walk) sample(name string) {
 	var head [9]byte
 	n, _ := f.Read(head[:])
 	for _, k := range []struct{ magic, what string }{
-		{"\x1f\x8b", "compressed by gzip"}, {"BZh", "compressed by bzip2"}, {"\x28\xb5\x2f\xfd", "compressed by zstd"},
-		{"Dovecot-L", "compressed by LZ4"}, {"\xfd7zXZ\x00", "compressed by xz"}, {"CRYPTED\x03\x07", "encrypted by mail_crypt"},
+		{"\x1f\x8b", "compressed by gzip"},
+		{"BZh", "compressed by bzip2"},
+		{"\x28\xb5\x2f\xfd", "compressed by zstd"},
+		{"Dovecot-L", "compressed by LZ4"},
+		{"\xfd7zXZ\x00", "compressed by xz"},
+		{"CRYPTED\x03\x07", "encrypted by mail_crypt"},
 	} {
 		if bytes.HasPrefix(head[:n], []byte(k.magic)) {
 			w.rep.problem(fmt.Sprintf("%s is %s: convert the mail with doveadm first", name, k.what))
