@@ -15,7 +15,7 @@ import (
 )
 
 // dialog sends commands and reads up to the line that begins with last.
-func dialog(t *testing.T, conn net.Conn, commands, last string) string {
+func dialog(t testing.TB, conn net.Conn, commands, last string) string {
 	t.Helper()
 	_ = conn.SetDeadline(time.Now().Add(30 * time.Second))
 	if _, err := io.WriteString(conn, commands); err != nil {
@@ -24,7 +24,7 @@ func dialog(t *testing.T, conn net.Conn, commands, last string) string {
 	return readTo(t, bufio.NewReader(conn), last)
 }
 
-func readTo(t *testing.T, r *bufio.Reader, last string) string {
+func readTo(t testing.TB, r *bufio.Reader, last string) string {
 	t.Helper()
 	var all strings.Builder
 	for {

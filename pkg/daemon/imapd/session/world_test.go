@@ -80,7 +80,7 @@ func (m *master) answer(conn net.Conn, f []string) {
 
 // world is a running session role with everything around it.
 type world struct {
-	t      *testing.T
+	t      testing.TB
 	dir    string
 	cfg    Config
 	rt     *service.Runtime
@@ -92,7 +92,7 @@ type world struct {
 	nextID uint32
 }
 
-func newWorld(t *testing.T, change func(*Config)) *world {
+func newWorld(t testing.TB, change func(*Config)) *world {
 	dir := t.TempDir()
 	w := &world{t: t, dir: dir, ended: make(chan error, 1), auth: &master{logins: map[string]string{}, home: filepath.Join(dir, "home")}}
 	log, rec := obs.Capture()
