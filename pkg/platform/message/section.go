@@ -211,28 +211,54 @@ func nameIn(line []byte, names []string) bool {
 // are what they are.
 type Binary struct {
 	size int64
+	nul  bool
 	r    io.Reader
 }
 
-// OpenBinary opens a part of the message that src holds. Its size is found by
-// decoding it once. fail.Invalid: no such part, or one that has parts itself.
-// fail.Permanent: the encoding is unknown.
+// OpenBinary opens a part of the message that src holds; an empty path is all
+// of it, as it is. Its size is found by decoding it once. fail.Invalid: no such
+// part, or one that has parts itself. fail.Permanent: the encoding is unknown.
 func OpenBinary(src io.ReaderAt, root *Part, path []int) (*Binary, error) {
+	if len(path) == 0 {
+		return binary(func() io.Reader { return NewCRLFReader(src, root.HeaderStart, root.BodyEnd) }, path)
+	}
 	p, ok := root.Find(path)
 	if !ok || p.IsMultipart() {
 		return nil, fail.New(fail.Invalid, "the message has no part %v that could be decoded", path)
 	}
-	r, ok := binaryReader(src, p)
-	if !ok {
+	if _, ok := binaryReader(src, p); !ok {
 		return nil, fail.New(fail.Permanent, "part %v is in an unknown encoding", path)
 	}
-	size, err := io.Copy(io.Discard, r)
-	if err != nil {
+	return binary(func() io.Reader {
+		r, _ := binaryReader(src, p)
+		return r
+	}, path)
+}
+
+// binary reads what open opens once for its size.
+func binary(open func() io.Reader, path []int) (*Binary, error) {
+	var seen survey
+	if _, err := io.Copy(&seen, open()); err != nil {
 		return nil, fail.Wrap(fail.Temporary, err, "decoding part %v", path)
 	}
-	r, _ = binaryReader(src, p)
-	return &Binary{size: size, r: r}, nil
+	return &Binary{size: seen.size, nul: seen.nul, r: open()}, nil
 }
+
+// survey learns what there is to know of bytes before they are sent.
+type survey struct {
+	size int64
+	nul  bool
+}
+
+func (s *survey) Write(p []byte) (int, error) {
+	s.size += int64(len(p))
+	s.nul = s.nul || bytes.IndexByte(p, 0) >= 0
+	return len(p), nil
+}
+
+// HasNUL reports whether a NUL is among the bytes of the part: only a literal8
+// can carry them then.
+func (b *Binary) HasNUL() bool { return b.nul }
 
 // Size is the number of bytes that are still to be read.
 func (b *Binary) Size() int64 { return b.size }

@@ -374,6 +374,24 @@ func (a *Account) Status(ctx context.Context, name string, withSize bool) (Statu
 	return out, err
 }
 
+// DeletedSize is the sum of RFC822.SIZE of the messages of a folder that have
+// \Deleted. NotFound.
+func (a *Account) DeletedSize(ctx context.Context, name string) (int64, error) {
+	m, err := a.Open(ctx, name)
+	if err != nil {
+		return 0, err
+	}
+	defer m.Close()
+	if err := m.Sync(ctx); err != nil {
+		return 0, err
+	}
+	s := m.Snapshot()
+	if s.Count(Deleted, 0) == 0 {
+		return 0, nil
+	}
+	return m.sizes(ctx, s, Deleted)
+}
+
 // cached is the status of a folder that is not open, if it still holds.
 func (a *Account) cached(name string, withSize bool) (Status, bool) {
 	f, err := a.tree.Folder(name)
@@ -422,8 +440,16 @@ func (m *Mailbox) totalSize(ctx context.Context, s *Snapshot) (int64, error) {
 	if sum, ok := s.VSize(); ok {
 		return sum, nil
 	}
+	return m.sizes(ctx, s, 0)
+}
+
+// sizes adds up RFC822.SIZE of the messages that have all of with.
+func (m *Mailbox) sizes(ctx context.Context, s *Snapshot, with Flags) (int64, error) {
 	var sum int64
 	for i := range s.Len() {
+		if s.At(i).Flags&with != with {
+			continue
+		}
 		x, err := m.Resolve(ctx, s, i)
 		if fail.Is(err, fail.NotFound) {
 			continue

@@ -59,6 +59,9 @@ func (m *Mailbox) Close() error {
 	return b.flushNow(context.Background())
 }
 
+// GUID is the folder's own name, which it keeps when it is renamed.
+func (m *Mailbox) GUID() string { return m.box.guid }
+
 // Snapshot returns the newest view and pins it for this handle: messages that
 // are expunged from now on stay readable while the handle has not taken a
 // newer one (for a limited time).

@@ -141,6 +141,21 @@ func (f Flags) String() string {
 	return string(out)
 }
 
+// SavedAt is the second in which a file of that base name was put into its
+// folder: the number that the name begins with. Zero when it begins with none,
+// or with one that is no time of this age.
+func SavedAt(base string) time.Time {
+	digits, _, ok := strings.Cut(base, ".")
+	if !ok || len(digits) < 9 || len(digits) > 10 {
+		return time.Time{}
+	}
+	n, err := strconv.ParseUint(digits, 10, 63)
+	if err != nil {
+		return time.Time{}
+	}
+	return time.Unix(int64(n), 0)
+}
+
 // Letters are keyword letters of a file name: bit 0 is "a", bit 25 is "z".
 // Their names are in dovecot-keywords.
 type Letters uint32

@@ -126,3 +126,20 @@ func FuzzSplit(f *testing.F) {
 		DecodeMUTF7(file)
 	})
 }
+
+func TestSavedAt(t *testing.T) {
+	for base, want := range map[string]int64{
+		"1794700800.M1P2.host,S=1,W=2": 1794700800,
+		"999999999.1_1.host":           999999999,
+		"1794700800":                   0,
+		"12345.M1P2.host":              0,
+		"17947008001.M1.host":          0,
+		"+794700800.M1.host":           0,
+		"message-17":                   0,
+		"":                             0,
+	} {
+		if got := SavedAt(base); want == 0 && !got.IsZero() || want != 0 && got.Unix() != want {
+			t.Errorf("SavedAt(%q) = %v, want %d", base, got, want)
+		}
+	}
+}

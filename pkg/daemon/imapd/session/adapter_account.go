@@ -38,8 +38,13 @@ func (a imapAccount) Status(ctx context.Context, name string, size bool) (server
 	return server.Status{
 		Messages: uint32(st.Messages), Recent: uint32(st.Recent), Unseen: uint32(st.Unseen), Deleted: uint32(st.Deleted),
 		UIDNext: st.UIDNext, UIDValidity: st.UIDValidity, HighestModSeq: st.HighestModSeq, Size: st.Size,
+		MailboxID: mailboxID(st.GUID),
 	}, err
 }
+
+// mailboxID is a folder's GUID as an object id: RFC 8474 section 4 wants a
+// letter before it, so that ids of different kinds are never the same.
+func mailboxID(guid string) string { return "F" + guid }
 
 // Create makes a folder with special uses.
 func (a imapAccount) Create(ctx context.Context, name string, uses []imap.MailboxAttr) error {

@@ -297,10 +297,7 @@ func (c *imapContent) Preview(ctx context.Context) (string, error) {
 }
 
 // Binary decodes a part twice: first to learn its size.
-func (c *imapContent) Binary(ctx context.Context, path []int) (server.Body, error) {
-	if len(path) == 0 {
-		return c.whole(ctx)
-	}
+func (c *imapContent) Binary(ctx context.Context, path []int) (server.BinaryBody, error) {
 	if err := c.parse(ctx); err != nil {
 		return nil, err
 	}
@@ -312,13 +309,17 @@ func (c *imapContent) EmailID(ctx context.Context) (string, error) {
 	return string(e.EmailID), err
 }
 
-// Saved is not known of messages that were there before we had the mailbox.
+// Saved of a message that was there before we had the mailbox is what the name
+// of its file says.
 func (c *imapContent) Saved(context.Context) (time.Time, error) {
 	i, ok := c.snap.Find(c.uid)
 	if !ok {
 		return time.Time{}, fail.New(fail.NotFound, "message %d is gone", c.uid)
 	}
-	return c.snap.At(i).Saved, nil
+	if at := c.snap.At(i).Saved; !at.IsZero() {
+		return at, nil
+	}
+	return c.snap.SavedByName(i), nil
 }
 
 func (c *imapContent) Close() error {

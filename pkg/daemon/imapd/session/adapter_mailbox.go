@@ -107,6 +107,8 @@ func (b *imapMailbox) Replace(ctx context.Context, uid uint32, dest string, m se
 	return fill(ctx, p, m)
 }
 
+func (b *imapMailbox) ID() string { return mailboxID(b.m.GUID()) }
+
 // EachKeys skips messages that cannot be read: they have no place in an order.
 func (b *imapMailbox) EachKeys(ctx context.Context, uids imap.UIDSet, fn func(uid uint32, k *server.Keys) bool) error {
 	return b.m.EachKeys(ctx, set(uids), fn)

@@ -55,6 +55,8 @@ type QuotaKeeper interface {
 	// QuotaRoots are the quota roots that count what is in a mailbox, which
 	// need not exist.
 	QuotaRoots(ctx context.Context, mailbox string) ([]QuotaRoot, error)
+	// DeletedSize is what an EXPUNGE of the mailbox would free, in bytes.
+	DeletedSize(ctx context.Context, mailbox string) (int64, error)
 }
 
 // Follower is an Account that tells of changes in all its mailboxes. Where an
@@ -120,6 +122,9 @@ type Status struct {
 	UIDValidity                       uint32
 	HighestModSeq                     uint64
 	Size                              int64 // sum of RFC822.SIZE
+	MailboxID                         string
+
+	deletedSize int64
 }
 
 // ErrUse is Create's: a mailbox here cannot have the special use.
@@ -150,6 +155,9 @@ type Mailbox interface {
 
 // Viewer is the reading half of a Mailbox.
 type Viewer interface {
+	// ID is the same for as long as the mailbox exists, whatever its name, and
+	// no other mailbox of the account ever has it (RFC 8474 section 4.1).
+	ID() string
 	// Snapshot returns the newest known state without I/O. Messages that the
 	// last snapshot taken has stay readable while they can.
 	Snapshot() Snapshot
@@ -311,7 +319,7 @@ type Details interface {
 	// Binary opens a part with its transfer encoding undone (RFC 3516);
 	// an empty path is the whole message, as it is. fail.Invalid: there is no
 	// such part. fail.Permanent: its encoding is unknown (UNKNOWN-CTE).
-	Binary(ctx context.Context, path []int) (Body, error)
+	Binary(ctx context.Context, path []int) (BinaryBody, error)
 	// EmailID names the content: the same text has the same one, wherever it
 	// is (RFC 8474).
 	EmailID(ctx context.Context) (string, error)
@@ -375,6 +383,13 @@ type Reader interface {
 	// Ahead says that a command will open these messages, in this order, for
 	// their envelopes, structures and header fields. It calls stop at its end.
 	Ahead(ctx context.Context, uids imap.UIDSet) (stop func())
+}
+
+// BinaryBody is a part with its encoding undone. *message.Binary is one.
+type BinaryBody interface {
+	Body
+	// HasNUL reports whether there is a NUL in it.
+	HasNUL() bool
 }
 
 // Body is a section of a message with CRLF line ends. *message.Body is one.

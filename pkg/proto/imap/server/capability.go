@@ -1,6 +1,9 @@
 package server
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+)
 
 // feature is a set of what a client has turned on with ENABLE (RFC 5161).
 type feature uint16
@@ -21,6 +24,8 @@ type capability struct {
 	// needs names further capabilities without which this one is not served
 	// whole: it is announced when they are.
 	needs string
+	// value follows the name and "=" in the announcement.
+	value func(s *session) string
 	// enables is what ENABLE with this name turns on.
 	enables feature
 }
@@ -63,6 +68,11 @@ func capabilityTable() []capability {
 		{name: "REPLACE", rfc: 8508},
 		{name: "UTF8=ACCEPT", rfc: 6855, when: speaksUTF8, enables: featureUTF8},
 		{name: "COMPRESS=DEFLATE", rfc: 4978, when: uncompressed},
+		{name: "BINARY", rfc: 3516},
+		{name: "PREVIEW", rfc: 8970},
+		{name: "SAVEDATE", rfc: 8514},
+		{name: "OBJECTID", rfc: 8474},
+		{name: "APPENDLIMIT", rfc: 7889, value: func(s *session) string { return strconv.FormatInt(s.srv.cfg.MaxMessage, 10) }},
 		{name: "QUOTA", rfc: 9208, when: limited},
 		{name: "QUOTA=RES-STORAGE", rfc: 9208, when: limited},
 		{name: "QUOTA=RES-MESSAGE", rfc: 9208, when: limited},
@@ -127,7 +137,11 @@ func (s *session) announces(c *capability) bool {
 func (s *session) capabilities() string {
 	names := make([]string, 0, len(s.srv.caps))
 	for _, c := range s.srv.caps {
-		if s.announces(&c) {
+		switch {
+		case !s.announces(&c):
+		case c.value != nil:
+			names = append(names, c.name+"="+c.value(s))
+		default:
 			names = append(names, c.name)
 		}
 	}

@@ -79,7 +79,14 @@ func (c *createCmd) run(ctx context.Context, s *call) reply {
 	case err != nil:
 		return s.failed("CREATE", name, err)
 	}
-	return ok("Create completed.")
+	if s.announced("OBJECTID") == nil {
+		return ok("Create completed.")
+	}
+	var st Status
+	if s.away(func() { st, err = s.start.Account.Status(ctx, name, false) }); err != nil {
+		return ok("Create completed.") // and was removed again, or is being
+	}
+	return okCode("MAILBOXID ("+st.MailboxID+")", "Create completed.")
 }
 
 // codeUseAttr is of RFC 6154 section 3.

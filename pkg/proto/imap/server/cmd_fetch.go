@@ -18,19 +18,27 @@ func parseFetch(p *parser, uid bool) runner {
 	c.set = p.Set()
 	p.SP()
 	if p.Peek() == '(' {
-		p.List(func() { c.item(p, p.Item()) })
+		p.List(func() {
+			if p.Peek() == '(' && c.endsWithPreview() {
+				p.List(func() { c.lazily(p, p.Word()) })
+				return
+			}
+			c.item(p, p.Item())
+		})
 	} else {
 		c.itemOrMacro(p, p.Item())
 	}
 	if p.Ok() && len(c.items) == 0 {
 		p.Fail("No fetch items are given")
 	}
-	if p.Ok() && p.Peek() == ' ' {
+	for more := true; more && p.Ok() && p.Peek() == ' '; {
 		p.SP()
+		c.lazy = false
 		p.List(func() { c.modifier(p) })
-		if c.vanished && !c.changed {
-			p.Fail("VANISHED needs CHANGEDSINCE")
-		}
+		more = c.lazy // that was PREVIEW's own list
+	}
+	if c.vanished && !c.changed {
+		p.Fail("VANISHED needs CHANGEDSINCE")
 	}
 	if uid && !c.has(itemUID) { // RFC 3501 section 6.4.8
 		c.items = append([]fetchItem{{kind: itemUID}}, c.items...)
@@ -51,6 +59,8 @@ func (c *fetchCmd) modifier(p *parser) {
 		}
 	case name == "VANISHED" && c.uid && !c.vanished:
 		c.vanished = true
+	case c.endsWithPreview():
+		c.lazily(p, name)
 	default:
 		p.Fail("Unknown FETCH modifier")
 	}
@@ -100,6 +110,7 @@ type fetchCmd struct {
 	items   []fetchItem
 	content bool // some item may need more than a row
 	seen    bool // some item sets \Seen
+	lazy    bool // the list of modifiers just read was PREVIEW's
 
 	changed  bool // only messages with a MODSEQ above since
 	since    uint64
@@ -181,7 +192,9 @@ func (c *fetchCmd) item(p *parser, name string) {
 		c.seen = true
 		c.rfc822(name, message.SectionText)
 	default:
-		p.Fail("Unknown fetch item")
+		if !c.detail(p, name) {
+			p.Fail("Unknown fetch item")
+		}
 	}
 	c.content = true
 }
@@ -194,18 +207,23 @@ func (c *fetchCmd) rfc822(label string, kind message.SectionKind) {
 // origin only (RFC 3501 section 7.4.2).
 func (c *fetchCmd) bodySection(p *parser) {
 	it := fetchItem{kind: itemSection, section: p.Section()}
-	label := wire.AppendSection([]byte("BODY"), it.section)
-	if p.Take('<') {
-		it.partial = true
-		it.off = int64(p.Number())
-		p.Byte('.')
-		it.n = int64(p.Number())
-		p.Byte('>')
-		if p.Ok() && it.n == 0 {
-			p.Fail("Invalid partial range")
-		}
-		label = append(strconv.AppendInt(append(label, '<'), it.off, 10), '>')
-	}
-	it.label = string(label)
+	it.label = string(wire.AppendSection([]byte("BODY"), it.section))
+	it.readPartial(p)
 	c.items = append(c.items, it)
+}
+
+// readPartial reads "<origin.count>", if it is there.
+func (it *fetchItem) readPartial(p *parser) {
+	if !p.Take('<') {
+		return
+	}
+	it.partial = true
+	it.off = int64(p.Number())
+	p.Byte('.')
+	it.n = int64(p.Number())
+	p.Byte('>')
+	if p.Ok() && it.n == 0 {
+		p.Fail("Invalid partial range")
+	}
+	it.label += "<" + strconv.FormatInt(it.off, 10) + ">"
 }

@@ -47,6 +47,7 @@ func limited(s *session) bool {
 type noQuotas struct{}
 
 func (noQuotas) QuotaRoots(context.Context, string) ([]QuotaRoot, error) { return nil, nil }
+func (noQuotas) DeletedSize(context.Context, string) (int64, error)      { return 0, nil }
 
 // writeQuota is the QUOTA response: RFC 9208 section 4.2.1.
 func (c *call) writeQuota(r QuotaRoot) {

@@ -144,15 +144,18 @@ func (p *parser) valueKey(word string) key {
 	case "BODY":
 		return key{op: opBody, needle: p.needle()}
 	}
+	if k, found := p.detailKey(word); found {
+		return k
+	}
 	return key{op: opText, needle: p.needle()} // TEXT
 }
 
 // argKeys are the keys that have an argument.
 func argKeys() []string {
-	return []string{
+	return append(detailKeys(),
 		"NOT", "OR", "UID", "KEYWORD", "UNKEYWORD", "BEFORE", "ON", "SINCE", "SENTBEFORE", "SENTON", "SENTSINCE",
 		"OLDER", "YOUNGER", "LARGER", "SMALLER", "MODSEQ", "BCC", "CC", "FROM", "SUBJECT", "TO", "HEADER", "BODY", "TEXT",
-	}
+	)
 }
 
 // needle reads a string to look for, in the form that is compared.
@@ -212,7 +215,7 @@ func plainKeys(word string) (key, bool) {
 	flag := func(f System) key { return key{op: opFlag, flags: f} }
 	recent := key{op: opRecent}
 	k, found := map[string]key{
-		"ALL":      {op: opAll},
+		"ALL": {op: opAll}, "SAVEDATESUPPORTED": {op: opAll},
 		"ANSWERED": flag(Answered), "UNANSWERED": not(flag(Answered)),
 		"DELETED": flag(Deleted), "UNDELETED": not(flag(Deleted)),
 		"DRAFT": flag(Draft), "UNDRAFT": not(flag(Draft)),

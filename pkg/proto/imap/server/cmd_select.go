@@ -183,6 +183,9 @@ func (s *session) tellSelected() {
 	s.w.Raw("] UIDs valid\r\n* OK [UIDNEXT ")
 	s.w.Num(uint64(info.UIDNext))
 	s.w.Raw("] Predicted next UID\r\n")
+	if s.announced("OBJECTID") != nil {
+		s.w.Status("*", "OK", "MAILBOXID ("+v.mb.ID()+")", "Ok")
+	}
 	switch s.news = (news{high: info.HighestModSeq}); {
 	case s.tellsModSeq():
 		s.w.Status("*", "OK", highestModSeq(info.HighestModSeq), "Highest")

@@ -1,9 +1,14 @@
 package server
 
-import "context"
+import (
+	"context"
+	"strconv"
+)
 
 // STATUS: RFC 3501 section 6.3.10, with SIZE of RFC 8438, DELETED of RFC
-// 9051 section 6.3.11 and HIGHESTMODSEQ of RFC 7162 section 3.1.7.
+// 9051 section 6.3.11, HIGHESTMODSEQ of RFC 7162 section 3.1.7, MAILBOXID of
+// RFC 8474 section 4.3, APPENDLIMIT of RFC 7889 section 3.1 and
+// DELETED-STORAGE of RFC 9208 section 4.1.4.
 func parseStatus(p *parser, _ bool) runner {
 	c := &statusCmd{name: p.mailbox()}
 	p.SP()
@@ -18,24 +23,31 @@ type statusItems uint16
 type statusItem struct {
 	name  string
 	value func(*Status) uint64
+	text  func(*session, *Status) string // in its place, where it is no number
 }
 
 // statusTable is in the order of the answer.
 func statusTable() []statusItem {
 	return []statusItem{
-		{"MESSAGES", func(s *Status) uint64 { return uint64(s.Messages) }},
-		{"RECENT", func(s *Status) uint64 { return uint64(s.Recent) }},
-		{"UIDNEXT", func(s *Status) uint64 { return uint64(s.UIDNext) }},
-		{"UIDVALIDITY", func(s *Status) uint64 { return uint64(s.UIDValidity) }},
-		{"UNSEEN", func(s *Status) uint64 { return uint64(s.Unseen) }},
-		{"DELETED", func(s *Status) uint64 { return uint64(s.Deleted) }},
-		{"SIZE", func(s *Status) uint64 { return uint64(s.Size) }},
-		{"HIGHESTMODSEQ", func(s *Status) uint64 { return s.HighestModSeq }},
+		{name: "MESSAGES", value: func(s *Status) uint64 { return uint64(s.Messages) }},
+		{name: "RECENT", value: func(s *Status) uint64 { return uint64(s.Recent) }},
+		{name: "UIDNEXT", value: func(s *Status) uint64 { return uint64(s.UIDNext) }},
+		{name: "UIDVALIDITY", value: func(s *Status) uint64 { return uint64(s.UIDValidity) }},
+		{name: "UNSEEN", value: func(s *Status) uint64 { return uint64(s.Unseen) }},
+		{name: "DELETED", value: func(s *Status) uint64 { return uint64(s.Deleted) }},
+		{name: "SIZE", value: func(s *Status) uint64 { return uint64(s.Size) }},
+		{name: "HIGHESTMODSEQ", value: func(s *Status) uint64 { return s.HighestModSeq }},
+		{name: "DELETED-STORAGE", value: func(s *Status) uint64 { return uint64(s.deletedSize) }},
+		{name: "MAILBOXID", text: func(_ *session, s *Status) string { return "(" + s.MailboxID + ")" }},
+		{name: "APPENDLIMIT", text: func(s *session, _ *Status) string { return strconv.FormatInt(s.srv.cfg.MaxMessage, 10) }},
 	}
 }
 
 // statusSize is the bit of SIZE, which costs more than the others.
 const statusSize statusItems = 1 << 6
+
+// statusDeleted is the bit of DELETED-STORAGE, which the quota knows.
+const statusDeleted statusItems = 1 << 8
 
 // statusHighest is the bit of HIGHESTMODSEQ.
 const statusHighest statusItems = 1 << 7
@@ -87,7 +99,12 @@ func (c *statusCmd) run(ctx context.Context, s *call) reply {
 
 // status asks for what the items need.
 func (c *call) status(ctx context.Context, name string, items statusItems) (st Status, err error) {
-	c.away(func() { st, err = c.start.Account.Status(ctx, name, items&statusSize != 0) })
+	c.away(func() {
+		st, err = c.start.Account.Status(ctx, name, items&statusSize != 0)
+		if err == nil && items&statusDeleted != 0 {
+			st.deletedSize, err = c.quotas().DeletedSize(ctx, name)
+		}
+	})
 	if !c.keepsModSeq() {
 		st.HighestModSeq = 0
 	}
@@ -106,7 +123,11 @@ func (s *session) writeStatus(name string, items statusItems, st *Status) {
 			s.w.Raw(sep)
 			s.w.Raw(row.name)
 			s.w.Raw(" ")
-			s.w.Num(row.value(st))
+			if row.text != nil {
+				s.w.Raw(row.text(s, st))
+			} else {
+				s.w.Num(row.value(st))
+			}
 			sep = " "
 		}
 	}

@@ -241,7 +241,7 @@ func (a *fakeAccount) Status(ctx context.Context, name string, size bool) (Statu
 	}
 	st := Status{
 		Messages: uint32(b.cur.Len()), Recent: uint32(b.cur.info.Recent), UIDNext: b.next, UIDValidity: b.uidv,
-		HighestModSeq: b.modseq,
+		HighestModSeq: b.modseq, MailboxID: fmt.Sprintf("F%d", b.uidv),
 	}
 	for _, r := range b.cur.rows {
 		if r.System&Seen == 0 {
@@ -409,6 +409,8 @@ func (h *fakeHandle) Snapshot() Snapshot {
 	defer h.account.mu.Unlock()
 	return h.cur
 }
+
+func (h *fakeHandle) ID() string { return fmt.Sprintf("F%d", h.uidv) }
 
 func (h *fakeHandle) Err() error {
 	h.account.mu.Lock()
@@ -693,3 +695,32 @@ func (c *fakeContent) Keys(ctx context.Context) (Keys, error) {
 }
 
 func (c *fakeContent) Close() error { return nil }
+
+func (c *fakeContent) Preview(ctx context.Context) (string, error) {
+	r, p, err := c.load(ctx)
+	if err != nil {
+		return "", err
+	}
+	return digest.Preview(r, p), nil
+}
+
+func (c *fakeContent) Binary(ctx context.Context, path []int) (BinaryBody, error) {
+	r, p, err := c.load(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return message.OpenBinary(r, p, path)
+}
+
+func (c *fakeContent) EmailID(ctx context.Context) (string, error) {
+	_, _, err := c.load(ctx)
+	return fmt.Sprintf("M%x", len(c.m.text)), err
+}
+
+// Saved is an hour after INTERNALDATE, for messages that have one.
+func (c *fakeContent) Saved(context.Context) (time.Time, error) {
+	if c.uid%2 == 0 {
+		return time.Time{}, nil
+	}
+	return c.m.date.Add(time.Hour), nil
+}

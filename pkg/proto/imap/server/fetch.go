@@ -19,13 +19,14 @@ const seenBatch = 64
 // fetch is the state of one FETCH while it runs.
 type fetch struct {
 	*fetchCmd
-	ctx    context.Context
-	s      *call
-	snap   Snapshot // of the view when it began: rows are counted in it
-	sent   int      // messages since others had a turn
-	fresh  wire.Set // UIDs that became \Seen in this batch
-	gone   bool     // a message could not be found any more
-	failed bool     // a message could not be read
+	ctx     context.Context
+	s       *call
+	snap    Snapshot // of the view when it began: rows are counted in it
+	sent    int      // messages since others had a turn
+	fresh   wire.Set // UIDs that became \Seen in this batch
+	gone    bool     // a message could not be found any more
+	failed  bool     // a message could not be read
+	unknown bool     // a part has an encoding that nobody knows
 
 	// The pieces of the answer for one message that are not in its row.
 	pieces []piece
@@ -37,7 +38,9 @@ type piece struct {
 	from, to int // in the call's scratch
 	body     Body
 	missing  bool // the section does not exist
+	nul      bool // it has a NUL in it
 	size     int64
+	text     string
 }
 
 func (c *fetchCmd) run(ctx context.Context, s *call) reply {
@@ -67,6 +70,8 @@ func (c *fetchCmd) run(ctx context.Context, s *call) reply {
 		return none()
 	case f.gone:
 		return no(codeExpungeIssued, textGone)
+	case f.unknown:
+		return unknownCTE()
 	case f.failed:
 		return no(imap.ResponseCodeServerBug, "Some messages could not be read.")
 	}
@@ -212,6 +217,9 @@ func (f *fetch) note(err error) {
 		f.gone = true
 		return
 	}
+	if f.unknown {
+		return // the answer says it
+	}
 	if !f.failed { // one line in the log for a command, not one for each message
 		f.s.logFailure("FETCH", err)
 	}
@@ -249,6 +257,10 @@ func (f *fetch) prepare(row *Row) (err error) {
 			f.s.scratch = wire.AppendDateTime(f.s.scratch, date)
 		case itemSection:
 			err = f.openSection(p, it, open())
+		default:
+			if it.kind >= itemBinary {
+				err = f.prepareDetail(p, it, open())
+			}
 		}
 		if err != nil {
 			return err
@@ -348,6 +360,8 @@ func (f *fetch) writeItem(it *fetchItem, p *piece, row *Row) {
 		w.Raw(it.label)
 		w.Raw(" ")
 		f.writeBody(it, p)
+	default:
+		f.writeDetail(it, p)
 	}
 }
 

@@ -115,6 +115,8 @@ func (m *matching) eval(k *key) bool {
 // evalContent looks at what may have to be read from the message.
 func (m *matching) evalContent(k *key) bool {
 	switch k.op {
+	case opSaved, opEmailID, opThreadID:
+		return m.evalDetail(k)
 	case opSize:
 		size := m.row.Size
 		if size < 0 {
