@@ -243,8 +243,10 @@ func (f *fetch) prepare(row *Row) (err error) {
 		switch it := &f.items[i]; it.kind {
 		case itemEnvelope:
 			f.s.scratch, err = open().AppendEnvelope(f.ctx, f.s.scratch)
+			f.downgrade(p.from)
 		case itemBody, itemBodyStructure:
 			f.s.scratch, err = open().AppendStructure(f.ctx, f.s.scratch, it.kind == itemBodyStructure)
+			f.downgrade(p.from)
 		case itemSize:
 			if row.Size < 0 {
 				p.size, err = open().Size(f.ctx)
@@ -385,5 +387,13 @@ func (f *fetch) writeBody(it *fetchItem, p *piece) {
 	var short *wire.SourceError
 	if errors.As(f.s.w.Err(), &short) {
 		f.s.logFailure("FETCH", short)
+	}
+}
+
+// downgrade rewrites what scratch has from there on for a client that has not
+// enabled UTF-8 where it could (RFC 6855 section 8).
+func (f *fetch) downgrade(from int) {
+	if f.s.p.offersUTF8 && !f.s.p.utf8 {
+		f.s.scratch = append(f.s.scratch[:from], wire.Downgrade(f.s.scratch[from:])...)
 	}
 }
