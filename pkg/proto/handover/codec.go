@@ -9,8 +9,9 @@ import (
 
 // Flag bits of a frame and of an answer.
 const (
-	flagSecured = 1 << 0
-	flagTaken   = 1 << 0
+	flagSecured    = 1 << 0
+	flagReturnable = 1 << 1
+	flagTaken      = 1 << 0
 )
 
 // Append appends the packet of f to dst. A value over its cap, or one that
@@ -22,6 +23,9 @@ func (f *Frame) Append(dst []byte) ([]byte, error) {
 	var flags byte
 	if f.Secured {
 		flags |= flagSecured
+	}
+	if f.Returnable {
+		flags |= flagReturnable
 	}
 	dst = append(dst, Version, byte(f.Protocol), flags)
 	dst = binary.BigEndian.AppendUint32(dst, f.ClientPID)
@@ -42,7 +46,7 @@ func Parse(packet []byte) (*Frame, error) {
 	}
 	f := &Frame{Protocol: Protocol(r.byte())}
 	flags := r.byte()
-	f.Secured = flags&flagSecured != 0
+	f.Secured, f.Returnable = flags&flagSecured != 0, flags&flagReturnable != 0
 	f.ClientPID, f.RequestID = r.uint32(), r.uint32()
 	for _, s := range []*string{&f.Cookie, &f.Tag, &f.Session, &f.Mechanism, &f.TLSVersion, &f.TLSCipher} {
 		*s = string(r.bytes())
@@ -56,7 +60,7 @@ func Parse(packet []byte) (*Frame, error) {
 		return nil, fail.New(fail.Invalid, "handover: the packet is cut short")
 	case len(r.rest) > 0:
 		return nil, fail.New(fail.Invalid, "handover: %d bytes too many in the packet", len(r.rest))
-	case flags&^flagSecured != 0 || r.odd:
+	case flags&^(flagSecured|flagReturnable) != 0 || r.odd || f.Returnable && f.Protocol != IMAP:
 		return nil, fail.New(fail.Invalid, "handover: a field of the packet is malformed")
 	}
 	if err := f.check(); err != nil {

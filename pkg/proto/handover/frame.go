@@ -58,6 +58,7 @@ type Frame struct {
 
 	Mechanism  string // of the login, "PLAIN"
 	Secured    bool   // TLS, or a peer on the same host
+	Returnable bool   // IMAP: the stream is one of chunks, and may be given back; see Returnable
 	TLSVersion string // "TLSv1.3"; empty without TLS
 	TLSCipher  string
 	Peer       netip.AddrPort // zero value: unknown

@@ -36,6 +36,8 @@ type Config struct {
 
 	IMAPWords imapconf.Common `yaml:",inline"`
 
+	Unauthenticate bool `yaml:"imap_unauthenticate" reload:"true" doc:"Offer UNAUTHENTICATE over TLS: a client may log in again, as somebody else, on the same connection. For gateways that act for many users."`
+
 	Limits Limits `yaml:"limits" doc:"What strangers may do."`
 
 	service.Common `yaml:",inline"`

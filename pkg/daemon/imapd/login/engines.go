@@ -119,7 +119,7 @@ func (c *client) runIMAP(ctx context.Context, start starter) outcome {
 		Identified: c.introduced,
 		Secured:    c.secured(), AllowPlaintext: c.cfg.AllowPlaintext, StartTLS: start,
 		Now: c.role.now, LoginTimeout: c.cfg.Limits.LoginTime.Std(), AuthTimeout: c.cfg.Limits.AuthTime.Std(),
-		MaxBad: c.cfg.Limits.BadCommands,
+		MaxBad: c.cfg.Limits.BadCommands, Resumed: c.back, Buffered: c.ahead,
 	}
 	e := imaplogin.New(c.conn, o)
 	return c.imapOutcome(e, e.Run(ctx))

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -100,6 +101,10 @@ type client struct {
 	started time.Time
 	relay   *relay
 	known   bool // what the client is has been logged
+
+	returning atomic.Bool // the pump is being stopped
+	back      bool        // a session has ended here, and the client has not
+	ahead     []byte      // what it has sent since
 }
 
 func (r *role) newClient(e *entry) *client {
@@ -158,8 +163,10 @@ func (r *role) serve(ctx context.Context, conn net.Conn) {
 		return
 	}
 	c := r.newClient(e)
-	if local := c.begin(ctx); local != nil {
-		c.pump(local)
+	for local := c.begin(ctx); local != nil; local = c.again(ctx) {
+		if c.ahead, c.back = c.pump(local); !c.back {
+			return
+		}
 	}
 }
 
@@ -172,6 +179,21 @@ func (c *client) begin(ctx context.Context) (local *net.UnixConn) {
 		c.ended(outcome{why: why, err: err})
 		return nil
 	}
+	return c.admit(ctx)
+}
+
+// again is begin for a client whose session role has given it back: nothing of
+// the login before is left but the TLS connection (RFC 8437).
+func (c *client) again(ctx context.Context) *net.UnixConn {
+	c.started, c.mpid = c.role.now(), 0
+	c.session = sessionID(c.started, c.peer)
+	c.relay.again(c.session)
+	return c.admit(ctx)
+}
+
+// admit takes the connection from its place among those without a login on.
+func (c *client) admit(ctx context.Context) (local *net.UnixConn) {
+	r := c.role
 	waiting, leave, ok := r.waiting.enter(ctx, c.peer.Addr(), c.trusted())
 	if !ok {
 		c.sayNo("Too many connections from your address.")
@@ -205,12 +227,13 @@ func (c *client) begin(ctx context.Context) (local *net.UnixConn) {
 // login ends TLS if it comes first and runs the protocol's engine.
 func (c *client) login(ctx context.Context) outcome {
 	var start starter
-	switch c.entry.door.TLS {
-	case "implicit":
+	switch {
+	case c.back: // there is TLS
+	case c.entry.door.TLS == "implicit":
 		if err := c.handshake(ctx); err != nil {
 			return outcome{why: endTLS, err: err}
 		}
-	case "starttls":
+	case c.entry.door.TLS == "starttls":
 		start = func(ctx context.Context, _ net.Conn) (net.Conn, error) {
 			if err := c.handshake(ctx); err != nil {
 				return nil, err

@@ -110,11 +110,17 @@ func dialPacket(ctx context.Context, path string) (net.Conn, error) {
 	}
 }
 
+// returnable: the session role may give the client back (RFC 8437). Only the
+// pump can take it.
+func (c *client) returnable() bool {
+	return c.cfg.Unauthenticate && c.tls != nil && c.protocol() == handover.IMAP
+}
+
 func (c *client) frame(s *success) *handover.Frame {
 	f := &handover.Frame{
 		Protocol: c.protocol(), Tag: s.tag, Session: c.session,
 		ClientPID: s.result.PID, RequestID: s.result.RequestID, Cookie: s.result.Cookie,
-		Mechanism: s.mechanism, Secured: c.secured(), Peer: c.peer, Local: c.local, Buffered: s.buffered,
+		Mechanism: s.mechanism, Secured: c.secured(), Returnable: c.returnable(), Peer: c.peer, Local: c.local, Buffered: s.buffered,
 	}
 	if c.tls != nil {
 		state := c.tls.ConnectionState()

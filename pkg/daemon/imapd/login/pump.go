@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/postcote/postcote/pkg/platform/netx"
+	"github.com/postcote/postcote/pkg/proto/handover"
 )
 
 // pumpBuffer is one TLS record.
@@ -17,8 +18,10 @@ const pumpBuffer = 16 << 10
 const lastWords = 2 * time.Second
 
 // pump copies between the client's TLS connection and the session role until
-// both have ended. Neither direction holds a buffer while it waits.
-func (c *client) pump(local *net.UnixConn) {
+// both have ended, or until the session role gives the client back: then it
+// returns what the client has sent ahead. Neither direction holds a buffer
+// while it waits.
+func (c *client) pump(local *net.UnixConn) (ahead []byte, back bool) {
 	sessions := c.role.metrics.sessions.WithLabelValues(c.protocol().String())
 	sessions.Inc()
 	defer sessions.Dec()
@@ -31,15 +34,38 @@ func (c *client) pump(local *net.UnixConn) {
 		defer close(done)
 		c.fromClient(local)
 	}()
-	if err := c.toClient(local); err != nil {
+	switch err := c.toClient(local); {
+	case errors.Is(err, errBack):
+		if ahead, err = c.takeBack(local, done); err == nil {
+			return ahead, true
+		}
+		_ = c.raw.Close()
+	case err != nil:
 		_ = c.raw.Close() // the client is gone or takes nothing: end the other direction too
-	} else {
+	default:
 		_ = c.raw.SetDeadline(time.Now().Add(lastWords))
 		_ = c.tls.CloseWrite()
 		_ = netx.CloseWrite(c.raw)
 	}
 	<-done
 	_ = local.Close()
+	return nil, false
+}
+
+// errBack is how toClient ends when the session role gives the client back.
+var errBack = errors.New("the client comes back")
+
+// takeBack stops the other direction, done tells when, and asks for what the
+// client has sent ahead. The connection is as it was before the pump.
+func (c *client) takeBack(local *net.UnixConn, done <-chan struct{}) ([]byte, error) {
+	c.returning.Store(true)
+	_ = c.raw.SetReadDeadline(time.Unix(1, 0))
+	<-done
+	ahead, err := handover.TakeBack(local)
+	_ = local.Close()
+	c.returning.Store(false)
+	c.lazy.SetLazy(false)
+	return ahead, errors.Join(err, c.raw.SetDeadline(time.Time{}))
 }
 
 // toClient copies the session's output. nil means that the session ended; an
@@ -47,21 +73,29 @@ func (c *client) pump(local *net.UnixConn) {
 func (c *client) toClient(local *net.UnixConn) error {
 	stall := c.cfg.Limits.Stall.Std()
 	counter := c.role.metrics.pumped.WithLabelValues("out")
+	var chunks handover.Chunks
 	for {
 		if err := netx.WaitReadable(local); err != nil {
 			return nil // closed by the other direction, or by the drain
 		}
 		buf := c.role.buffer()
 		n, err := local.Read(*buf)
+		payload, back := (*buf)[:n], false
+		if c.returnable() {
+			payload, back = chunks.Strip(payload)
+		}
 		var werr error
-		if n > 0 {
+		if len(payload) > 0 {
 			_ = c.raw.SetWriteDeadline(time.Now().Add(stall))
-			_, werr = c.tls.Write((*buf)[:n])
-			counter.Add(float64(n))
+			_, werr = c.tls.Write(payload)
+			counter.Add(float64(len(payload)))
 		}
 		c.role.giveBack(buf)
-		if werr != nil {
+		switch {
+		case werr != nil:
 			return werr
+		case back:
+			return errBack
 		}
 		if err != nil {
 			return nil // the session ended, well or badly
@@ -100,6 +134,9 @@ func (c *client) fromClient(local *net.UnixConn) {
 // clientGone passes the end of the client's input on. A client that only has
 // no more to say still gets the answers; one that broke off gets nothing.
 func (c *client) clientGone(local *net.UnixConn, err error) {
+	if c.returning.Load() { // we have ended the wait ourselves
+		return
+	}
 	if errors.Is(err, io.EOF) {
 		_ = local.CloseWrite()
 		return

@@ -139,6 +139,12 @@ type relay struct {
 	succeeded int
 }
 
+// again forgets the logins so far.
+func (r *relay) again(session string) {
+	r.first, r.outage, r.succeeded = time.Time{}, false, 0
+	r.req.Session = session
+}
+
 // prompt is the way to the client, in both engines.
 type prompt func(ctx context.Context, challenge []byte) ([]byte, error)
 

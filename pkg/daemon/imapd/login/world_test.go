@@ -445,6 +445,10 @@ func (s *sessionRole) handle(ctx context.Context, link net.Conn) {
 
 func (s *sessionRole) serve(f *handover.Frame, stream net.Conn, user string) {
 	defer stream.Close()
+	back := &handover.Returnable{Conn: stream}
+	if f.Returnable {
+		stream = back
+	}
 	hello := f.Tag + " OK Logged in"
 	if f.Protocol == handover.POP3 {
 		hello = "+OK Logged in."
@@ -457,6 +461,13 @@ func (s *sessionRole) serve(f *handover.Frame, stream net.Conn, user string) {
 		switch {
 		case err != nil:
 			_, _ = io.WriteString(stream, "end of input\r\n")
+			return
+		case line == "LEAVE" && f.Returnable: // UNAUTHENTICATE
+			_, _ = io.WriteString(stream, "left\r\n")
+			ahead, _ := r.Peek(r.Buffered())
+			if err := back.Return(ahead); err != nil {
+				s.t.Error(err)
+			}
 			return
 		case line == "BYE":
 			_, _ = io.WriteString(stream, "bye\r\n")

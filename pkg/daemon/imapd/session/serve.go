@@ -77,7 +77,7 @@ func (r *role) expire(s *session) {
 }
 
 func (r *role) runIMAP(s *session) {
-	sum := r.imap.Serve(feed.As(s.ctx, s), s.stream, server.Start{
+	start := server.Start{
 		Tag: s.frame.Tag, Buffered: s.frame.Buffered,
 		Account: imapAccount{s.account}, Delim: s.account.Separator(), Shared: s.account.Shared(),
 		Identified: func(text string) { r.log.Log(imapIdentified{r.facts(s), text}) },
@@ -85,7 +85,15 @@ func (r *role) runIMAP(s *session) {
 			r.log.Error("command failed", slog.String(obs.KeyUser, s.user), slog.String(obs.KeyConn, s.frame.Session),
 				slog.String(obs.KeyCmd, verb), obs.Err(err))
 		},
-	})
+	}
+	if stream, returnable := s.stream.(*handover.Returnable); returnable {
+		start.Back = func(buffered []byte) {
+			if err := stream.Return(buffered); err != nil {
+				r.log.Warn("a client could not be given back", slog.String(obs.KeyUser, s.user), obs.Err(err))
+			}
+		}
+	}
+	sum := r.imap.Serve(feed.As(s.ctx, s), s.stream, start)
 	var crash *server.Fault
 	if errors.As(sum.Err, &crash) {
 		r.log.Error("panic in a session", slog.String(obs.KeyUser, s.user), slog.Any("panic", crash.Value), slog.String("stack", string(crash.Stack)))

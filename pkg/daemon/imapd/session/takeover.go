@@ -84,6 +84,9 @@ func (r *role) open(ctx context.Context, f *handover.Frame, stream net.Conn) (*s
 	if err != nil {
 		return nil, err
 	}
+	if f.Returnable {
+		stream = &handover.Returnable{Conn: stream}
+	}
 	s := &session{user: rec.User, frame: f, stream: stream, account: account, maildir: acfg.Maildir, started: r.now()}
 	s.ctx, s.cancel = context.WithCancelCause(context.WithoutCancel(r.ctx))
 	s.stop = context.AfterFunc(r.ctx, func() { s.cancel(netx.ErrShutdown) })

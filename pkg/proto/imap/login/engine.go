@@ -55,6 +55,10 @@ func New(conn net.Conn, opt Options) *Engine {
 	e := &Engine{opt: opt, conn: conn, started: opt.Now()}
 	e.r = wire.NewReader(reader{e}, lim, e.carryOn)
 	e.w = wire.NewWriter(writer{e})
+	if opt.Resumed {
+		e.greeted = true
+		e.r.Preload(opt.Buffered)
+	}
 	return e
 }
 

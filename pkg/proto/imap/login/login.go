@@ -71,6 +71,11 @@ type Options struct {
 	// that may say who the client is.
 	Identified func(pairs []wire.IDPair)
 
+	// Resumed goes on with a connection on which somebody was logged in
+	// before (RFC 8437): there is no greeting, and Buffered was sent already.
+	Resumed  bool
+	Buffered []byte
+
 	// Secured says that the connection is private already: TLS from the
 	// first byte, or a peer on this host.
 	Secured bool

@@ -73,6 +73,7 @@ func capabilityTable() []capability {
 		{name: "SAVEDATE", rfc: 8514},
 		{name: "OBJECTID", rfc: 8474},
 		{name: "APPENDLIMIT", rfc: 7889, value: func(s *session) string { return strconv.FormatInt(s.srv.cfg.MaxMessage, 10) }},
+		{name: "UNAUTHENTICATE", rfc: 8437, when: returnable},
 		{name: "QUOTA", rfc: 9208, when: limited},
 		{name: "QUOTA=RES-STORAGE", rfc: 9208, when: limited},
 		{name: "QUOTA=RES-MESSAGE", rfc: 9208, when: limited},

@@ -124,6 +124,7 @@ func commands() []spec {
 		{"ID", anyState, 0, parseID},
 		{"ENABLE", anyState, alone, parseEnable},
 		{"COMPRESS", anyState, alone, parseCompress},
+		{"UNAUTHENTICATE", anyState, alone, parseUnauthenticate},
 
 		{"SELECT", anyState, alone, parseSelect},
 		{"EXAMINE", anyState, alone, parseExamine},

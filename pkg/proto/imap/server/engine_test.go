@@ -437,3 +437,30 @@ func TestSavedResultIsCapped(t *testing.T) {
 		}
 	}
 }
+
+// UNAUTHENTICATE (RFC 8437) ends the session without a BYE and gives back what
+// the client has sent behind it, in whatever state it was.
+func TestUnauthenticate(t *testing.T) {
+	for _, c := range []struct{ before, behind string }{
+		{"", ""},
+		{"a1 SELECT INBOX\r\n", "b1 AUTHENTICATE PLAIN AGFsaWNlAHNlY3JldA==\r\n"},
+		{"a1 ENABLE CONDSTORE\r\na2 SELECT INBOX\r\n", "b1 LOG"},
+	} {
+		var got []byte
+		a := newFakeAccount()
+		a.boxes["INBOX"].deliver(simple, a.now, Row{System: Deleted})
+		start := Start{Tag: "a0", Account: a, Back: func(b []byte) { got = append([]byte("back "), b...) }}
+		out, sum := talk(t, New(Config{}), start, c.before+"u UNAUTHENTICATE\r\n"+c.behind, nil)
+		if string(got) != "back "+c.behind || sum.Reason != "Unauthenticated" || !strings.HasSuffix(out, "\r\nu OK Unauthenticate completed.\r\n") {
+			t.Errorf("%q came back: %+v, %s", got, sum, out)
+		}
+		if strings.Contains(out, "BYE") || strings.Contains(out, "EXPUNGE") || !strings.Contains(out, " UNAUTHENTICATE ") {
+			t.Error(out)
+		}
+	}
+	// Where nobody takes it, and behind COMPRESS, it is no command.
+	out, _ := talk(t, New(Config{}), Start{Tag: "a0", Account: newFakeAccount()}, "u UNAUTHENTICATE\r\nv NOOP\r\n", nil)
+	if !strings.Contains(out, "\r\nu BAD ") || !strings.Contains(out, "\r\nv OK ") || strings.Contains(out, "UNAUTHENTICATE ") {
+		t.Error(out)
+	}
+}

@@ -128,6 +128,10 @@ type Start struct {
 	// Shared says that other programs may write the mail at the same time:
 	// what needs one writer, such as CONDSTORE, is not announced then.
 	Shared bool
+	// Back takes the connection back after UNAUTHENTICATE, which is offered
+	// when it is set: it is called last, with what the client has sent behind
+	// the command.
+	Back func(buffered []byte)
 	// Identified is told who the client says that it is: "name=Mail,
 	// version=16.0", printable and short. May be nil.
 	Identified func(text string)
@@ -161,6 +165,9 @@ func (srv *Server) Serve(ctx context.Context, conn net.Conn, start Start) (sum S
 		}
 		s.close()
 		sum = s.summary()
+		if s.back != nil {
+			start.Back(s.back)
+		}
 	}()
 	stop := context.AfterFunc(ctx, s.io.poke)
 	defer stop()

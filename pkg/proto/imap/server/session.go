@@ -31,6 +31,7 @@ type session struct {
 	patient, alive context.Context
 	drop           context.CancelFunc
 
+	back       []byte  // what goes back with the connection; nil when it does not
 	identified int     // how many IDs were logged
 	enabled    feature // by ENABLE; changed only by a command that is alone
 
