@@ -10,7 +10,7 @@ import (
 	"github.com/postcote/postcote/pkg/platform/disk"
 )
 
-// ErrInUse: another POP3 session holds the mailbox.
+// ErrInUse says that another POP3 session holds the mailbox.
 var ErrInUse = errors.New("another POP3 session holds the mailbox")
 
 // How long a second session waits, and Dovecot's bounds on its lock file.
