@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,15 +17,16 @@ import (
 // that cannot be met from outside.
 type rivalFS struct {
 	*disk.Forgetful
-	locking func()                 // once, before the UID list is locked
+	locking atomic.Pointer[func()] // once, before the UID list is locked
 	still   map[string]fs.FileInfo // directories whose mtime is too coarse to show changes
 	passed  map[string]int         // listings that pass over an entry that begins so
 }
 
 func (r *rivalFS) OpenFile(name string, flag int, perm fs.FileMode) (disk.File, error) {
-	if act := r.locking; act != nil && strings.HasSuffix(name, "dovecot-uidlist.lock") {
-		r.locking = nil
-		act()
+	if strings.HasSuffix(name, "dovecot-uidlist.lock") {
+		if act := r.locking.Swap(nil); act != nil {
+			(*act)()
+		}
 	}
 	return r.Forgetful.OpenFile(name, flag, perm)
 }
@@ -79,7 +81,8 @@ func TestAppendAfterRivalsUID(t *testing.T) {
 	h.see(m, "1:")
 	h.clock.sleep(5e9)
 	h.see(m, "1:") // all is known: the append's own look finds nothing
-	rival.locking = func() { give("two", 7, Seen) }
+	act := func() { give("two", 7, Seen) }
+	rival.locking.Store(&act)
 	if uid := h.append("INBOX", "three", Incoming{}); uid != 8 {
 		t.Errorf("appended as %d", uid)
 	}
@@ -148,7 +151,7 @@ func TestRivalsKeyword(t *testing.T) {
 	m := h.box("INBOX")
 	base := give("one", 3, Seen)
 	h.see(m, "3:S")
-	rival.locking = func() {
+	act := func() {
 		f, err := h.tree.Folder("INBOX")
 		must(t, err)
 		l, err := f.Lock(bg)
@@ -158,6 +161,7 @@ func TestRivalsKeyword(t *testing.T) {
 		must(t, l.Unlock())
 		h.rename("INBOX", base, ":2,Sb")
 	}
+	rival.locking.Store(&act)
 	h.append("INBOX", "two", Incoming{})
 	h.see(m, "3:S(Theirs) 4:")
 	must(t, h.store.Close(bg))
