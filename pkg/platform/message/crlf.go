@@ -92,7 +92,7 @@ func (r *CRLFReader) Read(p []byte) (int, error) {
 }
 
 // directSize is from how much room on direct is used.
-const directSize = 1 << 10
+const directSize = 256
 
 // direct reads into the upper part of p and moves line by line down, where
 // there is room for the CRs: no other memory is needed.
@@ -101,7 +101,7 @@ func (r *CRLFReader) direct(p []byte) (int, error) {
 	if left <= 0 {
 		return 0, io.EOF
 	}
-	from := len(p) - int(min(left, int64(len(p)-len(p)/16)))
+	from := len(p) - int(min(left, int64(len(p)-len(p)/48)))
 	n, err := r.src.ReadAt(p[from:], r.pos)
 	if n == 0 {
 		if err == nil || errors.Is(err, io.EOF) {

@@ -170,9 +170,13 @@ func (w *Writer) Literal(size int64, r io.Reader) {
 
 // copy fills the buffer from r, so that a small literal travels together with
 // the line around it and a large one in full buffers.
+// worthReading is how much room a source is given at least: one that converts
+// works in the buffer itself when it has some.
+const worthReading = 2 << 10
+
 func (w *Writer) copy(size int64, r io.Reader) {
 	for size > 0 && w.err == nil {
-		w.room(1)
+		w.room(int(min(size, worthReading)))
 		free := w.buf[len(w.buf):cap(w.buf)]
 		if int64(len(free)) > size {
 			free = free[:size]
