@@ -93,6 +93,40 @@ func (b *box) withFile(ctx context.Context, uid uint32, use func(Ref) error) err
 	}
 }
 
+// recall fills in what was learned of a message since x was taken.
+func (b *box) recall(x *Message) {
+	if x.Size >= 0 && x.VSize >= 0 && !x.Date.IsZero() {
+		return
+	}
+	now := *x
+	if r, ok := b.brief(x.UID); ok {
+		now = messageOf(r)
+	}
+	l := b.lesson(x.UID)
+	if x.Size < 0 || x.VSize < 0 {
+		if x.Size, x.VSize = now.Size, now.VSize; l.VSize > 0 && (x.Size < 0 || x.VSize < 0) {
+			x.Size, x.VSize = l.Size, l.VSize
+		}
+	}
+	if x.Date.IsZero() {
+		if x.Date = now.Date; x.Date.IsZero() && !l.Date.IsZero() {
+			x.Date = time.Unix(l.Date.Unix(), 0)
+		}
+	}
+}
+
+// lesson is what was learned of a message a moment ago.
+func (b *box) lesson(uid uint32) (found cache.Lesson) {
+	b.learnedMu.Lock()
+	defer b.learnedMu.Unlock()
+	for i := len(b.learned) - 1; i >= 0; i-- {
+		if b.learned[i].UID == uid {
+			return b.learned[i]
+		}
+	}
+	return cache.Lesson{}
+}
+
 // OpenMessage opens a message for reading. NotFound: it is gone.
 func (m *Mailbox) OpenMessage(ctx context.Context, uid uint32) (File, error) {
 	f, _, err := m.box.openMessage(ctx, uid)
@@ -127,7 +161,7 @@ func (m *Mailbox) Resolve(ctx context.Context, s *Snapshot, i int) (Message, err
 	if x.UID == 0 {
 		return x, goneError(0)
 	}
-	if x.Size >= 0 && x.VSize >= 0 && !x.Date.IsZero() {
+	if m.box.recall(&x); x.Size >= 0 && x.VSize >= 0 && !x.Date.IsZero() {
 		return x, nil
 	}
 	f, date, err := m.box.openMessage(ctx, x.UID)
@@ -318,18 +352,10 @@ func (s cacheSource) Quiet(fn func()) bool {
 
 // Entry is where a message's entry is, also when that was learned a moment ago.
 func (s cacheSource) Entry(uid uint32) int64 {
-	b := s.b
-	if r, ok := b.brief(uid); ok && r.Cache != 0 {
+	if r, ok := s.b.brief(uid); ok && r.Cache != 0 {
 		return r.Cache
 	}
-	b.learnedMu.Lock()
-	defer b.learnedMu.Unlock()
-	for i := len(b.learned) - 1; i >= 0; i-- {
-		if l := b.learned[i]; l.UID == uid && l.Entry != 0 {
-			return l.Entry
-		}
-	}
-	return 0
+	return s.b.lesson(uid).Entry
 }
 
 func (b *box) brief(uid uint32) (index.Record, bool) {

@@ -88,7 +88,15 @@ func (c *imapContent) resolve(ctx context.Context) (*mailbox.Message, error) {
 	return c.row, nil
 }
 
+// Size is in the name of nearly every file: nothing is opened for it then.
 func (c *imapContent) Size(ctx context.Context) (int64, error) {
+	if c.row == nil {
+		if i, ok := c.snap.Find(c.uid); ok {
+			if m := c.snap.At(i); m.VSize >= 0 {
+				return m.VSize, nil
+			}
+		}
+	}
 	row, err := c.resolve(ctx)
 	if err != nil {
 		return 0, err
@@ -209,14 +217,14 @@ func headerBody(raw []byte) server.Body {
 }
 
 func (c *imapContent) whole(ctx context.Context) (server.Body, error) {
-	row, err := c.resolve(ctx)
+	size, err := c.Size(ctx)
 	if err != nil {
 		return nil, err
 	}
 	if err := c.open(ctx); err != nil {
 		return nil, err
 	}
-	return message.WholeBody(c.file, c.file.Size(), row.VSize), nil
+	return message.WholeBody(c.file, c.file.Size(), size), nil
 }
 
 // Text is what SEARCH BODY and TEXT look at. A message of usual size is read at
