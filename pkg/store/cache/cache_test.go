@@ -442,12 +442,15 @@ func TestFillEndsWithTheCache(t *testing.T) {
 	w := newWorld(t, 2000)
 	w.hold = make(chan struct{})
 	w.cache.Fill(w.uids())
-	if n := len(w.cache.filler.queue); n > maxQueue {
+	f := &w.cache.filler
+	f.mu.Lock()
+	if n := len(f.queue); n > maxQueue {
 		t.Errorf("%d messages wait", n)
 	}
+	f.mu.Unlock()
 	w.cache.Close()
 	w.cache.Fill(w.uids())
-	if w.cache.filler.running {
+	if f.running { // nobody is there to change it
 		t.Error("it goes on after the end")
 	}
 }
