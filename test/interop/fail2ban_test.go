@@ -107,7 +107,7 @@ fail2ban-regex -o ip -m SYSLOG_IDENTIFIER=dovecot systemd-journal dovecot
 func TestFail2banReadsJournal(t *testing.T) {
 	need(t, "fail2ban-regex", "journalctl", "unshare", "mount")
 	_, systemd := os.Stat("/etc/systemd/journald.conf")
-	if _, err := try("", "python3", "-c", "import systemd.journal"); err != nil || systemd != nil || os.Getuid() != 0 {
+	if _, err := try("", "/usr/bin/python3", "-c", "import systemd.journal"); err != nil || systemd != nil || os.Getuid() != 0 {
 		if os.Getenv("CI") != "" && os.Getuid() == 0 {
 			t.Fatalf("systemd or python3-systemd is not installed: %v %v", err, systemd)
 		}
