@@ -95,7 +95,7 @@ journal=$!
 for i in $(seq 200); do [ -S /run/systemd/journal/socket ] && break; sleep 0.05; done
 "$AUTHD" serve -c "$DIR/authd.yaml" &
 authd=$!
-trap 'kill $authd $journal 2>/dev/null' EXIT
+trap 'kill $authd $journal 2>/dev/null || true' EXIT
 read -r line
 kill $authd
 wait $authd || true
