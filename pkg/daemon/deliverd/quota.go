@@ -29,23 +29,23 @@ func (a *agent) home(t *target, rec userdbclient.UserRecord) error {
 	if err := maildir.CheckNode(a.fs, root, cfg.Mail.Pinned); err != nil {
 		return err
 	}
+	grace, err := quota.ParseGrace(cfg.Quota.Grace)
+	if err != nil {
+		return err // the configuration was checked when it was read
+	}
 	t.tree = maildir.NewTree(a.fs, root, maildir.Options{Layout: layout, Namer: a.namer, Now: a.now})
 	t.meter = quota.New(quota.Options{
-		FS: a.fs, Tree: t.tree, Rules: rules, MaxMail: int64(cfg.Quota.MaxMailSize), Now: a.now,
+		FS: a.fs, Tree: t.tree, Rules: rules, MaxMail: int64(cfg.Quota.MaxMailSize), Grace: grace, Now: a.now,
 	})
 	return nil
 }
 
 // room reports whether a message of so many bytes may be put into a folder.
-func (a *agent) room(ctx context.Context, m *quota.Meter, folder string, size int64) error {
-	grace, err := quota.ParseGrace(a.cfg.Load().Quota.Grace)
-	if err != nil {
-		return err // the configuration was checked when it was read
-	}
+func room(ctx context.Context, m *quota.Meter, folder string, size int64) error {
 	if err := m.Fits(size); err != nil {
 		return err
 	}
-	return m.Room(ctx, folder, size, 1, grace)
+	return m.Room(ctx, folder, size, 1)
 }
 
 // used counts a message that was stored. What is not counted now will be when

@@ -100,7 +100,7 @@ func (s *session) lookup(ctx context.Context, t *target) server.Reply {
 		return s.a.fullReply(t)
 	}
 	if cfg.Quota.CheckRcpt {
-		switch err := s.a.room(ctx, t.meter, t.folder, 1); {
+		switch err := room(ctx, t.meter, t.folder, 1); {
 		case fail.Is(err, fail.Full):
 			return s.a.fullReply(t)
 		case err != nil:

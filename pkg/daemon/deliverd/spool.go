@@ -63,10 +63,10 @@ func (b *body) spool(content io.Reader, dir string) error {
 	if err := b.a.fs.Remove(name); err != nil {
 		return spoolError(err, name)
 	}
-	src := &source{r: content}
+	src := &fail.Reader{R: content}
 	b.size, err = io.Copy(f, src)
-	if src.err != nil {
-		return src.err
+	if src.Err != nil {
+		return src.Err
 	}
 	return spoolError(err, name)
 }
@@ -77,20 +77,6 @@ func spoolError(err error, name string) error {
 		kind = fail.Full
 	}
 	return fail.Wrap(kind, err, "temporary file %s", name)
-}
-
-// source remembers the error of a reader, to tell it from the writer's.
-type source struct {
-	r   io.Reader
-	err error
-}
-
-func (s *source) Read(p []byte) (int, error) {
-	n, err := s.r.Read(p)
-	if err != nil && !errors.Is(err, io.EOF) {
-		s.err = err
-	}
-	return n, err
 }
 
 // WriteTo writes the message from its beginning; it implements io.WriterTo.

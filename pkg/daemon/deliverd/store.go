@@ -127,9 +127,8 @@ func (d *delivery) deliver(ctx context.Context, p *parcel) {
 // store writes or links one file.
 func (d *delivery) store(ctx context.Context, p *parcel) (maildir.Delivered, error) {
 	meta := maildir.Meta{Date: d.started}
-	a := d.s.a
 	if d.tree != nil {
-		if err := a.room(ctx, p.meter, p.folder, d.first.Size); err != nil {
+		if err := room(ctx, p.meter, p.folder, d.first.Size); err != nil {
 			return maildir.Delivered{}, err
 		}
 		got, err := p.tree.Link(ctx, d.tree, d.first, p.folder, meta)
@@ -147,9 +146,8 @@ func (d *delivery) store(ctx context.Context, p *parcel) (maildir.Delivered, err
 
 // write stores the message with our fields before it.
 func (d *delivery) write(ctx context.Context, p *parcel, meta maildir.Meta) (maildir.Delivered, error) {
-	a := d.s.a
 	if !d.b.whole() { // what is full already need not be written to
-		if err := a.room(ctx, p.meter, p.folder, inMemory); err != nil {
+		if err := room(ctx, p.meter, p.folder, inMemory); err != nil {
 			return maildir.Delivered{}, err
 		}
 	}
@@ -161,7 +159,7 @@ func (d *delivery) write(ctx context.Context, p *parcel, meta maildir.Meta) (mai
 		_, err = d.b.WriteTo(file)
 	}
 	if err == nil {
-		err = a.room(ctx, p.meter, p.folder, file.Size())
+		err = room(ctx, p.meter, p.folder, file.Size())
 	}
 	if err != nil {
 		file.Abort()

@@ -73,7 +73,7 @@ func closing(f File, err error) error { return errors.Join(err, f.Close()) }
 
 // expand reads all of f.
 func expand(k kind, f File, o Options) (*expanded, error) {
-	src := &source{r: io.NewSectionReader(f, 0, f.Size())}
+	src := &fail.Reader{R: io.NewSectionReader(f, 0, f.Size())}
 	e := &expanded{}
 	limit := o.limit(f.Size())
 	r, err := k.open(src)
@@ -89,8 +89,8 @@ func expand(k kind, f File, o Options) (*expanded, error) {
 	switch {
 	case err == nil:
 		return e, nil
-	case src.err != nil: // the disk's
-		err = fail.Wrap(fail.Temporary, src.err, "reading a compressed message")
+	case src.Err != nil: // the disk's
+		err = fail.Wrap(fail.Temporary, src.Err, "reading a compressed message")
 	case e.spoolErr == nil && !fail.Is(err, fail.Corrupt):
 		err = fail.Wrap(fail.Corrupt, err, "a message compressed by %s", k.name)
 	}
@@ -143,20 +143,6 @@ func (s *sink) Write(p []byte) (int, error) {
 		}
 		s.e.spoolErr = fail.Wrap(kind, err, "expanding a message")
 		err = s.e.spoolErr
-	}
-	return n, err
-}
-
-// source remembers errors of the file.
-type source struct {
-	r   io.Reader
-	err error
-}
-
-func (s *source) Read(p []byte) (int, error) {
-	n, err := s.r.Read(p)
-	if err != nil && !errors.Is(err, io.EOF) {
-		s.err = err
 	}
 	return n, err
 }

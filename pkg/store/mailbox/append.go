@@ -82,7 +82,7 @@ func (p *Append) room(ctx context.Context, bytes, messages int64) error {
 	if p.in != nil && m.Counts(p.in.box.folderName()) {
 		bytes, messages = bytes-p.old, messages-1
 	}
-	return m.Room(ctx, p.box.folderName(), bytes, messages, quota.Grace{})
+	return m.Room(ctx, p.box.folderName(), bytes, messages)
 }
 
 // reserve is how much space an append leaves on the disk.
@@ -442,7 +442,7 @@ func sizeOf(list []newborn) (sum int64) {
 
 // room reports whether newborns may be put into the folder.
 func (b *box) room(ctx context.Context, list []newborn) error {
-	return b.acct.meter.Room(ctx, b.folderName(), sizeOf(list), int64(len(list)), quota.Grace{})
+	return b.acct.meter.Room(ctx, b.folderName(), sizeOf(list), int64(len(list)))
 }
 
 // roomFor is room for what comes from another folder. What is moved is counted

@@ -75,10 +75,16 @@ func (s *Snapshot) Len() int { return s.im.Len() }
 // At returns message i, counted from 0 in UID order.
 func (s *Snapshot) At(i int) Message { return messageOf(s.im.Brief(i)) }
 
-// SavedByName is when message i was put into this mailbox, by the name of its file,
-// which everybody who stores a Maildir message begins with that second and
-// nobody ever changes; zero when the name says nothing.
-func (s *Snapshot) SavedByName(i int) time.Time { return maildir.SavedAt(s.im.At(i).Name) }
+// SavedAt is when message i was put into this mailbox. Of one that was there
+// before we had the mailbox the name of its file says so: everybody who stores
+// a Maildir message begins it with that second. Zero when the name says nothing.
+func (s *Snapshot) SavedAt(i int) time.Time {
+	r := s.im.At(i)
+	if r.Saved != 0 {
+		return time.Unix(r.Saved, 0)
+	}
+	return maildir.SavedAt(r.Name)
+}
 
 // UID returns the UID of message i.
 func (s *Snapshot) UID(i int) uint32 { return s.im.UID(i) }

@@ -16,10 +16,7 @@ import (
 
 // Over says that an account is full. It is of kind fail.Full.
 type Over struct {
-	Folder string
-	Limits Limits
-	Usage  Usage
-	Large  bool // it is the message alone that is too large
+	Large bool // it is the message alone that is too large
 }
 
 // IsOver reports whether err says that an account is full, or a message larger
@@ -43,6 +40,7 @@ type Options struct {
 	Tree     *maildir.Tree
 	Rules    Rules
 	MaxMail  int64            // largest message; 0 for no limit
+	Grace    Grace            // how far Room lets an account that is below its limit above it
 	Now      func() time.Time // nil means time.Now
 	FilePerm fs.FileMode      // of maildirsize; 0 means 0660
 }
@@ -108,13 +106,12 @@ func (m *Meter) Fits(bytes int64) error {
 	if m == nil || m.o.MaxMail == 0 || bytes <= m.o.MaxMail {
 		return nil
 	}
-	return fail.Wrap(fail.Full, &Over{Limits: Limits{Bytes: m.o.MaxMail}, Large: true}, "message of %d bytes", bytes)
+	return fail.Wrap(fail.Full, &Over{Large: true}, "message of %d bytes", bytes)
 }
 
 // Room reports whether messages of so many bytes in all may be put into folder:
-// nil, an *Over, or a failure to find out. grace is how far above its limit an
-// account may be brought that is below it.
-func (m *Meter) Room(ctx context.Context, folder string, bytes, messages int64, grace Grace) error {
+// nil, an *Over, or a failure to find out.
+func (m *Meter) Room(ctx context.Context, folder string, bytes, messages int64) error {
 	if m == nil || bytes <= 0 && messages <= 0 {
 		return nil
 	}
@@ -127,10 +124,10 @@ func (m *Meter) Room(ctx context.Context, folder string, bytes, messages int64, 
 		return err
 	}
 	if l.Bytes > 0 && u.Bytes < l.Bytes {
-		l.Bytes += grace.of(l.Bytes)
+		l.Bytes += m.o.Grace.of(l.Bytes)
 	}
 	if over(l, Usage{u.Bytes + bytes, u.Messages + messages}) {
-		return fail.Wrap(fail.Full, &Over{Folder: folder, Limits: l, Usage: u}, "folder %s", folder)
+		return fail.Wrap(fail.Full, &Over{}, "folder %s", folder)
 	}
 	return nil
 }

@@ -168,7 +168,8 @@ func TestRoom(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		err = a.Room(t.Context(), c.folder, c.bytes, c.messages, grace)
+		a.o.Grace = grace
+		err = a.Room(t.Context(), c.folder, c.bytes, c.messages)
 		var over *Over
 		if full := errors.As(err, &over); full != c.full || full && !fail.Is(err, fail.Full) || err != nil && !full {
 			t.Errorf("%s: %v, want full %t", c.name, err, c.full)
@@ -203,7 +204,7 @@ func TestNoLimits(t *testing.T) {
 		t.Errorf("Changed: %v, maildirsize %s", err, a.file())
 	}
 	var none *Meter
-	if err := errors.Join(none.Room(t.Context(), "INBOX", 1<<60, 1, Grace{}), none.Changed("INBOX", 1, 1)); err != nil {
+	if err := errors.Join(none.Room(t.Context(), "INBOX", 1<<60, 1), none.Changed("INBOX", 1, 1)); err != nil {
 		t.Error(err)
 	}
 }
@@ -224,7 +225,7 @@ func TestUsageThatCannotBeFoundOut(t *testing.T) {
 	a.o.FS = broken
 	for _, op := range []disk.Op{disk.OpOpen, disk.OpReadDir} {
 		broken.Add(disk.Fault{Op: op, Forever: true, Err: errors.New("input/output error")})
-		if err := a.Room(t.Context(), "INBOX", 5, 1, Grace{}); err == nil || fail.Is(err, fail.Full) || fail.Is(err, fail.NotFound) {
+		if err := a.Room(t.Context(), "INBOX", 5, 1); err == nil || fail.Is(err, fail.Full) || fail.Is(err, fail.NotFound) {
 			t.Errorf("%v fails: %v", op, err)
 		}
 		broken.Clear()

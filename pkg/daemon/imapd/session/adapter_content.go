@@ -317,17 +317,12 @@ func (c *imapContent) EmailID(ctx context.Context) (string, error) {
 	return string(e.EmailID), err
 }
 
-// Saved of a message that was there before we had the mailbox is what the name
-// of its file says.
 func (c *imapContent) Saved(context.Context) (time.Time, error) {
 	i, ok := c.snap.Find(c.uid)
 	if !ok {
 		return time.Time{}, fail.New(fail.NotFound, "message %d is gone", c.uid)
 	}
-	if at := c.snap.At(i).Saved; !at.IsZero() {
-		return at, nil
-	}
-	return c.snap.SavedByName(i), nil
+	return c.snap.SavedAt(i), nil
 }
 
 func (c *imapContent) Close() error {

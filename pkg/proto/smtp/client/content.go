@@ -1,9 +1,9 @@
 package client
 
 import (
-	"errors"
 	"io"
 
+	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/proto/smtp/wire"
 )
 
@@ -15,15 +15,15 @@ const smtpMaxLine = 998
 // connection is closed without a dot: half a message must not look whole.
 func (t *sending) content(content io.Reader) error {
 	c := t.c
-	src := &source{r: content}
+	src := &fail.Reader{R: content}
 	dots := wire.NewDotWriter(c.out, c.maxLine())
 	if c.block == nil {
 		c.block = make([]byte, blockSize)
 	}
 	_, err := io.CopyBuffer(dots, src, c.block)
-	if src.err != nil {
+	if src.Err != nil {
 		c.Close()
-		return &ContentError{Err: src.err}
+		return &ContentError{Err: src.Err}
 	}
 	if err != nil {
 		return c.flush(t.ctx, StageContent) // returns the error that stuck
@@ -40,18 +40,4 @@ func (c *Conn) maxLine() int {
 		return 0
 	}
 	return smtpMaxLine
-}
-
-// source remembers the error of a reader, to tell it from one of the network.
-type source struct {
-	r   io.Reader
-	err error
-}
-
-func (s *source) Read(p []byte) (int, error) {
-	n, err := s.r.Read(p)
-	if err != nil && !errors.Is(err, io.EOF) {
-		s.err = err
-	}
-	return n, err
 }
