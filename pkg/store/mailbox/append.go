@@ -359,12 +359,13 @@ func (b *box) copyTo(ctx context.Context, set Set, folder string, move bool) (Co
 	if len(list) == 0 {
 		return out, nil
 	}
+	// Before the lock: it may mean to count all mail, and nobody is to wait for that.
+	if err := dest.roomFor(ctx, list, b, move); err != nil {
+		return out, err
+	}
 	err = dest.write(ctx, func() error {
 		var err error
 		out.UIDValidity = dest.ix.Image().UIDValidity
-		if err := dest.roomFor(ctx, list, b, move); err != nil {
-			return err
-		}
 		out.Dest, err = dest.admit(ctx, list)
 		return err
 	})
