@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"io/fs"
 	"math/rand/v2"
 	"slices"
 )
@@ -80,15 +81,57 @@ func (m *Forgetful) settle(dir *inode) {
 			rest = append(rest, op)
 			continue
 		}
-		for _, e := range op.edits {
-			if e.to == nil {
-				delete(e.dir.safeNames, e.name)
-			} else {
-				e.dir.safeNames[e.name] = e.to
-			}
-		}
+		op.settle()
 	}
 	m.pending = rest
+}
+
+// settle makes one change of names safe.
+func (op *nameOp) settle() {
+	for _, e := range op.edits {
+		if e.to == nil {
+			delete(e.dir.safeNames, e.name)
+		} else {
+			e.dir.safeNames[e.name] = e.to
+		}
+	}
+}
+
+// openVolume implements volumer: a Forgetful is one file system.
+func (m *Forgetful) openVolume(dir string) (volumeFile, error) {
+	if err := m.enter(false); err != nil {
+		return nil, &fs.PathError{Op: "open", Path: dir, Err: err}
+	}
+	defer m.mu.Unlock()
+	if _, err := m.find(dir); err != nil {
+		return nil, &fs.PathError{Op: "open", Path: dir, Err: err}
+	}
+	return memVolume{m}, nil
+}
+
+type memVolume struct{ fs *Forgetful }
+
+// syncAll makes every name safe, and the data behind each.
+func (v memVolume) syncAll() error {
+	if err := v.fs.enter(true); err != nil {
+		return &fs.PathError{Op: "syncfs", Path: "/", Err: err}
+	}
+	defer v.fs.mu.Unlock()
+	for _, op := range v.fs.pending {
+		op.settle()
+	}
+	v.fs.pending = nil
+	v.fs.root.syncBelow()
+	return nil
+}
+
+func (memVolume) Close() error { return nil }
+
+func (n *inode) syncBelow() {
+	n.sync()
+	for _, child := range n.names {
+		child.syncBelow()
+	}
 }
 
 // Point implements Pointer: it counts, calls the hook and perhaps crashes.

@@ -14,6 +14,9 @@
 //   - A failed Sync is final. The kernel may have dropped the pages, and a
 //     second Sync would report success for data that is gone. Guard wraps a
 //     file so that nobody can try.
+//   - A Volume syncs a whole file system for many writers. Its failure
+//     concerns all that was written before it, whoever asked for the sync: a
+//     Visit that was under way is poisoned.
 //   - ReadDir promises no order.
 //
 // Crash points are names such as "queue.commit.before_sync", announced with
@@ -21,5 +24,5 @@
 // there; elsewhere they cost a type assertion.
 //
 // Files in reading order: fs.go (interfaces), os.go, names.go, space.go, write.go,
-// guard.go, lock.go, dotlock.go, faulty.go, forgetful.go, inode.go, crash.go.
+// guard.go, volume.go, lock.go, dotlock.go, faulty.go, forgetful.go, inode.go, crash.go.
 package disk

@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -33,6 +34,7 @@ const (
 	OpStatfs   Op = "statfs"
 	OpChtimes  Op = "chtimes"
 	OpReserve  Op = "reserve" // Preallocate
+	OpSyncFS   Op = "syncfs"  // Path is the folder given to OpenVolume
 )
 
 // Fault makes one operation fail.
@@ -223,6 +225,32 @@ func (f *Faulty) Chtimes(name string, mtime time.Time) error {
 
 // Point implements Pointer.
 func (f *Faulty) Point(name string) { Point(f.fs, name) }
+
+// openVolume implements volumer.
+func (f *Faulty) openVolume(dir string) (volumeFile, error) {
+	o, ok := f.fs.(volumer)
+	if !ok {
+		return nil, &fs.PathError{Op: "open", Path: dir, Err: errors.ErrUnsupported}
+	}
+	v, err := o.openVolume(dir)
+	if err != nil {
+		return nil, err
+	}
+	return &faultyVolume{v, f, dir}, nil
+}
+
+type faultyVolume struct {
+	volumeFile
+	fs  *Faulty
+	dir string
+}
+
+func (v *faultyVolume) syncAll() error {
+	if err := v.fs.fault(OpSyncFS, v.dir); err != nil {
+		return err
+	}
+	return v.volumeFile.syncAll()
+}
 
 type faultyFile struct {
 	File
