@@ -48,7 +48,9 @@ type agent struct {
 	hints   *hint.Sender // nil: nobody listens
 	namer   *maildir.Namer
 	busy    netx.Tally[string]
-	bufs    sync.Pool // of inMemory octets each
+	volumes *volumes
+	storing atomic.Int64 // copies that are being stored
+	bufs    sync.Pool    // of inMemory octets each
 	now     func() time.Time
 	pid     int
 }
@@ -57,6 +59,10 @@ type agent struct {
 func Run(ctx context.Context, rt *service.Runtime, cfg *Config) error {
 	a := newAgent(rt, cfg)
 	if err := cfg.Mail.Check(a.fs); err != nil {
+		return err
+	}
+	defer a.volumes.close()
+	if err := a.volumes.check(cfg); err != nil {
 		return err
 	}
 	db := userdbclient.New(userdbclient.Config{Address: cfg.UserdbSocket, RequestTimeout: time.Duration(cfg.Limits.Lookup)})
@@ -84,6 +90,7 @@ func Run(ctx context.Context, rt *service.Runtime, cfg *Config) error {
 		Log:        a.log,
 	}
 	rt.Status("connections", func() any { return srv.Active() })
+	rt.Status("volumes", a.volumes.state)
 	rt.Health("userdb", func() error {
 		hctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 		defer cancel()
@@ -107,6 +114,7 @@ func newAgent(rt *service.Runtime, cfg *Config) *agent {
 		return &buf
 	}
 	a.namer = maildir.NewNamer("", a.pid, a.now)
+	a.volumes = newVolumes(a.fs, a.now, a.note)
 	a.cfg.Store(cfg)
 	return a
 }

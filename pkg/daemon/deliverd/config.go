@@ -25,6 +25,7 @@ type Config struct {
 	TempDir      string    `yaml:"temp_dir" path:"dir" doc:"Where bodies above 64 KiB for several recipients wait until all are served."`
 
 	Mail maildir.Config `yaml:",inline"`
+	Sync string         `yaml:"sync" oneof:"auto|file|volume" reload:"true" doc:"How a message is made durable before it is acknowledged. file: its file and its folder, each by itself. volume: all of the file system, one sync for all messages that arrive meanwhile; it writes out what others have changed there too, and needs mail_root and Linux 5.17. auto: volume when several messages arrive at a time and the file system (ext4, XFS, f2fs) is mounted for mail alone."`
 
 	Limits Limits `yaml:"limits" doc:"What is done at a time."`
 	Quota  Quota  `yaml:"quota" doc:"How much mail a user may have."`
@@ -66,6 +67,7 @@ func Default() Config {
 		Delimiter:    "+",
 		TempDir:      os.TempDir(),
 		Mail:         maildir.DefaultConfig(),
+		Sync:         syncAuto,
 		Limits: Limits{
 			Connections: 1000, UserConcurrency: 50, Recipients: 1000,
 			Command: conf.Duration(5 * time.Minute), Lookup: conf.Duration(30 * time.Second),
@@ -81,6 +83,9 @@ func (c Config) Validate(p *conf.Reporter) {
 		if !strings.HasPrefix(s.path, "/") && !strings.HasPrefix(s.path, "inet:") {
 			p.At(s.key).Hint("write an absolute path").Errorf("%q is not usable", s.path)
 		}
+	}
+	if c.Sync == syncVolume && c.Mail.Root == "" {
+		p.At("sync").Hint("name the folder that all mail lies below").Errorf("volume needs mail_root")
 	}
 	if c.EventsSocket != "" && !strings.HasPrefix(c.EventsSocket, "/") {
 		p.At("events_socket").Hint("write the absolute path of a socket").Errorf("%q is not a socket", c.EventsSocket)

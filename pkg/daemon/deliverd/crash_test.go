@@ -18,8 +18,15 @@ import (
 // Wherever the machine stops while one message goes to three users: who got a
 // 250 has the whole message, and nobody has a part of one.
 func TestCrash(t *testing.T) {
-	for name, body := range map[string]string{"small": letterText, "spooled": letterText + strings.Repeat("0123456789\r\n", 7000)} {
-		t.Run(name, func(t *testing.T) {
+	large := letterText + strings.Repeat("0123456789\r\n", 7000)
+	for _, c := range []struct{ sync, size, body string }{
+		{syncFile, "small", letterText},
+		{syncFile, "spooled", large},
+		{syncVolume, "small", letterText},
+		{syncVolume, "spooled", large},
+	} {
+		body := c.body
+		t.Run(c.sync+"/"+c.size, func(t *testing.T) {
 			want := strings.ReplaceAll(body, "\r\n", "\n")
 			for n := 0; ; n++ {
 				mem := disk.NewForgetful()
@@ -32,7 +39,7 @@ func TestCrash(t *testing.T) {
 					t.Fatal(err)
 				}
 				mem.CrashAfter(n)
-				saved := crashDelivery(t, mem, body)
+				saved := crashDelivery(t, mem, c.sync, body)
 				crashed := mem.Crashed()
 				for seed := range uint64(3) {
 					after := mem.Crash()
@@ -55,9 +62,9 @@ func TestCrash(t *testing.T) {
 }
 
 // crashDelivery returns for each user whether its delivery was acknowledged.
-func crashDelivery(t *testing.T, mem *disk.Forgetful, body string) map[string]bool {
+func crashDelivery(t *testing.T, mem *disk.Forgetful, sync, body string) map[string]bool {
 	t.Helper()
-	b := newBench(t, mem, func(c *Config) { c.TempDir = "/tmp" })
+	b := newBench(t, mem, func(c *Config) { c.TempDir, c.Sync = "/tmp", sync })
 	b.dir.root = "/mail"
 	c, err := client.New(context.Background(), b.connect(t), client.Config{Name: "mx.test", LMTP: true})
 	if err != nil {
@@ -124,14 +131,11 @@ type vanishing struct {
 	lost bool
 }
 
-func (v *vanishing) SyncDir(name string) error {
-	err := v.Faulty.SyncDir(name)
-	if filepath.Base(name) == "new" && !v.lost {
+func (v *vanishing) Rename(oldName, newName string) error {
+	err := v.Faulty.Rename(oldName, newName)
+	if filepath.Base(filepath.Dir(newName)) == "new" && !v.lost {
 		v.lost = true
-		files, _ := v.ReadDir(name)
-		for _, f := range files {
-			_ = v.Remove(filepath.Join(name, f.Name()))
-		}
+		_ = v.Remove(newName)
 	}
 	return err
 }

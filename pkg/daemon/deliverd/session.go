@@ -36,6 +36,7 @@ type target struct {
 type letter struct {
 	targets []*target
 	body    *body          // of a message for several recipients
+	storing int64          // counted in agent.storing
 	work    sync.WaitGroup // lookups and deliveries that run by themselves
 }
 
@@ -163,6 +164,8 @@ func (s *session) Reset(tx *server.Transaction) {
 		return
 	}
 	l.work.Wait()
+	s.a.storing.Add(-l.storing)
+	l.storing = 0
 	if l.body != nil {
 		l.body.close()
 	}

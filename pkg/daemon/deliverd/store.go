@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/postcote/postcote/pkg/platform/disk"
 	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/platform/obs"
 	"github.com/postcote/postcote/pkg/proto/hint"
@@ -14,9 +15,9 @@ import (
 	"github.com/postcote/postcote/pkg/store/quota"
 )
 
-// linksAtOnce is how many copies of one message are linked at a time: each
-// waits for a folder to be synced, and most of those can be the same sync.
-const linksAtOnce = 8
+// settledAtOnce is how many folders are synced at a time for one message: most
+// of those syncs can be the same work of the file system.
+const settledAtOnce = 8
 
 // delivery is one message on its way to its recipients. The first file that
 // was stored is linked for the others: their copies are the same.
@@ -28,6 +29,7 @@ type delivery struct {
 	msgID   string
 	qid     string
 	started time.Time
+	visits  map[*disk.Volume]disk.FS // begun for this message
 
 	tree  *maildir.Tree // of first; nil until a file was stored
 	first maildir.Delivered
@@ -37,38 +39,88 @@ type delivery struct {
 // address may be given twice, and details may lead to one folder.
 type parcel struct {
 	tree    *maildir.Tree
+	vol     *disk.Volume // what is synced as a whole; nil: file by file
 	meter   *quota.Meter
 	folder  string
 	targets []*target
 	answers []chan server.Reply // as targets
+
+	file *maildir.Delivery // once it has its name
+	done maildir.Delivered
 }
 
 func (s *session) newDelivery(tx *server.Transaction, b *body) *delivery {
 	now := s.a.now()
-	d := &delivery{s: s, tx: tx, b: b, started: now}
+	d := &delivery{s: s, tx: tx, b: b, started: now, visits: map[*disk.Volume]disk.FS{}}
 	d.trace = s.trace(tx, s.a.cfg.Load().hostname(), now)
 	d.msgID, d.qid = facts(b.head)
 	return d
 }
 
-// run delivers to all targets and returns a verdict for each. Until one file
-// is stored it works in order; the links after that are made side by side,
-// and their replies come as they are done.
+// run delivers to all targets and returns a verdict for each: first every copy
+// gets its name, then the names are made durable.
 func (d *delivery) run(ctx context.Context, l *letter, targets []*target) server.Result {
 	parcels, each := d.sort(ctx, targets)
-	slots := make(chan struct{}, linksAtOnce)
+	l.storing = int64(len(parcels))
+	d.board(parcels, d.s.a.storing.Add(l.storing))
+	stored := parcels[:0]
 	for _, p := range parcels {
-		if d.tree == nil {
-			d.deliver(ctx, p)
+		if err := d.store(ctx, p); err != nil {
+			d.answer(ctx, p, err)
 			continue
 		}
-		d.s.start(l, func() {
-			slots <- struct{}{}
-			defer func() { <-slots }()
-			d.deliver(ctx, p)
-		}, p.answers...)
+		stored = append(stored, p)
 	}
+	d.settle(ctx, l, stored)
 	return server.Result{Each: each}
+}
+
+// board decides which parcels are synced with their volume as a whole. Their
+// trees write through a visit that begins now. busy is how many copies are on
+// their way, these included.
+func (d *delivery) board(parcels []*parcel, busy int64) {
+	a := d.s.a
+	for _, p := range parcels {
+		v := a.volumes.find(a.cfg.Load().Sync, p.tree.Root(), busy)
+		if v == nil {
+			continue
+		}
+		if d.visits[v] == nil {
+			d.visits[v] = v.Visit()
+		}
+		p.vol, p.tree = v, p.tree.Through(d.visits[v])
+	}
+}
+
+// settle makes the names of all parcels durable and answers: one sync for all
+// of a volume; file by file those side by side, each answered as it is done.
+func (d *delivery) settle(ctx context.Context, l *letter, parcels []*parcel) {
+	synced := map[*disk.Volume]error{}
+	slots := make(chan struct{}, settledAtOnce)
+	for _, p := range parcels {
+		switch {
+		case p.vol != nil:
+			err, done := synced[p.vol]
+			if !done {
+				err = d.visits[p.vol].SyncDir(p.tree.Root())
+				synced[p.vol] = err
+			}
+			if err == nil {
+				p.file.Published()
+			} else {
+				p.file.Abort()
+			}
+			d.answer(ctx, p, err)
+		case len(parcels) == 1:
+			d.answer(ctx, p, p.file.Settle())
+		default:
+			d.s.start(l, func() {
+				slots <- struct{}{}
+				defer func() { <-slots }()
+				d.answer(ctx, p, p.file.Settle())
+			}, p.answers...)
+		}
+	}
 }
 
 // sort makes the parcels. Targets whose folder cannot be used are answered.
@@ -107,12 +159,11 @@ func choose(ctx context.Context, tree *maildir.Tree, t *target) error {
 	return tree.Ensure(ctx, "INBOX")
 }
 
-// deliver stores one parcel and answers its recipients.
-func (d *delivery) deliver(ctx context.Context, p *parcel) {
-	got, err := d.store(ctx, p)
+// answer tells a parcel's recipients what became of it.
+func (d *delivery) answer(ctx context.Context, p *parcel, err error) {
 	if err == nil {
-		d.s.a.used(p.meter, p.folder, got.Size)
-		d.stored(ctx, p.targets[0], got)
+		d.s.a.used(p.meter, p.folder, p.done.Size)
+		d.stored(ctx, p.targets[0], p.done)
 	}
 	for i, t := range p.targets {
 		if err != nil {
@@ -125,35 +176,35 @@ func (d *delivery) deliver(ctx context.Context, p *parcel) {
 }
 
 // store writes or links one file.
-func (d *delivery) store(ctx context.Context, p *parcel) (maildir.Delivered, error) {
+func (d *delivery) store(ctx context.Context, p *parcel) (err error) {
 	meta := maildir.Meta{Date: d.started}
 	if d.tree != nil {
 		if err := room(ctx, p.meter, p.folder, d.first.Size); err != nil {
-			return maildir.Delivered{}, err
+			return err
 		}
-		got, err := p.tree.Link(ctx, d.tree, d.first, p.folder, meta)
+		p.file, p.done, err = p.tree.Link(ctx, d.tree, d.first, p.folder, meta)
 		if !fail.Is(err, fail.NotFound) {
-			return got, err
+			return err
 		}
 		// Its owner was quick to remove the first copy: write another.
 	}
-	got, err := d.write(ctx, p, meta)
+	p.file, p.done, err = d.write(ctx, p, meta)
 	if err == nil && d.tree == nil {
-		d.tree, d.first = p.tree, got
+		d.tree, d.first = p.tree, p.done
 	}
-	return got, err
+	return err
 }
 
 // write stores the message with our fields before it.
-func (d *delivery) write(ctx context.Context, p *parcel, meta maildir.Meta) (maildir.Delivered, error) {
+func (d *delivery) write(ctx context.Context, p *parcel, meta maildir.Meta) (*maildir.Delivery, maildir.Delivered, error) {
 	if !d.b.whole() { // what is full already need not be written to
 		if err := room(ctx, p.meter, p.folder, inMemory); err != nil {
-			return maildir.Delivered{}, err
+			return nil, maildir.Delivered{}, err
 		}
 	}
 	file, err := p.tree.Begin(ctx, p.folder)
 	if err != nil {
-		return maildir.Delivered{}, err
+		return nil, maildir.Delivered{}, err
 	}
 	if _, err = file.Write(d.trace); err == nil {
 		_, err = d.b.WriteTo(file)
@@ -163,9 +214,10 @@ func (d *delivery) write(ctx context.Context, p *parcel, meta maildir.Meta) (mai
 	}
 	if err != nil {
 		file.Abort()
-		return maildir.Delivered{}, err
+		return nil, maildir.Delivered{}, err
 	}
-	return file.Commit(ctx, meta)
+	done, err := file.Publish(ctx, meta)
+	return file, done, err
 }
 
 func (d *delivery) id(t *target) string { return d.s.id(d.tx, t.number) }

@@ -105,21 +105,43 @@ func (d *Delivery) Size() int64 {
 // .before_rename (the same), .before_syncdir (the message may be there or
 // not; nobody was told), .after_syncdir.
 func (d *Delivery) Commit(ctx context.Context, m Meta) (Delivered, error) {
-	if err := d.Finish(m.Date); err != nil {
+	done, err := d.Publish(ctx, m)
+	if err == nil {
+		err = d.Settle()
+	}
+	if err != nil {
+		return Delivered{}, err
+	}
+	return done, nil
+}
+
+// Publish is the first half of Commit: the bytes are durable and the message
+// has its name, which a crash may take back. Settle, Published or Abort ends
+// the delivery; an error has ended it.
+func (d *Delivery) Publish(ctx context.Context, m Meta) (Delivered, error) {
+	err := d.Finish(m.Date)
+	if err == nil {
+		err = d.publish(ctx, m)
+	}
+	if err != nil {
 		d.Abort()
 		return Delivered{}, err
 	}
-	if err := d.publish(ctx, m); err != nil {
-		d.Abort()
-		return Delivered{}, err
-	}
-	if err := d.folder.tree.fs.SyncDir(d.folder.path(d.done.Dir)); err != nil {
-		d.Abort()
-		return Delivered{}, ioError(err, "delivering to folder %s", d.folder.name)
-	}
-	disk.Point(d.folder.tree.fs, "maildir.deliver.after_syncdir")
-	d.tmp, d.dest = "", ""
 	return d.done, nil
+}
+
+// Settle is the second half: it makes the name durable. When it returns an
+// error the message is gone again.
+func (d *Delivery) Settle() error {
+	fsys := d.folder.tree.fs
+	disk.Point(fsys, "maildir.deliver.before_syncdir")
+	if err := fsys.SyncDir(d.folder.path(d.done.Dir)); err != nil {
+		d.Abort()
+		return ioError(err, "delivering to folder %s", d.folder.name)
+	}
+	disk.Point(fsys, "maildir.deliver.after_syncdir")
+	d.Published()
+	return nil
 }
 
 // Finish makes the bytes durable and the sizes known; the message is still in
@@ -171,7 +193,6 @@ func (d *Delivery) publish(ctx context.Context, m Meta) error {
 		return ioError(err, "delivering to folder %s", d.folder.name)
 	}
 	d.dest = name
-	disk.Point(fsys, "maildir.deliver.before_syncdir")
 	return nil
 }
 
@@ -235,42 +256,40 @@ func (t *Tree) Deliver(ctx context.Context, folder string, m Meta, r io.Reader) 
 	return d.Commit(ctx, m)
 }
 
-// Link delivers the very file of an earlier delivery (of this tree or from)
-// into another folder by a hard link, so that the bytes are written once for
-// all recipients whose copies are the same; the date is shared. Where links
-// cannot be made (another file system) the bytes are copied. NotFound: the
-// first recipient has removed the message meanwhile.
-func (t *Tree) Link(ctx context.Context, from *Tree, d Delivered, folder string, m Meta) (Delivered, error) {
+// Link publishes the very file of an earlier delivery (of this tree or from)
+// in another folder by a hard link, so that the bytes are written once for
+// all recipients whose copies are the same; the date is shared. As after
+// Publish, the name is durable after Settle. Where links cannot be made
+// (another file system) the bytes are copied. NotFound: the first recipient
+// has removed the message meanwhile.
+func (t *Tree) Link(ctx context.Context, from *Tree, d Delivered, folder string, m Meta) (*Delivery, Delivered, error) {
 	src, err := from.Folder(d.Folder)
 	if err != nil {
-		return Delivered{}, err
+		return nil, Delivered{}, err
 	}
 	dst, err := t.Folder(folder)
 	if err != nil {
-		return Delivered{}, err
+		return nil, Delivered{}, err
 	}
 	old, err := src.find(d)
 	if err != nil {
-		return Delivered{}, err
+		return nil, Delivered{}, err
 	}
-	done := Delivered{Folder: dst.name, Base: WithSizes(t.opts.Namer.Next(), d.Size, d.VSize), Size: d.Size, VSize: d.VSize, Date: d.Date}
-	name, err := dst.nameFor(ctx, &done, m)
+	l := &Delivery{folder: dst}
+	l.done = Delivered{Folder: dst.name, Base: WithSizes(t.opts.Namer.Next(), d.Size, d.VSize), Size: d.Size, VSize: d.VSize, Date: d.Date}
+	name, err := dst.nameFor(ctx, &l.done, m)
 	if err != nil {
-		return Delivered{}, err
+		return nil, Delivered{}, err
 	}
 	err = t.fs.Link(old, name)
 	switch {
 	case errors.Is(err, syscall.EXDEV), errors.Is(err, syscall.EMLINK), errors.Is(err, syscall.EPERM), errors.Is(err, errors.ErrUnsupported):
 		return t.copyFrom(ctx, old, d, folder, m)
 	case err != nil:
-		return Delivered{}, ioError(err, "linking into folder %s", dst.name)
+		return nil, Delivered{}, ioError(err, "linking into folder %s", dst.name)
 	}
-	disk.Point(t.fs, "maildir.link.before_syncdir")
-	if err := t.fs.SyncDir(dst.path(done.Dir)); err != nil {
-		_ = t.fs.Remove(name)
-		return Delivered{}, ioError(err, "linking into folder %s", dst.name)
-	}
-	return done, nil
+	l.dest = name
+	return l, l.done, nil
 }
 
 // find returns the path of a message whose flags may have changed since.
@@ -295,12 +314,21 @@ func (f *Folder) find(d Delivered) (string, error) {
 	return "", fail.Wrap(fail.NotFound, fs.ErrNotExist, "message %s in %s", d.Base, filepath.Base(f.dir))
 }
 
-func (t *Tree) copyFrom(ctx context.Context, path string, d Delivered, folder string, m Meta) (Delivered, error) {
+func (t *Tree) copyFrom(ctx context.Context, path string, d Delivered, folder string, m Meta) (*Delivery, Delivered, error) {
 	f, err := t.fs.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW, 0)
 	if err != nil {
-		return Delivered{}, ioError(err, "copying %s", path)
+		return nil, Delivered{}, ioError(err, "copying %s", path)
 	}
 	defer f.Close()
+	to, err := t.Begin(ctx, folder)
+	if err != nil {
+		return nil, Delivered{}, err
+	}
+	if _, err := io.Copy(to, f); err != nil {
+		to.Abort()
+		return nil, Delivered{}, err
+	}
 	m.Date = d.Date
-	return t.Deliver(ctx, folder, m, f)
+	done, err := to.Publish(ctx, m)
+	return to, done, err
 }

@@ -186,8 +186,9 @@ func TestLink(t *testing.T) {
 	must(t, other.Ensure(bg, "A"))
 	d, err := tree.Deliver(bg, Inbox, Meta{}, strings.NewReader("hello\r\n"))
 	must(t, err)
-	l, err := other.Link(bg, tree, d, "A", Meta{Flags: Seen})
+	link, l, err := other.Link(bg, tree, d, "A", Meta{Flags: Seen})
 	must(t, err)
+	must(t, link.Settle())
 	if l.Base == d.Base || l.Size != d.Size || l.VSize != d.VSize || l.Dir != "cur" {
 		t.Errorf("%+v", l)
 	}
@@ -200,11 +201,15 @@ func TestLink(t *testing.T) {
 	}
 	// The first recipient's client was quick to read it.
 	must(t, os.Rename(filepath.Join(tree.root, "new", d.File), filepath.Join(tree.root, "cur", d.File+":2,S")))
-	if _, err = other.Link(bg, tree, d, "A", Meta{}); err != nil {
-		t.Error(err)
+	if link, l, err = other.Link(bg, tree, d, "A", Meta{}); err != nil {
+		t.Fatal(err)
+	}
+	link.Abort()
+	if ok, _ := disk.Exists(disk.OS(), filepath.Join(other.root, ".A", "new", l.File)); ok {
+		t.Error("a link that was given up is still there")
 	}
 	must(t, os.Remove(filepath.Join(tree.root, "cur", d.File+":2,S")))
-	_, err = other.Link(bg, tree, d, "A", Meta{})
+	_, _, err = other.Link(bg, tree, d, "A", Meta{})
 	wantKind(t, "gone", err, fail.NotFound)
 }
 
@@ -216,8 +221,9 @@ func TestLinkAcrossFileSystems(t *testing.T) {
 	d, err := tree.Deliver(bg, Inbox, Meta{}, strings.NewReader("hello\r\n"))
 	must(t, err)
 	faulty.Add(disk.Fault{Op: disk.OpLink, Err: syscall.EXDEV})
-	l, err := tree.Link(bg, tree, d, "A", Meta{})
+	link, l, err := tree.Link(bg, tree, d, "A", Meta{})
 	must(t, err)
+	must(t, link.Settle())
 	if l.Size != d.Size || l.VSize != d.VSize {
 		t.Errorf("%+v", l)
 	}

@@ -53,6 +53,14 @@ func NewTree(fsys disk.FS, root string, opts Options) *Tree {
 	return &Tree{fs: fsys, root: root, opts: opts}
 }
 
+// Through is the tree seen through another FS of the same files, such as a
+// visit of its volume.
+func (t *Tree) Through(fsys disk.FS) *Tree {
+	seen := *t
+	seen.fs = fsys
+	return &seen
+}
+
 // Root is the path of the tree.
 func (t *Tree) Root() string { return t.root }
 
