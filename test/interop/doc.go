@@ -1,11 +1,14 @@
 // Package interop runs a private suite against real programs from Debian's
-// packages: Postfix, Dovecot, swaks, msmtp, mpop, curl, mbsync, mutt, fetchmail,
-// gsasl, PostgreSQL, MariaDB, SQLite, OpenLDAP, Redis, systemd-journald, fail2ban.
+// packages: Postfix, Dovecot, swaks, msmtp, mpop, curl, mbsync, offlineimap, mutt,
+// fetchmail, Python's libraries, gsasl, PostgreSQL, MariaDB, SQLite, OpenLDAP,
+// Redis, systemd-journald, fail2ban.
 // Everything listens on loopback or below a temporary folder and is started
 // and stopped by the test. Build tag: interop; `make interop` runs it.
 //
 // Reading order: setup_test.go, smtp_test.go (programs that send),
-// read_test.go (programs that read), postfix_test.go, dovecot_test.go,
+// read_test.go (programs that read), sync_test.go, cached_test.go and
+// dsync_test.go (programs that keep a copy), imaplib_test.go,
+// postfix_test.go, dovecot_test.go,
 // coexist_test.go (Dovecot and our store on one Maildir at a time),
 // layout_test.go (trees and compressed messages that Dovecot made),
 // search_test.go (the same searches by both),

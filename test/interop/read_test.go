@@ -58,11 +58,12 @@ func TestReaders(t *testing.T) {
 	t.Run("fetchmail IMAP", func(t *testing.T) { fetchmail(t, s, "imap", 993) })
 }
 
-// mbsync both ways: what the server has comes down, a local folder, a flag
-// and a deletion go up.
-func mbsync(t *testing.T, s *suite.Suite) {
-	dir := t.TempDir()
-	rc := write(t, filepath.Join(dir, "mbsyncrc"), fmt.Sprintf(`IMAPAccount a
+// mbsyncConfig keeps the account in dir/mail.
+func mbsyncConfig(t *testing.T, s *suite.Suite, dir string) string {
+	if err := os.MkdirAll(filepath.Join(dir, "mail"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return write(t, filepath.Join(dir, "mbsyncrc"), fmt.Sprintf(`IMAPAccount a
 Host localhost
 Port %d
 User %s
@@ -86,9 +87,13 @@ Create Both
 Expunge Both
 SyncState *
 `, s.Base+993, s.Accounts[0].Name, s.Accounts[0].Password, s.Path("etc/tls/cert.pem"), dir, dir), 0o600)
-	if err := os.MkdirAll(filepath.Join(dir, "mail"), 0o755); err != nil {
-		t.Fatal(err)
-	}
+}
+
+// mbsync both ways: what the server has comes down, a local folder, a flag
+// and a deletion go up.
+func mbsync(t *testing.T, s *suite.Suite) {
+	dir := t.TempDir()
+	rc := mbsyncConfig(t, s, dir)
 	run(t, "", "mbsync", "-c", rc, "all")
 	if got := len(messages(filepath.Join(dir, "mail/INBOX"))); got != 5 {
 		t.Fatalf("%d messages came down, want 5", got)
@@ -108,11 +113,9 @@ SyncState *
 	}
 }
 
-// mutt without a terminal: copy every message of INBOX to a local mbox.
-func mutt(t *testing.T, s *suite.Suite, settings ...string) {
-	dir := t.TempDir()
-	box := filepath.Join(dir, "copy.mbox")
-	rc := write(t, filepath.Join(dir, "muttrc"), fmt.Sprintf(`set imap_user="%s"
+// muttConfig has mutt copy every message of INBOX to a local mbox.
+func muttConfig(t *testing.T, s *suite.Suite, dir, box string, settings ...string) string {
+	return write(t, filepath.Join(dir, "muttrc"), fmt.Sprintf(`set imap_user="%s"
 set imap_pass="%s"
 set certificate_file="%s"
 set ssl_usesystemcerts=no
@@ -127,6 +130,13 @@ set mark_old=no
 %s
 push "<tag-pattern>~A<enter><tag-prefix><copy-message>%s<enter><quit>"
 `, s.Accounts[0].Name, s.Accounts[0].Password, s.Path("etc/tls/cert.pem"), dir, strings.Join(settings, "\n"), box), 0o600)
+}
+
+// mutt without a terminal of its own.
+func mutt(t *testing.T, s *suite.Suite, settings ...string) {
+	dir := t.TempDir()
+	box := filepath.Join(dir, "copy.mbox")
+	rc := muttConfig(t, s, dir, box, settings...)
 	_, _ = try("", "script", "-qec", fmt.Sprintf("TERM=xterm mutt -F %s -f imaps://localhost:%d/INBOX", rc, s.Base+993), "/dev/null")
 	text, err := os.ReadFile(box)
 	if err != nil || strings.Count(string(text), "Subject: mark-") != 5 {

@@ -116,11 +116,8 @@ func outcome(untagged []string, tagged string) string {
 		if strings.HasPrefix(line, "* SEARCH") {
 			out[regexp.MustCompile(`MODSEQ \d+`).ReplaceAllString(line, "MODSEQ n")] = true
 		}
-		f, uid := fetchedFlags.FindStringSubmatch(line), fetchedUID.FindStringSubmatch(line)
-		if f != nil && uid != nil {
-			flags := slices.DeleteFunc(strings.Fields(f[1]), func(s string) bool { return s == `\Recent` })
-			slices.Sort(flags)
-			out["UID "+uid[1]+" has "+strings.Join(flags, " ")] = true
+		if uid := fetchedUID.FindStringSubmatch(line); uid != nil && fetchedFlags.MatchString(line) {
+			out["UID "+uid[1]+" has "+strings.Join(flagsOf(line), " ")] = true
 		}
 	}
 	result, _, _ := strings.Cut(tagged, " ")
