@@ -1,0 +1,74 @@
+package rewrite
+
+import (
+	"context"
+	"strings"
+
+	"github.com/postcote/postcote/pkg/platform/addr"
+)
+
+// headerPlace says whether a field's addresses are rewritten, and as whose: 0
+// means that they are completed only. The name is in lower case.
+func headerPlace(name string) (Places, bool) {
+	switch strings.TrimPrefix(name, "resent-") {
+	case "from", "sender", "reply-to":
+		return HeaderSender, true
+	case "to", "cc", "bcc":
+		return HeaderRecipient, true
+	}
+	return 0, name == "errors-to" || name == "return-receipt-to" || name == "disposition-notification-to"
+}
+
+// Field rewrites the addresses in the value of a header field as for mail of
+// this site's own users. changed is false for fields without addresses, and
+// for values that cannot be read without doubt. The rest of the value, names,
+// comments and line breaks, stays as it is.
+func (e *Engine) Field(ctx context.Context, name, value string) (out string, changed bool, err error) {
+	place, ok := headerPlace(name)
+	if !ok {
+		return value, false, nil
+	}
+	return rewriteSpans(value, func(a addr.Address) (addr.Address, error) {
+		if place == 0 {
+			return e.Complete(ctx, a), nil
+		}
+		return e.place(ctx, a, place)
+	})
+}
+
+// OutboundField is Field for mail that leaves for another host.
+func (e *Engine) OutboundField(ctx context.Context, name, value string) (out string, changed bool, err error) {
+	if _, ok := headerPlace(name); !ok {
+		return value, false, nil
+	}
+	return rewriteSpans(value, func(a addr.Address) (addr.Address, error) { return e.Outbound(ctx, a) })
+}
+
+func rewriteSpans(value string, f func(addr.Address) (addr.Address, error)) (string, bool, error) {
+	spans, ok := scan(value)
+	if !ok {
+		return value, false, nil
+	}
+	var b strings.Builder
+	done := 0
+	for _, s := range spans {
+		a, err := addr.Parse(strings.TrimSpace(value[s.from:s.to]))
+		if err != nil || a.Null() {
+			continue
+		}
+		to, err := f(a)
+		if err != nil {
+			return value, false, err
+		}
+		if to == a {
+			continue
+		}
+		b.WriteString(value[done:s.from])
+		b.WriteString(to.String())
+		done = s.to
+	}
+	if done == 0 {
+		return value, false, nil
+	}
+	return b.String() + value[done:], true, nil
+}
