@@ -16,6 +16,12 @@ done
 # helpers: off until their sockets are enabled; authd-pam needs C and PAM to build
 put 0755 bin/authd-checkpassword "$prefix/sbin/authd-checkpassword"
 [ ! -e bin/authd-pam ] || put 0755 bin/authd-pam "$prefix/sbin/authd-pam"
+# Postfix's commands, in a folder of their own: Postfix may be installed, too.
+# docs/mtad/sendmail.md says how to make them the system's.
+install -d -m 0755 "$root$prefix/lib/postcote/bin"
+for name in sendmail mailq newaliases postqueue postsuper postcat postlog; do
+	ln -sf "$prefix/sbin/mtad" "$root$prefix/lib/postcote/bin/$name"
+done
 for unit in deploy/systemd/*.service deploy/systemd/*.socket deploy/systemd/helpers/*; do
 	put 0644 "$unit" "$prefix/lib/systemd/system/${unit##*/}"
 	sed -i "s|/usr/sbin/|$prefix/sbin/|g" "$root$prefix/lib/systemd/system/${unit##*/}"

@@ -8,4 +8,9 @@ import (
 	"github.com/postcote/postcote/pkg/daemon/service"
 )
 
-func main() { os.Exit(service.Main(mtad.App())) }
+func main() {
+	if code, ok := mtad.Tool(os.Args); ok { // called as sendmail, mailq, ...
+		os.Exit(code)
+	}
+	os.Exit(service.Main(mtad.App()))
+}

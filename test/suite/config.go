@@ -21,6 +21,7 @@ func (s *Suite) move(text string) string {
 		"/run/postcote-", s.Dir+"/run/",
 		"/var/lib/postcote/", s.Dir+"/lib/",
 		"/var/mail/postcote", s.Dir+"/mail",
+		"/var/spool/postcote", s.Dir+"/spool",
 		"/etc/postcote/", s.Dir+"/etc/",
 	).Replace(text)
 }
@@ -43,6 +44,8 @@ func (s *Suite) folders() [][4]string {
 		{"lib/imapd", "0700", "imapd", "imapd"},
 		{"lib/mtad", "0700", "mtad", "mtad"},
 		{"mail", "2770", "deliverd", "vmail"},
+		{"spool", "0755", "root", "root"},
+		{"spool/drop", "3777", "mtad", "mtad"},
 	}
 }
 
@@ -62,8 +65,11 @@ func (s *Suite) makeFolders() error {
 		if _, err := fmt.Sscanf(f[1][1:], "%o", &mode); err != nil {
 			return err
 		}
-		if f[1][0] == '2' {
+		if f[1][0] != '0' {
 			mode |= os.ModeSetgid
+		}
+		if f[1][0] == '3' {
+			mode |= os.ModeSticky
 		}
 		if err := os.Chmod(path, mode); err != nil {
 			return err

@@ -1,13 +1,19 @@
 package mtad
 
 import (
+	"context"
+
 	"github.com/spf13/cobra"
 
+	"github.com/postcote/postcote/pkg/daemon/mtad/localmail"
+	"github.com/postcote/postcote/pkg/daemon/mtad/postfixcmd"
 	"github.com/postcote/postcote/pkg/daemon/mtad/queuecmd"
 	"github.com/postcote/postcote/pkg/daemon/service"
 	"github.com/postcote/postcote/pkg/mta/queue"
+	"github.com/postcote/postcote/pkg/platform/conf"
 	"github.com/postcote/postcote/pkg/platform/disk"
 	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/proto/control"
 )
 
 // App is the daemon for service.Main.
@@ -36,6 +42,52 @@ func App() service.App {
 	}
 }
 
+// Tool runs mtad as the command of Postfix by whose name it was called; ok is
+// false when it was called by none.
+func Tool(args []string) (code int, ok bool) {
+	s := postfixcmd.OS()
+	s.Args, s.Settings = args, toolSettings
+	return postfixcmd.Run(context.Background(), s)
+}
+
+// toolSettings reads what the commands need. A user who may not read the
+// file, or reads it while it is being edited, still has a mail system: then
+// the defaults hold, unless the caller has named the file.
+func toolSettings(file string, named bool) (postfixcmd.Settings, error) {
+	c := Default()
+	if err := conf.Load(file, &c); err != nil {
+		if named {
+			return postfixcmd.Settings{}, err
+		}
+		c = Default()
+	}
+	out := postfixcmd.Settings{
+		Submit: c.Submit.Path(), Control: c.Control.Listen.Unix(), Status: c.Status.Listen.Unix(), Drop: c.Submit.Drop,
+		Origin: c.hostname(), Size: c.MessageSize.Int64(),
+	}
+	if out.Status == "" {
+		out.Status = "/run/postcote-mtad/status"
+	}
+	return out, nil
+}
+
+// access is what the configuration lets ordinary users do with the queue.
+func (d *daemon) access() queuecmd.Access {
+	may := func(users func(localmail.Status) []string) func(context.Context) error {
+		return func(ctx context.Context) error {
+			peer := control.PeerOf(ctx)
+			if peer.Admin || localmail.Listed(users(d.state.Load().cfg.Status), int(peer.UID)) {
+				return nil
+			}
+			return fail.New(fail.Denied, "user %s may not do this with the queue", localmail.Name(int(peer.UID)))
+		}
+	}
+	return queuecmd.Access{
+		List:  may(func(s localmail.Status) []string { return s.Mailq }),
+		Flush: may(func(s localmail.Status) []string { return s.Flush }),
+	}
+}
+
 // registerVerbs adds what the control socket can do and tell.
 func (d *daemon) registerVerbs() {
 	d.rt.Status("sessions", func() any {
@@ -46,7 +98,7 @@ func (d *daemon) registerVerbs() {
 		return open
 	})
 	d.rt.Status("queue", func() any { return d.queue.Stats() })
-	for _, v := range queuecmd.Verbs(d.queue) {
+	for _, v := range queuecmd.Verbs(d.queue, d.access()) {
 		d.rt.Control(v)
 	}
 }

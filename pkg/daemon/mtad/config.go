@@ -3,6 +3,7 @@ package mtad
 import (
 	"time"
 
+	"github.com/postcote/postcote/pkg/daemon/mtad/localmail"
 	"github.com/postcote/postcote/pkg/daemon/service"
 	"github.com/postcote/postcote/pkg/mta/queue"
 	"github.com/postcote/postcote/pkg/platform/conf"
@@ -14,7 +15,9 @@ import (
 type Config struct {
 	Hostname  string     `yaml:"hostname" example:"mail.example.org" doc:"This host's full name: in the banner, EHLO, Received fields and queue reports. Empty takes the system's."`
 	Listeners []Listener `yaml:"listeners" doc:"Where mail is taken from the network."`
-	Submit    Submit     `yaml:"submit" doc:"The socket on which local programs hand in mail, by SMTP."`
+
+	Submit localmail.Submit `yaml:"submit" doc:"The socket on which local programs hand in mail, by SMTP."`
+	Status localmail.Status `yaml:"status" doc:"The socket on which local users see the queue."`
 
 	TLS tlsx.Config `yaml:"tls" doc:"Certificates for the listeners."`
 
@@ -87,11 +90,6 @@ func (l Listener) label() string {
 	return "submission/smtpd"
 }
 
-// Submit is the `submit` section.
-type Submit struct {
-	Listen conf.Listen `yaml:"listen" doc:"The socket; empty for none. Every local user may connect unless allow or mode say otherwise; the kernel tells who it is."`
-}
-
 // Domains is the `domains` section.
 type Domains struct {
 	Mailbox []string `yaml:"mailbox" example:"example.org" doc:"Domains with mailboxes here. .example.org stands for every name below example.org."`
@@ -145,7 +143,8 @@ func Default() Config {
 			{Listen: conf.Listen{Address: ":587"}, Role: RoleSubmission, TLS: TLSStart, Auth: AuthTLS},
 			{Listen: conf.Listen{Address: ":465"}, Role: RoleSubmission, TLS: TLSImplicit, Auth: AuthTLS},
 		},
-		Submit:       Submit{Listen: conf.Listen{Address: "unix:/run/postcote-mtad/submit", Mode: 0o666}},
+		Submit:       localmail.DefaultSubmit(),
+		Status:       localmail.DefaultStatus(),
 		TLS:          defaultTLS(),
 		AuthSocket:   "/run/postcote-authd/auth-smtp",
 		ExistsSocket: "/run/postcote-authd/auth-exists",

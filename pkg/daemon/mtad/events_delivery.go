@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/postcote/postcote/pkg/daemon/mtad/localmail"
 	"github.com/postcote/postcote/pkg/mta/queue"
 	"github.com/postcote/postcote/pkg/platform/addr"
 	"github.com/postcote/postcote/pkg/platform/obs"
@@ -15,7 +16,10 @@ import (
 // bounce write.
 
 // observer turns what the queue tells into events.
-type observer struct{ log *obs.Logger }
+type observer struct {
+	log   *obs.Logger
+	local *localmail.Policy
+}
 
 // Activated implements queue.Observer, as the methods below do.
 func (o observer) Activated(id queue.ID, env *queue.Envelope, recipients int) {
@@ -66,7 +70,10 @@ func (o observer) Notified(id queue.ID, kind queue.NoticeKind, notice queue.ID) 
 }
 
 // Removed says that a message is done with.
-func (o observer) Removed(id queue.ID) { o.log.Log(messageRemoved{id.String()}) }
+func (o observer) Removed(id queue.ID) {
+	o.local.Removed(id)
+	o.log.Log(messageRemoved{id.String()})
+}
 
 // messageActive: deliveries of a message begin.
 type messageActive struct {

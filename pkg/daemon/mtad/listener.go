@@ -91,6 +91,9 @@ func (l *listening) build(st *state) error {
 	}
 	c.Policy.Limits.MessageSize = st.cfg.MessageSize.Int64()
 	c.Policy.Limits.Recipients = st.cfg.Limits.Recipients
+	if l.local {
+		c.Policy.Limits.Recipients = st.cfg.Submit.Recipients
+	}
 	c.Policy.Limits.SoftErrors, c.Policy.Limits.HardErrors = st.cfg.Limits.SoftErrors, st.cfg.Limits.HardErrors
 	t := st.cfg.Timeouts
 	c.Timeouts.Command, c.Timeouts.Data, c.Timeouts.TLS = t.Command.Std(), t.Data.Std(), t.TLS.Std()

@@ -87,6 +87,9 @@ func (s *session) Message(ctx context.Context, tx *server.Transaction, content i
 	if err := msg.Commit(ctx, env); err != nil {
 		return say(s.notStored(endOfMessage, tx, qid, err))
 	}
+	if s.who.Local {
+		s.d.local.Queued(s.who.UID, msg.ID())
+	}
 	s.taken(tx, qid, found.MessageID, size)
 	return say(server.MakeReply(250, 2, 0, 0, "Ok: queued as "+qid))
 }

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/postcote/postcote/pkg/daemon/mtad/localmail"
 	"github.com/postcote/postcote/pkg/daemon/service"
 	"github.com/postcote/postcote/pkg/mta/gate"
 	"github.com/postcote/postcote/pkg/mta/queue"
@@ -50,8 +51,10 @@ type daemon struct {
 	keeper   *tlsx.Keeper         // nil without certificate
 	auth     *authenticator       // nil without auth socket
 	users    *userdbclient.Client // nil without exists socket
+	local    *localmail.Policy    // what local users may submit
 	sessions sync.Map             // *server.Conn to *session
 	listens  []*listening
+	status   net.Listener // for local users; nil for none
 }
 
 // Run serves until ctx is done. cfg is a *Config.
@@ -84,6 +87,7 @@ func run(ctx context.Context, rt *service.Runtime, cfg Config, p parts) error {
 func newDaemon(rt *service.Runtime, cfg Config, p parts) (*daemon, error) {
 	d := &daemon{rt: rt, log: rt.Log, now: rt.Now, parts: p, metrics: newMetrics(rt.Metrics)}
 	d.agents = newAgents(d)
+	d.local = localmail.NewPolicy(cfg.Submit, func() time.Time { return d.now() })
 	if d.now == nil {
 		d.now = time.Now
 	}
@@ -152,13 +156,13 @@ func (d *daemon) serve(ctx context.Context, cfg Config) error {
 		for _, l := range d.listens {
 			_ = l.ln.Close()
 		}
-		return err
+		return err // the status socket is opened last
 	}
 	d.registerVerbs()
 	d.rt.OnReload(d.reloaded)
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
-		return d.queue.Run(gctx, queue.Consumers{Router: router{d}, Deliverer: deliverer{d}, Bouncer: bouncer{d}, Observer: observer{d.log}}, d.rt.Drain())
+		return d.queue.Run(gctx, queue.Consumers{Router: router{d}, Deliverer: deliverer{d}, Bouncer: bouncer{d}, Observer: observer{d.log, d.local}}, d.rt.Drain())
 	})
 	for _, l := range d.listens {
 		g.Go(func() error { return l.conns.Serve(gctx, l.ln) })
@@ -167,6 +171,7 @@ func (d *daemon) serve(ctx context.Context, cfg Config) error {
 		d.agents.run(gctx)
 		return nil
 	})
+	d.serveLocal(gctx, g, cfg)
 	if d.keeper != nil {
 		g.Go(func() error {
 			d.keeper.Run(gctx)
@@ -188,15 +193,48 @@ func (d *daemon) openListeners(cfg Config) error {
 		}
 		d.listens = append(d.listens, l)
 	}
-	if cfg.Submit.Listen.Address == "" {
+	if cfg.Submit.Listen.Address != "" {
+		l, err := d.listenSubmit(cfg.Submit.Listen)
+		if err != nil {
+			return err
+		}
+		d.listens = append(d.listens, l)
+	}
+	if cfg.Status.Listen.Address == "" {
 		return nil
 	}
-	l, err := d.listenSubmit(cfg.Submit.Listen)
-	if err != nil {
-		return err
+	var err error
+	d.status, err = d.rt.Listen(cfg.Status.Listen)
+	return fail.Wrap(fail.Temporary, err, "status.listen")
+}
+
+// serveLocal serves the status socket and empties the mail drop.
+func (d *daemon) serveLocal(ctx context.Context, g *errgroup.Group, cfg Config) {
+	if d.status != nil {
+		g.Go(func() error { return d.rt.ServeControl(ctx, d.status) })
 	}
-	d.listens = append(d.listens, l)
-	return nil
+	for _, l := range d.listens {
+		if !l.local || cfg.Submit.Drop == "" {
+			continue
+		}
+		pickup := localmail.Pickup{
+			FS: d.rt.FS, Dir: cfg.Submit.Drop, Every: d.parts.Probe, Now: d.now, Log: d.log,
+			Dial: func(_ context.Context, uid int) (net.Conn, error) {
+				server, peer, err := localmail.As(uid)
+				if err == nil {
+					g.Go(func() error {
+						l.engine.Load().Serve(ctx, server)
+						return nil
+					})
+				}
+				return peer, err
+			},
+		}
+		g.Go(func() error {
+			pickup.Run(ctx)
+			return nil
+		})
+	}
 }
 
 // reloaded takes over what a new configuration may change while running.
@@ -217,6 +255,7 @@ func (d *daemon) reloaded(cfg any) error {
 		}
 	}
 	d.queue.Reload(c.Queue.Settings)
+	d.local.Reload(c.Submit)
 	if d.keeper != nil {
 		d.keeper.Check()
 	}

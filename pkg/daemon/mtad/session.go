@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/netip"
 	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/postcote/postcote/pkg/daemon/mtad/localmail"
 	"github.com/postcote/postcote/pkg/mta/gate"
 	"github.com/postcote/postcote/pkg/platform/addr"
 	"github.com/postcote/postcote/pkg/platform/dnsx"
@@ -45,12 +47,12 @@ func (d *daemon) accept(ctx context.Context, l *listening, c *server.Conn) (serv
 	d.metrics.open.WithLabelValues(l.label).Inc()
 	d.sessions.Store(c, s)
 	if l.local {
-		cred, err := netx.Peer(c.Net)
+		uid, err := submitter(c.Net)
 		if err != nil {
 			d.log.Error("a peer of the submit socket cannot be told", obs.Err(err))
 			return s, server.MakeReply(421, 4, 3, 0, "Error: cannot tell who is there")
 		}
-		s.who.UID = int(cred.UID)
+		s.who.UID = uid
 	} else if st.cfg.ClientNames {
 		var claimed string
 		s.who.Name, claimed = clientName(ctx, d.parts.Resolver, s.who.IP, st.cfg.Timeouts.DNS.Std())
@@ -60,7 +62,22 @@ func (d *daemon) accept(ctx context.Context, l *listening, c *server.Conn) (serv
 	}
 	s.who.text = s.who.String()
 	d.log.Log(clientConnected{s.who})
+	if l.local {
+		if v := d.local.Connect(s.who.UID); v.Refused() {
+			return s, s.refuse(gate.Connect.String(), nil, nil, "", v)
+		}
+	}
 	return s, s.ask(ctx, gate.Connect, nil)
+}
+
+// submitter is the user at the other end of the submit socket, or the one who
+// has left a message in the drop.
+func submitter(c net.Conn) (uid int, err error) {
+	if uid, ok := localmail.UIDOf(c); ok {
+		return uid, nil
+	}
+	cred, err := netx.Peer(c)
+	return int(cred.UID), err
 }
 
 // clientOf is the peer of a connection that accept has seen.
@@ -116,7 +133,13 @@ func (s *session) Helo(ctx context.Context) server.Reply { return s.ask(ctx, gat
 
 // Mail begins a transaction.
 func (s *session) Mail(ctx context.Context, tx *server.Transaction) server.Verdict {
-	return server.Say(s.ask(ctx, gate.Mail, tx))
+	if r := s.ask(ctx, gate.Mail, tx); !r.IsZero() || !s.who.Local {
+		return server.Say(r)
+	}
+	if v := s.d.local.Mail(s.who.UID, tx.From); v.Refused() {
+		return server.Say(s.refuse(gate.Mail.String(), tx, nil, "", v))
+	}
+	return server.Verdict{}
 }
 
 // Rcpt checks a recipient. Lookups of pipelined recipients run side by side;

@@ -53,7 +53,9 @@ func (g *Gate) Check(ctx context.Context, p *Policy, s Stage, f Facts) Verdict {
 			break
 		}
 	}
-	if s == Rcpt {
+	// Local programs cannot correct an address, and some take one refusal for
+	// that of all recipients: the sender hears of unknown ones by mail.
+	if s == Rcpt && !f.Local {
 		if v := g.checkListed(ctx, f); v.Refused() {
 			return v
 		}
@@ -62,7 +64,7 @@ func (g *Gate) Check(ctx context.Context, p *Policy, s Stage, f Facts) Verdict {
 }
 
 // checkListed refuses recipients that our own domains do not have, whoever
-// the sender is. The address is asked as given, then without its detail.
+// on the network the sender is. The address is asked as given, then without its detail.
 func (g *Gate) checkListed(ctx context.Context, f Facts) Verdict {
 	rcpt, err := g.routes.Resolve(ctx, f.Rcpt)
 	if err != nil {

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,6 +19,8 @@ type Selection struct {
 	All         bool
 	IDs         []ID
 	Destination string
+	Places      []Place  // if not empty, only messages that are in one of these
+	Changed     func(ID) // if not nil, told of each message that was changed
 }
 
 // selected returns the messages of a selection and an error of kind NotFound
@@ -37,6 +40,9 @@ func (q *Queue) selected(sel Selection) (list []*spool.Entry, missing error) {
 		} else {
 			absent = append(absent, id.String())
 		}
+	}
+	if len(sel.Places) > 0 {
+		list = slices.DeleteFunc(list, func(e *spool.Entry) bool { return !slices.Contains(sel.Places, q.placeOf(e)) })
 	}
 	if len(absent) > 0 {
 		missing = fail.New(fail.NotFound, "not in the queue: %s", strings.Join(absent, " "))
@@ -67,6 +73,9 @@ func (q *Queue) each(ctx context.Context, sel Selection, do func(*spool.Entry) b
 		}
 		if do(e) {
 			n++
+			if sel.Changed != nil {
+				sel.Changed(e.ID)
+			}
 		}
 	}
 	if n > 0 {
@@ -202,6 +211,21 @@ func (q *Queue) Expire(ctx context.Context, sel Selection) (int, error) {
 			return false
 		}
 		q.sched.retry(e)
+		return true
+	})
+}
+
+// ExpireHeld is Expire, but messages on hold stay there until Release.
+func (q *Queue) ExpireHeld(ctx context.Context, sel Selection) (int, error) {
+	return q.each(ctx, sel, func(e *spool.Entry) bool {
+		q.sched.mu.Lock()
+		defer q.sched.mu.Unlock()
+		if !q.spool.SetFlags(e, spool.Expiring, 0) {
+			return false
+		}
+		if flags, _ := q.spool.Flags(e); flags&spool.Held == 0 {
+			q.sched.retry(e)
+		}
 		return true
 	})
 }

@@ -99,18 +99,30 @@ func (q *Queue) entry(e *spool.Entry) (Entry, bool) {
 	}
 	q.sched.mu.Lock()
 	defer q.sched.mu.Unlock()
-	switch {
-	case v.Flags&spool.Held != 0:
-		out.Place = Held
-	case e.Pos >= 0:
-		out.Place = Waiting
-		if e.Due > 0 {
-			out.Next = time.Unix(e.Due, 0)
-		}
-	case e.Pos == posActive, e.Pos == posBacklog:
-		out.Place = Active
+	if out.Place = place(e, v.Flags); out.Place == Waiting && e.Due > 0 {
+		out.Next = time.Unix(e.Due, 0)
 	}
 	return out, true
+}
+
+// place is where a message with these flags stands. The scheduler's lock is held.
+func place(e *spool.Entry, flags uint32) Place {
+	switch {
+	case flags&spool.Held != 0:
+		return Held
+	case e.Pos >= 0:
+		return Waiting
+	case e.Pos == posActive, e.Pos == posBacklog:
+		return Active
+	}
+	return Incoming
+}
+
+func (q *Queue) placeOf(e *spool.Entry) Place {
+	flags, _ := q.spool.Flags(e)
+	q.sched.mu.Lock()
+	defer q.sched.mu.Unlock()
+	return place(e, flags)
 }
 
 func (f *Filter) admits(e *Entry) bool {

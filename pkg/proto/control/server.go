@@ -84,7 +84,7 @@ func (s *Server) connection(ctx context.Context, conn net.Conn) {
 	if err != nil {
 		return
 	}
-	ctx = context.WithValue(ctx, peerKey{}, peer)
+	ctx = WithPeer(ctx, peer)
 	in := bufio.NewReaderSize(conn, maxRequest+2)
 	for {
 		if err := conn.SetReadDeadline(time.Now().Add(or(s.IdleTimeout, 5*time.Minute))); err != nil || ctx.Err() != nil {

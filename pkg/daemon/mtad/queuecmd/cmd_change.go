@@ -20,19 +20,19 @@ func (h Host) changeCommands() []*cobra.Command {
 		name, verb, short, long, done string
 		destination                   bool
 	}{
-		{"delete", verbDelete, "Delete messages without telling their senders", "", "Deleted", false},
-		{"hold", verbHold, "Keep messages from being tried", "A delivery that is running ends first.", "Placed on hold", false},
-		{"release", verbRelease, "Let held messages go on", "", "Released from hold", false},
+		{"delete", VerbDelete, "Delete messages without telling their senders", "", "Deleted", false},
+		{"hold", VerbHold, "Keep messages from being tried", "A delivery that is running ends first.", "Placed on hold", false},
+		{"release", VerbRelease, "Let held messages go on", "", "Released from hold", false},
 		{
-			"flush", verbFlush, "Try deferred messages now",
+			"flush", VerbFlush, "Try deferred messages now",
 			"Tries deferred messages now and forgets which destinations are down. Without arguments all of them.", "Flushed", true,
 		},
 		{
-			"requeue", verbRequeue, "Treat messages as if they had just arrived",
+			"requeue", VerbRequeue, "Treat messages as if they had just arrived",
 			"Forgets reasons and attempts, finds a new route, and tries at once. Held messages are released.", "Requeued", true,
 		},
 		{
-			"expire", verbExpire, "Return messages to their senders",
+			"expire", VerbExpire, "Return messages to their senders",
 			"Gives messages up as if they had been tried for as long as they may be: what is not delivered is returned.", "Force-expired", true,
 		},
 	} {
@@ -60,7 +60,7 @@ func (h Host) change(cmd *cobra.Command, verb, done string, ids []string, destin
 		return fail.New(fail.Invalid, "name ids or a destination, not both")
 	case destination != "":
 		ids = []string{"destination=" + destination}
-	case len(ids) == 0 && verb == verbFlush:
+	case len(ids) == 0 && verb == VerbFlush:
 		ids = []string{"ALL"}
 	case len(ids) == 0:
 		return fail.New(fail.Invalid, "name queue ids, or ALL")

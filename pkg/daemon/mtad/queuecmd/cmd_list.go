@@ -30,9 +30,9 @@ func (h Host) listCommand() *cobra.Command {
 			}
 			out := bufio.NewWriter(cmd.OutOrStdout())
 			if !asJSON {
-				args = append(args, asMailq)
+				args = append(args, AsMailq)
 			}
-			err := h.each(cmd, verbList, args, func(raw json.RawMessage) error {
+			err := h.each(cmd, VerbList, args, func(raw json.RawMessage) error {
 				if asJSON {
 					_, err := out.Write(append(raw[:len(raw):len(raw)], '\n'))
 					return err

@@ -32,7 +32,7 @@ func (h Host) showCommand() *cobra.Command {
 			}
 			out := bufio.NewWriter(cmd.OutOrStdout())
 			s := shower{w: out}
-			err := h.each(cmd, verbShow, args, s.value)
+			err := h.each(cmd, VerbShow, args, s.value)
 			if err == nil && headers && body && !s.inBody {
 				_, err = out.WriteString("\n") // a message without body
 			}

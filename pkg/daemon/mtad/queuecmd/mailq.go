@@ -17,9 +17,9 @@ type mailq struct {
 
 // The columns: "%-17s %8d %19.19s %s".
 const (
-	mailqHead  = "-Queue ID-  --Size-- ----Arrival Time---- -Sender/Recipient-------\n"
+	mailqHead  = "----Queue ID----- --Size-- ---Arrival Time---- --Sender/Recipient------\n"
 	mailqNext  = "                                               " // before a recipient
-	mailqWidth = 76                                                // reasons end here at the earliest
+	mailqWidth = 76                                                // a reason is moved right by what it is shorter
 )
 
 func (m *mailq) add(l *Listed) {
@@ -62,7 +62,7 @@ func (m *mailq) recipients(l *Listed) {
 		}
 		if r.DelayReason != reason && r.DelayReason != "" {
 			text := clean(r.DelayReason)
-			m.pad(mailqWidth - utf8.RuneCountInString(text) - len("()"))
+			m.pad(mailqWidth - utf8.RuneCountInString(text))
 			m.put("(")
 			m.put(text)
 			m.put(")\n")
@@ -72,6 +72,14 @@ func (m *mailq) recipients(l *Listed) {
 		m.put(clean(r.Address))
 		m.put("\n")
 	}
+}
+
+func (m *mailq) size() int { return len(m.text) }
+
+func (m *mailq) take() string {
+	s := string(m.text)
+	m.text = m.text[:0]
+	return s
 }
 
 func (m *mailq) put(s string) { m.text = append(m.text, s...) }
@@ -87,7 +95,7 @@ func (m *mailq) end() {
 		m.put("Mail queue is empty\n")
 		return
 	}
-	m.text = fmt.Appendf(m.text, "\n-- %d Kbytes in %d Request%s.\n", (m.bytes+512)/1024, m.count, plural(m.count))
+	m.text = fmt.Appendf(m.text, "\n-- %d Kbytes in %d Request%s.\n", m.bytes/1024, m.count, plural(m.count))
 }
 
 func plural(n int) string {

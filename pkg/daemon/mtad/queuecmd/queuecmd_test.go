@@ -46,7 +46,7 @@ func newHost(t *testing.T) *host {
 		t.Fatal(err)
 	}
 	var s control.Server
-	for _, v := range Verbs(h.q) {
+	for _, v := range Verbs(h.q, Access{}) {
 		s.Add(v)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -181,15 +181,15 @@ func TestList(t *testing.T) {
 	if _, err := h.run("expire", ids[1].String()); err != nil {
 		t.Fatal(err)
 	}
-	h.want(ids, `-Queue ID-  --Size-- ----Arrival Time---- -Sender/Recipient-------
+	h.want(ids, `----Queue ID----- --Size-- ---Arrival Time---- --Sender/Recipient------
 ID0..........         3033 Sun Mar  1 12:00:00 ann@example.com
-           (connect to mx.example.net[192.0.2.1]:25: Connection ?[2Jrefused)
+             (connect to mx.example.net[192.0.2.1]:25: Connection ?[2Jrefused)
                                                bob@example.net
                                                carol@example.net
                                                dan@example.org
 
 ID1..........#          33 Sun Mar  1 12:00:00 MAILER-DAEMON
-           (connect to mx.example.net[192.0.2.1]:25: Connection ?[2Jrefused)
+             (connect to mx.example.net[192.0.2.1]:25: Connection ?[2Jrefused)
                                                eve@example.net
 
 ID2..........!          33 Sun Mar  1 12:00:00 ann@example.com
@@ -197,7 +197,7 @@ ID2..........!          33 Sun Mar  1 12:00:00 ann@example.com
 
 -- 3 Kbytes in 3 Requests.
 `, "list")
-	h.want(ids, `-Queue ID-  --Size-- ----Arrival Time---- -Sender/Recipient-------
+	h.want(ids, `----Queue ID----- --Size-- ---Arrival Time---- --Sender/Recipient------
 ID2..........!          33 Sun Mar  1 12:00:00 ann@example.com
                                                fay@example.org
 
@@ -343,11 +343,11 @@ func TestCheck(t *testing.T) {
 	h.want(nil, "0 messages, 0 bytes, 1 segment\n", "check")
 }
 
-// Listing is open to all, mail itself is not.
+// Listing and flushing are open to those whom Access lets, mail itself is not.
 func TestWhoMayDoWhat(t *testing.T) {
 	h := newHost(t)
-	open := map[string]bool{verbList: true, verbStats: true}
-	for _, v := range Verbs(h.q) {
+	open := map[string]bool{VerbList: true, VerbStats: true, VerbFlush: true}
+	for _, v := range Verbs(h.q, Access{}) {
 		if open[v.Name] != (v.Who == control.Status) {
 			t.Errorf("%s is for %v", v.Name, v.Who)
 		}

@@ -13,31 +13,53 @@ import (
 	"github.com/postcote/postcote/pkg/proto/control"
 )
 
-// Verbs are the control verbs of a queue. Listing is open to all who can
-// connect, as mailq is; all else, reading mail above all, is the
-// administrator's.
-func Verbs(q *queue.Queue) []control.Verb {
+// Access decides what may be done by those who are no administrators; its
+// functions return an error of kind fail.Denied, nil ones let everybody.
+type Access struct {
+	List, Flush func(ctx context.Context) error
+}
+
+func allowed(ctx context.Context, may func(context.Context) error) error {
+	if may == nil {
+		return nil
+	}
+	return may(ctx)
+}
+
+// Verbs are the control verbs of a queue. Listing and flushing are open to
+// those whom access lets, as with Postfix; all else, reading mail above all,
+// is the administrator's.
+func Verbs(q *queue.Queue, access Access) []control.Verb {
 	change := func(name string, do func(context.Context, queue.Selection) (int, error)) control.Verb {
 		return control.Verb{Name: name, Who: control.Admin, Handler: func(ctx context.Context, args []string, emit control.Emit) error {
 			return changeMessages(ctx, args, emit, do)
 		}}
 	}
 	return []control.Verb{
-		{Name: verbList, Who: control.Status, Handler: func(ctx context.Context, args []string, emit control.Emit) error {
+		{Name: VerbList, Who: control.Status, Handler: func(ctx context.Context, args []string, emit control.Emit) error {
+			if err := allowed(ctx, access.List); err != nil {
+				return err
+			}
 			return list(ctx, q, args, emit)
 		}},
-		{Name: verbStats, Who: control.Status, Handler: func(_ context.Context, _ []string, emit control.Emit) error {
+		{Name: VerbFlush, Who: control.Status, Handler: func(ctx context.Context, args []string, emit control.Emit) error {
+			if err := allowed(ctx, access.Flush); err != nil {
+				return err
+			}
+			return changeMessages(ctx, args, emit, q.Flush)
+		}},
+		{Name: VerbStats, Who: control.Status, Handler: func(_ context.Context, _ []string, emit control.Emit) error {
 			return emit(q.Stats())
 		}},
-		{Name: verbShow, Who: control.Admin, Handler: func(ctx context.Context, args []string, emit control.Emit) error {
+		{Name: VerbShow, Who: control.Admin, Handler: func(ctx context.Context, args []string, emit control.Emit) error {
 			return show(ctx, q, args, emit)
 		}},
-		change(verbDelete, q.Delete),
-		change(verbHold, q.Hold),
-		change(verbRelease, q.Release),
-		change(verbFlush, q.Flush),
-		change(verbRequeue, q.Requeue),
-		change(verbExpire, q.Expire),
+		change(VerbDelete, q.Delete),
+		change(VerbHold, q.Hold),
+		change(VerbRelease, q.Release),
+		change(VerbRequeue, q.Requeue),
+		change(VerbExpire, q.Expire),
+		change(VerbExpireHeld, q.ExpireHeld),
 	}
 }
 
@@ -85,13 +107,27 @@ func placeOf(name string) (queue.Place, bool) {
 	return queue.Place(max(i, 0)), i >= 0
 }
 
-// asMailq is the argument of a list that wants to be sent as the text of
-// mailq, in pieces: reading 100 000 JSON objects takes a client seconds.
-const asMailq = "form=mailq"
+// AsMailq and AsPostqueue are arguments of a list that wants to be sent as the
+// text of mailq or postqueue -j, in pieces: reading 100 000 JSON objects takes
+// a client seconds.
+const (
+	AsMailq     = "form=mailq"
+	AsPostqueue = "form=postqueue"
+)
+
+// text is a list as text.
+type text interface {
+	add(*Listed)
+	end()
+	take() string // what has been made since the last call
+	size() int    // of that
+}
 
 func list(ctx context.Context, q *queue.Queue, args []string, emit control.Emit) error {
-	if i := slices.Index(args, asMailq); i >= 0 {
-		return listText(ctx, q, slices.Delete(slices.Clone(args), i, i+1), emit)
+	for form, text := range map[string]text{AsMailq: &mailq{}, AsPostqueue: &postqueue{}} {
+		if i := slices.Index(args, form); i >= 0 {
+			return listText(ctx, q, slices.Delete(slices.Clone(args), i, i+1), text, emit)
+		}
 	}
 	f, err := filter(args)
 	if err != nil {
@@ -108,40 +144,38 @@ func list(ctx context.Context, q *queue.Queue, args []string, emit control.Emit)
 	return nil
 }
 
-func listText(ctx context.Context, q *queue.Queue, args []string, emit control.Emit) error {
-	var m mailq
+func listText(ctx context.Context, q *queue.Queue, args []string, t text, emit control.Emit) error {
 	err := list(ctx, q, args, func(v any) error {
 		l, ok := v.(Listed)
 		if !ok {
 			return fail.New(fail.Invalid, "a list holds %T", v)
 		}
-		if m.add(&l); len(m.text) < textPiece {
+		if t.add(&l); t.size() < textPiece {
 			return nil
 		}
-		err := emit(string(m.text))
-		m.text = m.text[:0]
-		return err
+		return emit(t.take())
 	})
 	if err != nil {
 		return err
 	}
-	m.end()
-	return emit(string(m.text))
+	t.end()
+	return emit(t.take())
 }
 
-// selection reads "ALL", "destination=D" or ids.
+// selection reads "ALL", "destination=D" or ids, and any number of "state=S".
 func selection(args []string) (sel queue.Selection, err error) {
-	if len(args) == 1 && args[0] == "ALL" {
-		return queue.Selection{All: true}, nil
+	all := slices.Index(args, "ALL")
+	if all >= 0 {
+		args = slices.Delete(slices.Clone(args), all, all+1)
 	}
 	f, err := filter(args)
 	if err != nil {
 		return sel, err
 	}
-	if len(f.Places) > 0 || f.Sender != "" || f.Recipient != "" || len(f.IDs) == 0 && f.Destination == "" {
-		return sel, fail.New(fail.Invalid, "say which messages: queue ids, ALL, or destination=DOMAIN")
+	if f.Sender != "" || f.Recipient != "" || (all >= 0) == (len(f.IDs) > 0 || f.Destination != "") {
+		return sel, fail.New(fail.Invalid, "say which messages: queue ids, ALL, or destination=DOMAIN, with state=STATE to look at some of them only")
 	}
-	return queue.Selection{IDs: f.IDs, Destination: f.Destination}, nil
+	return queue.Selection{All: all >= 0, IDs: f.IDs, Destination: f.Destination, Places: f.Places}, nil
 }
 
 func changeMessages(ctx context.Context, args []string, emit control.Emit, do func(context.Context, queue.Selection) (int, error)) error {
@@ -149,8 +183,12 @@ func changeMessages(ctx context.Context, args []string, emit control.Emit, do fu
 	if err != nil {
 		return err
 	}
+	var ids []queue.ID
+	if len(sel.IDs) > 0 {
+		sel.Changed = func(id queue.ID) { ids = append(ids, id) }
+	}
 	n, err := do(ctx, sel)
-	if eerr := emit(Changed{n}); eerr != nil {
+	if eerr := emit(Changed{n, ids}); eerr != nil {
 		return eerr
 	}
 	return err
@@ -166,7 +204,7 @@ const showPiece = 24 << 10
 // "envelope", "headers", "body".
 func show(ctx context.Context, q *queue.Queue, args []string, emit control.Emit) error {
 	if len(args) < 2 {
-		return fail.New(fail.Invalid, "%s wants a queue id and what to show", verbShow)
+		return fail.New(fail.Invalid, "%s wants a queue id and what to show", VerbShow)
 	}
 	id, err := queue.ParseID(args[0])
 	if err != nil {

@@ -8,16 +8,25 @@ import (
 
 // Names of the verbs.
 const (
-	verbList    = "QUEUE-LIST"
-	verbStats   = "QUEUE-STATS"
-	verbShow    = "QUEUE-SHOW"
-	verbDelete  = "QUEUE-DELETE"
-	verbHold    = "QUEUE-HOLD"
-	verbRelease = "QUEUE-RELEASE"
-	verbFlush   = "QUEUE-FLUSH"
-	verbRequeue = "QUEUE-REQUEUE"
-	verbExpire  = "QUEUE-EXPIRE"
+	VerbList    = "QUEUE-LIST"
+	VerbStats   = "QUEUE-STATS"
+	VerbShow    = "QUEUE-SHOW"
+	VerbDelete  = "QUEUE-DELETE"
+	VerbHold    = "QUEUE-HOLD"
+	VerbRelease = "QUEUE-RELEASE"
+	VerbFlush   = "QUEUE-FLUSH"
+	VerbRequeue = "QUEUE-REQUEUE"
+	VerbExpire  = "QUEUE-EXPIRE"
+
+	// VerbExpireHeld is VerbExpire, but what is on hold stays there.
+	VerbExpireHeld = "QUEUE-EXPIRE-HELD"
 )
+
+// IsID reports whether s can be a queue id.
+func IsID(s string) bool {
+	_, err := queue.ParseID(s)
+	return err == nil
+}
 
 // Listed is one message of a list. The first seven names are Postfix's
 // (postqueue -j).
@@ -30,6 +39,7 @@ type Listed struct {
 	Sender       string            `json:"sender"`
 	Recipients   []ListedRecipient `json:"recipients"`
 	NextAttempt  int64             `json:"next_attempt,omitempty"`
+	NullSender   bool              `json:"null_sender,omitempty"`
 	Damaged      bool              `json:"damaged,omitempty"`
 }
 
@@ -50,7 +60,7 @@ func listed(e *queue.Entry) Listed {
 		Recipients: make([]ListedRecipient, len(e.Recipients)),
 	}
 	if e.Sender.Null() {
-		l.Sender = "MAILER-DAEMON" // as Postfix shows the null sender
+		l.Sender, l.NullSender = "MAILER-DAEMON", true // as Postfix shows the null sender
 	}
 	for i := range e.Recipients {
 		r := &e.Recipients[i]
@@ -116,5 +126,6 @@ type Shown struct {
 
 // Changed is the answer to verbs that change messages.
 type Changed struct {
-	Changed int `json:"changed"`
+	Changed int        `json:"changed"`
+	IDs     []queue.ID `json:"ids,omitempty"` // of those, if they were named by id
 }

@@ -1,0 +1,199 @@
+package localmail
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/emersion/go-smtp"
+
+	"github.com/postcote/postcote/pkg/mta/maildrop"
+	"github.com/postcote/postcote/pkg/platform/addr"
+	"github.com/postcote/postcote/pkg/platform/disk"
+	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/platform/obs"
+	"github.com/postcote/postcote/pkg/proto/smtp/client"
+)
+
+// Pickup takes the mail that sendmail(1) has left in the drop.
+type Pickup struct {
+	FS    disk.FS
+	Dir   string
+	Every time.Duration // between two looks; 0 means 10 s
+	Now   func() time.Time
+	Log   *obs.Logger
+	// Dial connects to the submit listener as the user with this uid.
+	Dial func(ctx context.Context, uid int) (net.Conn, error)
+}
+
+const (
+	pickupInterval = 10 * time.Second
+	pickupAtOnce   = 1000 // files of one look
+	unfinishedAge  = 24 * time.Hour
+)
+
+// Run looks into the drop until ctx is done.
+func (p *Pickup) Run(ctx context.Context) {
+	every := p.Every
+	if every <= 0 {
+		every = pickupInterval
+	}
+	said := "" // a drop that does not work is told of once
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		err := p.look(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err == nil:
+			said = ""
+		case err.Error() != said:
+			said = err.Error()
+			p.Log.Error("mail drop", slog.String("dir", p.Dir), obs.Err(err))
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// look takes what is there. The first message that has to wait ends it.
+func (p *Pickup) look(ctx context.Context) error {
+	if err := maildrop.Tidy(p.FS, p.Dir, p.Now(), unfinishedAge); err != nil {
+		return err
+	}
+	for {
+		names, err := maildrop.List(p.FS, p.Dir, pickupAtOnce)
+		if err != nil || len(names) == 0 {
+			return err
+		}
+		for _, name := range names {
+			if err := p.take(ctx, name); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// take submits one message and removes its file. What can never be taken is
+// set aside; only what has to be tried again is an error.
+func (p *Pickup) take(ctx context.Context, name string) error {
+	err := p.submit(ctx, name)
+	switch {
+	case err == nil:
+		disk.Point(p.FS, "maildrop.taken")
+		return maildrop.Remove(p.FS, name)
+	case fail.Is(err, fail.Corrupt), fail.Is(err, fail.Permanent), fail.Is(err, fail.Invalid):
+		p.Log.Error("a message in the mail drop was refused and set aside", slog.String("file", name), obs.Err(err))
+		return maildrop.SetAside(p.FS, name)
+	}
+	return err
+}
+
+func (p *Pickup) submit(ctx context.Context, name string) error {
+	mail, err := maildrop.Open(p.FS, name)
+	if err != nil {
+		return err
+	}
+	defer mail.Close()
+	env, err := envelope(&mail.Envelope)
+	if err != nil {
+		return err
+	}
+	env.Size = mail.Size
+	conn, err := p.Dial(ctx, mail.UID)
+	if err != nil {
+		return err
+	}
+	c, err := client.New(ctx, conn, client.Config{Name: "localhost", MaxLine: -1})
+	if err != nil {
+		return site(err)
+	}
+	defer c.Close()
+	results, err := c.Send(ctx, env, mail.Reader())
+	if err != nil {
+		return site(err)
+	}
+	// A recipient that is refused here would have been refused to sendmail.
+	// What others have is not sent again.
+	taken, refused := 0, client.Result{}
+	for i, r := range results {
+		switch {
+		case r.Sent():
+			taken++
+		default:
+			refused = r
+			p.Log.Warn("a recipient of a message in the mail drop was refused", slog.String("file", name),
+				slog.String("rcpt", env.To[i].To.Path()), slog.String("reply", r.Reply().String()))
+		}
+	}
+	_ = c.Quit(ctx)
+	switch {
+	case taken > 0:
+		return nil
+	case refused.Permanent():
+		return fail.New(fail.Permanent, "%s", refused.Reply().String())
+	}
+	return fail.New(fail.Temporary, "%s", refused.Reply().String())
+}
+
+func site(err error) error {
+	if s, ok := err.(*client.SiteError); ok && s.Permanent() {
+		return fail.Wrap(fail.Permanent, err, "submission")
+	}
+	return fail.Wrap(fail.Temporary, err, "submission")
+}
+
+// envelope reads the addresses of a drop's envelope.
+func envelope(e *maildrop.Envelope) (client.Envelope, error) {
+	env := client.Envelope{Return: smtp.DSNReturn(strings.ToUpper(e.Return)), EnvelopeID: e.EnvelopeID, UTF8: e.SMTPUTF8}
+	if e.EightBit {
+		env.Body = smtp.Body8BitMIME
+	}
+	if e.Sender != "" {
+		sender, err := addr.Parse(e.Sender)
+		if err != nil {
+			return env, fail.Wrap(fail.Invalid, err, "sender")
+		}
+		env.From = sender
+	}
+	for _, r := range e.Recipients {
+		to, err := addr.Parse(r.To)
+		if err != nil {
+			return env, fail.Wrap(fail.Invalid, err, "recipient")
+		}
+		rcpt := client.Recipient{To: to}
+		for _, n := range r.Notify {
+			rcpt.Options.Notify = append(rcpt.Options.Notify, smtp.DSNNotify(n))
+		}
+		env.To = append(env.To, rcpt)
+	}
+	return env, nil
+}
+
+// As returns two ends of a connection. The server's end belongs to the user
+// with this uid, see UIDOf.
+func As(uid int) (server, peer net.Conn, err error) {
+	a, b, err := pair()
+	if err != nil {
+		return nil, nil, err
+	}
+	return owned{a, uid}, b, nil
+}
+
+// owned is a connection in the name of a user.
+type owned struct {
+	net.Conn
+	uid int
+}
+
+// UIDOf returns the user of a connection that As has made.
+func UIDOf(c net.Conn) (uid int, ok bool) {
+	o, ok := c.(owned)
+	return o.uid, ok
+}

@@ -1,0 +1,149 @@
+package postfixcmd
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+
+	"github.com/postcote/postcote/pkg/daemon/mtad/queuecmd"
+	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/proto/control"
+)
+
+// asker connects to mtad; the first socket that answers is taken.
+func (t *tool) asker(ctx context.Context, admin bool) (*control.Client, error) {
+	set, err := t.settings()
+	if err != nil {
+		return nil, err
+	}
+	sockets := []string{set.Status, set.Control}
+	if admin {
+		sockets = []string{set.Control, set.Status}
+	}
+	var first error
+	for _, path := range sockets {
+		if path == "" {
+			continue
+		}
+		c, err := control.Dial(ctx, path)
+		if err == nil {
+			return c, nil
+		}
+		if first == nil {
+			first = err
+		}
+	}
+	if first == nil {
+		first = fail.New(fail.Unavailable, "no status socket is configured")
+	}
+	return nil, first
+}
+
+// ask sends one request and hands over every value of the answer.
+func (t *tool) ask(ctx context.Context, admin bool, verb string, args []string, fn func(json.RawMessage) error) error {
+	c, err := t.asker(ctx, admin)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	return c.Each(ctx, verb, args, fn)
+}
+
+// mailq is mailq(1).
+func (t *tool) mailq(ctx context.Context, args []string) int {
+	opts, _, bad := getopt(bareOptions(args), sendmailOptions)
+	if bad != 0 {
+		t.say("invalid option -- '%c'", bad)
+		return t.fatal(exitUsage, "usage: %s [options]", t.name)
+	}
+	for _, o := range opts {
+		if o.letter == 'C' {
+			t.configure(o.value)
+		}
+	}
+	return t.printQueue(ctx)
+}
+
+func (t *tool) printQueue(ctx context.Context) int { return t.report(ctx, queuecmd.AsMailq) }
+
+// report prints the queue in a form that mtad makes.
+func (t *tool) report(ctx context.Context, form string) int {
+	out := bufio.NewWriterSize(t.Stdout, blockSize)
+	err := t.ask(ctx, false, queuecmd.VerbList, []string{form}, func(raw json.RawMessage) error {
+		var text string
+		if err := json.Unmarshal(raw, &text); err != nil {
+			return err
+		}
+		_, err := out.WriteString(text)
+		return err
+	})
+	if ferr := out.Flush(); err == nil {
+		err = ferr
+	}
+	switch {
+	case err == nil:
+		return exitOK
+	case fail.Is(err, fail.Denied):
+		return t.fatal(exitUnavailable, "User %s(%d) is not allowed to view the mail queue", t.login(), t.UID)
+	}
+	return t.fatal(exitUnavailable, "Queue report unavailable - mail system is down (%v)", err)
+}
+
+const postqueueUsage = "usage: postqueue -f | postqueue -i queueid | postqueue -j | postqueue -p | postqueue -s site"
+
+// postqueue is postqueue(1).
+func (t *tool) postqueue(ctx context.Context, args []string) int {
+	opts, rest, bad := getopt(args, "c:fi:jps:v")
+	if bad != 0 || len(rest) > 0 {
+		return t.fatal(exitUnavailable, "%s", postqueueUsage)
+	}
+	var mode option
+	for _, o := range opts {
+		switch o.letter {
+		case 'c':
+			t.configure(o.value)
+		case 'v':
+		default:
+			if mode.letter != 0 {
+				return t.fatal(exitUnavailable, "%s", postqueueUsage)
+			}
+			mode = o
+		}
+	}
+	switch mode.letter {
+	case 'f':
+		return t.flush(ctx, "", "")
+	case 'i':
+		return t.flush(ctx, mode.value, "")
+	case 's':
+		return t.flush(ctx, "", mode.value)
+	case 'j':
+		return t.report(ctx, queuecmd.AsPostqueue)
+	case 'p':
+		return t.printQueue(ctx)
+	}
+	return t.fatal(exitUnavailable, "%s", postqueueUsage)
+}
+
+// flush tries one message, the mail for one site, or everything now.
+func (t *tool) flush(ctx context.Context, id, site string) int {
+	args := []string{"ALL"}
+	switch {
+	case id != "":
+		args = []string{id}
+	case site != "":
+		args = []string{"destination=" + site}
+	}
+	err := t.ask(ctx, false, queuecmd.VerbFlush, args, func(json.RawMessage) error { return nil })
+	switch {
+	case err == nil:
+		return exitOK
+	case fail.Is(err, fail.Denied):
+		return t.fatal(exitUnavailable, "User %s(%d) is not allowed to flush the mail queue", t.login(), t.UID)
+	case fail.Is(err, fail.Invalid) && id != "":
+		return t.fatal(exitUnavailable, "Cannot flush queue ID - invalid name: \"%.100s\"", id)
+	case fail.Is(err, fail.NotFound):
+		return t.fatal(exitUnavailable, "Cannot flush queue ID - not in the queue: \"%.100s\"", id)
+	}
+	return t.fatal(exitUnavailable, "Cannot flush mail queue - mail system is down (%v)", err)
+}

@@ -1,0 +1,294 @@
+package mtad
+
+import (
+	"bytes"
+	"context"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/postcote/postcote/pkg/daemon/mtad/postfixcmd"
+	"github.com/postcote/postcote/pkg/platform/conf"
+	"github.com/postcote/postcote/pkg/platform/disk"
+	"github.com/postcote/postcote/pkg/proto/control"
+)
+
+// ran is what a command did.
+type ran struct {
+	code        int
+	out, errout string
+}
+
+// tool runs one of Postfix's commands against this world.
+func (w *world) tool(stdin string, args ...string) ran {
+	var out, errout bytes.Buffer
+	code, ok := postfixcmd.Run(context.Background(), &postfixcmd.System{
+		Args: args, Stdin: strings.NewReader(stdin), Stdout: &out, Stderr: &errout, UID: os.Getuid(),
+		Getenv: func(string) string { return "" }, FS: disk.OS(), Now: time.Now,
+		User: func(int) (string, string) { return "joe", "Joe Doe" },
+		Settings: func(string, bool) (postfixcmd.Settings, error) {
+			return postfixcmd.Settings{
+				Submit: filepath.Join(w.dir, "submit"), Control: filepath.Join(w.dir, "control"), Status: filepath.Join(w.dir, "status"),
+				Drop: w.cfg.Submit.Drop, Origin: "ours.example", Size: 1 << 20,
+			}, nil
+		},
+	})
+	if !ok {
+		w.t.Fatalf("%v is no command", args)
+	}
+	return ran{code, out.String(), errout.String()}
+}
+
+// admin serves the verbs on the control socket, as package service does.
+func (w *world) admin() {
+	w.t.Helper()
+	l, err := net.Listen("unix", filepath.Join(w.dir, "control"))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- w.daemon.rt.ServeControl(ctx, l) }()
+	w.t.Cleanup(func() {
+		cancel()
+		<-done
+	})
+}
+
+func toolWorld(t *testing.T) *world {
+	w := newWorld(t)
+	w.cfg.Status.Listen = conf.Listen{Address: "unix:" + filepath.Join(w.dir, "status")}
+	w.cfg.Submit.Drop = filepath.Join(w.dir, "drop")
+	if err := os.Mkdir(w.cfg.Submit.Drop, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// arrived waits for a message and returns it.
+func (w *world) arrived(s *sink, to, mark string) string {
+	w.t.Helper()
+	var text string
+	eventually(w.t, mark+" at "+to, func() bool {
+		for _, m := range s.messages(to) {
+			if strings.Contains(m.text, mark) {
+				text = m.text
+				return true
+			}
+		}
+		return false
+	})
+	return text
+}
+
+// How the programs of a Debian system call sendmail.
+func TestSendmailAsCallersUseIt(t *testing.T) {
+	t.Parallel()
+	w := toolWorld(t)
+	w.start()
+	for _, c := range []struct {
+		who   string
+		args  string
+		stdin string
+		to    string
+		has   []string
+		hasnt []string
+	}{
+		{"PHP", "-t -i", "To: ann@ours.example\nSubject: php\n\nphp1\n.\nphp2\n", "ann@ours.example", []string{"php2\r\n", "From: Joe Doe <joe@ours.example>\r\n"}, nil},
+		{"PHP with a sender", "-t -i -fweb@ours.example", "To: ann@ours.example\nFrom: w@x.example\n\nphp3\n", "ann@ours.example", []string{"From: w@x.example\r\n"}, []string{"Joe Doe"}},
+		{"cron", "-FCronDaemon -i -B8BITMIME -oem joe", "Subject: c\n\ncron1\n", "joe@ours.example", []string{"From: CronDaemon <joe@ours.example>\r\n", "(Postcote, from userid "}, nil},
+		{"cronie", "-FCronDaemon -i -odi -oem -oi -t -f root", "To: joe\n\ncron2\n", "joe@ours.example", []string{"From: CronDaemon <root@ours.example>\r\n"}, nil},
+		{"mailx", "-oi -f u@h.example -t", "Cc: \"Doe, Ann\" <ann@ours.example>\nBcc: joe@ours.example\n\nmailx1\n", "joe@ours.example", []string{"Cc: \"Doe, Ann\""}, []string{"Bcc"}},
+		{"mutt", "-oem -oi -f u@h.example -N failure,delay -R hdrs -B 8BITMIME -- ann@ours.example", "Subject: m\n\nmutt1 \xc3\xa4\n", "ann@ours.example", []string{"mutt1 \xc3\xa4"}, nil},
+		{"git", "-f me@h.example -i ann@ours.example joe@ours.example", "From: me@h.example\n\ngit1\n", "joe@ours.example", []string{"git1"}, nil},
+		{"Perl", "-t -oi -oem", "To: undisclosed: ann@ours.example, joe@ours.example;\n\nperl1\n", "joe@ours.example", []string{"perl1"}, nil},
+		{"a dot ends", "ann@ours.example", "Subject: d\n\ndot1\n.\nnot this\n", "ann@ours.example", []string{"dot1"}, []string{"not this"}},
+		{"CRLF", "-i ann@ours.example", "Subject: d\r\n\r\ncrlf1\r\n.\r\nmore", "ann@ours.example", []string{"crlf1\r\n.\r\nmore\r\n"}, []string{"\r\r"}},
+		{"resent", "-t", "To: nobody@far.example\nResent-To: ann@ours.example\n\nresent1\n", "ann@ours.example", []string{"resent1"}, nil},
+		{"mbox", "ann@ours.example", "From joe Sat Nov 28 21:05:38 2026\nSubject: m\n\nmbox1\n", "ann@ours.example", []string{"Subject: m\r\n"}, []string{"From joe"}},
+		{"no header", "ann@ours.example", "just text\nnohead1\n", "ann@ours.example", []string{"\r\n\r\njust text\r\nnohead1"}, nil},
+		{"nothing at all", "-f nothing@ours.example ann@ours.example", "", "ann@ours.example", []string{"From: Joe Doe <nothing@ours.example>"}, nil},
+	} {
+		got := w.tool(c.stdin, append([]string{"/usr/sbin/sendmail"}, strings.Fields(c.args)...)...)
+		if got.code != 0 || got.errout != "" {
+			t.Errorf("%s: exit %d: %s", c.who, got.code, got.errout)
+			continue
+		}
+		text := w.arrived(w.lmtp, c.to, c.has[0])
+		for _, want := range c.has {
+			if !strings.Contains(text, want) {
+				t.Errorf("%s: %q is missing in:\n%s", c.who, want, text)
+			}
+		}
+		for _, bad := range c.hasnt {
+			if strings.Contains(text, bad) {
+				t.Errorf("%s: %q is in:\n%s", c.who, bad, text)
+			}
+		}
+	}
+}
+
+func TestSendmailRefuses(t *testing.T) {
+	t.Parallel()
+	w := toolWorld(t)
+	w.cfg.Submit.Drop = ""
+	w.start()
+	for _, c := range []struct {
+		args string
+		in   string
+		code int
+		says string
+	}{
+		{"", "x", 64, "Recipient addresses must be specified on the command line or via the -t option"},
+		{"-t", "Subject: x\n\n", 65, "No recipient addresses found in message header"},
+		{"-Z x@ours.example", "x", 64, "usage: sendmail"},
+		{"a\x00b@ours.example", "x", 65, "malformed address"},
+		{"-bv x@ours.example", "x", 69, "mtad explain"},
+	} {
+		got := w.tool(c.in, append([]string{"sendmail"}, strings.Fields(c.args)...)...)
+		if got.code != c.code || !strings.Contains(got.errout, c.says) {
+			t.Errorf("%q: exit %d: %s", c.args, got.code, got.errout)
+		}
+	}
+	w.stopMTA()
+	if got := w.tool("x", "sendmail", "ann@ours.example"); got.code != 75 || !strings.Contains(got.errout, "mail system is down") {
+		t.Errorf("with mtad down: exit %d: %s", got.code, got.errout)
+	}
+}
+
+// Mail that is submitted while mtad is down is delivered when it is back.
+func TestSendmailIntoTheDrop(t *testing.T) {
+	t.Parallel()
+	w := toolWorld(t)
+	got := w.tool("To: ann@ours.example\nBcc: joe@ours.example\n\nlater\n", "sendmail", "-t", "-N", "success", "-V", "id+2D1")
+	if got.code != 0 {
+		t.Fatalf("exit %d: %s", got.code, got.errout)
+	}
+	big := w.tool(strings.Repeat("x", 2<<20), "sendmail", "ann@ours.example")
+	if big.code != 65 {
+		t.Errorf("too large: exit %d: %s", big.code, big.errout)
+	}
+	w.start()
+	for _, to := range []string{"ann@ours.example", "joe@ours.example"} {
+		text := w.arrived(w.lmtp, to, "later")
+		if strings.Contains(text, "Bcc") || !strings.Contains(text, "from userid") {
+			t.Errorf("arrived:\n%s", text)
+		}
+	}
+	eventually(t, "the drop is empty", func() bool {
+		left, _ := os.ReadDir(w.cfg.Submit.Drop)
+		return len(left) == 0
+	})
+}
+
+// An unknown recipient is told of by mail, since the others have the message.
+func TestSendmailToUnknown(t *testing.T) {
+	t.Parallel()
+	w := toolWorld(t)
+	w.start()
+	if got := w.tool("Subject: u\n\nunknown1\n", "sendmail", "refused@ours.example", "ann@ours.example"); got.code != 0 {
+		t.Fatalf("exit %d: %s", got.code, got.errout)
+	}
+	w.arrived(w.lmtp, "ann@ours.example", "unknown1")
+	w.arrived(w.lmtp, "joe@ours.example", "Undelivered Mail Returned to Sender")
+}
+
+// ids replaces queue ids by ID.
+func ids(s string) string {
+	return regexp.MustCompile(`[0-9A-Za-z]{10}z[0-9A-Za-z]{2}`).ReplaceAllString(s, "ID")
+}
+
+func TestQueueCommands(t *testing.T) {
+	t.Parallel()
+	w := toolWorld(t)
+	w.far.service.down()
+	w.cfg.Queue.MinBackoff, w.cfg.Queue.MaxBackoff = conf.Duration(time.Hour), conf.Duration(time.Hour)
+	w.start()
+	w.admin()
+	want := func(code int, out, errout string, args ...string) {
+		t.Helper()
+		got := w.tool("", args...)
+		if got.code != code || ids(got.out) != out || ids(got.errout) != errout {
+			t.Errorf("%v: exit %d, want %d\n%q\nwant\n%q\nand\n%q\nwant\n%q", args, got.code, code, ids(got.out), out, ids(got.errout), errout)
+		}
+	}
+	want(0, "Mail queue is empty\n", "", "mailq")
+	want(0, "Mail queue is empty\n", "", "sendmail", "-bp")
+	want(0, "", "", "postqueue", "-j")
+	if got := w.tool("Subject: q\n\nqueued\n", "sendmail", "-f", "joe@ours.example", "x@far.example"); got.code != 0 {
+		t.Fatalf("exit %d: %s", got.code, got.errout)
+	}
+	eventually(t, "deferred", func() bool { return w.queue.Stats().Deferred == 1 })
+	list := w.tool("", "mailq").out
+	id := regexp.MustCompile(`(?m)^(\w{13}) `).FindStringSubmatch(list)[1]
+	if !strings.HasPrefix(list, "----Queue ID----- --Size-- ---Arrival Time---- --Sender/Recipient------\n"+id+"  ") ||
+		!strings.HasSuffix(list, " joe@ours.example\n          (connect to mx.far.example[192.0.2.1]:25: No such file or directory)\n"+
+			strings.Repeat(" ", 47)+"x@far.example\n\n-- 0 Kbytes in 1 Request.\n") {
+		t.Errorf("mailq printed\n%s", list)
+	}
+	object := regexp.MustCompile(`^\{"queue_name": "deferred", "queue_id": "` + id + `", "arrival_time": \d+, "message_size": \d+, "forced_expire": false, ` +
+		`"sender": "joe@ours.example", "recipients": \[\{"address": "x@far.example", "delay_reason": "connect to [^"]*"\}\]\}\n$`)
+	if got := w.tool("", "postqueue", "-j").out; !object.MatchString(got) {
+		t.Errorf("postqueue -j printed %s", got)
+	}
+	want(0, "", "postsuper: ID: placed on hold\npostsuper: Placed on hold: 1 message\n", "postsuper", "-h", id)
+	want(0, "", "postsuper: Placed on hold: 0 messages\n", "postsuper", "-h", id)
+	if got := w.tool("", "mailq").out; !strings.Contains(got, id+"! ") {
+		t.Errorf("not marked as held:\n%s", got)
+	}
+	want(0, "", "postsuper: ID: expired\npostsuper: Force-expired: 1 message\n", "postsuper", "-e", id)
+	if got := w.tool("", "mailq").out; !strings.Contains(got, id+"!") {
+		t.Errorf("-e took it off hold:\n%s", got)
+	}
+	want(0, "", "postsuper: warning: invalid mail queue id: bad!\npostsuper: Deleted: 0 messages\n", "postsuper", "-d", "bad!")
+	want(0, "", "postsuper: Deleted: 0 messages\n", "postsuper", "-d", "ALL", "deferred")
+	want(1, "", "postsuper: fatal: invalid directory name: lost\n", "postsuper", "-d", "ALL", "lost")
+
+	got := w.tool("", "postcat", "-q", id)
+	if got.code != 0 || !strings.HasPrefix(got.out, "*** ENVELOPE RECORDS hold/"+id+" ***\nmessage_size: ") ||
+		!strings.Contains(got.out, "\nsender: joe@ours.example\n") || !strings.Contains(got.out, "\nrecipient: x@far.example\n*** MESSAGE CONTENTS hold/"+id+" ***\nReceived: by ") ||
+		!strings.HasSuffix(got.out, "\n\nqueued\n*** HEADER EXTRACTED hold/"+id+" ***\n*** MESSAGE FILE END hold/"+id+" ***\n") {
+		t.Errorf("postcat: exit %d\n%s%s", got.code, got.out, got.errout)
+	}
+	want(0, "\nqueued\n", "", "postcat", "-bq", id)
+	want(1, "", "postcat: fatal: open queue file ID: No such file or directory\n", "postcat", "-q", "0000000000z00")
+
+	want(0, "", "postsuper: ID: removed\npostsuper: Deleted: 1 message\n", "postsuper", "-d", id)
+	want(0, "Mail queue is empty\n", "", "mailq")
+	want(69, "", "postqueue: fatal: usage: postqueue -f | postqueue -i queueid | postqueue -j | postqueue -p | postqueue -s site\n", "postqueue")
+	want(69, "", "postqueue: fatal: Cannot flush queue ID - invalid name: \"BAD-\"\n", "postqueue", "-i", "BAD-")
+	want(0, "", "", "postqueue", "-f")
+	want(0, "", "", "sendmail", "-q")
+	w.stopMTA()
+	if err := os.Remove(filepath.Join(w.dir, "control")); err != nil { // the test's own
+		t.Fatal(err)
+	}
+	if got := w.tool("", "postqueue", "-f"); got.code != 69 || !strings.Contains(got.errout, "mail system is down") {
+		t.Errorf("with mtad down: %+v", got)
+	}
+}
+
+// Those who are no administrators may do what the configuration says.
+func TestStatusSocket(t *testing.T) {
+	t.Parallel()
+	w := toolWorld(t)
+	w.start()
+	for _, c := range []struct {
+		list   []string
+		denied bool
+	}{{[]string{"anyone"}, false}, {[]string{"!nobody", "anyone"}, true}, {nil, true}} {
+		cfg := w.cfg
+		cfg.Status.Mailq = c.list
+		if err := w.daemon.apply(cfg); err != nil {
+			t.Fatal(err)
+		}
+		ctx := control.WithPeer(context.Background(), control.Peer{UID: 65534})
+		if err := w.daemon.access().List(ctx); (err != nil) != c.denied {
+			t.Errorf("%v: %v", c.list, err)
+		}
+	}
+}
