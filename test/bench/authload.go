@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/postcote/postcote/pkg/proto/dovecotauth"
+	"github.com/postcote/postcote/test/bench/peer"
 )
 
 // authConn is a client of the auth protocol that keeps a window of requests in
@@ -24,8 +25,8 @@ type authConn struct {
 	took []time.Duration
 }
 
-func dialAuth(t *Target) (*authConn, error) {
-	nc, err := net.Dial("unix", t.Address)
+func dialAuth(t *peer.Server) (*authConn, error) {
+	nc, err := net.Dial("unix", t.Auth)
 	if err != nil {
 		return nil, err
 	}
@@ -104,8 +105,8 @@ func (c *authConn) run(ctx context.Context, n, window int, user func() string) e
 	return ctx.Err()
 }
 
-// load runs n requests over so many connections.
-func load(ctx context.Context, t *Target, conns, window, n int, user func(i int) string) (Result, error) {
+// ask runs n requests over so many connections.
+func ask(ctx context.Context, t *peer.Server, conns, window, n int, user func(i int) string) (Result, error) {
 	clients := make([]*authConn, conns)
 	for i := range clients {
 		c, err := dialAuth(t)
@@ -145,21 +146,21 @@ func slow(seq, n int) func(int) string {
 	return func(i int) string { return fmt.Sprintf("slow%d", (seq*n+i)%slowUsers) }
 }
 
-func cheapPipelined(ctx context.Context, t *Target, n, _ int) (Result, error) {
-	return steady(n, func(n int) (Result, error) { return load(ctx, t, 2, 16, n, cheap) })
+func cheapPipelined(ctx context.Context, t *peer.Server, n, _ int) (Result, error) {
+	return steady(n, func(n int) (Result, error) { return ask(ctx, t, 2, 16, n, cheap) })
 }
 
-func cheapSerial(ctx context.Context, t *Target, n, _ int) (Result, error) {
-	return steady(n, func(n int) (Result, error) { return load(ctx, t, 1, 1, n, cheap) })
+func cheapSerial(ctx context.Context, t *peer.Server, n, _ int) (Result, error) {
+	return steady(n, func(n int) (Result, error) { return ask(ctx, t, 1, 1, n, cheap) })
 }
 
-func slowDistinct(ctx context.Context, t *Target, n, seq int) (Result, error) {
-	return load(ctx, t, 2, 16, n, slow(seq, n))
+func slowDistinct(ctx context.Context, t *peer.Server, n, seq int) (Result, error) {
+	return ask(ctx, t, 2, 16, n, slow(seq, n))
 }
 
-func slowAgain(ctx context.Context, t *Target, n, _ int) (Result, error) {
+func slowAgain(ctx context.Context, t *peer.Server, n, _ int) (Result, error) {
 	last := func(int) string { return fmt.Sprintf("slow%d", slowUsers-1) }
-	return steady(n, func(n int) (Result, error) { return load(ctx, t, 2, 4, n, last) })
+	return steady(n, func(n int) (Result, error) { return ask(ctx, t, 2, 4, n, last) })
 }
 
 // burst is how many hashes are asked for at a time in cheapAmongSlow: many more
@@ -169,7 +170,7 @@ const burst = 16
 // cheapAmongSlow measures cheap requests on a connection of their own, each just
 // after another connection has asked for a burst of hashes. (A Dovecot that is
 // asked for hashes without end answers nobody else at all.)
-func cheapAmongSlow(ctx context.Context, t *Target, n, seq int) (Result, error) {
+func cheapAmongSlow(ctx context.Context, t *peer.Server, n, seq int) (Result, error) {
 	flood, err := dialAuth(t)
 	if err != nil {
 		return Result{}, err
@@ -204,11 +205,11 @@ func cheapAmongSlow(ctx context.Context, t *Target, n, seq int) (Result, error) 
 
 // idleConnections holds n connections, each used once, and takes the server's
 // memory. It is measured once: what a server does not give back would count twice.
-func idleConnections(_ context.Context, t *Target, n, seq int) (Result, error) {
+func idleConnections(_ context.Context, t *peer.Server, n, seq int) (Result, error) {
 	if seq > 0 {
 		return Result{}, nil
 	}
-	before, err := t.process.memory()
+	before, err := t.Memory()
 	if err != nil {
 		return Result{}, err
 	}
@@ -229,6 +230,6 @@ func idleConnections(_ context.Context, t *Target, n, seq int) (Result, error) {
 		}
 		conns = append(conns, c)
 	}
-	after, err := t.process.memory()
+	after, err := t.Memory()
 	return Result{Memory: after, Each: max(after-before, 0) / int64(n)}, err
 }

@@ -9,7 +9,8 @@
 // the server's process tree alone, and other work on the machine hardly changes
 // its ratio.
 //
-// Reading order: main.go, suite.go (what a suite is, repetitions), report.go,
-// process.go (starting, CPU and memory of process trees), dovecot.go (a private
-// peer), then the suites.
+// Reading order: main.go, suite.go (what a suite is, repetitions), report.go
+// (figures, ratios, goals), world.go (two mail servers with the same users),
+// then the suites. What they share: package peer starts servers and reads their
+// CPU and memory, package load is the clients.
 package main

@@ -13,7 +13,9 @@ import (
 )
 
 // suites in the order in which they are run.
-func suites() []Suite { return []Suite{authSuite()} }
+func suites() []Suite {
+	return []Suite{authSuite(), smtpSuite(), lmtpSuite(), flowSuite(), imapSmallSuite(), imapFreshSuite(), pop3Suite(), imapBigSuite()}
+}
 
 func main() {
 	o, err := parse(os.Args[1:])
@@ -42,6 +44,7 @@ func parse(args []string) (Options, error) {
 	only := fs.String("suite", strings.Join(names, ","), "suites to run, separated by commas")
 	fs.IntVar(&o.Reps, "reps", 3, "repetitions")
 	fs.Float64Var(&o.Scale, "scale", 1, "how much work, as a factor")
+	fs.IntVar(&o.Messages, "messages", 20000, "messages in the mailbox of imap_big")
 	fs.StringVar(&o.Scenario, "scenario", "", "only scenarios whose name contains this")
 	fs.StringVar(&o.Bin, "bin", "./bin", "folder of our binaries")
 	if err := fs.Parse(args); err != nil {
@@ -56,8 +59,8 @@ func parse(args []string) (Options, error) {
 	switch {
 	case fs.NArg() > 0:
 		return o, fmt.Errorf("what is %q?", fs.Arg(0))
-	case o.Reps < 1 || o.Scale <= 0:
-		return o, errors.New("-reps and -scale must be above 0")
+	case o.Reps < 1 || o.Scale <= 0 || o.Messages < 1:
+		return o, errors.New("-reps, -scale and -messages must be above 0")
 	}
 	return o, nil
 }

@@ -13,7 +13,11 @@ import (
 )
 
 func TestParse(t *testing.T) {
-	usual := Options{Suites: []string{"auth"}, Reps: 3, Scale: 1, Bin: "./bin"}
+	var all []string
+	for _, s := range suites() {
+		all = append(all, s.Name)
+	}
+	usual := Options{Suites: all, Reps: 3, Scale: 1, Messages: 20000, Bin: "./bin"}
 	with := func(edit func(*Options)) Options { o := usual; edit(&o); return o }
 	for _, tc := range []struct {
 		args string
@@ -21,13 +25,15 @@ func TestParse(t *testing.T) {
 		err  string
 	}{
 		{"", usual, ""},
-		{"-suite auth -reps 1", with(func(o *Options) { o.Reps = 1 }), ""},
+		{"-suite auth,smtp -reps 1", with(func(o *Options) { o.Suites, o.Reps = []string{"auth", "smtp"}, 1 }), ""},
 		{"-scale 0.1 -bin /opt/bin", with(func(o *Options) { o.Scale, o.Bin = 0.1, "/opt/bin" }), ""},
 		{"-scenario idle", with(func(o *Options) { o.Scenario = "idle" }), ""},
-		{"-suite auth,imap", Options{}, `no suite "imap", only auth`},
+		{"-suite auth,imap", Options{}, `no suite "imap", only auth, smtp`},
 		{"-suite=", Options{}, `no suite ""`},
 		{"-reps 0", Options{}, "-reps"},
 		{"-scale -1", Options{}, "-scale"},
+		{"-messages 0", Options{}, "-messages"},
+		{"-messages 100000", with(func(o *Options) { o.Messages = 100000 }), ""},
 		{"-reps x", Options{}, "-reps"},
 		{"auth", Options{}, `what is "auth"?`},
 		{"-nosuch", Options{}, "-nosuch"},

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"text/tabwriter"
 	"time"
+
+	"github.com/postcote/postcote/test/bench/peer"
 )
 
 // figure is a column: a number to compare, and whether more of it is better.
@@ -44,21 +46,62 @@ func perOp(d time.Duration, ops int) float64 {
 }
 
 func micros(v float64) string {
-	if v >= 10000 {
+	if v >= 1000 {
 		return fmt.Sprintf("%.1f ms", v/1000)
 	}
 	return fmt.Sprintf("%.1f us", v)
 }
 
-// report prints the medians of each scenario, and of ours (the last target) the
-// ratio to the first.
-func report(w io.Writer, s Suite, targets []*Target, all table) {
+// Goals are what the figures of a scenario should come to, by their names.
+type Goals map[string]Goal
+
+// Goal is a ratio to the peer's figure, or a value in the figure's own unit
+// (microseconds, bytes) that ours should not be above.
+type Goal struct {
+	Ratio float64 // 3 is three times as much, 0.25 a quarter
+	Most  float64
+}
+
+// Times, Part, MostTime and MostBytes are the forms that a goal has.
+func Times(n float64) Goal          { return Goal{Ratio: n} }
+func Part(n float64) Goal           { return Goal{Ratio: 1 / n} }
+func MostTime(d time.Duration) Goal { return Goal{Most: float64(d) / 1e3} }
+func MostBytes(n float64) Goal      { return Goal{Most: n} }
+
+// verdict says what the goal is and whether it was met.
+func (g Goal) verdict(f figure, medians []float64) string {
+	peer, ours := medians[0], medians[len(medians)-1]
+	text, met := "", false
+	switch {
+	case g.Most > 0:
+		text, met = "at most "+f.text(g.Most), ours <= g.Most
+	case g.Ratio == 0:
+		return ""
+	case f.times:
+		text, met = fmt.Sprintf("%.3gx", g.Ratio), ours >= g.Ratio*peer
+	case g.Ratio < 1:
+		text, met = fmt.Sprintf("1/%.3g", 1/g.Ratio), ours <= g.Ratio*peer
+	default:
+		text, met = fmt.Sprintf("%.3gx", g.Ratio), ours <= g.Ratio*peer
+	}
+	switch {
+	case ours == 0 || g.Most == 0 && (peer == 0 || len(medians) < 2):
+		return text
+	case met:
+		return text + ", met"
+	}
+	return text + ", missed"
+}
+
+// report prints the medians of each scenario, of ours (the last target) the
+// ratio to the first, and the goal.
+func report(w io.Writer, s Suite, targets []*peer.Server, all table) {
 	tw := tabwriter.NewWriter(w, 2, 0, 2, ' ', 0)
 	fmt.Fprintf(tw, "%s\tfigure", s.Name)
 	for _, t := range targets {
 		fmt.Fprintf(tw, "\t%s", t.Name)
 	}
-	fmt.Fprintln(tw, "\tratio")
+	fmt.Fprintln(tw, "\tratio\tgoal")
 	for i, sc := range s.Scenarios {
 		name := sc.Name
 		for _, f := range figures() {
@@ -74,7 +117,7 @@ func report(w io.Writer, s Suite, targets []*Target, all table) {
 			for _, m := range medians {
 				fmt.Fprintf(tw, "\t%s", f.text(m))
 			}
-			fmt.Fprintf(tw, "\t%s\n", ratio(medians, f.times))
+			fmt.Fprintf(tw, "\t%s\t%s\n", ratio(medians, f.times), sc.Goals[f.name].verdict(f, medians))
 		}
 	}
 	_ = tw.Flush()

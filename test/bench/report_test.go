@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/postcote/postcote/test/bench/peer"
 )
 
 func TestMiddle(t *testing.T) {
@@ -100,8 +102,8 @@ func TestRatio(t *testing.T) {
 // A table has a line for each figure that somebody measured, the name of the
 // scenario on its first.
 func TestReport(t *testing.T) {
-	s := Suite{Name: "auth", Scenarios: []Scenario{{Name: "logins"}, {Name: "idle"}}}
-	targets := []*Target{{Name: "peer"}, {Name: "ours"}}
+	s := Suite{Name: "auth", Scenarios: []Scenario{{Name: "logins", Goals: Goals{"rate": Times(3), "CPU/op": Part(2), "p99": MostTime(20 * time.Millisecond)}}, {Name: "idle"}}}
+	targets := []*peer.Server{{Name: "peer"}, {Name: "ours"}}
 	run := func(ops int, cpu time.Duration) Result {
 		return Result{Ops: ops, Wall: time.Second, CPU: cpu, P50: 50 * time.Microsecond, P99: 20 * time.Millisecond}
 	}
@@ -112,13 +114,13 @@ func TestReport(t *testing.T) {
 	var out strings.Builder
 	report(&out, s, targets, all)
 	want := `
-auth    figure  peer      ours     ratio
-logins  rate    200/s     400/s    2.00x
-        CPU/op  100.0 us  50.0 us  1/2.0
-        p50     50.0 us   50.0 us  1/1.0
-        p99     20.0 ms   20.0 ms  1/1.0
-idle    memory  4 MiB     2 MiB    1/2.0
-        each    2.0 KiB   1.0 KiB  1/2.0
+auth    figure  peer      ours     ratio  goal
+logins  rate    200/s     400/s    2.00x  3x, missed
+        CPU/op  100.0 us  50.0 us  1/2.0  1/2, met
+        p50     50.0 us   50.0 us  1/1.0  
+        p99     20.0 ms   20.0 ms  1/1.0  at most 20.0 ms, met
+idle    memory  4 MiB     2 MiB    1/2.0  
+        each    2.0 KiB   1.0 KiB  1/2.0  
 `
 	if got := "\n" + out.String(); got != want {
 		t.Errorf("got:%s\nwant:%s", got, want)

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/postcote/postcote/test/bench/peer"
 )
 
 // Options of a run.
@@ -14,6 +16,7 @@ type Options struct {
 	Suites   []string
 	Reps     int
 	Scale    float64
+	Messages int    // in the mailbox of imap_big
 	Bin      string // folder of our binaries
 	Scenario string // only those whose name contains it
 }
@@ -21,34 +24,28 @@ type Options struct {
 // Suite compares programs that do the same.
 type Suite struct {
 	Name string
-	// Start starts the targets in dir, the peer first; ours is the last one.
-	Start     func(ctx context.Context, dir string, o Options) ([]*Target, error)
+	// Start starts the servers in dir, the peer first; ours is the last one.
+	Start     func(ctx context.Context, dir string, o Options) ([]*peer.Server, error)
 	Scenarios []Scenario
 }
 
-// Target is one running server.
-type Target struct {
-	Name    string
-	Address string
-	process *process
-}
-
 // Scenario is one kind of work. Run does about n operations; seq numbers the
-// runs against this target, for work that must not come twice.
+// runs against this server, for work that must not come twice.
 type Scenario struct {
-	Name string
-	N    int // operations at scale 1
-	Run  func(ctx context.Context, t *Target, n, seq int) (Result, error)
+	Name  string
+	N     int // operations at scale 1
+	Goals Goals
+	Run   func(ctx context.Context, t *peer.Server, n, seq int) (Result, error)
 }
 
 // Result is what one run gave. Only what a scenario measures is set.
 type Result struct {
 	Ops    int
-	Wall   time.Duration
-	CPU    time.Duration // of the server's process tree
+	Wall   time.Duration // 0: the rate says nothing
+	CPU    time.Duration // of the server's process trees
 	P50    time.Duration
 	P99    time.Duration
-	Memory int64 // bytes of the server's process tree
+	Memory int64 // bytes of the server's process trees
 	Each   int64 // bytes that each connection added
 }
 
@@ -67,7 +64,7 @@ func runSuite(ctx context.Context, s Suite, o Options) error {
 	targets, err := s.Start(ctx, dir, o)
 	defer func() {
 		for _, t := range targets {
-			t.process.stop()
+			t.Stop()
 		}
 	}()
 	if err != nil {
@@ -111,8 +108,8 @@ func steady(n int, run func(n int) (Result, error)) (Result, error) {
 }
 
 // measure takes the time and the server's CPU that work costs.
-func measure(t *Target, work func() (ops int, latencies []time.Duration, err error)) (Result, error) {
-	cpu, err := t.process.cpu()
+func measure(t *peer.Server, work func() (ops int, latencies []time.Duration, err error)) (Result, error) {
+	cpu, err := t.CPU()
 	if err != nil {
 		return Result{}, err
 	}
@@ -122,7 +119,7 @@ func measure(t *Target, work func() (ops int, latencies []time.Duration, err err
 		return Result{}, err
 	}
 	r := Result{Ops: ops, Wall: time.Since(began)}
-	after, err := t.process.cpu()
+	after, err := t.CPU()
 	r.CPU = after - cpu
 	r.P50, r.P99 = percentile(latencies, 0.5), percentile(latencies, 0.99)
 	return r, err

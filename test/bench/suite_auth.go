@@ -3,12 +3,13 @@ package main
 import (
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/postcote/postcote/pkg/identity/scheme"
+	"github.com/postcote/postcote/test/bench/peer"
 )
 
 // The users of the suite: cheapN keep their password readable, slowN have it
@@ -22,51 +23,50 @@ const (
 // authSuite compares authd with Dovecot's auth service on the auth client socket.
 func authSuite() Suite {
 	return Suite{Name: "auth", Start: startAuth, Scenarios: []Scenario{
-		{Name: "PLAIN, cheap scheme, pipelined", N: 40000, Run: cheapPipelined},
-		{Name: "PLAIN, cheap scheme, one at a time", N: 8000, Run: cheapSerial},
+		{Name: "PLAIN, cheap scheme, pipelined", N: 40000, Goals: Goals{"rate": Times(2), "CPU/op": Part(3)}, Run: cheapPipelined},
+		{Name: "PLAIN, cheap scheme, one at a time", N: 8000, Goals: Goals{"CPU/op": Part(2), "p50": Times(1)}, Run: cheapSerial},
 		{Name: "SHA512-CRYPT, distinct users", N: 300, Run: slowDistinct},
-		{Name: "SHA512-CRYPT, same user again", N: 1000, Run: slowAgain},
-		{Name: "cheap while all hash slots are busy", N: 100, Run: cheapAmongSlow},
-		{Name: "10 000 idle connections", N: 10000, Run: idleConnections},
+		{Name: "SHA512-CRYPT, same user again", N: 1000, Goals: Goals{"CPU/op": MostTime(30 * time.Microsecond)}, Run: slowAgain},
+		{Name: "cheap while all hash slots are busy", N: 100, Goals: Goals{"p99": MostTime(10 * time.Millisecond)}, Run: cheapAmongSlow},
+		{Name: "10 000 idle connections", N: 10000, Goals: Goals{"memory": MostBytes(100 << 20)}, Run: idleConnections},
 	}}
 }
 
-func startAuth(_ context.Context, dir string, o Options) (targets []*Target, err error) {
+func startAuth(_ context.Context, dir string, o Options) (targets []*peer.Server, err error) {
 	users := filepath.Join(dir, "users")
 	if err := writeAuthUsers(users); err != nil {
 		return nil, err
 	}
-	if hasDovecot() {
+	if peer.HasDovecot() {
 		base := filepath.Join(dir, "dovecot")
 		if err := os.Mkdir(base, 0o755); err != nil {
 			return nil, err
 		}
 		socket := filepath.Join(base, "run/auth-client")
-		p, err := startDovecot(base, fmt.Sprintf(authDovecotConfig, users), answers(socket))
+		p, err := peer.Dovecot(base, fmt.Sprintf(authDovecotConfig, users), peer.Answers(socket))
 		if err != nil {
 			return nil, err
 		}
-		targets = append(targets, &Target{Name: "Dovecot", Address: socket, process: p})
+		p.Auth = socket
+		targets = append(targets, p)
 	}
 	socket := filepath.Join(dir, "auth-client")
 	config := filepath.Join(dir, "authd.yaml")
 	if err := os.WriteFile(config, []byte(fmt.Sprintf(authdConfig, dir, users)), 0o644); err != nil {
 		return targets, err
 	}
-	p, err := startProcess(filepath.Join(dir, "authd.log"), answers(socket), filepath.Join(o.Bin, "authd"), "serve", "-c", config)
+	p, err := peer.Start(filepath.Join(dir, "authd.log"), peer.Answers(socket), filepath.Join(o.Bin, "authd"), "serve", "-c", config)
 	if err != nil {
 		return targets, err
 	}
-	return append(targets, &Target{Name: "authd", Address: socket, process: p}), nil
+	p.Auth = socket
+	return append(targets, p), nil
 }
 
 // A careful operator's Dovecot: logins are cached and checked in the auth
 // process, and nobody is made to wait.
 const authDovecotConfig = `protocols =
-auth_mechanisms = plain login
-auth_cache_size = 64M
-auth_cache_verify_password_with_worker = no
-auth_failure_delay = 0
+ssl = no
 passdb {
   driver = passwd-file
   args = username_format=%%u %[1]s
@@ -110,15 +110,4 @@ func writeAuthUsers(path string) error {
 		fmt.Fprintf(&b, "slow%d:%s::::::\n", i, hash)
 	}
 	return os.WriteFile(path, []byte(b.String()), 0o644)
-}
-
-// answers reports whether somebody accepts connections at a Unix socket.
-func answers(socket string) func() bool {
-	return func() bool {
-		c, err := net.Dial("unix", socket)
-		if err == nil {
-			_ = c.Close()
-		}
-		return err == nil
-	}
 }
