@@ -15,6 +15,8 @@ import (
 	"github.com/postcote/postcote/pkg/platform/disk"
 	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/platform/obs"
+	"github.com/postcote/postcote/pkg/store/index"
+	"github.com/postcote/postcote/pkg/store/index/dovecot"
 	"github.com/postcote/postcote/pkg/store/mailbox/feed"
 	"github.com/postcote/postcote/pkg/store/mailbox/roster"
 	"github.com/postcote/postcote/pkg/store/maildir"
@@ -42,9 +44,10 @@ type Account struct {
 	feed   feed.Feed
 	patrol feed.Patrol
 
-	mu    sync.Mutex
-	boxes map[string]*boxSlot // by canonical name
-	err   error               // why the account is closed
+	mu       sync.Mutex
+	boxes    map[string]*boxSlot // by canonical name
+	err      error               // why the account is closed
+	released bool                // closed for another server to take over
 }
 
 // boxSlot is a folder that is open or being opened.
@@ -563,7 +566,42 @@ func (a *Account) shut(ctx context.Context, why error) error {
 	if err := a.statuses.Save(a.store.fs, filepath.Join(a.indexDir, roster.StatusName), a.epoch); err != nil {
 		a.store.log.Warn("statuses are not kept", obs.Err(err))
 	}
+	if a.released {
+		errs = append(errs, a.handBack(ctx))
+	}
 	return errors.Join(append(errs, a.lock.Close())...)
+}
+
+// handBack tells Dovecot in each folder how far the MODSEQs have got. In shared
+// mode no client was told of any. All boxes are closed, the lock is held.
+func (a *Account) handBack(ctx context.Context) error {
+	if a.Shared() {
+		return nil
+	}
+	names, err := a.tree.List(ctx)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, name := range names {
+		f, err := a.tree.Folder(name)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		h, err := f.UIDListHeader()
+		if err != nil || h.GUID == "" {
+			continue // never opened here
+		}
+		told := index.Salvage(a.store.fs, filepath.Join(a.indexDir, h.GUID), nil).ModSeq
+		if told == 0 {
+			continue
+		}
+		if err := dovecot.Raise(ctx, a.store.fs, f.Dir(), told, a.store.now()); err != nil {
+			errs = append(errs, fail.Wrap(fail.KindOf(err), err, "folder %s", name))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // freezeAll stops all writers, with everything flushed.

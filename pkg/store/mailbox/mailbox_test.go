@@ -14,6 +14,7 @@ import (
 
 	"github.com/postcote/postcote/pkg/platform/disk"
 	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/store/index/dovecot"
 	"github.com/postcote/postcote/pkg/store/maildir"
 )
 
@@ -441,6 +442,11 @@ func TestRelease(t *testing.T) {
 	must(t, h.store.Release(bg, h.cfg.User))
 	if got := h.files("INBOX"); got != "cur:2,R" {
 		t.Errorf("not flushed: %s", got)
+	}
+	// A Dovecot counts on above what our clients were told; we do after it.
+	told := m.Snapshot().HighestModSeq()
+	if n, found, err := dovecot.ModSeq(h.fs, h.tree.Root()); err != nil || !found || n < told {
+		t.Errorf("Dovecot begins at %d, %v; clients were told of %d", n, err, told)
 	}
 	wantKind(t, "handle", m.Err(), fail.Unavailable)
 	_, err = h.acct.Open(bg, "INBOX")

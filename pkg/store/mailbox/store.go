@@ -261,9 +261,15 @@ func (s *Store) Hint(user string, h Hint) {
 }
 
 // Release flushes the user's mailboxes and gives the account up, so that
-// another server may take over. Sessions that are still there get Unavailable
-// from then on. It does nothing when the account is not open.
+// another server may take over: a Dovecot counts on above our MODSEQs.
+// Sessions that are still there get Unavailable from then on. It does nothing
+// when the account is not open.
 func (s *Store) Release(ctx context.Context, user string) error {
+	if a := s.account(user); a != nil {
+		a.mu.Lock()
+		a.released = true
+		a.mu.Unlock()
+	}
 	return s.closeAccount(ctx, user, false, fail.New(fail.Unavailable, "account %s was released to another server", user))
 }
 

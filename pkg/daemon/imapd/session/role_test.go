@@ -250,6 +250,10 @@ func TestVerbs(t *testing.T) {
 		t.Errorf("%v, %v", out, err)
 	}
 	expect(t, alice, "* BYE ")
+	// Somebody who is not here is released all the same.
+	if out, err = w.verb("RELEASE", "bob"); err != nil || !strings.Contains(out[0], `"released":"bob","kicked":0`) && !strings.Contains(out[0], `"kicked":0,"released":"bob"`) {
+		t.Errorf("%v, %v", out, err)
+	}
 	for _, verb := range []string{"KICK", "RELEASE", "FREEZE"} {
 		if _, err = w.verb(verb); !fail.Is(err, fail.Invalid) {
 			t.Errorf("%s without a user: %v", verb, err)

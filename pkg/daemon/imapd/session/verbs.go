@@ -3,11 +3,13 @@ package session
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/proto/control"
+	"github.com/postcote/postcote/pkg/store/mailbox"
 )
 
 // errKicked ends the session of a user who was sent away.
@@ -32,10 +34,35 @@ func (r *role) verbRelease(ctx context.Context, args []string, emit control.Emit
 		return err
 	}
 	n := r.kick(exactly(user))
+	if !slices.Contains(r.store.Accounts(), user) {
+		// Who is not here has MODSEQs, too, that the other server must know of.
+		account, err := r.accountOf(ctx, user)
+		if err != nil {
+			return err
+		}
+		defer account.Close()
+		user = account.User()
+	}
 	if err := r.store.Release(ctx, user); err != nil {
 		return err
 	}
 	return emit(map[string]any{"released": user, "kicked": n})
+}
+
+// accountOf opens a user's mail for an operator, who makes no folders by it.
+func (r *role) accountOf(ctx context.Context, user string) (*mailbox.Account, error) {
+	rec, err := r.auth.User(ctx, user, "imap")
+	if err != nil {
+		return nil, err
+	}
+	cfg, err := r.cfg.account(rec)
+	if err != nil {
+		return nil, err
+	}
+	for i := range cfg.Folders {
+		cfg.Folders[i].Auto = mailbox.AutoNo
+	}
+	return r.store.Account(ctx, cfg)
 }
 
 // verbFreeze holds a user's mail still for as long as the caller stays

@@ -87,50 +87,74 @@ func readIndex(b []byte) (uint64, bool) {
 
 func pad(n int) int { return (n + 7) &^ 7 }
 
+// The parts of a log file: docs/formats/maildir.md.
+const (
+	logHeader = 40 // bytes that Dovecot 2.2 and 2.3 write; the size is at 2
+	recHeader = 8  // of a transaction
+	maxModSeq = 1 << 62
+
+	modseqUpdate = 0x8000
+	external     = 0x10000000
+)
+
 // readLog reads the log's header (its size at 2, the initial MODSEQ at 24)
-// and its transactions: size 4 (in Dovecot's big-endian groups of 7 bits),
-// type 4.
+// and its transactions.
 func readLog(b []byte) (uint64, bool) {
-	le := binary.LittleEndian
+	// Header and extension updates and the boundary mark raise nothing.
 	const (
-		modseqUpdate = 0x8000
-		// Header and extension updates and the boundary mark raise nothing.
 		quiet = 0x20 | 0x40 | 0x80 | 0x100 | 0x200 | 0x1000 | 0x10000 | 0x80000
 		kinds = 0x1fffff
 		guard = 0xcd90 // marks expunges
 	)
-	if len(b) < 40 || b[0] != 1 {
+	le := binary.LittleEndian
+	now, ok := initial(b)
+	if !ok {
 		return 0, false
 	}
-	pos := int(le.Uint16(b[2:]))
-	start := le.Uint64(b[24:])
-	if pos < 32 || pos > len(b) || start > 1<<62 {
-		return 0, false
-	}
-	now := start
-	for pos+8 <= len(b) {
-		size, ok := offset(b[pos : pos+4])
-		if !ok || size < 8 || size > len(b)-pos {
-			break
-		}
-		kind := le.Uint32(b[pos+4:])
+	end := transactions(b, func(kind uint32, data []byte) {
 		expunge := kind&guard == guard
-		if k := kind & kinds; expunge || k&^quiet != 0 || k == 0 {
+		if k := kind & kinds; expunge || k&^(quiet|modseqUpdate) != 0 || k == 0 {
 			now++
 		}
 		if !expunge && kind&modseqUpdate != 0 {
-			for r := pos + 8; r+12 <= pos+size; r += 12 { // uid, low, high
-				if set := uint64(le.Uint32(b[r+4:])) | uint64(le.Uint32(b[r+8:]))<<32; set < 1<<62 {
+			for ; len(data) >= 12; data = data[12:] { // uid, low, high
+				if set := uint64(le.Uint32(data[4:])) | uint64(le.Uint32(data[8:]))<<32; set < maxModSeq {
 					now = max(now, set)
 				}
 			}
 		}
-		pos += size
-	}
-	if pos < len(b) {
-		now += uint64(len(b)-pos)/8 + 1
+	})
+	if end < len(b) {
+		now += uint64(len(b)-end)/recHeader + 1
 	}
 	return now, true
+}
+
+// initial is the MODSEQ that a log begins with.
+func initial(b []byte) (uint64, bool) {
+	le := binary.LittleEndian
+	if len(b) < logHeader || b[0] != 1 {
+		return 0, false
+	}
+	start := le.Uint64(b[24:])
+	pos := int(le.Uint16(b[2:]))
+	return start, pos >= 32 && pos <= len(b) && start <= maxModSeq
+}
+
+// transactions calls each with all transactions of a log whose header is good,
+// and returns where those that are whole end: size 4 (in Dovecot's big-endian
+// groups of 7 bits), type 4, data.
+func transactions(b []byte, each func(kind uint32, data []byte)) (end int) {
+	pos := int(binary.LittleEndian.Uint16(b[2:]))
+	for pos+recHeader <= len(b) {
+		size, ok := offset(b[pos : pos+4])
+		if !ok || size < recHeader || size > len(b)-pos {
+			break
+		}
+		each(binary.LittleEndian.Uint32(b[pos+4:]), b[pos+recHeader:pos+size])
+		pos += size
+	}
+	return pos
 }
 
 // offset decodes mail_index_uint32_to_offset: four groups of 7 bits,
@@ -144,4 +168,12 @@ func offset(b []byte) (int, bool) {
 		n = n<<7 | int(c&0x7f)
 	}
 	return n << 2, true
+}
+
+// putOffset is the inverse of offset.
+func putOffset(b []byte, n int) {
+	n >>= 2
+	for i := range 4 {
+		b[i] = 0x80 | byte(n>>(7*(3-i)))&0x7f
+	}
 }
