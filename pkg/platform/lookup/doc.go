@@ -13,6 +13,7 @@
 // Reading order: table.go (Table), spec.go (names), open.go (Open), maps.go
 // (several tables as one), address.go (the keys of an address), fold.go,
 // textfile.go (texthash and what is built from text), inline.go, fixed.go
-// (static, fail, environ, randmap), compose.go (unionmap, pipemap), passwd.go.
-// Patterns are in package pattern, text in package text.
+// (static, fail, environ, randmap), compose.go (unionmap, pipemap), passwd.go,
+// patterns.go (regexp, pcre, cidr; package pattern has the rules). What is read
+// from text goes through package text.
 package lookup

@@ -44,6 +44,7 @@ func builtins() map[string]Driver {
 		"texthash": openText, "hash": openText, "btree": openText, "cdb": openText, "lmdb": openText, "dbm": openText, "sdbm": openText,
 		"inline": openInline, "static": openStatic, "fail": openFail, "environ": openEnviron, "randmap": openRandom,
 		"unionmap": openUnion, "pipemap": openPipe, "unix": openUnix,
+		"regexp": openRegexp, "pcre": openPCRE, "cidr": openCIDR,
 	}
 }
 

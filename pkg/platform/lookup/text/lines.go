@@ -104,7 +104,7 @@ func (l *Lines) Next() ([]byte, error) {
 		switch {
 		case len(text) == 0 || text[0] == '#':
 		case len(text) < len(raw) && l.start == 0:
-			l.warnAt(l.number, "the first line must not start with white space")
+			l.WarnAt(l.number, "the first line must not start with white space")
 		case len(text) < len(raw):
 			if l.line = append(l.line, raw...); len(l.line) > l.Limits.Line {
 				return nil, l.tooLong()
@@ -167,7 +167,8 @@ func (l *Lines) Number() int { return l.start }
 
 // Warnf reports a problem with the line that Next returned.
 func (l *Lines) Warnf(format string, args ...any) {
-	l.warnAt(l.start, fmt.Sprintf(format, args...))
+	l.WarnAt(l.start, fmt.Sprintf(format, args...))
 }
 
-func (l *Lines) warnAt(line int, text string) { l.warn(Problem{l.Source, line, text}) }
+// WarnAt reports a problem with another line.
+func (l *Lines) WarnAt(line int, text string) { l.warn(Problem{l.Source, line, text}) }
