@@ -83,7 +83,7 @@ func (r *CRLFReader) Read(p []byte) (int, error) {
 			}
 			return n, err
 		}
-		n += r.copyLine(p[n:])
+		n += r.copyLines(p[n:])
 		if len(r.buf) == 0 && n > 0 && n >= len(p)/2 {
 			break // enough; do not start another block for a few bytes
 		}
@@ -138,29 +138,39 @@ func (r *CRLFReader) direct(p []byte) (int, error) {
 	return w, nil
 }
 
-// copyLine delivers the rest of one line, as far as it fits into p.
-func (r *CRLFReader) copyLine(p []byte) int {
-	text := r.buf
-	if i := bytes.IndexByte(text, '\n'); i >= 0 {
-		text = text[:i]
-	}
-	n := copy(p, text)
-	if n > 0 {
-		r.cr = p[n-1] == '\r'
-		r.buf = r.buf[n:]
-	}
-	if n < len(text) || n == len(p) || len(r.buf) == 0 || r.buf[0] != '\n' {
-		return n
-	}
-	r.buf = r.buf[1:]
-	if r.cr {
-		p[n] = '\n'
+// copyLines delivers buffered lines, as far as they fit into p.
+func (r *CRLFReader) copyLines(p []byte) int {
+	w := 0
+	for len(r.buf) > 0 && w < len(p) {
+		i := bytes.IndexByte(r.buf, '\n')
+		text := r.buf
+		if i >= 0 {
+			text = r.buf[:i]
+		}
+		if n := copy(p[w:], text); n > 0 {
+			w += n
+			r.cr = p[w-1] == '\r'
+			r.buf = r.buf[n:]
+			if n < len(text) {
+				return w
+			}
+		}
+		if i < 0 || w == len(p) {
+			return w
+		}
+		r.buf = r.buf[1:]
+		if !r.cr {
+			p[w] = '\r'
+			if w++; w == len(p) {
+				r.owed = true
+				return w
+			}
+		}
+		p[w] = '\n'
+		w++
 		r.cr = false
-		return n + 1
 	}
-	p[n] = '\r'
-	r.owed = true
-	return n + 1
+	return w
 }
 
 // Discard skips n converted bytes and returns how many there were.
@@ -190,7 +200,7 @@ func (r *CRLFReader) Discard(n int64) (int64, error) {
 			continue
 		}
 		var small [512]byte
-		done += int64(r.copyLine(small[:min(n-done, int64(len(small)))]))
+		done += int64(r.copyLines(small[:min(n-done, int64(len(small)))]))
 	}
 	return done, nil
 }

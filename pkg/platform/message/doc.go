@@ -16,7 +16,7 @@
 //   - The parts of a multipart tile it: no byte belongs to two siblings, and
 //     each part lies inside its parent.
 //
-// Files in reading order: limits.go, header.go, part.go, parse.go, params.go,
-// address.go, envelope.go, bodystructure.go, wire.go, crlf.go, section.go,
-// decode.go, text.go, date.go.
+// Files in reading order: header.go, part.go, source.go, parse.go,
+// params.go, address.go, envelope.go, bodystructure.go, wire.go, crlf.go,
+// section.go, decode.go, text.go, date.go.
 package message

@@ -18,7 +18,7 @@ type mark struct{ off, voff, lines int64 }
 
 // parser reads a message line by line, once.
 type parser struct {
-	r     *bufio.Reader
+	in    source
 	lim   Limits
 	err   error // of the source
 	parts int
@@ -56,15 +56,12 @@ func (s *scratch) trim() {
 // one goroutine.
 type Parser struct{ p parser }
 
-// Parse reads a whole message and returns its root part. The error is r's.
+// Parse reads a whole message and returns its root part. The error is r's. A
+// Memory is parsed where it is; its header is valid as long as it is.
 func (q *Parser) Parse(r io.Reader, lim Limits) (*Part, error) {
 	p := &q.p
-	*p = parser{r: p.r, lim: lim, parts: 1, keep: lim.HeaderBytes, bounds: p.bounds[:0], main: p.main, rest: p.rest}
-	if p.r == nil {
-		p.r = bufio.NewReaderSize(r, 16<<10)
-	} else {
-		p.r.Reset(r)
-	}
+	*p = parser{in: p.in, lim: lim, parts: 1, keep: lim.HeaderBytes, bounds: p.bounds[:0], main: p.main, rest: p.rest}
+	p.in.reset(r)
 	p.main.trim()
 	p.rest.trim()
 	p.advance()
@@ -86,7 +83,7 @@ func (p *parser) advance() {
 	p.eol = endLength(p.line)
 	p.at = p.next
 	p.line, p.eof = nil, true
-	piece, err := p.r.ReadSlice('\n')
+	piece, err := p.in.line()
 	if len(piece) > 0 {
 		p.line, p.eof = piece, false
 		p.count(piece)
@@ -103,7 +100,7 @@ func (p *parser) advance() {
 func (p *parser) readLong() {
 	for {
 		cr := p.cr
-		piece, err := p.r.ReadSlice('\n')
+		piece, err := p.in.line()
 		p.count(piece)
 		if room := p.keep - len(p.line); room > 0 {
 			p.line = append(p.line, piece[:min(len(piece), room)]...)
@@ -290,13 +287,13 @@ func (p *parser) hop() {
 	if endLength(p.line) == 0 {
 		return // the message ends here
 	}
-	buf, _ := p.r.Peek(p.r.Buffered()) // what is buffered is there
+	buf := p.in.buffered()
 	if len(buf) < 2 || buf[0] == '-' && buf[1] == '-' {
 		return
 	}
 	n := -1
 	if len(p.bounds) > 0 {
-		n = bytes.Index(buf, []byte("\n--"))
+		n = dashes(buf)
 	}
 	if n < 0 {
 		n = bytes.LastIndexByte(buf, '\n')
@@ -312,7 +309,24 @@ func (p *parser) hop() {
 	if n == 0 || buf[n-1] != '\r' {
 		p.line = []byte("\n")
 	}
-	_, _ = p.r.Discard(len(passed)) // never fails for what is buffered
+	p.in.skip(len(passed))
+}
+
+// dashes finds the first line end in b that "--" follows, -1 when there is none.
+// Dashes are rarer in mail than line ends.
+func dashes(b []byte) int {
+	for at := 1; at < len(b); {
+		i := bytes.Index(b[at:], []byte("--"))
+		if i < 0 {
+			break
+		}
+		if at += i; b[at-1] == '\n' {
+			return at - 1
+		}
+		for at++; at < len(b) && b[at] == '-'; at++ {
+		}
+	}
+	return -1
 }
 
 // multipart reads preamble, parts and epilogue.

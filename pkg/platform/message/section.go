@@ -34,7 +34,7 @@ type Section struct {
 // it is read itself.
 type Body struct {
 	size int64
-	r    *CRLFReader
+	r    CRLFReader
 }
 
 // Size is the number of bytes that are still to be read.
@@ -117,7 +117,11 @@ func OpenSection(src io.ReaderAt, root *Part, s Section, lim Limits) (*Body, err
 }
 
 func rangeBody(src io.ReaderAt, start, end, vsize int64) *Body {
-	return &Body{size: vsize, r: NewCRLFReader(src, start, end)}
+	b := &Body{size: vsize, r: CRLFReader{src: src, pos: start, end: end}}
+	if m, ok := src.(*Memory); ok && 0 <= start && start <= end && end <= m.Size() {
+		b.r = CRLFReader{buf: m.b[start:end], verbatim: vsize == end-start}
+	}
+	return b
 }
 
 // WholeBody is the message itself, BODY[], for which no structure is needed:
@@ -188,7 +192,7 @@ func SelectFields(raw []byte, names []string) *Body {
 		out = append(append(out, line[:n]...), '\r', '\n')
 	}
 	out = append(out, '\r', '\n')
-	return &Body{size: int64(len(out)), r: &CRLFReader{buf: out, verbatim: true}}
+	return &Body{size: int64(len(out)), r: CRLFReader{buf: out, verbatim: true}}
 }
 
 // nameIn reports whether the field in a line has one of these names.

@@ -44,6 +44,50 @@ func TestCRLFReader(t *testing.T) {
 	})
 }
 
+// A body in memory is the same as one read from its file, whole and in part.
+func TestBodyInMemory(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := genText(t)
+		mem := inMemory(t, s)
+		want := toCRLF(s)
+		off := rapid.Int64Range(0, int64(len(want))+3).Draw(t, "off")
+		b := WholeBody(mem, int64(len(s)), int64(len(want)))
+		if err := b.Partial(off, int64(len(want))); err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(struct{ io.Reader }{&chunked{b, rapid.SampledFrom([]int{1, 3, 100, 70_000}).Draw(t, "read size")}})
+		if rest := want[min(off, int64(len(want))):]; err != nil || string(got) != rest {
+			t.Fatalf("from %d: %v, %q, want %q", off, err, got, rest)
+		}
+	})
+}
+
+// A body that is shorter than the index has it is no whole one.
+func TestBodyInMemoryTooShort(t *testing.T) {
+	for _, vsize := range []int64{5, 6, 7} {
+		b := WholeBody(inMemory(t, "ab\n"), 3, vsize)
+		if _, err := io.ReadAll(b); !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Errorf("%d bytes of 4: %v", vsize, err)
+		}
+	}
+}
+
+// The file may be cut while it is read.
+func TestMemoryOfShortFile(t *testing.T) {
+	var m Memory
+	if err := m.Load(strings.NewReader("abc"), 4); !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Error(err)
+	}
+}
+
+func inMemory(t interface{ Fatal(...any) }, s string) *Memory {
+	m := &Memory{}
+	if err := m.Load(strings.NewReader(s), int64(len(s))); err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
 type chunked struct {
 	r    io.Reader
 	size int
@@ -121,6 +165,11 @@ func TestOpenSection(t *testing.T) {
 		{"HEADER.FIELDS of none", Section{Kind: SectionHeaderFields, Fields: []string{"No"}}, "\n"},
 	} {
 		b, err := OpenSection(strings.NewReader(sections), root, c.s, DefaultLimits())
+		m, merr := OpenSection(inMemory(t, sections), root, c.s, DefaultLimits())
+		if (err == nil) != (merr == nil) {
+			t.Errorf("%s: %v, in memory %v", c.name, err, merr)
+			continue
+		}
 		if c.want == "-" {
 			if !fail.Is(err, fail.NotFound) {
 				t.Errorf("%s: %v, want not found", c.name, err)
@@ -135,6 +184,9 @@ func TestOpenSection(t *testing.T) {
 		got, err := io.ReadAll(b)
 		if err != nil || string(got) != toCRLF(c.want) || size != int64(len(got)) {
 			t.Errorf("%s: %v, size %d, got %q", c.name, err, size, got)
+		}
+		if again, err := io.ReadAll(m); err != nil || !bytes.Equal(again, got) {
+			t.Errorf("%s in memory: %v, %q", c.name, err, again)
 		}
 	}
 }

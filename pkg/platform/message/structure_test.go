@@ -3,6 +3,7 @@ package message
 import (
 	"bytes"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -14,6 +15,9 @@ func parse(t testing.TB, msg string) *Part {
 	p, err := ParseStructure(strings.NewReader(msg), DefaultLimits())
 	if err != nil {
 		t.Fatal(err)
+	}
+	if m, err := ParseStructure(inMemory(t, msg), DefaultLimits()); err != nil || !reflect.DeepEqual(m, p) {
+		t.Errorf("in memory it is\n%+v, streamed\n%+v", m, p)
 	}
 	return p
 }
@@ -205,6 +209,9 @@ func TestStructureTilesTheMessage(t *testing.T) {
 		if err := checkTiling([]byte(msg), p, 0, int64(len(msg))); err != nil {
 			t.Fatal(err)
 		}
+		if m, err := ParseStructure(inMemory(t, msg), DefaultLimits()); err != nil || !reflect.DeepEqual(m, p) {
+			t.Fatalf("in memory it is\n%+v, streamed\n%+v", m, p)
+		}
 	})
 }
 
@@ -223,5 +230,8 @@ func FuzzStructure(f *testing.F) {
 		checkWire(t, AppendBodyStructure(nil, p, true))
 		checkWire(t, p.Envelope)
 		p.FileName()
+		if m, err := ParseStructure(inMemory(t, string(msg)), DefaultLimits()); err != nil || !reflect.DeepEqual(m, p) {
+			t.Fatalf("in memory it is\n%+v, streamed\n%+v", m, p)
+		}
 	})
 }

@@ -14,8 +14,9 @@ import (
 
 // Source is the mailbox whose messages are cached.
 type Source interface {
-	// Open opens a message and says when it was received.
-	Open(ctx context.Context, uid uint32) (Message, time.Time, error)
+	// Open opens a message and says when it was received. A small one is
+	// read into mem, if there is one, which is the Message then.
+	Open(ctx context.Context, uid uint32, mem *message.Memory) (Message, time.Time, error)
 	// Entry is where the index has a message's entry, 0 for nowhere.
 	Entry(uid uint32) int64
 	// Learn is told what reading messages has shown.
@@ -194,7 +195,7 @@ func (c *Cache) keysOf(ctx context.Context, uids []uint32, use func(i int, k *di
 
 // header reads the header of a message with one too odd to be kept.
 func (c *Cache) header(ctx context.Context, uid uint32) ([]byte, error) {
-	f, _, err := c.src.Open(ctx, uid)
+	f, _, err := c.src.Open(ctx, uid, nil)
 	if err != nil {
 		return nil, err
 	}

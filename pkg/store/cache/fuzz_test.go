@@ -15,7 +15,7 @@ func FuzzEntry(f *testing.F) {
 	w := newWorld(f, 9)
 	for uid := range w.text {
 		m := &maker{}
-		file, _, _ := w.Open(context.Background(), uid)
+		file, _, _ := w.Open(context.Background(), uid, nil)
 		data, _, err := m.append(nil, uid, file, true)
 		must(f, err)
 		f.Add(data)

@@ -1,7 +1,6 @@
 package cache
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"time"
@@ -28,33 +27,18 @@ type Lesson struct {
 // maker reads messages, one after the other, with the same buffers.
 type maker struct {
 	parser message.Parser
-	buf    []byte
+	mem    message.Memory
 	parts  []byte
 	fields []byte
 	left   []byte
 }
 
-// inMemory is up to what size a message is read at once, and what of a
-// maker's buffers is kept.
-const inMemory = 256 << 10
-
-// source reads the message into memory when it is small enough.
-func (m *maker) source(f Message) (io.ReaderAt, error) {
-	n := f.Size()
-	if n > inMemory {
-		return f, nil
+// stream reads a message from its start: where it is, if it is in memory.
+func stream(f Message) io.Reader {
+	if m, ok := f.(*message.Memory); ok {
+		return m
 	}
-	if int64(cap(m.buf)) < n {
-		m.buf = make([]byte, n, min(2*n, inMemory))
-	}
-	buf := m.buf[:n]
-	if k, err := f.ReadAt(buf, 0); int64(k) < n {
-		if err == nil || err == io.EOF { //nolint:errorlint // ReaderAt returns it bare
-			err = io.ErrUnexpectedEOF
-		}
-		return nil, err
-	}
-	return bytes.NewReader(buf), nil
+	return io.NewSectionReader(f, 0, f.Size())
 }
 
 // made is what one message gave.
@@ -69,11 +53,7 @@ type made struct {
 // takes more than the structure.
 func (m *maker) append(dst []byte, uid uint32, f Message, full bool) ([]byte, made, error) {
 	out := made{size: f.Size()}
-	src, err := m.source(f)
-	if err != nil {
-		return dst, out, err
-	}
-	root, err := m.parser.Parse(io.NewSectionReader(src, 0, out.size), message.DefaultLimits())
+	root, err := m.parser.Parse(stream(f), message.DefaultLimits())
 	if err != nil {
 		return dst, out, err
 	}
@@ -85,11 +65,11 @@ func (m *maker) append(dst []byte, uid uint32, f Message, full bool) ([]byte, ma
 	m.parts, m.fields, m.left = e.parts, e.fields, e.left
 	e.Structure = message.AppendBodyStructure(nil, root, true)
 	if full {
-		id, err := digest.EmailID(io.NewSectionReader(src, 0, out.size))
+		id, err := digest.EmailID(io.NewSectionReader(f, 0, out.size))
 		if err != nil {
 			return dst, out, err
 		}
-		e.EmailID, e.Preview = []byte(id), []byte(digest.Preview(src, root))
+		e.EmailID, e.Preview = []byte(id), []byte(digest.Preview(f, root))
 		e.has |= hasPreview
 	}
 	if !h.Truncated {
@@ -128,9 +108,7 @@ func (c *Cache) make(ctx context.Context, uids []uint32, full, again bool, use f
 		}
 		at[i] = len(b.uids) - 1
 	}
-	if len(m.buf) > inMemory/2 {
-		m.buf = nil
-	}
+	m.mem.Trim()
 	c.makers.Put(m)
 	c.keep(&b, again)
 	start := 0
@@ -146,7 +124,7 @@ func (c *Cache) make(ctx context.Context, uids []uint32, full, again bool, use f
 }
 
 func (c *Cache) one(ctx context.Context, m *maker, b *batch, uid uint32, full bool) error {
-	f, date, err := c.src.Open(ctx, uid)
+	f, date, err := c.src.Open(ctx, uid, &m.mem)
 	if err != nil {
 		return err
 	}

@@ -45,6 +45,13 @@ func (o *Options) limit(stored int64) int64 {
 	return min(o.MaxSize, max(free, stored*o.MaxRatio))
 }
 
+// Plain reports whether a file with this text, or this beginning of it, is a
+// plain message.
+func Plain(text []byte) bool {
+	_, ok := kindOf(text[:min(len(text), headLen)])
+	return !ok
+}
+
 // Open returns f itself when it is a plain message, else what it expands to;
 // closing that closes f. After an error f is closed. Corrupt: it is damaged, or
 // expands to more than it may.

@@ -412,7 +412,7 @@ func (b *box) duplicate(ctx context.Context, dest *box, r index.Record) (Newborn
 	if n != nil || err != nil {
 		return n, err
 	}
-	f, date, err := b.openMessage(ctx, r.UID)
+	f, date, err := b.openMessage(ctx, r.UID, nil)
 	if err != nil {
 		return nil, err
 	}

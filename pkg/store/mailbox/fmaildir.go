@@ -14,6 +14,7 @@ import (
 
 	"github.com/postcote/postcote/pkg/platform/disk"
 	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/platform/message"
 	"github.com/postcote/postcote/pkg/store/expand"
 	"github.com/postcote/postcote/pkg/store/index"
 	"github.com/postcote/postcote/pkg/store/index/dovecot"
@@ -168,10 +169,18 @@ func (f *maildirFormat) newGUID(ctx context.Context) (string, error) {
 	return list.GUID, err
 }
 
-func (f *maildirFormat) Open(r Ref) (File, time.Time, error) {
+func (f *maildirFormat) Open(r Ref, mem *message.Memory) (File, time.Time, error) {
 	m, err := f.folder().OpenMessage(maildir.Place(r.InNew), r.File)
 	if err != nil {
 		return nil, time.Time{}, err
+	}
+	if mem != nil && m.Size() <= message.MaxMemory {
+		if err := mem.Load(m, m.Size()); err != nil {
+			return nil, time.Time{}, fail.Wrap(fail.Temporary, firstErr(err, m.Close()), "reading message %s of folder %s", r.File, f.folder().Name())
+		}
+		if expand.Plain(mem.Bytes()) {
+			return mem, m.Date(), m.Close()
+		}
 	}
 	plain, err := expand.Open(m, expand.Options{Spool: f.spool})
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/postcote/postcote/pkg/platform/message"
 	"github.com/postcote/postcote/pkg/store/index"
 	"github.com/postcote/postcote/pkg/store/maildir"
 )
@@ -22,8 +23,9 @@ type Format interface {
 	Trusted() *index.FileStamp
 	// Lock keeps other programs from giving out UIDs and moving files.
 	Lock(ctx context.Context) (Locked, error)
-	// Open opens a message. NotFound: its file has another name now, or none.
-	Open(r Ref) (File, time.Time, error)
+	// Open opens a message. A small one is read into mem, if there is one,
+	// which is the File then. NotFound: its file has another name now, or none.
+	Open(r Ref, mem *message.Memory) (File, time.Time, error)
 	// Begin starts a new message.
 	Begin() (Newborn, error)
 	// Link starts a new message that is a copy of another folder's. It is nil

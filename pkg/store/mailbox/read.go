@@ -31,11 +31,12 @@ func (b *box) record(uid uint32) (index.Record, bool) {
 	return im.At(i), true
 }
 
-// openMessage opens a message's file wherever it is by now.
-func (b *box) openMessage(ctx context.Context, uid uint32) (f File, date time.Time, err error) {
+// openMessage opens a message's file wherever it is by now, or reads it into
+// mem, see Format.Open.
+func (b *box) openMessage(ctx context.Context, uid uint32, mem *message.Memory) (f File, date time.Time, err error) {
 	err = b.withFile(ctx, uid, func(r Ref) error {
 		var err error
-		f, date, err = b.format.Open(r)
+		f, date, err = b.format.Open(r, mem)
 		return err
 	})
 	return f, date, err
@@ -129,7 +130,14 @@ func (b *box) lesson(uid uint32) (found cache.Lesson) {
 
 // OpenMessage opens a message for reading. NotFound: it is gone.
 func (m *Mailbox) OpenMessage(ctx context.Context, uid uint32) (File, error) {
-	f, _, err := m.box.openMessage(ctx, uid)
+	return m.LoadMessage(ctx, uid, nil)
+}
+
+// LoadMessage is OpenMessage that reads a message of usual size into mem at
+// once, and returns mem then. It is for callers that read all of it, and costs
+// them half the system calls.
+func (m *Mailbox) LoadMessage(ctx context.Context, uid uint32, mem *message.Memory) (File, error) {
+	f, _, err := m.box.openMessage(ctx, uid, mem)
 	return f, err
 }
 
@@ -164,7 +172,7 @@ func (m *Mailbox) Resolve(ctx context.Context, s *Snapshot, i int) (Message, err
 	if m.box.recall(&x); x.Size >= 0 && x.VSize >= 0 && !x.Date.IsZero() {
 		return x, nil
 	}
-	f, date, err := m.box.openMessage(ctx, x.UID)
+	f, date, err := m.box.openMessage(ctx, x.UID, nil)
 	if err != nil {
 		return x, err
 	}
@@ -334,8 +342,8 @@ func (b *box) newCache(ix *index.Index) {
 // cacheSource is a box as its cache sees it.
 type cacheSource struct{ b *box }
 
-func (s cacheSource) Open(ctx context.Context, uid uint32) (cache.Message, time.Time, error) {
-	return s.b.openMessage(ctx, uid)
+func (s cacheSource) Open(ctx context.Context, uid uint32, mem *message.Memory) (cache.Message, time.Time, error) {
+	return s.b.openMessage(ctx, uid, mem)
 }
 
 func (s cacheSource) Learn(list []cache.Lesson) { s.b.note(list...) }

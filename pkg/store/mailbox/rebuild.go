@@ -436,7 +436,7 @@ func (b *box) examineFile(v *Verdict, r index.Record, e Entry) {
 // expandedSize is the size of a message that is stored compressed; negative
 // when it cannot be read.
 func (b *box) expandedSize(ref Ref) int64 {
-	f, _, err := b.format.Open(ref)
+	f, _, err := b.format.Open(ref, nil)
 	if err != nil {
 		return -1
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -113,13 +112,23 @@ func (c *imapContent) Date(ctx context.Context) (time.Time, error) {
 }
 
 // open opens the file without parsing it.
-func (c *imapContent) open(ctx context.Context) error {
-	if c.file != nil {
-		return nil
+func (c *imapContent) open(ctx context.Context) (err error) {
+	if c.file == nil {
+		c.file, err = c.m.OpenMessage(ctx, c.uid)
 	}
-	f, err := c.m.OpenMessage(ctx, c.uid)
-	if err == nil {
-		c.file = f
+	return err
+}
+
+// load is open for callers that need all of the message: a usual one is in
+// memory then.
+func (c *imapContent) load(ctx context.Context) (err error) {
+	if c.scan == nil {
+		if c.scan, _ = c.scans.Get().(*scanner); c.scan == nil {
+			c.scan = new(scanner)
+		}
+	}
+	if c.file == nil {
+		c.file, err = c.m.LoadMessage(ctx, c.uid, &c.scan.mem)
 	}
 	return err
 }
@@ -132,14 +141,6 @@ func (c *imapContent) parse(ctx context.Context) error {
 	if err := c.open(ctx); err != nil {
 		return err
 	}
-	return c.findParts(c.file)
-}
-
-// findParts finds the parts of the message that src holds.
-func (c *imapContent) findParts(src io.ReaderAt) error {
-	if c.root != nil {
-		return nil
-	}
 	if e, ok := c.m.Kept(c.uid); ok {
 		if root, ok := e.Root(); ok && root.BodyEnd <= c.file.Size() {
 			c.root = root
@@ -151,7 +152,11 @@ func (c *imapContent) findParts(src io.ReaderAt) error {
 	if c.scan != nil {
 		parser = &c.scan.parser
 	}
-	root, err := parser.Parse(io.NewSectionReader(src, 0, c.file.Size()), message.DefaultLimits())
+	var src io.Reader = io.NewSectionReader(c.file, 0, c.file.Size())
+	if m, ok := c.file.(*message.Memory); ok {
+		src = m
+	}
+	root, err := parser.Parse(src, message.DefaultLimits())
 	if err == nil {
 		c.root = root
 	}
@@ -221,7 +226,7 @@ func (c *imapContent) whole(ctx context.Context) (server.Body, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := c.open(ctx); err != nil {
+	if err := c.load(ctx); err != nil {
 		return nil, err
 	}
 	return message.WholeBody(c.file, c.file.Size(), size), nil
@@ -230,47 +235,19 @@ func (c *imapContent) whole(ctx context.Context) (server.Body, error) {
 // Text is what SEARCH BODY and TEXT look at. A message of usual size is read at
 // once.
 func (c *imapContent) Text(ctx context.Context, header bool) (io.Reader, error) {
-	if err := c.open(ctx); err != nil {
+	if err := c.load(ctx); err != nil {
 		return nil, err
 	}
-	if c.scan == nil {
-		if c.scan, _ = c.scans.Get().(*scanner); c.scan == nil {
-			c.scan = new(scanner)
-		}
-	}
-	src, err := c.scan.load(c.file)
-	if err != nil {
-		return nil, fail.Wrap(fail.Temporary, err, "reading message %d", c.uid)
-	}
-	if err := c.findParts(src); err != nil {
+	if err := c.parse(ctx); err != nil {
 		return nil, err
 	}
-	return searchText(src, c.root, header), nil
+	return searchText(c.file, c.root, header), nil
 }
 
-// scanner is what a search reads messages into, one after the other.
+// scanner is what messages are read into, one after the other.
 type scanner struct {
 	parser message.Parser
-	buf    []byte
-	mem    bytes.Reader
-}
-
-// load reads a message into memory, if it is not large.
-func (s *scanner) load(f mailbox.File) (io.ReaderAt, error) {
-	const large = 256 << 10
-	n := f.Size()
-	if n > large {
-		return f, nil
-	}
-	s.buf = slices.Grow(s.buf[:0], int(n))[:n]
-	if k, err := f.ReadAt(s.buf, 0); int64(k) < n {
-		if err == nil || errors.Is(err, io.EOF) {
-			err = io.ErrUnexpectedEOF // the file is shorter than it was
-		}
-		return nil, err
-	}
-	s.mem.Reset(s.buf)
-	return &s.mem, nil
+	mem    message.Memory
 }
 
 func (c *imapContent) Fields(ctx context.Context, name string) ([]string, error) {
@@ -326,15 +303,16 @@ func (c *imapContent) Saved(context.Context) (time.Time, error) {
 }
 
 func (c *imapContent) Close() error {
+	var err error
+	if c.file != nil {
+		err = c.file.Close()
+		c.file = nil
+	}
 	if c.scan != nil {
+		c.scan.mem.Trim()
 		c.scans.Put(c.scan)
 		c.scan = nil
 	}
-	if c.file == nil {
-		return nil
-	}
-	err := c.file.Close()
-	c.file = nil
 	return err
 }
 

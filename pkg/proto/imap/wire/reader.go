@@ -81,8 +81,12 @@ const bufSize = 4 << 10
 // outSize is the size of write buffers: one TLS record of flags lines.
 const outSize = 16 << 10
 
+// bodySize is the size of those that bodies are written through: fewer writes
+// are worth more than the memory while one is being sent.
+const bodySize = 64 << 10
+
 // Buffers is a pool that the connections of one server share.
-type Buffers struct{ in, out, codes, packed sync.Pool }
+type Buffers struct{ in, out, body, codes, packed sync.Pool }
 
 func (b *Buffers) getIn() []byte {
 	if p, ok := b.in.Get().(*[bufSize]byte); ok {
@@ -96,6 +100,23 @@ func (b *Buffers) getOut() []byte {
 		return p[:0]
 	}
 	return make([]byte, 0, outSize)
+}
+
+func (b *Buffers) getBody() []byte {
+	if p, ok := b.body.Get().(*[bodySize]byte); ok {
+		return p[:0]
+	}
+	return make([]byte, 0, bodySize)
+}
+
+// putOut takes a write buffer of either size back.
+func (b *Buffers) putOut(buf []byte) {
+	switch cap(buf) {
+	case outSize:
+		b.out.Put((*[outSize]byte)(buf[:outSize]))
+	case bodySize:
+		b.body.Put((*[bodySize]byte)(buf[:bodySize]))
+	}
 }
 
 // Reader makes a reader of src. cont is called before a synchronising literal

@@ -79,11 +79,18 @@ func (w *Writer) Flush() error {
 // Release flushes and gives the buffer back.
 func (w *Writer) Release() error {
 	err := w.Flush()
-	if cap(w.buf) == outSize {
-		w.bufs.out.Put((*[outSize]byte)(w.buf[:outSize]))
-	}
+	w.bufs.putOut(w.buf)
 	w.buf = nil
 	return err
+}
+
+// enlarge has a larger buffer until Release.
+func (w *Writer) enlarge() {
+	if cap(w.buf) < bodySize {
+		small := w.buf
+		w.buf = append(w.bufs.getBody(), small...)
+		w.bufs.putOut(small)
+	}
 }
 
 // Raw writes s as it is.
@@ -168,13 +175,16 @@ func (w *Writer) Literal(size int64, r io.Reader) {
 	w.copy(size, r)
 }
 
-// copy fills the buffer from r, so that a small literal travels together with
-// the line around it and a large one in full buffers.
 // worthReading is how much room a source is given at least: one that converts
 // works in the buffer itself when it has some.
 const worthReading = 2 << 10
 
+// copy fills the buffer from r, so that a small literal travels together with
+// the line around it and a large one in full buffers.
 func (w *Writer) copy(size int64, r io.Reader) {
+	if size > worthReading {
+		w.enlarge()
+	}
 	for size > 0 && w.err == nil {
 		w.room(int(min(size, worthReading)))
 		free := w.buf[len(w.buf):cap(w.buf)]

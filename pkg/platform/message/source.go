@@ -1,0 +1,125 @@
+package message
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+)
+
+// MaxMemory is up to what size a message is read at once.
+const MaxMemory = 256 << 10
+
+// Memory holds one message after the other, as they are stored, each up to
+// MaxMemory bytes long. It is read like the file that the message came from.
+type Memory struct {
+	b   []byte
+	pos int
+}
+
+// Load reads the size bytes of src.
+func (m *Memory) Load(src io.ReaderAt, size int64) error {
+	if int64(cap(m.b)) < size {
+		m.b = make([]byte, size, min(2*size, max(size, MaxMemory)))
+	}
+	m.b, m.pos = m.b[:size], 0
+	n, err := src.ReadAt(m.b, 0)
+	if int64(n) == size {
+		return nil
+	}
+	if err == nil || errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF // the file is shorter than it was
+	}
+	return err
+}
+
+// Trim does not keep what one large message has taken.
+func (m *Memory) Trim() {
+	if cap(m.b) > MaxMemory/2 {
+		*m = Memory{}
+	}
+}
+
+// Bytes is the message, until the next Load.
+func (m *Memory) Bytes() []byte { return m.b }
+
+// Size is the length of the message.
+func (m *Memory) Size() int64 { return int64(len(m.b)) }
+
+// ReadAt implements io.ReaderAt.
+func (m *Memory) ReadAt(p []byte, off int64) (int, error) {
+	if off < 0 || off >= int64(len(m.b)) {
+		return 0, io.EOF
+	}
+	n := copy(p, m.b[off:])
+	if n < len(p) {
+		return n, io.EOF
+	}
+	return n, nil
+}
+
+// Read implements io.Reader, from the start of the message to its end.
+func (m *Memory) Read(p []byte) (int, error) {
+	n := copy(p, m.b[m.pos:])
+	if m.pos += n; n == 0 && len(p) > 0 {
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
+// Close does nothing.
+func (m *Memory) Close() error { return nil }
+
+// source is what a parser reads: a Memory where it is, or a stream.
+type source struct {
+	memory bool
+	rest   []byte // of the memory
+	stream *bufio.Reader
+}
+
+func (s *source) reset(r io.Reader) {
+	if m, ok := r.(*Memory); ok {
+		s.memory, s.rest = true, m.b
+		return
+	}
+	s.memory, s.rest = false, nil
+	if s.stream == nil {
+		s.stream = bufio.NewReaderSize(r, 16<<10)
+	} else {
+		s.stream.Reset(r)
+	}
+}
+
+// line is bufio.Reader.ReadSlice: the next line, or what fits the buffer, or
+// the rest and io.EOF.
+func (s *source) line() ([]byte, error) {
+	if !s.memory {
+		return s.stream.ReadSlice('\n')
+	}
+	line := s.rest
+	i := bytes.IndexByte(line, '\n')
+	if i < 0 {
+		s.rest = nil
+		return line, io.EOF
+	}
+	s.rest = line[i+1:]
+	return line[:i+1], nil
+}
+
+// buffered is what can be looked at before it is taken.
+func (s *source) buffered() []byte {
+	if s.memory {
+		return s.rest
+	}
+	b, _ := s.stream.Peek(s.stream.Buffered()) // never fails for what is buffered
+	return b
+}
+
+// skip takes n bytes of those that are buffered.
+func (s *source) skip(n int) {
+	if s.memory {
+		s.rest = s.rest[n:]
+		return
+	}
+	_, _ = s.stream.Discard(n)
+}
