@@ -27,8 +27,11 @@ type Address struct {
 // becomes the local part of one without a host, so that nothing a person may
 // want to see is lost. It is linear in the length of value (CVE-2024-23184 was
 // a quadratic one).
-func ParseAddresses(value string, max int) []Address {
-	p := addrParser{scanner: scanner{s: value}, max: max}
+func ParseAddresses(value string, max int) []Address { return parseAddresses(value, max, nil) }
+
+// parseAddresses is ParseAddresses with room for the result.
+func parseAddresses(value string, max int, room []Address) []Address {
+	p := addrParser{scanner: scanner{s: value}, max: max, out: room[:0]}
 	for !p.done() && len(p.out) < max {
 		p.skipSpace()
 		switch {
@@ -65,29 +68,29 @@ func (p *addrParser) add(a Address) {
 // element reads a mailbox, or a group's name and colon.
 func (p *addrParser) element() {
 	p.comment = ""
-	words := p.phrase(false)
+	name := p.phrase(false)
 	switch {
 	case p.accept(':') && !p.group:
 		p.group = true
-		p.add(Address{Kind: GroupStart, Mailbox: words.text})
+		p.add(Address{Kind: GroupStart, Mailbox: name.text})
 	case p.peek() == '<':
 		a := p.angle()
-		if a.Name = words.text; a.Name == "" {
+		if a.Name = name.text; a.Name == "" {
 			p.skipSpace()
 			a.Name = p.comment
 		}
 		p.skipRest()
 		p.add(a)
 	case p.accept('@'):
-		a := Address{Mailbox: words.joined, Host: p.domain()}
+		a := Address{Mailbox: name.joined, Host: p.domain()}
 		p.skipSpace()
 		a.Name = p.comment
 		p.skipRest()
 		p.add(a)
 	default:
 		p.skipRest()
-		if words.text != "" || p.comment != "" {
-			p.add(Address{Mailbox: words.text, Name: p.comment})
+		if name.text != "" || p.comment != "" {
+			p.add(Address{Mailbox: name.text, Name: p.comment})
 		}
 	}
 }
@@ -114,11 +117,11 @@ type phraseText struct{ text, joined string }
 // to a word (RFC 5322 section 4.1, "John Q. Public" unquoted). Inside angle
 // brackets ">" ends it too; outside, one that nothing opened is dropped.
 func (p *addrParser) phrase(inside bool) phraseText {
-	var text, joined strings.Builder
+	var text, joined words
 	for {
 		before := p.pos
 		p.skipSpace()
-		gap := p.pos > before && text.Len() > 0
+		gap := p.pos > before && text.String() != ""
 		var word string
 		switch {
 		case p.done():
@@ -136,11 +139,36 @@ func (p *addrParser) phrase(inside bool) phraseText {
 			}
 		}
 		if gap {
-			text.WriteByte(' ')
+			text.add(" ")
 		}
-		text.WriteString(word)
-		joined.WriteString(word)
+		text.add(word)
+		joined.add(word)
 	}
+}
+
+// words joins strings. Most are one: no copy is made of it.
+type words struct {
+	first string
+	all   strings.Builder
+}
+
+func (w *words) add(s string) {
+	switch {
+	case w.all.Len() > 0:
+		w.all.WriteString(s)
+	case w.first == "":
+		w.first = s
+	default:
+		w.all.WriteString(w.first)
+		w.all.WriteString(s)
+	}
+}
+
+func (w *words) String() string {
+	if w.all.Len() > 0 {
+		return w.all.String()
+	}
+	return w.first
 }
 
 // angle reads "<route:local@domain>".
@@ -151,8 +179,8 @@ func (p *addrParser) angle() Address {
 	if p.peek() == '@' {
 		a.Route = p.route()
 	}
-	words := p.phrase(true)
-	a.Mailbox = words.joined
+	name := p.phrase(true)
+	a.Mailbox = name.joined
 	if p.accept('@') {
 		a.Host = p.domain()
 	}
@@ -186,15 +214,15 @@ func (p *addrParser) route() string {
 // domain reads a domain or a domain literal; white space and comments inside
 // are obsolete syntax and dropped.
 func (p *addrParser) domain() string {
-	var out strings.Builder
+	var out words
 	for {
 		before := p.pos
 		p.skipSpace()
+		start := p.pos
 		if p.peek() == '[' {
-			out.WriteString(p.until("]>"))
-			if p.accept(']') {
-				out.WriteByte(']')
-			}
+			p.until("]>")
+			p.accept(']')
+			out.add(p.s[start:p.pos])
 			continue
 		}
 		// Two words without a dot between them are two things.
@@ -205,6 +233,6 @@ func (p *addrParser) domain() string {
 		if word == "" {
 			return out.String()
 		}
-		out.WriteString(word)
+		out.add(word)
 	}
 }

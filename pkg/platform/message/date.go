@@ -12,8 +12,9 @@ import (
 // time that is none as 00:00:00 (RFC 5256 section 2.2).
 func ParseDate(value string) (time.Time, bool) {
 	t := scanner{s: value}
-	var w []string
-	for len(w) < 8 {
+	var room [8]string
+	w := room[:0]
+	for len(w) < len(room) {
 		t.skipSpace()
 		if t.accept(',') {
 			continue
@@ -63,24 +64,29 @@ func monthOf(s string) time.Month {
 		return 0
 	}
 	const names = "janfebmaraprmayjunjulaugsepoctnovdec"
-	if i := strings.Index(names, strings.ToLower(s[:3])); i >= 0 && i%3 == 0 {
-		return time.Month(i/3 + 1)
+	for i := 0; i < len(names); i += 3 {
+		if strings.EqualFold(names[i:i+3], s[:3]) {
+			return time.Month(i/3 + 1)
+		}
 	}
 	return 0
 }
 
 func parseClock(s string, out *[3]int) bool {
-	parts := strings.SplitN(strings.ReplaceAll(s, ".", ":"), ":", 4)
-	if len(parts) < 2 {
-		return false
-	}
-	limits := [3]int{23, 59, 60}
-	for i := 0; i < len(parts) && i < 3; i++ {
-		n, err := strconv.Atoi(parts[i])
-		if err != nil || n < 0 || n > limits[i] {
+	for i, limit := range [3]int{23, 59, 60} {
+		part, end := s, strings.IndexAny(s, ":.")
+		if end >= 0 {
+			part = s[:end]
+		}
+		n, err := strconv.Atoi(part)
+		if err != nil || n < 0 || n > limit {
 			return false
 		}
 		out[i] = n
+		if end < 0 {
+			return i > 0
+		}
+		s = s[end+1:]
 	}
 	return true
 }

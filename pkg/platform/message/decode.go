@@ -17,13 +17,14 @@ func DecodeWords(s string) string {
 		return validUTF8(s)
 	}
 	var out strings.Builder
+	out.Grow(len(s))
 	var run pending // adjacent words of one charset: a character may be split between them
 	for len(s) > 0 {
 		i := strings.Index(s, "=?")
 		if i < 0 {
 			break
 		}
-		w, n, ok := encodedWord(s[i:])
+		w, n, ok := findWord(s[i:])
 		if !ok {
 			run.flush(&out)
 			out.WriteString(validUTF8(s[:i+2]))
@@ -39,7 +40,7 @@ func DecodeWords(s string) string {
 			run.flush(&out)
 		}
 		run.open, run.charset = true, w.charset
-		run.bytes = append(run.bytes, w.bytes...)
+		run.bytes = w.appendTo(run.bytes)
 		s = s[i+n:]
 	}
 	run.flush(&out)
@@ -54,43 +55,50 @@ type pending struct {
 }
 
 func (p *pending) flush(out *strings.Builder) {
-	if p.open {
+	switch {
+	case !p.open:
+	case charsetOf(p.charset) == nil && utf8.Valid(p.bytes):
+		out.Write(p.bytes)
+	default:
 		out.WriteString(toUTF8(p.charset, p.bytes))
 	}
-	*p = pending{}
+	*p = pending{bytes: p.bytes[:0]}
 }
 
+// word is one encoded word.
 type word struct {
-	charset string
-	bytes   []byte
+	charset, text string
+	base64        bool
 }
 
-// encodedWord reads "=?charset*lang?enc?text?=" at the start of s and returns
-// its length.
-func encodedWord(s string) (w word, n int, ok bool) {
+// findWord reads "=?charset*lang?enc?text?=" at the start of s and returns its
+// length.
+func findWord(s string) (w word, n int, ok bool) {
 	const maxWord = 4096 // RFC 2047 allows 75; long ones are seen
-	limit := s[:min(len(s), maxWord)]
-	parts := strings.SplitN(limit[2:], "?", 4)
-	if len(parts) < 4 || len(parts[1]) != 1 || !strings.HasPrefix(parts[3], "=") {
+	charset, rest, ok := strings.Cut(s[2:min(len(s), maxWord)], "?")
+	enc, rest, ok2 := strings.Cut(rest, "?")
+	text, rest, ok3 := strings.Cut(rest, "?")
+	if !ok || !ok2 || !ok3 || len(enc) != 1 || !strings.HasPrefix(rest, "=") {
 		return word{}, 0, false
 	}
-	charset, _, _ := strings.Cut(parts[0], "*")
-	if charset == "" {
+	n = 2 + len(charset) + 1 + 1 + 1 + len(text) + 2
+	charset, _, _ = strings.Cut(charset, "*")
+	switch w = (word{charset: charset, text: text, base64: enc == "b" || enc == "B"}); {
+	case charset == "", !w.base64 && enc != "q" && enc != "Q":
 		return word{}, 0, false
 	}
-	text := parts[2]
-	n = 2 + len(parts[0]) + 1 + 1 + 1 + len(text) + 2
-	switch parts[1] {
-	case "q", "Q":
-		return word{charset, qWord(text)}, n, true
-	case "b", "B":
-		return word{charset, base64Loose(text)}, n, true
-	}
-	return word{}, 0, false
+	return w, n, true
 }
 
-func qWord(s string) []byte {
-	out := make([]byte, 0, len(s))
+// appendTo appends the decoded bytes.
+func (w *word) appendTo(dst []byte) []byte {
+	if w.base64 {
+		return appendBase64(dst, w.text)
+	}
+	return appendQ(dst, w.text)
+}
+
+func appendQ(out []byte, s string) []byte {
 	for i := 0; i < len(s); i++ {
 		switch {
 		case s[i] == '_':
@@ -126,22 +134,26 @@ func hexDigit(c byte) int {
 	return -1
 }
 
-// base64Loose decodes what it can: padding and length errors are common.
-func base64Loose(s string) []byte {
+// appendBase64 decodes what it can: padding and length errors are common.
+func appendBase64(dst []byte, s string) []byte {
 	s = strings.TrimRight(s, "=")
 	if len(s)%4 == 1 {
 		s = s[:len(s)-1]
 	}
-	out, err := base64.RawStdEncoding.DecodeString(s)
-	if err != nil {
-		return out[:min(len(out), len(s)*3/4)]
-	}
-	return out
+	at := len(dst)
+	dst = slices.Grow(dst, len(s)) // both what is decoded and what it is decoded from
+	text := append(dst[at:], s...)
+	n, _ := base64.RawStdEncoding.Decode(text, text) // in place: no byte is written before those it comes from were read
+	return dst[:at+n]
 }
 
 // charsetOf finds a charset by any of its names (WHATWG's list, which is what
 // mail programs mean by them), nil for UTF-8 and unknown ones.
 func charsetOf(name string) encoding.Encoding {
+	switch name { // as most have it
+	case "", "UTF-8", "utf-8":
+		return nil
+	}
 	name = strings.ToLower(strings.Trim(name, " \t\"'"))
 	switch name {
 	case "", "utf-8", "utf8", "us-ascii", "ascii", "unknown-8bit":

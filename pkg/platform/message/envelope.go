@@ -1,28 +1,28 @@
 package message
 
-// AppendEnvelope appends the IMAP ENVELOPE (RFC 3501 section 7.4.2) of a
+// appendEnvelope appends the IMAP ENVELOPE (RFC 3501 section 7.4.2) of a
 // message with header h: (date subject from sender reply-to to cc bcc
 // in-reply-to message-id). Values are as in the message, unfolded only: the
-// date is not normalised and encoded words stay encoded.
-func AppendEnvelope(dst []byte, h Header, lim Limits) []byte {
+// date is not normalised and encoded words stay encoded. room is scratch space.
+func appendEnvelope(dst []byte, h Header, lim Limits, room *[]Address) []byte {
 	dst = append(dst, '(')
 	dst = AppendNString(dst, h.Get("Date"))
 	dst = append(dst, ' ')
 	dst = AppendNString(dst, h.Get("Subject"))
 	dst = append(dst, ' ')
 	start := len(dst)
-	dst = appendAddresses(dst, h, "From", lim)
+	dst = appendAddresses(dst, h, "From", lim, room)
 	end := len(dst)
 	for _, name := range [...]string{"Sender", "Reply-To"} {
 		dst = append(dst, ' ')
 		at := len(dst)
 		// RFC 3501: absent or empty means the From value.
-		if dst = appendAddresses(dst, h, name, lim); string(dst[at:]) == "NIL" {
+		if dst = appendAddresses(dst, h, name, lim, room); string(dst[at:]) == "NIL" {
 			dst = append(dst[:at], dst[start:end]...)
 		}
 	}
 	for _, name := range [...]string{"To", "Cc", "Bcc"} {
-		dst = appendAddresses(append(dst, ' '), h, name, lim)
+		dst = appendAddresses(append(dst, ' '), h, name, lim, room)
 	}
 	dst = append(dst, ' ')
 	dst = AppendNString(dst, h.Get("In-Reply-To"))
@@ -32,11 +32,12 @@ func AppendEnvelope(dst []byte, h Header, lim Limits) []byte {
 }
 
 // appendAddresses appends the addresses of all fields called name as one list.
-func appendAddresses(dst []byte, h Header, name string, lim Limits) []byte {
+func appendAddresses(dst []byte, h Header, name string, lim Limits, room *[]Address) []byte {
 	open := false
 	left := lim.Addresses
 	for f := range h.All(name) {
-		for _, a := range ParseAddresses(f.Value(), left) {
+		*room = parseAddresses(f.Value(), left, *room)
+		for _, a := range *room {
 			if !open {
 				dst = append(dst, '(')
 				open = true

@@ -37,11 +37,12 @@ type Field struct {
 	Raw    []byte // the whole field with its line ends; not a copy
 	Offset int    // of Raw within the header block
 	value  int    // index into Raw of the first byte after the colon
+	text   string // Raw as a string that all fields share, or ""
 }
 
 // Is reports whether the field is called name, whatever the case.
 func (f *Field) Is(name string) bool {
-	return len(f.Name) == len(name) && strings.EqualFold(f.Name, name)
+	return len(f.Name) == len(name) && (f.Name == name || strings.EqualFold(f.Name, name))
 }
 
 // RawValue is everything after the colon, folds and line ends kept.
@@ -50,17 +51,33 @@ func (f Field) RawValue() []byte { return f.Raw[f.value:] }
 // Value is the field's value unfolded (RFC 5322 section 2.2.3: line ends are
 // removed, the white space after them stays) and trimmed.
 func (f Field) Value() string {
-	v := bytes.Trim(f.Raw[f.value:], " \t\r\n")
-	if bytes.IndexByte(v, '\n') < 0 && bytes.IndexByte(v, '\r') < 0 {
-		return string(v)
+	if f.text == "" {
+		return unfold(string(bytes.Trim(f.Raw[f.value:], " \t\r\n")))
 	}
-	out := make([]byte, 0, len(v))
-	for _, c := range v {
-		if c != '\r' && c != '\n' {
-			out = append(out, c)
+	return unfold(strings.Trim(f.text[f.value:], " \t\r\n"))
+}
+
+// unfold takes the line ends out of a trimmed value.
+func unfold(v string) string {
+	if strings.IndexByte(v, '\n') < 0 && strings.IndexByte(v, '\r') < 0 {
+		return v
+	}
+	var out strings.Builder
+	out.Grow(len(v))
+	for len(v) > 0 {
+		n := strings.IndexByte(v, '\n')
+		if n < 0 {
+			n = len(v)
 		}
+		line := v[:n]
+		for i := strings.IndexByte(line, '\r'); i >= 0; i = strings.IndexByte(line, '\r') {
+			out.WriteString(line[:i])
+			line = line[i+1:]
+		}
+		out.WriteString(line)
+		v = v[min(n+1, len(v)):]
 	}
-	return string(bytes.Trim(out, " \t"))
+	return strings.Trim(out.String(), " \t")
 }
 
 // Header is one header block. The zero value is an empty one.
@@ -101,6 +118,16 @@ func parseHeader(b []byte, lim Limits, fields []Field) Header {
 	}
 	h.raw, h.size = b[:pos], pos
 	return h
+}
+
+// share makes one string of the block for the values of all fields: for callers
+// that want most of them and keep none.
+func (h *Header) share() {
+	text := string(h.raw)
+	for i := range h.fields {
+		f := &h.fields[i]
+		f.text = text[f.Offset : f.Offset+len(f.Raw)]
+	}
 }
 
 // ReadHeader reads a header block with its empty line from r and leaves r at

@@ -1,6 +1,7 @@
 package message
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -44,15 +45,18 @@ func parseValue(s string, max int) (value string, params []Param) {
 		t.skipSpace()
 		v := t.paramValue()
 		if name != "" {
-			params = append(params, Param{Name: strings.Clone(name), Value: v})
+			params = append(params, Param{Name: name, Value: v})
 		}
 	}
-	return strings.Clone(value), join2231(params)
+	return value, join2231(params)
 }
 
 // join2231 joins continuations (RFC 2231 section 3) into one parameter, which
 // keeps a "*" at its name's end when it is in the extended form of section 4.
 func join2231(ps []Param) []Param {
+	if !slices.ContainsFunc(ps, func(p Param) bool { return strings.IndexByte(p.Name, '*') >= 0 }) {
+		return ps
+	}
 	var out []Param
 	at := map[string]int{}   // lower-case name -> index in out
 	next := map[string]int{} // the piece that must come next
@@ -103,7 +107,7 @@ func parseWords(s string, max int) []string {
 		t := scanner{s: w}
 		t.skipSpace()
 		if w = strings.TrimRight(t.until("("), " \t"); w != "" && len(out) < max {
-			out = append(out, strings.Clone(w))
+			out = append(out, w)
 		}
 	}
 	return out
@@ -194,6 +198,11 @@ func (t *scanner) skipComment() {
 // goes to the end.
 func (t *scanner) quoted() string {
 	t.pos++
+	rest := t.s[t.pos:]
+	if end := strings.IndexByte(rest, '"'); end >= 0 && strings.IndexAny(rest[:end], "\\\r\n") < 0 {
+		t.pos += end + 1
+		return rest[:end]
+	}
 	var out []byte
 	for !t.done() {
 		c := t.s[t.pos]
@@ -218,5 +227,5 @@ func (t *scanner) paramValue() string {
 	if t.peek() == '"' {
 		return t.quoted()
 	}
-	return strings.Clone(strings.TrimRight(t.until(";("), " \t"))
+	return strings.TrimRight(t.until(";("), " \t")
 }

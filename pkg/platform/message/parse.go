@@ -37,6 +37,9 @@ type parser struct {
 	top  Header // of the message itself, in its own scratch
 	main scratch
 	rest scratch // for the header blocks below, one after the other
+
+	envelopes []byte // of all messages, one behind the other
+	addresses []Address
 }
 
 // scratch is what header blocks are read into.
@@ -57,13 +60,20 @@ func (s *scratch) trim() {
 type Parser struct{ p parser }
 
 // Parse reads a whole message and returns its root part. The error is r's. A
-// Memory is parsed where it is; its header is valid as long as it is.
+// Memory is parsed where it is. The envelopes of the parts are valid until the
+// next Parse.
 func (q *Parser) Parse(r io.Reader, lim Limits) (*Part, error) {
 	p := &q.p
-	*p = parser{in: p.in, lim: lim, parts: 1, keep: lim.HeaderBytes, bounds: p.bounds[:0], main: p.main, rest: p.rest}
+	*p = parser{
+		in: p.in, lim: lim, parts: 1, keep: lim.HeaderBytes, bounds: p.bounds[:0], main: p.main, rest: p.rest,
+		envelopes: p.envelopes[:0], addresses: p.addresses[:0],
+	}
 	p.in.reset(r)
 	p.main.trim()
 	p.rest.trim()
+	if cap(p.envelopes) > 256<<10 || cap(p.addresses) > 4<<10 {
+		p.envelopes, p.addresses = nil, nil
+	}
 	p.advance()
 	root := &Part{}
 	p.part(root, 0, true)
@@ -200,7 +210,9 @@ func (p *parser) part(x *Part, depth int, isMessage bool) hit {
 	}
 	x.describe(h, p.lim)
 	if isMessage {
-		x.Envelope = AppendEnvelope(nil, h, p.lim)
+		at := len(p.envelopes)
+		p.envelopes = appendEnvelope(p.envelopes, h, p.lim, &p.addresses)
+		x.Envelope = p.envelopes[at:len(p.envelopes):len(p.envelopes)]
 	}
 	if !stopped {
 		stop = p.body(x, depth)
@@ -245,6 +257,7 @@ func (p *parser) header(into *scratch) (h Header, stop hit, stopped bool) {
 		}
 	}
 	h = parseHeader(raw, p.lim, into.fields[:0])
+	h.share()
 	into.raw, into.fields = raw, h.fields
 	h.Truncated = h.Truncated || truncated
 	return h, stop, stopped
@@ -353,8 +366,7 @@ func (p *parser) multipart(x *Part, boundary string, depth int, digest bool) hit
 	return p.skip()
 }
 
-// describe takes the content fields of a header. Strings are copied, so that
-// the part does not keep its header block.
+// describe takes the content fields of a header.
 func (x *Part) describe(h Header, lim Limits) {
 	if f, ok := h.First("Content-Type"); ok {
 		v, params := parseValue(f.Value(), lim.Params)

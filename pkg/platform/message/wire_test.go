@@ -115,7 +115,7 @@ func TestEnvelope(t *testing.T) {
 	for _, c := range envelopes {
 		t.Run(c.name, func(t *testing.T) {
 			h := ParseHeader([]byte(c.header), DefaultLimits())
-			if got := string(AppendEnvelope(nil, h, DefaultLimits())); got != c.want {
+			if got := string(appendEnvelope(nil, h, DefaultLimits(), new([]Address))); got != c.want {
 				t.Errorf("got  %s\nwant %s", got, c.want)
 			}
 		})

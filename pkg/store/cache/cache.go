@@ -111,11 +111,12 @@ func (c *Cache) regain(ctx context.Context, uids []uint32, open Bits, use func(i
 	const step = 256
 	var at []int
 	var list []uint32
+	var room []byte
 	some := func() {
 		var rows []row
 		c.kept(list, func(i int, e Entry, ok bool) {
 			if raw, all := e.Fields(KeyFields()...); ok && all {
-				if r, ok := makeRow(list[i], message.ParseHeader(raw, message.DefaultLimits())); ok {
+				if r, ok := makeRow(list[i], message.ParseHeader(raw, message.DefaultLimits()), &room); ok {
 					rows = append(rows, r)
 					use(at[i], &r)
 				}

@@ -31,6 +31,9 @@ type maker struct {
 	parts  []byte
 	fields []byte
 	left   []byte
+
+	structure []byte
+	row       []byte
 }
 
 // stream reads a message from its start: where it is, if it is in memory.
@@ -63,7 +66,8 @@ func (m *maker) append(dst []byte, uid uint32, f Message, full bool) ([]byte, ma
 	e.setFields(h)
 	e.parts = appendParts(e.parts, root, 0)
 	m.parts, m.fields, m.left = e.parts, e.fields, e.left
-	e.Structure = message.AppendBodyStructure(nil, root, true)
+	m.structure = message.AppendBodyStructure(m.structure[:0], root, true)
+	e.Structure = m.structure
 	if full {
 		id, err := digest.EmailID(io.NewSectionReader(f, 0, out.size))
 		if err != nil {
@@ -73,7 +77,7 @@ func (m *maker) append(dst []byte, uid uint32, f Message, full bool) ([]byte, ma
 		e.has |= hasPreview
 	}
 	if !h.Truncated {
-		out.row, out.hasRow = makeRow(uid, h)
+		out.row, out.hasRow = makeRow(uid, h, &m.row)
 	}
 	return e.append(dst), out, nil
 }

@@ -3,6 +3,7 @@ package cache
 import (
 	"encoding/binary"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -74,33 +75,38 @@ func floorDay(seconds int64) int64 {
 	return day
 }
 
-// makeRow takes a row from a header that has all the fields it needs. false:
-// the message is too odd for columns.
-func makeRow(uid uint32, h message.Header) (row, bool) {
+// makeRow takes a row from a header that has all the fields it needs. room is
+// scratch space. false: the message is too odd for columns.
+func makeRow(uid uint32, h message.Header, room *[]byte) (row, bool) {
 	r := row{uid: uid, sent: noSent}
+	all := (*room)[:0]
+	var ends [numColumns]int
 	for col, name := range textColumns() {
-		if name == "" {
-			continue
-		}
-		var text []byte
-		for f := range h.All(name) {
-			if text == nil {
-				text = make([]byte, 0, len(f.Raw))
-			} else {
-				text = append(text, '\n')
-			}
-			text = collate.Append(text, message.DecodeWords(f.Value()))
-			if len(text) > maxText {
-				return r, false
+		start := len(all)
+		if name != "" {
+			for f := range h.All(name) {
+				if len(all) > start {
+					all = append(all, '\n')
+				}
+				all = collate.Append(all, message.DecodeWords(f.Value()))
+				if len(all)-start > maxText {
+					return r, false
+				}
 			}
 		}
-		r.text[col] = text
+		ends[col] = len(all)
 	}
 	k := digest.KeysOf(h)
 	if !k.Sent.IsZero() {
 		r.sent = packSent(k.Sent)
 	}
-	r.text[colKeys] = appendKeys(make([]byte, 0, 256), &k)
+	*room = appendKeys(all, &k)
+	all = slices.Clone(*room)
+	ends[colKeys] = len(all)
+	for col, start := colSubject, 0; col < numColumns; col++ {
+		r.text[col] = all[start:ends[col]:ends[col]]
+		start = ends[col]
+	}
 	return r, true
 }
 
