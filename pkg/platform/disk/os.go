@@ -18,11 +18,11 @@ type osFS struct{}
 func OS() FS { return osFS{} }
 
 func (osFS) OpenFile(name string, flag int, perm fs.FileMode) (File, error) {
-	f, err := os.OpenFile(name, flag, perm)
+	fd, err := open(name, flag, perm)
 	if err != nil {
 		return nil, err
 	}
-	return &osFile{f}, nil
+	return &osFile{os.NewFile(uintptr(fd), name)}, nil
 }
 
 func (osFS) Rename(oldName, newName string) error       { return os.Rename(oldName, newName) }

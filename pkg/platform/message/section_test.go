@@ -48,7 +48,7 @@ func TestCRLFReader(t *testing.T) {
 func TestBodyInMemory(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := genText(t)
-		mem := inMemory(t, s)
+		mem := inMemory(s)
 		want := toCRLF(s)
 		off := rapid.Int64Range(0, int64(len(want))+3).Draw(t, "off")
 		b := WholeBody(mem, int64(len(s)), int64(len(want)))
@@ -65,26 +65,16 @@ func TestBodyInMemory(t *testing.T) {
 // A body that is shorter than the index has it is no whole one.
 func TestBodyInMemoryTooShort(t *testing.T) {
 	for _, vsize := range []int64{5, 6, 7} {
-		b := WholeBody(inMemory(t, "ab\n"), 3, vsize)
+		b := WholeBody(inMemory("ab\n"), 3, vsize)
 		if _, err := io.ReadAll(b); !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Errorf("%d bytes of 4: %v", vsize, err)
 		}
 	}
 }
 
-// The file may be cut while it is read.
-func TestMemoryOfShortFile(t *testing.T) {
-	var m Memory
-	if err := m.Load(strings.NewReader("abc"), 4); !errors.Is(err, io.ErrUnexpectedEOF) {
-		t.Error(err)
-	}
-}
-
-func inMemory(t interface{ Fatal(...any) }, s string) *Memory {
+func inMemory(s string) *Memory {
 	m := &Memory{}
-	if err := m.Load(strings.NewReader(s), int64(len(s))); err != nil {
-		t.Fatal(err)
-	}
+	m.Set([]byte(s))
 	return m
 }
 
@@ -165,7 +155,7 @@ func TestOpenSection(t *testing.T) {
 		{"HEADER.FIELDS of none", Section{Kind: SectionHeaderFields, Fields: []string{"No"}}, "\n"},
 	} {
 		b, err := OpenSection(strings.NewReader(sections), root, c.s, DefaultLimits())
-		m, merr := OpenSection(inMemory(t, sections), root, c.s, DefaultLimits())
+		m, merr := OpenSection(inMemory(sections), root, c.s, DefaultLimits())
 		if (err == nil) != (merr == nil) {
 			t.Errorf("%s: %v, in memory %v", c.name, err, merr)
 			continue

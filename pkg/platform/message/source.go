@@ -3,7 +3,6 @@ package message
 import (
 	"bufio"
 	"bytes"
-	"errors"
 	"io"
 )
 
@@ -17,21 +16,11 @@ type Memory struct {
 	pos int
 }
 
-// Load reads the size bytes of src.
-func (m *Memory) Load(src io.ReaderAt, size int64) error {
-	if int64(cap(m.b)) < size {
-		m.b = make([]byte, size, min(2*size, max(size, MaxMemory)))
-	}
-	m.b, m.pos = m.b[:size], 0
-	n, err := src.ReadAt(m.b, 0)
-	if int64(n) == size {
-		return nil
-	}
-	if err == nil || errors.Is(err, io.EOF) {
-		err = io.ErrUnexpectedEOF // the file is shorter than it was
-	}
-	return err
-}
+// Buffer is where the next message may be put: it overwrites the last one.
+func (m *Memory) Buffer() []byte { return m.b[:0] }
+
+// Set makes text the message.
+func (m *Memory) Set(text []byte) { m.b, m.pos = text, 0 }
 
 // Trim does not keep what one large message has taken.
 func (m *Memory) Trim() {
@@ -40,7 +29,7 @@ func (m *Memory) Trim() {
 	}
 }
 
-// Bytes is the message, until the next Load.
+// Bytes is the message, until the next Set.
 func (m *Memory) Bytes() []byte { return m.b }
 
 // Size is the length of the message.

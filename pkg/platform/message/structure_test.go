@@ -16,7 +16,7 @@ func parse(t testing.TB, msg string) *Part {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if m, err := ParseStructure(inMemory(t, msg), DefaultLimits()); err != nil || !reflect.DeepEqual(m, p) {
+	if m, err := ParseStructure(inMemory(msg), DefaultLimits()); err != nil || !reflect.DeepEqual(m, p) {
 		t.Errorf("in memory it is\n%+v, streamed\n%+v", m, p)
 	}
 	return p
@@ -209,7 +209,7 @@ func TestStructureTilesTheMessage(t *testing.T) {
 		if err := checkTiling([]byte(msg), p, 0, int64(len(msg))); err != nil {
 			t.Fatal(err)
 		}
-		if m, err := ParseStructure(inMemory(t, msg), DefaultLimits()); err != nil || !reflect.DeepEqual(m, p) {
+		if m, err := ParseStructure(inMemory(msg), DefaultLimits()); err != nil || !reflect.DeepEqual(m, p) {
 			t.Fatalf("in memory it is\n%+v, streamed\n%+v", m, p)
 		}
 	})
@@ -230,7 +230,7 @@ func FuzzStructure(f *testing.F) {
 		checkWire(t, AppendBodyStructure(nil, p, true))
 		checkWire(t, p.Envelope)
 		p.FileName()
-		if m, err := ParseStructure(inMemory(t, string(msg)), DefaultLimits()); err != nil || !reflect.DeepEqual(m, p) {
+		if m, err := ParseStructure(inMemory(string(msg)), DefaultLimits()); err != nil || !reflect.DeepEqual(m, p) {
 			t.Fatalf("in memory it is\n%+v, streamed\n%+v", m, p)
 		}
 	})

@@ -170,17 +170,18 @@ func (f *maildirFormat) newGUID(ctx context.Context) (string, error) {
 }
 
 func (f *maildirFormat) Open(r Ref, mem *message.Memory) (File, time.Time, error) {
+	if mem != nil {
+		date, whole, err := f.folder().LoadMessage(maildir.Place(r.InNew), r.File, mem)
+		switch {
+		case err != nil:
+			return nil, time.Time{}, err
+		case whole && expand.Plain(mem.Bytes()):
+			return mem, date, nil
+		}
+	}
 	m, err := f.folder().OpenMessage(maildir.Place(r.InNew), r.File)
 	if err != nil {
 		return nil, time.Time{}, err
-	}
-	if mem != nil && m.Size() <= message.MaxMemory {
-		if err := mem.Load(m, m.Size()); err != nil {
-			return nil, time.Time{}, fail.Wrap(fail.Temporary, firstErr(err, m.Close()), "reading message %s of folder %s", r.File, f.folder().Name())
-		}
-		if expand.Plain(mem.Bytes()) {
-			return mem, m.Date(), m.Close()
-		}
 	}
 	plain, err := expand.Open(m, expand.Options{Spool: f.spool})
 	if err != nil {

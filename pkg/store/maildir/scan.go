@@ -11,6 +11,7 @@ import (
 
 	"github.com/postcote/postcote/pkg/platform/disk"
 	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/platform/message"
 )
 
 // settle is Dovecot's MAILDIR_SYNC_SECS: a directory that changed within the
@@ -132,6 +133,22 @@ func (f *Folder) OpenMessage(p Place, file string) (*Message, error) {
 		return nil, ioError(err, "opening a message of folder %s", f.name)
 	}
 	return &Message{File: h, size: info.Size(), date: info.ModTime()}, nil
+}
+
+// LoadMessage reads a message of up to message.MaxMemory bytes into mem and
+// returns its date; false: it is longer, see OpenMessage.
+func (f *Folder) LoadMessage(p Place, file string, mem *message.Memory) (date time.Time, whole bool, err error) {
+	l, err := disk.Load(f.tree.fs, f.path(p.Dir(), file), message.MaxMemory, mem.Buffer())
+	if err == nil && !l.Regular {
+		err = fail.New(fail.Denied, "%s is no regular file", file)
+	}
+	if err != nil {
+		return date, false, ioError(err, "reading a message of folder %s", f.name)
+	}
+	if l.Whole {
+		mem.Set(l.Text)
+	}
+	return l.ModTime, l.Whole, nil
 }
 
 // StatMessage returns size and INTERNALDATE of a file.

@@ -1,0 +1,109 @@
+package disk
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Loaded is a file that Load has looked at.
+type Loaded struct {
+	Regular bool
+	Size    int64
+	ModTime time.Time
+	Whole   bool   // Text is all of it
+	Text    []byte // in buf, or in memory that is to replace it
+}
+
+// loader is an FS that reads a small file with few system calls.
+type loader interface {
+	load(name string, most int64, buf []byte) (Loaded, error)
+}
+
+// loadFlags: not through a link, and not waiting for the writer of a pipe.
+const loadFlags = os.O_RDONLY | unix.O_NOFOLLOW | unix.O_NONBLOCK
+
+// Load reads a file at once, into buf as far as it has room, unless it has more
+// than most bytes or is none that can be read so. A file that ends before its
+// size is an io.ErrUnexpectedEOF.
+func Load(fsys FS, name string, most int64, buf []byte) (Loaded, error) {
+	if l, ok := fsys.(loader); ok {
+		return l.load(name, most, buf)
+	}
+	f, err := fsys.OpenFile(name, loadFlags, 0)
+	if err != nil {
+		return Loaded{}, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return Loaded{}, err
+	}
+	l := Loaded{Regular: info.Mode().IsRegular(), Size: info.Size(), ModTime: info.ModTime()}
+	return l, l.read(f.ReadAt, name, most, buf)
+}
+
+// read fills in Text.
+func (l *Loaded) read(readAt func(p []byte, off int64) (int, error), name string, most int64, buf []byte) error {
+	if !l.Regular || l.Size > most {
+		return nil
+	}
+	if int64(cap(buf)) < l.Size {
+		buf = make([]byte, min(2*l.Size, most))
+	}
+	buf = buf[:l.Size]
+	for at := int64(0); at < l.Size; {
+		n, err := readAt(buf[at:], at)
+		at += int64(n)
+		if at == l.Size {
+			break
+		}
+		if err == nil && n == 0 || errors.Is(err, io.EOF) {
+			err = io.ErrUnexpectedEOF
+		}
+		if err != nil && !errors.Is(err, unix.EINTR) {
+			return &fs.PathError{Op: "read", Path: name, Err: err}
+		}
+	}
+	l.Text, l.Whole = buf, true
+	return nil
+}
+
+func (osFS) load(name string, most int64, buf []byte) (l Loaded, err error) {
+	fd, err := open(name, loadFlags, 0)
+	if err != nil {
+		return l, err
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	for err = unix.EINTR; errors.Is(err, unix.EINTR); {
+		err = unix.Fstat(fd, &st)
+	}
+	if err != nil {
+		return l, &fs.PathError{Op: "stat", Path: name, Err: err}
+	}
+	l = Loaded{Regular: st.Mode&unix.S_IFMT == unix.S_IFREG, Size: st.Size, ModTime: time.Unix(st.Mtim.Unix())}
+	err = l.read(func(p []byte, off int64) (int, error) {
+		n, err := unix.Pread(fd, p, off)
+		return max(n, 0), err
+	}, name, most, buf)
+	return l, err
+}
+
+// open opens a file that is neither pipe nor device. Package os would try to
+// have its poller wait for it, which takes five system calls and never works.
+func open(name string, flag int, perm fs.FileMode) (int, error) {
+	for {
+		fd, err := unix.Open(name, flag|unix.O_CLOEXEC, uint32(perm.Perm()))
+		if err == nil {
+			return fd, nil
+		}
+		if !errors.Is(err, unix.EINTR) {
+			return 0, &fs.PathError{Op: "open", Path: name, Err: err}
+		}
+	}
+}
