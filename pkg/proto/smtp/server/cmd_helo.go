@@ -48,12 +48,15 @@ func (e *engine) extensions() Reply {
 	add(w.Pipelining, "PIPELINING")
 	add(w.Size, strings.TrimSuffix("SIZE "+strconv.FormatInt(e.pub.Policy.Limits.MessageSize, 10), " 0"))
 	add(w.VRFY, "VRFY")
+	add(e.cfg.Etrn != nil && !w.HideETRN, "ETRN")
 	add(e.offersTLS() && !w.HideStartTLS, "STARTTLS")
 	if e.offersAuth() && !w.HideAuth {
 		if mechs := e.cfg.Auth.Mechanisms(&e.pub); len(mechs) > 0 {
 			add(true, "AUTH "+strings.Join(mechs, " "))
 		}
 	}
+	add(e.mayXclient(), xclientWords)
+	add(e.mayXforward(), xforwardWords)
 	add(w.EnhancedStatus, "ENHANCEDSTATUSCODES")
 	add(w.EightBitMIME, "8BITMIME")
 	add(w.DSN, "DSN")

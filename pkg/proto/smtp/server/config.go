@@ -44,11 +44,21 @@ type Config struct {
 	Timeouts Timeouts
 	Replies  Replies
 
+	// Forbidden are verbs, in upper case, that end the session (Postfix's
+	// smtpd_forbidden_commands), besides lines that begin with no letter.
+	Forbidden []string
+
 	// Accept is asked before the banner. A reply that is not zero refuses the
 	// client: it is sent in place of the banner, and after a 421 or 521 the
 	// connection is closed; after others, every command but QUIT gets 503
 	// (RFC 5321 section 3.1). Accept may take its time (see Conn.EarlyTalker).
 	Accept func(ctx context.Context, c *Conn) (Session, Reply)
+	// Overridden is asked in place of Accept after XCLIENT has changed c, for
+	// the same session; it may change c.Policy. A reply refuses as that of Accept.
+	Overridden func(ctx context.Context, c *Conn) Reply
+	// Etrn is asked for a domain whose mail a client wants to have (RFC 1985),
+	// as it stood in the command without its @ or #; nil: no ETRN.
+	Etrn func(ctx context.Context, c *Conn, domain string) Reply
 
 	Now   func() time.Time // for Conn.Start, not for time limits; nil: time.Now
 	NewID func() string    // session identifiers; nil: 22 random characters
@@ -65,6 +75,8 @@ type Policy struct {
 	// did not say EHLO pipelines at all.
 	StrictSync bool
 	VRFY       bool // VRFY asks Replies.Vrfy; otherwise it is refused
+	XClient    bool // the peer is a proxy that may say by XCLIENT who its client is
+	XForward   bool // the peer is a filter that may say by XFORWARD whose mail it brings back
 	Limits     Limits
 }
 
@@ -82,6 +94,9 @@ type Words struct {
 	DSN            bool
 	SMTPUTF8       bool
 	Chunking       bool
+	HideETRN       bool
+	HideXClient    bool
+	HideXForward   bool
 }
 
 // Limits bound what one connection can make us do. Zero means no limit only
@@ -112,7 +127,8 @@ type Timeouts struct {
 // Default returns Postfix's values for a public listener.
 func Default() Config {
 	return Config{
-		Greeting: "ESMTP Postcote",
+		Greeting:  "ESMTP Postcote",
+		Forbidden: DefaultForbidden(),
 		Policy: Policy{
 			Words: Words{
 				Pipelining: true, Size: true, EnhancedStatus: true,

@@ -24,6 +24,14 @@ type Conn struct {
 	ClientCert bool
 	CertUser   string
 
+	// Name and Reverse are what XCLIENT gave as the client's confirmed name and
+	// as that of its address alone: "" when it did not, "unknown" when it said so.
+	Name    string
+	Reverse string
+	// Forward is what XFORWARD said of the client of a message that a filter
+	// brings back; nil when it said nothing since the last transaction.
+	Forward *Forward
+
 	Verb  string // HELO, EHLO or LHLO; "" before
 	Helo  string // the client's name for itself
 	Mech  string // SASL mechanism; "" when not authenticated
@@ -33,6 +41,17 @@ type Conn struct {
 	Policy Policy
 
 	talk func(wait time.Duration) bool
+}
+
+// Forward is a client elsewhere; empty means nothing was said or known.
+type Forward struct {
+	Name  string
+	Addr  string // an IP address, without IPv6:
+	Port  string
+	Proto string
+	Helo  string
+	Ident string // the message's queue id there
+	Local bool   // SOURCE=LOCAL: it did not come from the network
 }
 
 // ESMTP reports whether the client said EHLO or LHLO.

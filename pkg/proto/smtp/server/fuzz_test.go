@@ -60,7 +60,18 @@ func (g *guard) Helo(context.Context) Reply {
 func (g *guard) Mail(_ context.Context, tx *Transaction) Verdict {
 	g.must(g.open == nil && g.conn.Helo != "" && len(tx.Rcpts) == 0 && tx.Size == 0, "Mail out of place")
 	g.open, g.data, g.rcpts = tx, false, 0
+	if f := g.conn.Forward; f != nil {
+		g.harmless(f.Name, f.Addr, f.Port, f.Proto, f.Helo, f.Ident)
+	}
 	return Say(scripted(tx.From.Local, ""))
+}
+
+// harmless: what a client says of itself, or of another, goes into logs.
+func (g *guard) harmless(said ...string) {
+	g.t.Helper()
+	for _, s := range said {
+		g.must(!strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }), "a control character is handed on")
+	}
 }
 
 func (g *guard) Rcpt(_ context.Context, tx *Transaction, rcpt Recipient) Verdict {
@@ -117,8 +128,8 @@ func (g *guard) Close(s Summary) {
 
 // The states that a fuzzed session begins in.
 var prefixes = []struct {
-	lmtp, auth bool
-	text       string
+	lmtp, auth, proxy bool
+	text              string
 }{
 	{text: ""},
 	{text: "EHLO c\r\n"},
@@ -131,6 +142,8 @@ var prefixes = []struct {
 	{text: "EHLO c\r\nMAIL FROM:<early@b>\r\nRCPT TO:<c@d>\r\nBDAT 3\r\nabc"},
 	{text: "EHLO c\r\nAUTH LOGIN\r\n", auth: true},
 	{text: "EHLO c\r\n", auth: true},
+	{text: "EHLO c\r\n", proxy: true},
+	{text: "XCLIENT ADDR=IPV6:::1 HELO=x LOGIN=y NAME=z\r\n", proxy: true},
 	{text: "LHLO c\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nRCPT TO:<e@d>\r\n", lmtp: true},
 }
 
@@ -139,6 +152,7 @@ var prefixes = []struct {
 func FuzzSession(f *testing.F) {
 	for i := range prefixes {
 		f.Add(uint8(i), uint8(64), false, []byte("MAIL FROM:<a@b>\r\nRCPT TO:<l@d>\r\nDATA\r\nx\r\n.\r\nBDAT 5 LAST\r\nhello\r\nRSET\r\nQUIT\r\n"))
+		f.Add(uint8(i), uint8(90), true, []byte("XFORWARD NAME=a ADDR=IPV6:::1 IDENT=+41\r\nETRN @x\r\nMAIL FROM:<a@b>\r\nRSET\r\nXCLIENT HELO=x+41 LOGIN=y\r\nMAIL FROM:<a@b>\r\n"))
 		f.Add(uint8(i), uint8(3), true, []byte("a\n.\r\n.\r\nAUTH PLAIN AGpvZQBzZWNyZXQ=\r\nEHLO x\r\nBDAT 0\r\nBDAT 2\r\n\r\n"))
 	}
 	f.Fuzz(func(t *testing.T, state, step uint8, loose bool, input []byte) {
@@ -155,7 +169,16 @@ func FuzzSession(f *testing.F) {
 		if p.auth {
 			cfg.Auth, cfg.Policy.ClearAuth = logins{}, true
 		}
+		if p.proxy {
+			cfg.Policy.XClient, cfg.Policy.XForward = true, true
+			cfg.Etrn = func(context.Context, *Conn, string) Reply { return MakeReply(250, 2, 0, 0, "Queuing started") }
+		}
 		var g *guard
+		cfg.Overridden = func(_ context.Context, c *Conn) Reply {
+			g.must(p.proxy && g.open == nil, "XCLIENT out of place")
+			g.harmless(c.Name, c.Reverse, c.Helo, c.User)
+			return Reply{}
+		}
 		cfg.Accept = func(_ context.Context, c *Conn) (Session, Reply) {
 			g = &guard{t: t, conn: c}
 			return g, Reply{}

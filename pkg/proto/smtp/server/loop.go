@@ -263,7 +263,7 @@ func (e *engine) check(i int, line, verb []byte) Reply {
 
 func (e *engine) checkUnknown(line, verb []byte) Reply {
 	switch {
-	case foreign(verb):
+	case e.cfg.foreign(verb):
 		e.hooks.Event(Event{Kind: EventForbidden, Input: printable(line)})
 		e.end(Refused, nil)
 		e.out.reply(MakeReply(221, 2, 7, 0, "Error: this is a mail server and speaks SMTP only"))
@@ -323,7 +323,7 @@ func (e *engine) outOfState(c *command) Reply {
 		return r.NeedMail
 	}
 	switch {
-	case c.name == "AUTH":
+	case c.states&(stateMail|stateRcpt) == 0 && c.name != "MAIL":
 		return MakeReply(503, 5, 5, 1, "Error: MAIL transaction in progress")
 	case c.name == "MAIL":
 		return r.NestedMail

@@ -96,8 +96,12 @@ func (e *engine) greet() bool {
 		e.say(refusal)
 		return !e.over
 	}
-	e.out.reply(Reply{Code: 220, Text: e.cfg.Hostname + " " + e.cfg.Greeting})
+	e.out.reply(e.banner())
 	return true
+}
+
+func (e *engine) banner() Reply {
+	return Reply{Code: 220, Text: e.cfg.Hostname + " " + e.cfg.Greeting}
 }
 
 // talksEarly implements Conn.EarlyTalker.

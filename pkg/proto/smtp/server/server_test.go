@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"strconv"
 	"strings"
 	"sync"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/platform/netx"
 	"github.com/postcote/postcote/pkg/platform/tlsx"
 	"github.com/postcote/postcote/pkg/proto/smtp/wire"
 	"github.com/postcote/postcote/pkg/proto/smtp/wire/transcript"
@@ -55,6 +57,11 @@ func (r *recorder) Helo(context.Context) Reply {
 
 func (r *recorder) Mail(_ context.Context, tx *Transaction) Verdict {
 	r.log("mail %d %s %s", tx.Number, tx.From.Path(), options(tx))
+	if f := r.conn.Forward; f != nil {
+		r.log("for %+v", *f)
+	} else if r.conn.Policy.XForward {
+		r.log("for nobody")
+	}
 	return Say(scripted(tx.From.Local, ""))
 }
 
@@ -287,6 +294,17 @@ func configure(t testing.TB, options map[string]string, records chan string) Con
 			words.DSN = true
 		case "vrfy":
 			cfg.Policy.VRFY, words.VRFY = true, true
+		case "xclient":
+			cfg.Policy.XClient = true
+		case "xforward":
+			cfg.Policy.XForward = true
+		case "etrn":
+			cfg.Etrn = func(_ context.Context, _ *Conn, domain string) Reply {
+				if domain != value {
+					return Reply{Code: 459, Text: "<" + domain + ">: service unavailable"}
+				}
+				return Reply{Code: 250, Text: "Queuing started"}
+			}
 		case "hide":
 			for _, w := range strings.Fields(value) {
 				switch w {
@@ -304,6 +322,12 @@ func configure(t testing.TB, options map[string]string, records chan string) Con
 					words.Pipelining = false
 				case "8BITMIME":
 					words.EightBitMIME = false
+				case "ETRN":
+					words.HideETRN = true
+				case "XCLIENT":
+					words.HideXClient = true
+				case "XFORWARD":
+					words.HideXForward = true
 				case "ENHANCEDSTATUSCODES":
 					words.EnhancedStatus = false
 				default:
@@ -326,6 +350,15 @@ func configure(t testing.TB, options map[string]string, records chan string) Con
 			log("early talker")
 		}
 		return &recorder{conn: c, log: log}, scripted(options["refuse"], "")
+	}
+	cfg.Overridden = func(_ context.Context, c *Conn) Reply {
+		records <- fmt.Sprintf("client %s[%s] (%s) at %s, %s %s, login %q", c.Name, c.Remote, c.Reverse, c.Local, c.Verb, c.Helo, c.User)
+		ip := netx.AddrPort(c.Remote).Addr()
+		c.Policy.XClient = ip.IsLoopback()
+		if ip == netip.MustParseAddr("192.0.2.66") {
+			return MakeReply(554, 5, 7, 1, "Access denied")
+		}
+		return Reply{}
 	}
 	return cfg
 }

@@ -43,6 +43,8 @@ func newTable() *table {
 		{name: "EHLO", count: "ehlo", smtp: true, states: anyTime, last: true, clear: true, junk: true, aborts: true, handler: (*engine).cmdEhlo},
 		{name: "LHLO", count: "lhlo", lmtp: true, states: anyTime, last: true, clear: true, junk: true, aborts: true, handler: (*engine).cmdLhlo},
 		{name: "STARTTLS", count: "starttls", smtp: true, lmtp: true, states: anyTime, last: true, clear: true, aborts: true, handler: (*engine).cmdStartTLS},
+		{name: "XCLIENT", count: "xclient", smtp: true, states: stateStart | stateReady, last: true, handler: (*engine).cmdXclient},
+		{name: "XFORWARD", count: "xforward", smtp: true, states: stateStart | stateReady, handler: (*engine).cmdXforward},
 		{name: "AUTH", count: "auth", smtp: true, lmtp: true, states: stateReady, last: true, handler: (*engine).cmdAuth},
 		{name: "MAIL", count: "mail", smtp: true, lmtp: true, states: stateReady, handler: (*engine).cmdMail},
 		{name: "RCPT", count: "rcpt", smtp: true, lmtp: true, states: stateMail | stateRcpt, joins: true, handler: (*engine).cmdRcpt},
@@ -51,6 +53,7 @@ func newTable() *table {
 		{name: "RSET", count: "rset", smtp: true, lmtp: true, states: anyTime, junk: true, aborts: true, handler: (*engine).cmdRset},
 		{name: "NOOP", count: "noop", smtp: true, lmtp: true, states: anyTime, last: true, clear: true, junk: true, handler: (*engine).cmdNoop},
 		{name: "VRFY", count: "vrfy", smtp: true, lmtp: true, states: anyTime, last: true, junk: true, handler: (*engine).cmdVrfy},
+		{name: "ETRN", count: "etrn", smtp: true, states: stateStart | stateReady, last: true, junk: true, handler: (*engine).cmdEtrn},
 		{name: "HELP", count: "help", smtp: true, lmtp: true, states: anyTime, junk: true, handler: (*engine).cmdHelp},
 		{name: "QUIT", count: "quit", smtp: true, lmtp: true, states: anyTime | stateRefused, last: true, clear: true, aborts: true, handler: (*engine).cmdQuit},
 	}
@@ -59,9 +62,9 @@ func newTable() *table {
 // Rows that the engine must find without a line from the client; unknown, one
 // behind the last row, stands for everything that is no command.
 const (
-	rcptIndex = 6
-	bdatIndex = 8
-	unknown   = 14
+	rcptIndex = 8
+	bdatIndex = 10
+	unknown   = 17
 )
 
 // lookup returns the row of verb, or unknown.
@@ -75,20 +78,22 @@ func (t *table) lookup(verb []byte, mode Mode) int {
 	return unknown
 }
 
-// forbidden verbs belong to protocols that a confused or hostile browser can
-// be made to speak to us.
-var forbidden = [...]string{"CONNECT", "GET", "POST", "PUT", "HEAD", "OPTIONS", "USER", "PASS"}
+// DefaultForbidden are verbs of protocols that a confused or hostile browser
+// can be made to speak to us.
+func DefaultForbidden() []string {
+	return []string{"CONNECT", "GET", "POST", "PUT", "HEAD", "OPTIONS", "USER", "PASS"}
+}
 
 // foreign reports whether a line comes from another protocol: HTTP, POP3, TLS
 // without STARTTLS, message headers of a client that lost its place.
-func foreign(verb []byte) bool {
+func (c *Config) foreign(verb []byte) bool {
 	if len(verb) == 0 {
 		return false
 	}
 	if c := verb[0] | 0x20; c < 'a' || c > 'z' {
 		return true
 	}
-	for _, f := range forbidden {
+	for _, f := range c.Forbidden {
 		if equalFold(verb, f) {
 			return true
 		}

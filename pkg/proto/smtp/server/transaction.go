@@ -28,6 +28,7 @@ func (e *engine) endTx() {
 		e.hooks.Reset(tx)
 	}
 	e.rcpts, e.beyond = 0, 0
+	e.pub.Forward = nil
 	if e.state&(stateMail|stateRcpt|stateChunk) != 0 {
 		e.state = stateReady
 	}
