@@ -3,6 +3,7 @@ package mtad
 import (
 	"time"
 
+	"github.com/postcote/postcote/pkg/daemon/mtad/edge"
 	"github.com/postcote/postcote/pkg/daemon/mtad/localmail"
 	"github.com/postcote/postcote/pkg/daemon/service"
 	"github.com/postcote/postcote/pkg/mta/queue"
@@ -36,6 +37,8 @@ type Config struct {
 	Remote     Remote            `yaml:"remote" reload:"true" doc:"How mail is sent to other hosts."`
 	DNS        dnsx.Config       `yaml:"dns" doc:"Name servers."`
 
+	Smtpd edge.Config `yaml:"smtpd" reload:"true" doc:"What listeners demand of their clients and tell them; the submit socket has none of it."`
+
 	MessageSize conf.Size `yaml:"message_size_limit" min:"64KiB" max:"1GiB" reload:"true" doc:"The largest message that is taken."`
 	ClientNames bool      `yaml:"client_names" reload:"true" doc:"Look up the name of each client and confirm it; without, all are unknown."`
 	Limits      Limits    `yaml:"limits" reload:"true" doc:"What one client may do."`
@@ -55,6 +58,7 @@ const (
 const (
 	TLSNone     = "none"
 	TLSStart    = "starttls"
+	TLSRequired = "required"
 	TLSImplicit = "implicit"
 )
 
@@ -67,11 +71,12 @@ const (
 
 // Listener is one entry of `listeners`.
 type Listener struct {
-	Listen conf.Listen `yaml:"listen" doc:"Address, or systemd:NAME."`
-	Name   string      `yaml:"name,omitempty" example:"smtpd" doc:"Name in logs and metrics, as in postfix/NAME[pid]. Empty: smtpd for role mx, submission/smtpd and smtps/smtpd for submission."`
-	Role   string      `yaml:"role" oneof:"mx|submission" doc:"mx takes mail for our domains from anybody; submission takes mail for anywhere from those who log in."`
-	TLS    string      `yaml:"tls" oneof:"none|starttls|implicit" doc:"starttls offers encryption (and demands it for submission), implicit encrypts from the first byte."`
-	Auth   string      `yaml:"auth" oneof:"none|tls|clear" doc:"Whether clients may log in: not at all, over TLS only, or in the clear too."`
+	Listen  conf.Listen `yaml:"listen" doc:"Address, or systemd:NAME."`
+	Name    string      `yaml:"name,omitempty" example:"smtpd" doc:"Name in logs and metrics, as in postfix/NAME[pid]. Empty: smtpd for role mx, submission/smtpd and smtps/smtpd for submission."`
+	Role    string      `yaml:"role" oneof:"mx|submission" doc:"mx takes mail for our domains from anybody; submission takes mail for anywhere from those who log in."`
+	TLS     string      `yaml:"tls" oneof:"none|starttls|required|implicit" doc:"starttls offers encryption (and demands it for submission), required takes nothing before it (on port 25 that is against RFC 3207), implicit encrypts from the first byte."`
+	HAProxy bool        `yaml:"haproxy" doc:"Connections begin with a PROXY header (version 1 or 2), which says who the client is; see smtpd.haproxy_trusted_networks."`
+	Auth    string      `yaml:"auth" oneof:"none|tls|clear" doc:"Whether clients may log in: not at all, over TLS only, or in the clear too."`
 }
 
 // Preset gives an entry its defaults before it is read: a plain MX.
@@ -117,6 +122,8 @@ type Limits struct {
 	ConnectionsPerPeer int `yaml:"connections_per_peer" min:"0" doc:"The same from one IPv4 address or IPv6 /64; 0 for no limit. Trusted networks are exempt."`
 	Recipients         int `yaml:"recipients" min:"1" max:"100000" doc:"Recipients of one message."`
 	SoftErrors         int `yaml:"soft_errors" min:"1" doc:"Errors of a session from which on each answer is delayed."`
+	JunkCommands       int `yaml:"junk_commands" min:"1" doc:"NOOP, RSET, VRFY, HELP, ETRN and EHLO between two messages; more of them are errors."`
+	Overshoot          int `yaml:"recipient_overshoot" min:"0" doc:"Recipients behind the limit of recipients that are no errors yet."`
 	HardErrors         int `yaml:"hard_errors" min:"1" doc:"Errors that end a session."`
 }
 
@@ -126,6 +133,7 @@ type Timeouts struct {
 	Data    conf.Duration `yaml:"data" min:"1s" doc:"For each block of a message."`
 	TLS     conf.Duration `yaml:"tls" min:"1s" doc:"For a TLS handshake."`
 	DNS     conf.Duration `yaml:"dns" min:"100ms" doc:"For finding out a client's name."`
+	MinRate int           `yaml:"min_data_rate" min:"0" doc:"Bytes per second that the content of a message must come at on average; 0 for no such limit."`
 	Error   conf.Duration `yaml:"error_delay" max:"1m" doc:"How long each answer is delayed from soft_errors on."`
 }
 
@@ -159,11 +167,12 @@ func Default() Config {
 		},
 		DNS:         dnsx.DefaultConfig(),
 		MessageSize: 50 << 20,
+		Smtpd:       edge.DefaultConfig(),
 		ClientNames: true,
-		Limits:      Limits{Connections: 10000, ConnectionsPerPeer: 50, Recipients: 1000, SoftErrors: 10, HardErrors: 20},
+		Limits:      Limits{Connections: 10000, ConnectionsPerPeer: 50, Recipients: 1000, SoftErrors: 10, HardErrors: 20, JunkCommands: 100, Overshoot: 1000},
 		Timeouts: Timeouts{
 			Command: conf.Duration(5 * time.Minute), Data: conf.Duration(5 * time.Minute), TLS: conf.Duration(time.Minute),
-			DNS: conf.Duration(5 * time.Second), Error: conf.Duration(time.Second),
+			DNS: conf.Duration(5 * time.Second), Error: conf.Duration(time.Second), MinRate: 500,
 		},
 		Queue:  Queue{Dir: "/var/lib/postcote/mtad/queue", Settings: queue.DefaultSettings()},
 		Common: service.DefaultCommon("mtad"),

@@ -1,13 +1,16 @@
 package mtad
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"net/netip"
 	"time"
 
+	"github.com/postcote/postcote/pkg/daemon/mtad/edge"
 	"github.com/postcote/postcote/pkg/platform/addr"
 	"github.com/postcote/postcote/pkg/platform/obs"
+	"github.com/postcote/postcote/pkg/proto/smtp/server"
 )
 
 // The events of receiving mail. Their classic form is what Postfix's smtpd,
@@ -32,13 +35,21 @@ func (c client) String() string {
 	case c.Local:
 		return fmt.Sprintf("localhost[uid=%d]", c.UID)
 	}
-	return c.Name + "[" + c.IP.Unmap().WithZone("").String() + "]"
+	return c.Name + "[" + c.ip() + "]"
+}
+
+// ip is the address's text; a proxy may not know one.
+func (c client) ip() string {
+	if !c.IP.IsValid() {
+		return "unknown"
+	}
+	return c.IP.Unmap().WithZone("").String()
 }
 
 func (c client) tag() string { return "postfix/" + c.Service }
 
 func (c client) attrs(more ...slog.Attr) []slog.Attr {
-	peer := c.IP.Unmap().String()
+	peer := c.ip()
 	if c.Local {
 		peer = fmt.Sprintf("uid:%d", c.UID)
 	}
@@ -216,13 +227,22 @@ type messageStarted struct {
 	Sender addr.Address
 	Method string // SASL mechanism, "" without authentication
 	User   string
+	For    *server.Forward // whose mail a filter brings back, or nil
 }
 
 func (messageStarted) Event() string     { return "message started" }
 func (messageStarted) Level() slog.Level { return slog.LevelInfo }
 func (e messageStarted) Attrs() []slog.Attr {
 	return e.attrs(slog.String(obs.KeyQID, e.QID), slog.String(obs.KeyFrom, e.Sender.Path()),
-		slog.String("mech", e.Method), slog.String(obs.KeyUser, e.User))
+		slog.String("mech", e.Method), slog.String(obs.KeyUser, e.User),
+		slog.String("orig_qid", e.origin().Ident), slog.String("orig_peer", e.origin().Addr))
+}
+
+func (e messageStarted) origin() server.Forward {
+	if e.For == nil {
+		return server.Forward{}
+	}
+	return *e.For
 }
 
 func (e messageStarted) Classic() (string, string) {
@@ -233,7 +253,40 @@ func (e messageStarted) Classic() (string, string) {
 	if e.User != "" {
 		text += ", sasl_method=" + e.Method + ", sasl_username=" + e.User
 	}
+	if e.origin().Ident != "" {
+		text += ", orig_queue_id=" + e.For.Ident
+	}
+	if f := e.origin(); f.Name != "" || f.Addr != "" {
+		text += ", orig_client=" + cmp.Or(f.Name, edge.Unknown) + "[" + cmp.Or(f.Addr, edge.Unknown) + "]"
+	}
 	return e.tag(), text
+}
+
+// etrnRefused: a client asked for the mail of a domain that is not its own.
+type etrnRefused struct {
+	client
+	Domain string
+}
+
+func (etrnRefused) Event() string        { return "etrn refused" }
+func (etrnRefused) Level() slog.Level    { return slog.LevelWarn }
+func (e etrnRefused) Attrs() []slog.Attr { return e.attrs(slog.String("domain", e.Domain)) }
+func (e etrnRefused) Classic() (string, string) {
+	return e.tag(), "warning: reject: ETRN " + e.Domain + "... from " + e.String()
+}
+
+// proxyRefused: a connection to a listener behind a proxy that says nothing of
+// its client, or comes from elsewhere.
+type proxyRefused struct {
+	client
+	Err error
+}
+
+func (proxyRefused) Event() string        { return "proxy header refused" }
+func (proxyRefused) Level() slog.Level    { return slog.LevelWarn }
+func (e proxyRefused) Attrs() []slog.Attr { return e.attrs(obs.Err(e.Err)) }
+func (e proxyRefused) Classic() (string, string) {
+	return e.tag(), "warning: haproxy read: " + e.Err.Error()
 }
 
 // messageAccepted: the message is durable and the client knows it. It carries

@@ -4,10 +4,12 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
+	"net/netip"
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/postcote/postcote/pkg/daemon/mtad/edge"
 	"github.com/postcote/postcote/pkg/mta/gate"
 	"github.com/postcote/postcote/pkg/platform/conf"
 	"github.com/postcote/postcote/pkg/platform/netx"
@@ -31,6 +33,7 @@ type listening struct {
 	ln              net.Listener
 	engine          atomic.Pointer[server.Server]
 	conns           *netx.Server
+	doorman         edge.Doorman // of a listener behind a proxy
 }
 
 // listen opens one listener.
@@ -74,7 +77,29 @@ func (l *listening) open(spec conf.Listen) error {
 		OnReject:   l.turnAway,
 		Log:        l.d.log,
 	}
+	if l.spec.HAProxy {
+		// The doorman counts the clients; the proxies may have as many as there are.
+		l.conns.Handler, l.conns.Limits.MaxPerPeer = l.behind, 0
+	}
 	return nil
+}
+
+// behind serves a connection that begins with a PROXY header.
+func (l *listening) behind(ctx context.Context, conn net.Conn) {
+	remote, local, err := l.doorman.Addresses(ctx, conn)
+	if err != nil {
+		who := client{Service: l.label, Name: edge.Unknown, IP: netx.AddrPort(conn.RemoteAddr()).Addr()}
+		l.d.log.Log(proxyRefused{who, err})
+		l.d.metrics.refused.WithLabelValues(l.label, "proxy header").Inc()
+		return
+	}
+	leave := l.doorman.Admit(remote, l.d.state.Load().cfg.Limits.ConnectionsPerPeer, l.d.state.Load().trusted())
+	if leave == nil {
+		l.refuse(conn, netx.AddrPort(remote).Addr(), netx.TooManyFromPeer)
+		return
+	}
+	defer leave()
+	l.engine.Load().ServeBetween(ctx, conn, remote, local)
 }
 
 // build makes the engine that fits a configuration.
@@ -90,14 +115,24 @@ func (l *listening) build(st *state) error {
 		c.Policy.ClearAuth = l.spec.Auth == AuthClear
 	}
 	c.Policy.Limits.MessageSize = st.cfg.MessageSize.Int64()
-	c.Policy.Limits.Recipients = st.cfg.Limits.Recipients
+	c.Policy.RequireTLS = l.spec.TLS == TLSRequired
+	c.Policy.Limits.Recipients, c.Policy.Limits.Overshoot = st.cfg.Limits.Recipients, st.cfg.Limits.Overshoot
+	c.Policy.Limits.Junk = st.cfg.Limits.JunkCommands
 	if l.local {
 		c.Policy.Limits.Recipients = st.cfg.Submit.Recipients
 	}
 	c.Policy.Limits.SoftErrors, c.Policy.Limits.HardErrors = st.cfg.Limits.SoftErrors, st.cfg.Limits.HardErrors
 	t := st.cfg.Timeouts
 	c.Timeouts.Command, c.Timeouts.Data, c.Timeouts.TLS = t.Command.Std(), t.Data.Std(), t.TLS.Std()
-	c.Timeouts.ErrorDelay = t.Error.Std()
+	c.Timeouts.ErrorDelay, c.Timeouts.MinRate = t.Error.Std(), int64(t.MinRate)
+	if !l.local {
+		l.doorman.Use(&st.cfg.Smtpd)
+		c.Forbidden = st.cfg.Smtpd.Verbs()
+		c.Overridden = l.d.overridden
+		if l.spec.Role == RoleMX && st.cfg.Smtpd.MayFlush(st.cfg.Domains.Relay) {
+			c.Etrn = l.d.etrn
+		}
+	}
 	c.Now = l.d.now
 	c.Accept = func(ctx context.Context, conn *server.Conn) (server.Session, server.Reply) {
 		return l.d.accept(ctx, l, conn)
@@ -112,8 +147,11 @@ func (l *listening) build(st *state) error {
 
 // turnAway says 421 to a connection that the limits refuse.
 func (l *listening) turnAway(conn net.Conn, why netx.Reason) {
-	ip := netx.AddrPort(conn.RemoteAddr()).Addr()
-	who := client{Service: l.label, Name: unknownName, IP: ip, Local: l.local}
+	l.refuse(conn, netx.AddrPort(conn.RemoteAddr()).Addr(), why)
+}
+
+func (l *listening) refuse(conn net.Conn, ip netip.Addr, why netx.Reason) {
+	who := client{Service: l.label, Name: edge.Unknown, IP: ip, Local: l.local}
 	reply := server.MakeReply(421, 4, 3, 2, l.d.state.Load().hostname+" Error: all server ports are busy")
 	if why == netx.TooManyFromPeer {
 		reply = server.MakeReply(421, 4, 7, 0, l.d.state.Load().hostname+" Error: too many connections from "+ip.String())

@@ -29,7 +29,7 @@ func (s *session) Data(ctx context.Context, tx *server.Transaction) server.Verdi
 		return server.Say(s.notStored("DATA", tx, "", err))
 	}
 	tx.Value = &submission{msg: msg}
-	s.d.log.Log(messageStarted{client: s.who, QID: msg.ID().String(), Sender: tx.From, Method: s.c.Mech, User: s.c.User})
+	s.d.log.Log(messageStarted{client: s.who, QID: msg.ID().String(), Sender: tx.From, Method: s.c.Mech, User: s.c.User, For: s.c.Forward})
 	return server.Verdict{}
 }
 

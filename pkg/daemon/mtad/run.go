@@ -52,6 +52,7 @@ type daemon struct {
 	auth     *authenticator       // nil without auth socket
 	users    *userdbclient.Client // nil without exists socket
 	local    *localmail.Policy    // what local users may submit
+	flushing sync.Mutex           // held by the ETRN that is being carried out
 	sessions sync.Map             // *server.Conn to *session
 	listens  []*listening
 	status   net.Listener // for local users; nil for none

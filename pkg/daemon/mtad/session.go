@@ -7,14 +7,13 @@ import (
 	"net"
 	"net/netip"
 	"runtime/debug"
-	"slices"
 	"strings"
-	"time"
 
+	"github.com/postcote/postcote/pkg/daemon/mtad/edge"
 	"github.com/postcote/postcote/pkg/daemon/mtad/localmail"
 	"github.com/postcote/postcote/pkg/mta/gate"
+	"github.com/postcote/postcote/pkg/mta/queue"
 	"github.com/postcote/postcote/pkg/platform/addr"
-	"github.com/postcote/postcote/pkg/platform/dnsx"
 	"github.com/postcote/postcote/pkg/platform/netx"
 	"github.com/postcote/postcote/pkg/platform/obs"
 	"github.com/postcote/postcote/pkg/platform/tlsx"
@@ -31,6 +30,7 @@ type session struct {
 	who    client
 	policy *gate.Policy
 
+	words   server.Words   // what the listener announces to anybody
 	remote  netip.AddrPort // of the client; invalid on the submit socket
 	address string         // its text, without the port
 }
@@ -38,36 +38,82 @@ type session struct {
 // accept begins a session: who is it, and may it talk to us at all.
 func (d *daemon) accept(ctx context.Context, l *listening, c *server.Conn) (server.Session, server.Reply) {
 	st := d.state.Load()
-	s := &session{d: d, st: st, l: l, c: c, policy: l.policy}
+	s := &session{d: d, st: st, l: l, c: c, policy: l.policy, words: c.Policy.Words}
 	c.Policy.Limits.MessageSize = st.cfg.MessageSize.Int64()
-	if s.remote = netx.AddrPort(c.Remote); s.remote.IsValid() {
-		s.address = s.remote.Addr().String()
-	}
-	s.who = client{Service: l.label, Conn: c.ID, Name: unknownName, IP: s.remote.Addr(), Local: l.local}
 	d.metrics.open.WithLabelValues(l.label).Inc()
 	d.sessions.Store(c, s)
 	if l.local {
-		uid, err := submitter(c.Net)
-		if err != nil {
-			d.log.Error("a peer of the submit socket cannot be told", obs.Err(err))
-			return s, server.MakeReply(421, 4, 3, 0, "Error: cannot tell who is there")
-		}
-		s.who.UID = uid
-	} else if st.cfg.ClientNames {
+		return s, s.acceptLocal(ctx)
+	}
+	s.identify(ctx)
+	d.log.Log(clientConnected{s.who})
+	return s, s.ask(ctx, gate.Connect, nil)
+}
+
+// identify finds out who the client is, and what it may use.
+func (s *session) identify(ctx context.Context) {
+	s.remote, s.address = netx.AddrPort(s.c.Remote), ""
+	if s.remote.IsValid() {
+		s.address = s.remote.Addr().String()
+	}
+	s.who = client{Service: s.l.label, Conn: s.c.ID, Name: edge.Unknown, IP: s.remote.Addr()}
+	switch {
+	case s.c.Name != "":
+		s.who.Name = s.c.Name
+	case s.st.cfg.ClientNames && s.who.IP.IsValid():
 		var claimed string
-		s.who.Name, claimed = clientName(ctx, d.parts.Resolver, s.who.IP, st.cfg.Timeouts.DNS.Std())
+		s.who.Name, claimed = edge.Name(ctx, s.d.parts.Resolver, s.who.IP, s.st.cfg.Timeouts.DNS.Std())
 		if claimed != "" {
-			d.log.Log(nameMismatch{s.who, claimed})
+			s.d.log.Log(nameMismatch{s.who, claimed})
 		}
 	}
 	s.who.text = s.who.String()
-	d.log.Log(clientConnected{s.who})
-	if l.local {
-		if v := d.local.Connect(s.who.UID); v.Refused() {
-			return s, s.refuse(gate.Connect.String(), nil, nil, "", v)
-		}
+	s.st.cfg.Smtpd.Apply(&s.c.Policy, s.words, s.who.IP)
+}
+
+// acceptLocal begins a session of the submit socket.
+func (s *session) acceptLocal(ctx context.Context) server.Reply {
+	s.who = client{Service: s.l.label, Conn: s.c.ID, Name: edge.Unknown, Local: true}
+	uid, err := submitter(s.c.Net)
+	if err != nil {
+		s.d.log.Error("a peer of the submit socket cannot be told", obs.Err(err))
+		return server.MakeReply(421, 4, 3, 0, "Error: cannot tell who is there")
 	}
-	return s, s.ask(ctx, gate.Connect, nil)
+	s.who.UID = uid
+	s.who.text = s.who.String()
+	s.d.log.Log(clientConnected{s.who})
+	if v := s.d.local.Connect(uid); v.Refused() {
+		return s.refuse(gate.Connect.String(), nil, nil, "", v)
+	}
+	return s.ask(ctx, gate.Connect, nil)
+}
+
+// overridden begins anew for the client that a proxy has named by XCLIENT.
+func (d *daemon) overridden(ctx context.Context, c *server.Conn) server.Reply {
+	v, ok := d.sessions.Load(c)
+	if !ok {
+		return server.MakeReply(421, 4, 3, 0, "Error: internal error")
+	}
+	s := v.(*session)
+	s.identify(ctx)
+	return s.ask(ctx, gate.Connect, nil)
+}
+
+// etrn has the mail for a domain tried again. One request runs at a time,
+// since each looks through the queue.
+func (d *daemon) etrn(ctx context.Context, c *server.Conn, domain string) server.Reply {
+	cfg := &d.state.Load().cfg
+	if !cfg.Smtpd.Flushes(domain, cfg.Domains.Relay) {
+		d.log.Log(etrnRefused{d.clientOf(c), domain})
+		return server.Reply{Code: 459, Text: "<" + domain + ">: service unavailable"}
+	}
+	d.flushing.Lock()
+	defer d.flushing.Unlock()
+	if _, err := d.queue.Flush(ctx, queue.Selection{Destination: domain, KeepDown: true}); err != nil {
+		d.log.Error("mail cannot be sent on request", slog.String("domain", domain), obs.Err(err))
+		return server.Reply{Code: 458, Text: "Unable to queue messages"}
+	}
+	return server.Reply{Code: 250, Text: "Queuing started"}
 }
 
 // submitter is the user at the other end of the submit socket, or the one who
@@ -85,7 +131,7 @@ func (d *daemon) clientOf(c *server.Conn) client {
 	if v, ok := d.sessions.Load(c); ok {
 		return v.(*session).who
 	}
-	return client{Service: c.Listener, Conn: c.ID, Name: unknownName, IP: netx.AddrPort(c.Remote).Addr()}
+	return client{Service: c.Listener, Conn: c.ID, Name: edge.Unknown, IP: netx.AddrPort(c.Remote).Addr()}
 }
 
 func (s *session) facts(tx *server.Transaction) gate.Facts {
@@ -220,37 +266,4 @@ func (s *session) Close(sum server.Summary) {
 	}
 	s.d.log.Log(clientDisconnected{s.who, sum.String(), s.d.now().Sub(s.c.Start)})
 	s.d.metrics.ended(s.l.label, sum)
-}
-
-// unknownName is what logs and Received fields say of a client whose name is
-// not known or not confirmed.
-const unknownName = "unknown"
-
-// maxNames caps the PTR names that are tried: an address may have hundreds.
-const maxNames = 3
-
-// clientName finds the name of ip by its PTR record and believes it only if
-// the name leads back to ip. claimed is a name that did not. It takes limit at
-// the most; failures of any kind give "unknown".
-func clientName(ctx context.Context, r dnsx.Resolver, ip netip.Addr, limit time.Duration) (name, claimed string) {
-	if ip.Unmap().IsLoopback() {
-		return "localhost", "" // by RFC 6761 section 6.3, and no name server need be asked
-	}
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	names, err := r.PTR(ctx, ip)
-	if err != nil {
-		return unknownName, ""
-	}
-	for _, n := range names[:min(len(names), maxNames)] {
-		addrs, err := r.Addrs(ctx, n)
-		if err != nil {
-			continue
-		}
-		if slices.Contains(addrs, ip) {
-			return n, ""
-		}
-		claimed = n
-	}
-	return unknownName, claimed
 }

@@ -46,8 +46,11 @@ func (c Config) validateListener(p *conf.Reporter, l Listener) {
 	case l.Listen.Unix() != "":
 		p.At("listen").Hint("use submit.listen").Errorf("a listener needs a network address")
 	}
-	if l.TLS == TLSImplicit && !c.TLS.Enabled() {
-		p.At("tls").Errorf("implicit needs a certificate, see tls.cert_file")
+	if (l.TLS == TLSImplicit || l.TLS == TLSRequired) && !c.TLS.Enabled() {
+		p.At("tls").Errorf("%s needs a certificate, see tls.cert_file", l.TLS)
+	}
+	if l.HAProxy && len(c.Smtpd.HAProxyNetworks) == 0 {
+		p.At("haproxy").Hint("write the addresses of the proxies into smtpd.haproxy_trusted_networks").Errorf("everybody is turned away while no network is trusted")
 	}
 	if l.Role == RoleSubmission && l.Auth == AuthNone {
 		p.At("auth").Hint("write tls").Errorf("nobody could submit anything here")

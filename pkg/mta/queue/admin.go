@@ -20,6 +20,7 @@ type Selection struct {
 	IDs         []ID
 	Destination string
 	Places      []Place  // if not empty, only messages that are in one of these
+	KeepDown    bool     // Flush only: what is known of destinations that are down stays
 	Changed     func(ID) // if not nil, told of each message that was changed
 }
 
@@ -156,9 +157,11 @@ func (q *Queue) Delete(ctx context.Context, sel Selection) (int, error) {
 // down. It returns how many were made due.
 func (q *Queue) Flush(ctx context.Context, sel Selection) (int, error) {
 	s := &q.sched
-	s.mu.Lock()
-	s.revive()
-	s.mu.Unlock()
+	if !sel.KeepDown {
+		s.mu.Lock()
+		s.revive()
+		s.mu.Unlock()
+	}
 	list, missing := q.selected(sel)
 	n := 0
 	for _, e := range list {

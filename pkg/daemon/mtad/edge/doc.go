@@ -1,0 +1,13 @@
+// Package edge is what mtad demands of the clients of a listener, and tells
+// them, before there is any mail: their names, the proxies in front of them,
+// the EHLO keywords each network sees, the ETRN command.
+//
+// Invariants:
+//   - A name is believed only when it leads back to the address.
+//   - A header or command that changes who a client is counts only from the
+//     networks that are configured for it.
+//   - What is not announced is not served (the engine sees to it).
+//
+// Files in reading order: config.go (the section smtpd), policy.go (what it
+// means for one client), name.go, proxy.go.
+package edge
