@@ -42,10 +42,10 @@ forbid_bare_newline: reject, forbid_bare_newline_exclusions: ["2001:db8::/32"], 
 	}
 	base := server.Words{Size: true, DSN: true, Chunking: true, VRFY: true}
 	for _, k := range []struct {
-		ip                    string
-		xclient, xforward     bool
-		lf                    wire.BareLF
-		size, dsn, chunk      bool
+		ip                string
+		xclient, xforward bool
+		lf                wire.BareLF
+		size, dsn, chunk  bool
 	}{
 		{ip: "198.51.100.1", lf: wire.RejectBareLF, size: true, dsn: true},
 		{ip: "192.0.2.7", xclient: true, lf: wire.RejectBareLF, size: true, chunk: true},
