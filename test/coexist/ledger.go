@@ -2,6 +2,7 @@ package coexist
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -44,22 +45,38 @@ type ledger struct {
 	next     int
 	all      map[int]*message
 	byUID    map[uint32]int
+	subs     map[string]bool
+	modSeq   uint64 // the highest that we have shown
 	counts   map[side]int
 	report   Report
 	examples []string
 }
 
 func newLedger() *ledger {
-	return &ledger{all: map[int]*message{}, byUID: map[uint32]int{}, counts: map[side]int{}}
+	return &ledger{all: map[int]*message{}, byUID: map[uint32]int{}, subs: map[string]bool{}, counts: map[side]int{}}
 }
 
-// flagsOf are the flags that a side may change on a message.
-func flagsOf(s side, id int) []string {
-	own := []string{`\answered`, "theirs"}
+// account is what one of the parties shows of it all.
+type account struct {
+	validity, next uint32
+	messages       view
+	subscribed     map[string]bool
+	uidls          []string // by POP3
+	modSeq         uint64   // the highest; 0: not asked for
+}
+
+// flagsOf are the flags that a side may change on a message: all, while the
+// other side rests.
+func (r *run) flagsOf(s side, id int) []string {
+	theirOwn, ourOwn := []string{`\answered`, "theirs"}, []string{`\flagged`, "ours"}
+	own := theirOwn
 	if s == ours {
-		own = []string{`\flagged`, "ours"}
+		own = ourOwn
 	}
-	if (id%2 == 0) == bool(s) {
+	switch {
+	case r.o.Turns > 0:
+		own = append(append(theirOwn, ourOwn...), `\seen`, `\draft`)
+	case (id%2 == 0) == bool(s):
 		own = append(own, `\seen`)
 	}
 	return own
@@ -127,10 +144,10 @@ func (l *ledger) failed(err error) {
 	}
 }
 
-func (l *ledger) done(s bool) {
+func (l *ledger) done(s side) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.counts[side(s)]++
+	l.counts[s]++
 }
 
 // pick takes a message whose UID is known for a side; give it back with give.
@@ -164,6 +181,13 @@ func (l *ledger) changed(m *message, flag string, on bool) {
 	m.flags[flag] = on
 }
 
+// subscribed notes an acknowledged subscription.
+func (l *ledger) subscribed(folder string, on bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.subs[folder] = on
+}
+
 // dies notes that a message is about to be expunged.
 func (l *ledger) dies(m *message) {
 	l.mu.Lock()
@@ -175,6 +199,44 @@ func (l *ledger) died(m *message) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	m.dead = true
+}
+
+// agree compares what the sides show with each other and with the
+// subscriptions that were acknowledged.
+func (l *ledger) agree(when string, us, them account) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if us.validity != them.validity || us.next != them.next {
+		l.wrong(&l.report.Disagreements, "%s: UIDVALIDITY and UIDNEXT are %d %d with us, %d %d with Dovecot", when, us.validity, us.next, them.validity, them.next)
+	}
+	if !slices.Equal(us.uidls, them.uidls) {
+		l.wrong(&l.report.Disagreements, "%s: POP3 ids are %.200v with us, %.200v with Dovecot", when, us.uidls, them.uidls)
+	}
+	if us.modSeq < l.modSeq || us.modSeq < them.modSeq {
+		l.wrong(&l.report.Disagreements, "%s: HIGHESTMODSEQ is %d with us, was %d, and is %d with Dovecot", when, us.modSeq, l.modSeq, them.modSeq)
+	}
+	l.modSeq = us.modSeq
+	for folder, on := range l.subs {
+		if us.subscribed[folder] != on || them.subscribed[folder] != on {
+			l.wrong(&l.report.LostSubscriptions, "%s: %s is subscribed to: %v; with us %v, with Dovecot %v", when, folder, on, us.subscribed[folder], them.subscribed[folder])
+		}
+	}
+	for id, m := range l.all {
+		a, b := us.messages[id], them.messages[id]
+		same := slices.EqualFunc(a, b, func(a, b shown) bool {
+			return a.uid == b.uid && maps.Equal(a.without(`\recent`), b.without(`\recent`))
+		})
+		if !same {
+			l.wrong(&l.report.Disagreements, "%s: message %d (UID %d) is %v with us, %v with Dovecot", when, id, m.uid, a, b)
+		}
+	}
+}
+
+// without is its flags without one.
+func (s shown) without(flag string) map[string]bool {
+	out := maps.Clone(s.flags)
+	delete(out, flag)
+	return out
 }
 
 // compare holds what is shown against what was acknowledged.

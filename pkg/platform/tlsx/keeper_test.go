@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -105,6 +106,28 @@ func TestChoiceByName(t *testing.T) {
 		if got := names(t, k, sni); got != want {
 			t.Errorf("%q got the certificate of %s, want %s", sni, got, want)
 		}
+	}
+}
+
+// CVE-2017-15130: names that strangers ask for by SNI cost no memory: the table
+// holds what the certificates name, and nothing is made for a question.
+func TestNamesOfStrangersAreNotKept(t *testing.T) {
+	dir := t.TempDir()
+	def := files(t, dir, "def", "mail.example.org")
+	k, _ := keeper(t, Config{CertFile: def.CertFile, KeyFile: def.KeyFile, SNI: []Pair{files(t, dir, "w", "*.example.com", "example.com")}})
+	config := k.Server()
+	for i := range 10_000 {
+		hello := tls.ClientHelloInfo{ServerName: fmt.Sprintf("%d.%s.example.com", i, strings.Repeat("x", 200))}
+		if cert, err := config.GetCertificate(&hello); err != nil || cert.Leaf.DNSNames[0] != "mail.example.org" {
+			t.Fatalf("%s: %v", hello.ServerName, err)
+		}
+	}
+	if n := len(k.now.Load().byName); n != 3 {
+		t.Errorf("the table holds %d names", n)
+	}
+	hello := tls.ClientHelloInfo{ServerName: strings.Repeat("a.", 120) + "example.edu"}
+	if n := testing.AllocsPerRun(100, func() { _, _ = config.GetCertificate(&hello) }); n > 3 {
+		t.Errorf("%v allocations for a name", n)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -17,10 +18,10 @@ import (
 // nobody else; without one EXTERNAL is neither offered nor served.
 func TestExternal(t *testing.T) {
 	dir := t.TempDir()
-	pair := func(name string) (certFile string, cert tls.Certificate) {
+	pair := func(name string, users ...string) (certFile string, cert tls.Certificate) {
 		certFile = filepath.Join(dir, name+".pem")
 		key := filepath.Join(dir, name+".key")
-		err := tlsx.WriteSelfSigned(certFile, key, []string{"alice"}, time.Now(), time.Hour)
+		err := tlsx.WriteSelfSigned(certFile, key, users, time.Now(), time.Hour)
 		if err == nil {
 			cert, err = tls.LoadX509KeyPair(certFile, key)
 		}
@@ -29,8 +30,20 @@ func TestExternal(t *testing.T) {
 		}
 		return certFile, cert
 	}
-	ca, ours := pair("ours")
-	_, foreign := pair("foreign")
+	ca, ours := pair("ours", "alice")
+	_, foreign := pair("foreign", "alice")
+	namelessFile, nameless := pair("nameless", "")
+	var authorities []byte
+	for _, file := range []string{ca, namelessFile} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		authorities = append(authorities, text...)
+	}
+	if err := os.WriteFile(ca, authorities, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	w := newWorld(t, options{change: func(c *Config) { c.TLS.ClientCAFile = ca }})
 	const noIMAP, noPOP3 = "a NO Unsupported authentication mechanism.", "-ERR [AUTH] Unsupported authentication mechanism."
 	for _, tc := range []struct {
@@ -44,6 +57,8 @@ func TestExternal(t *testing.T) {
 		{"ours, as bob", "Ym9i", &ours, true, "a NO [AUTHENTICATIONFAILED] Authentication failed.", "-ERR [AUTH] Authentication failed."},
 		{"foreign", "=", &foreign, false, noIMAP, noPOP3},
 		{"foreign, as alice", "YWxpY2U=", &foreign, false, noIMAP, noPOP3},
+		{"CVE-2019-3814 one that names nobody", "=", &nameless, false, noIMAP, noPOP3},
+		{"CVE-2019-3814 one that names nobody, as alice", "YWxpY2U=", &nameless, false, noIMAP, noPOP3},
 		{"none", "YWxpY2U=", nil, false, noIMAP, noPOP3},
 	} {
 		client := &tls.Config{InsecureSkipVerify: true}

@@ -78,7 +78,8 @@ func (w *world) deliver(user, subject string, tell bool) error {
 	return s.Send(context.Background(), hint.Hint{User: user, Mailbox: "INBOX", File: name, Size: int64(len(text))})
 }
 
-// A frame is worth what its login is worth: once, and what authd says of it.
+// A frame is worth what its login is worth: once, and what authd says of it
+// (CVE-2020-24386: whoever could write to a session's state read others' mail).
 func TestLoginIsRedeemedOnce(t *testing.T) {
 	w := newWorld(t, nil)
 	f := w.frame(handover.IMAP, "alice")

@@ -38,7 +38,7 @@ func TestCVE(t *testing.T) {
 			[]string{"\r\na2 BAD ", "\r\na3 BAD ", "\r\na4 BAD "},
 		},
 		{
-			"CVE-2017-14461 CVE-2024-23184 addresses without end",
+			"CVE-2017-14461 CVE-2019-19722 CVE-2024-23184 addresses without end",
 			"To: " + strings.Repeat("a@example.org, ", 100_000) + "b@example.org\r\nCc: " + strings.Repeat("g:", 50_000) + "\r\nFrom: \"" + strings.Repeat("\\", 100_001) + "\r\n\r\n",
 			"a2 FETCH 1 ENVELOPE\r\na3 SEARCH TO nobody FROM nobody\r\n",
 			[]string{"* 1 FETCH (ENVELOPE (", "\r\na2 OK ", "\r\na3 OK "},
@@ -62,6 +62,21 @@ func TestCVE(t *testing.T) {
 			"CVE-2020-7957 a body that breaks off", "MIME-Version: 1.0\r\nContent-Type: text/html\r\n\r\n<html><b<",
 			"a2 FETCH 1 (BODYSTRUCTURE BODY.PEEK[1]<3.100> BODY.PEEK[TEXT])\r\n",
 			[]string{"\r\na2 OK "},
+		},
+		{
+			"CVE-2020-7957 a preview of nothing", "MIME-Version: 1.0\r\nContent-Type: text/html; charset=\"\r\n\r\n<!--" + strings.Repeat("<", 100_000) + "&#x110000;&#",
+			"a2 FETCH 1 PREVIEW\r\na3 FETCH 1 (PREVIEW (LAZY))\r\n",
+			[]string{"* 1 FETCH (PREVIEW ", "\r\na2 OK ", "\r\na3 OK "},
+		},
+		{
+			"CVE-2025-59028 CVE-2020-10957 commands that break off", "Subject: x\r\n\r\n",
+			"a2 NOOP \r\na3\r\na4 \r\na5 UID\r\na6 NOOP \"\"@x\r\n",
+			[]string{"\r\na2 OK ", "a3 BAD ", "\r\na4 BAD ", "\r\na5 BAD ", "\r\na6 BAD "},
+		},
+		{
+			"path traversal in names", "Subject: x\r\n\r\n",
+			"a2 CREATE ../../x\r\na3 CREATE x/../../y\r\na4 STATUS ~root (MESSAGES)\r\na5 LIST \"../\" *\r\n",
+			[]string{"\r\na2 NO ", "\r\na3 NO ", "\r\na4 NO ", "\r\na5 OK "},
 		},
 		{
 			"CVE-2019-10691 CVE-2020-7046 names that are no UTF-8", "Subject: x\r\n\r\n",

@@ -2,8 +2,10 @@ package coexist
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/postcote/postcote/pkg/store/mailbox"
@@ -16,14 +18,15 @@ type ourClient struct {
 	m    *mailbox.Mailbox
 	stop func()
 	read uint32 // messages below this UID have been looked at
+	name string // of the folder that this client subscribes to
 }
 
-func (r *run) newOurs(ctx context.Context) (worker, error) {
+func (r *run) newOurs(ctx context.Context, n int) (worker, error) {
 	m, err := r.acct.Open(ctx, maildir.Inbox)
 	if err != nil {
 		return nil, err
 	}
-	return &ourClient{r: r, m: m, stop: m.Watch()}, nil
+	return &ourClient{r: r, m: m, stop: m.Watch(), name: folderName(n)}, nil
 }
 
 func (c *ourClient) close() {
@@ -34,9 +37,11 @@ func (c *ourClient) close() {
 func (c *ourClient) do(ctx context.Context, rnd *rand.Rand) error {
 	switch n := rnd.IntN(100); {
 	case n < 15:
-		return c.deliver(ctx)
+		return c.r.deliver(ctx)
 	case n < 25:
 		return c.append(ctx)
+	case n < 27:
+		return c.subscribe(ctx, rnd)
 	case n < 85:
 		return c.change(ctx, rnd)
 	case n < 90:
@@ -45,12 +50,11 @@ func (c *ourClient) do(ctx context.Context, rnd *rand.Rand) error {
 	return c.look(ctx)
 }
 
-// deliver is what deliverd does: a file in new/ that nobody has numbered.
-func (c *ourClient) deliver(ctx context.Context) error {
-	id := c.r.ledger.begin()
-	_, err := c.r.tree.Deliver(ctx, maildir.Inbox, maildir.Meta{}, strings.NewReader(letter(id)))
+func (c *ourClient) subscribe(ctx context.Context, rnd *rand.Rand) error {
+	on := rnd.IntN(2) == 0
+	err := c.r.acct.Subscribe(ctx, c.name, on)
 	if err == nil {
-		c.r.ledger.stored(id, 0)
+		c.r.ledger.subscribed(c.name, on)
 	}
 	return err
 }
@@ -77,7 +81,7 @@ func (c *ourClient) change(ctx context.Context, rnd *rand.Rand) error {
 		return nil
 	}
 	defer c.r.ledger.give(ours, m)
-	own := flagsOf(ours, m.id)
+	own := c.r.flagsOf(ours, m.id)
 	flag, on := own[rnd.IntN(len(own))], rnd.IntN(2) == 0
 	change := mailbox.Change{Op: mailbox.Remove, UnchangedSince: mailbox.NoCondition}
 	if on {
@@ -132,14 +136,47 @@ func (c *ourClient) look(ctx context.Context) error {
 	return nil
 }
 
-// ourView is all that our store shows.
-func (r *run) ourView(ctx context.Context, m *mailbox.Mailbox) (view, error) {
-	out := view{}
+// openStore has our store work in this process.
+func (r *run) openStore(ctx context.Context) (shut func() error, err error) {
+	mode := mailbox.Shared
+	if r.o.RenameAfter > 0 {
+		mode = mailbox.Exclusive
+	}
+	if r.store, err = mailbox.NewStore(mailbox.Config{FS: r.locks, IndexRoot: r.o.IndexRoot, FlushIn: r.o.RenameAfter}); err != nil {
+		return nil, err
+	}
+	ctx, stop := context.WithCancel(ctx)
+	var background sync.WaitGroup
+	background.Go(func() { _ = r.store.Run(ctx) })
+	if r.acct, err = r.store.Account(ctx, mailbox.AccountConfig{User: r.o.User, Maildir: r.o.Maildir, Mode: mode}); err != nil {
+		stop()
+		background.Wait()
+		return nil, err
+	}
+	return func() error {
+		err := errors.Join(r.acct.Close(), r.store.Close(ctx))
+		stop()
+		background.Wait()
+		return err
+	}, nil
+}
+
+// inStore is all that our store shows, once it has renamed what is to be renamed.
+func (r *run) inStore(ctx context.Context) (account, error) {
+	m, err := r.acct.Open(ctx, maildir.Inbox)
+	if err != nil {
+		return account{}, err
+	}
+	defer m.Close()
+	if err := errors.Join(m.Sync(ctx), m.Flush(ctx)); err != nil {
+		return account{}, err
+	}
 	s := m.Snapshot()
+	out := account{messages: view{}, subscribed: map[string]bool{}, validity: s.UIDValidity(), next: s.UIDNext()}
 	for _, x := range s.All() {
 		f, err := m.OpenMessage(ctx, x.UID)
 		if err != nil {
-			return nil, err
+			return account{}, err
 		}
 		id := identifyFile(f)
 		_ = f.Close()
@@ -148,7 +185,13 @@ func (r *run) ourView(ctx context.Context, m *mailbox.Mailbox) (view, error) {
 		for _, k := range s.KeywordNames(x) {
 			show.flags[strings.ToLower(k)] = true
 		}
-		out[id] = append(out[id], show)
+		out.messages[id] = append(out.messages[id], show)
 	}
-	return out, nil
+	folders, err := r.acct.List(ctx)
+	for _, f := range folders {
+		if f.Subscribed {
+			out.subscribed[f.Name] = true
+		}
+	}
+	return out, err
 }

@@ -1,0 +1,34 @@
+package coexist
+
+import (
+	"fmt"
+	"net/textproto"
+)
+
+// uidls are the unique ids of all messages, as a POP3 server lists them.
+func uidls(address, user, password string) ([]string, error) {
+	c, err := textproto.Dial("tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	for _, command := range []string{"", "USER " + user, "PASS " + password, "UIDL"} {
+		if command != "" {
+			if err := c.PrintfLine("%s", command); err != nil {
+				return nil, err
+			}
+		}
+		answer, err := c.ReadLine()
+		if err != nil {
+			return nil, err
+		}
+		if len(answer) < 3 || answer[:3] != "+OK" {
+			return nil, fmt.Errorf("POP3 at %s: %s", address, answer)
+		}
+	}
+	list, err := c.ReadDotLines()
+	if err != nil {
+		return nil, err
+	}
+	return list, c.PrintfLine("QUIT")
+}
