@@ -36,7 +36,7 @@ type Config struct {
 
 	IMAPWords imapconf.Common `yaml:",inline"`
 
-	Unauthenticate bool `yaml:"imap_unauthenticate" reload:"true" doc:"Offer UNAUTHENTICATE over TLS: a client may log in again, as somebody else, on the same connection. For gateways that act for many users."`
+	Unauthenticate bool `yaml:"imap_unauthenticate" reload:"true" doc:"Offer UNAUTHENTICATE: a client may log in again, as somebody else, on the same connection. For gateways that act for many users. Connections without TLS go through the login role then, like those with it."`
 
 	Limits Limits `yaml:"limits" doc:"What strangers may do."`
 

@@ -85,11 +85,11 @@ type client struct {
 	role    *role
 	cfg     *Config // as it was at accept
 	entry   *entry
-	raw     net.Conn // of the operating system
-	conn    net.Conn // raw, or tls
-	lazy    *netx.Lazy
-	tls     *tls.Conn // nil until a handshake succeeded
-	fault   error     // of the handshake
+	raw     net.Conn   // of the operating system
+	conn    net.Conn   // raw, lazy or tls
+	lazy    *netx.Lazy // below conn, where there is TLS or a pump
+	tls     *tls.Conn  // nil until a handshake succeeded
+	fault   error      // of the handshake
 	peer    netip.AddrPort
 	local   netip.AddrPort
 	session string
@@ -170,8 +170,8 @@ func (r *role) serve(ctx context.Context, conn net.Conn) {
 	}
 }
 
-// begin takes the connection to its handover, or to its end without one. With
-// TLS it returns the near end of the pump.
+// begin takes the connection to its handover, or to its end without one. Where
+// there is a pump it returns its near end.
 func (c *client) begin(ctx context.Context) (local *net.UnixConn) {
 	r := c.role
 	r.metrics.connections.WithLabelValues(c.protocol().String()).Inc()
@@ -183,7 +183,7 @@ func (c *client) begin(ctx context.Context) (local *net.UnixConn) {
 }
 
 // again is begin for a client whose session role has given it back: nothing of
-// the login before is left but the TLS connection (RFC 8437).
+// the login before is left but the connection and its TLS (RFC 8437).
 func (c *client) again(ctx context.Context) *net.UnixConn {
 	c.started, c.mpid = c.role.now(), 0
 	c.session = sessionID(c.started, c.peer)
@@ -228,7 +228,7 @@ func (c *client) admit(ctx context.Context) (local *net.UnixConn) {
 func (c *client) login(ctx context.Context) outcome {
 	var start starter
 	switch {
-	case c.back: // there is TLS
+	case c.tls != nil: // from before the login that is over
 	case c.entry.door.TLS == "implicit":
 		if err := c.handshake(ctx); err != nil {
 			return outcome{why: endTLS, err: err}
@@ -318,9 +318,14 @@ func (c *client) sayNo(text string) {
 // hangUp closes so that the last reply arrives.
 func (c *client) hangUp() {
 	_ = c.raw.SetDeadline(time.Now().Add(lastWords))
+	c.closeWrite()
+	_, _ = io.Copy(io.Discard, c.raw)
+}
+
+// closeWrite says that no more will be said.
+func (c *client) closeWrite() {
 	if c.tls != nil {
 		_ = c.tls.CloseWrite()
 	}
 	_ = netx.CloseWrite(c.raw)
-	_, _ = io.Copy(io.Discard, c.raw)
 }

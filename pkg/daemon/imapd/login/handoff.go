@@ -20,8 +20,8 @@ import (
 // authd included. The login expires there after as long.
 const handoverLimit = 30 * time.Second
 
-// handOver gives the connection to the session role. With TLS it returns the
-// near end of the pump; if nobody took the connection, how it ended.
+// handOver gives the connection to the session role. Where there is a pump it
+// returns its near end; if nobody took the connection, how it ended.
 func (c *client) handOver(ctx context.Context, s *success) (local *net.UnixConn, why ending, err error) {
 	local, pid, err := c.offerTo(ctx, s)
 	if err != nil {
@@ -39,8 +39,8 @@ func (c *client) count(result string) {
 	c.role.metrics.logins.WithLabelValues(c.protocol().String(), result).Inc()
 }
 
-// offerTo offers the descriptor itself, or one end of a new pair whose other
-// end it returns.
+// offerTo offers the descriptor itself, or for the pump one end of a new pair
+// whose other end it returns.
 func (c *client) offerTo(ctx context.Context, s *success) (local *net.UnixConn, pid int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, handoverLimit)
 	defer cancel()
@@ -54,12 +54,15 @@ func (c *client) offerTo(ctx context.Context, s *success) (local *net.UnixConn, 
 	}
 	defer link.Close()
 	var stream syscall.Conn
-	if c.tls == nil {
+	if !c.pumped() {
 		var ok bool
 		if stream, ok = netx.Base(c.raw).(syscall.Conn); !ok {
 			return nil, 0, fail.New(fail.Invalid, "%T has no descriptor", c.raw)
 		}
 	} else {
+		if err := c.beLazy(); err != nil {
+			return nil, 0, err
+		}
 		pair, remote, err := netx.SocketPair()
 		if err != nil {
 			return nil, 0, fail.Wrap(fail.Unavailable, err, "pair of sockets")
@@ -110,10 +113,26 @@ func dialPacket(ctx context.Context, path string) (net.Conn, error) {
 	}
 }
 
+// pumped: the connection stays here, and its bytes go through the pump.
+func (c *client) pumped() bool { return c.tls != nil || c.returnable() }
+
+// beLazy readies a connection without TLS for the pump.
+func (c *client) beLazy() error {
+	if c.lazy != nil {
+		return nil
+	}
+	lazy, err := netx.NewLazy(c.raw)
+	if err != nil {
+		return fail.Wrap(fail.Invalid, err, "pump")
+	}
+	c.lazy, c.conn = lazy, lazy
+	return nil
+}
+
 // returnable: the session role may give the client back (RFC 8437). Only the
 // pump can take it.
 func (c *client) returnable() bool {
-	return c.cfg.Unauthenticate && c.tls != nil && c.protocol() == handover.IMAP
+	return c.cfg.Unauthenticate && c.protocol() == handover.IMAP
 }
 
 func (c *client) frame(s *success) *handover.Frame {

@@ -17,7 +17,7 @@ const pumpBuffer = 16 << 10
 // Closing with its bytes unread would make TCP throw away ours.
 const lastWords = 2 * time.Second
 
-// pump copies between the client's TLS connection and the session role until
+// pump copies between the client's connection and the session role until
 // both have ended, or until the session role gives the client back: then it
 // returns what the client has sent ahead. Neither direction holds a buffer
 // while it waits.
@@ -44,8 +44,7 @@ func (c *client) pump(local *net.UnixConn) (ahead []byte, back bool) {
 		_ = c.raw.Close() // the client is gone or takes nothing: end the other direction too
 	default:
 		_ = c.raw.SetDeadline(time.Now().Add(lastWords))
-		_ = c.tls.CloseWrite()
-		_ = netx.CloseWrite(c.raw)
+		c.closeWrite()
 	}
 	<-done
 	_ = local.Close()
@@ -87,7 +86,7 @@ func (c *client) toClient(local *net.UnixConn) error {
 		var werr error
 		if len(payload) > 0 {
 			_ = c.raw.SetWriteDeadline(time.Now().Add(stall))
-			_, werr = c.tls.Write(payload)
+			_, werr = c.conn.Write(payload)
 			counter.Add(float64(len(payload)))
 		}
 		c.role.giveBack(buf)
@@ -110,7 +109,7 @@ func (c *client) fromClient(local *net.UnixConn) {
 	var dead bool
 	for {
 		buf := c.role.buffer()
-		n, err := c.tls.Read(*buf)
+		n, err := c.conn.Read(*buf)
 		if n > 0 && !dead {
 			_, werr := local.Write((*buf)[:n])
 			dead = werr != nil

@@ -61,9 +61,55 @@ EOF
 	}
 }
 
-// Without TLS there is no pump, and nobody who could take a client back.
-func TestUnauthenticateNeedsThePump(t *testing.T) {
+// Without TLS the connection goes through the pump too, so that it can be
+// taken back; TLS may begin between two logins.
+func TestUnauthenticateWithoutTLS(t *testing.T) {
 	w := newWorld(t, options{change: func(c *Config) { c.Unauthenticate = true }})
+	defer w.stop()
+	script := &wiretest.Script{Dial: func(int) net.Conn { return w.dial("imap") }, Upgrade: shake}
+	script.Play(t, "plain", `S: * OK <any>
+C: a LOGIN alice secret
+S: a OK Logged in as alice
+C: hello
+S: echo hello
+C~ LEAVE\r\nb LOGIN alice secret\r\nsalut\r\n
+S: left
+S: b OK Logged in as alice
+S: echo salut
+C: SEND 100000
+C: LEAVE
+S: `+strings.Repeat("x", 100_000)+`left
+C: c LOGIN alice wrong
+S: c NO [AUTHENTICATIONFAILED] Authentication failed.
+C: d STARTTLS
+S: d OK Begin TLS negotiation now.
+TLS
+C: e LOGIN alice secret
+S: e OK Logged in as alice
+C: LEAVE
+S: left
+C: f STARTTLS
+S: f BAD TLS is already active.
+C: g LOGIN alice secret
+S: g OK Logged in as alice
+C: BYE
+S: bye
+EOF
+`)
+	if n := len(w.session.frames); n != 4 {
+		t.Fatalf("%d logins were handed over", n)
+	}
+	for i := range 4 {
+		if f := <-w.session.frames; !f.Returnable || (f.TLSVersion != "") != (i >= 2) {
+			t.Errorf("%+v", f)
+		}
+	}
+}
+
+// Where it is not offered the session role gets the descriptor itself, and can
+// give nothing back.
+func TestUnauthenticateNotOffered(t *testing.T) {
+	w := newWorld(t, options{})
 	defer w.stop()
 	script := &wiretest.Script{Dial: func(int) net.Conn { return w.dial("imap") }}
 	script.Play(t, "plain", "S: * OK <any>\nC: a LOGIN alice secret\nS: a OK Logged in as alice\nC: LEAVE\nS: echo LEAVE\n")

@@ -1,14 +1,17 @@
 package server
 
-import "context"
+import (
+	"context"
+
+	"github.com/postcote/postcote/pkg/proto/imap/wire"
+)
 
 // UNAUTHENTICATE: RFC 8437. The session ends, and the connection goes back to
 // where it came from: all state is the session's and ends with it.
 func parseUnauthenticate(*parser, bool) runner { return unauthenticateCmd{} }
 
-// returnable: somebody takes the connection back. Behind COMPRESS nobody can,
-// since the end of the client's compression need not be at a byte.
-func returnable(s *session) bool { return s.start.Back != nil && s.io.inflate == nil }
+// returnable: somebody takes the connection back.
+func returnable(s *session) bool { return s.start.Back != nil }
 
 type unauthenticateCmd struct{}
 
@@ -17,12 +20,29 @@ func (unauthenticateCmd) run(_ context.Context, s *call) reply {
 		return bad("Error in IMAP command UNAUTHENTICATE: Unknown command.")
 	}
 	s.unselect() // which expunges nothing
-	s.then = func() {
-		if s.w.Flush() == nil {
-			s.back = append([]byte{}, s.r.Buffered()...)
-		}
-		s.r.Drop()
-		s.end("Unauthenticated", nil)
-	}
+	s.then = func() { s.goBack() }
 	return ok("Unauthenticate completed.")
+}
+
+// goBack ends the session, and the compression before it (RFC 8437 section 3).
+func (s *session) goBack() {
+	defer s.r.Drop()
+	if s.w.Flush() != nil {
+		s.end("Connection closed", s.w.Err())
+		return
+	}
+	behind := append([]byte{}, s.r.Buffered()...)
+	if s.io.inflate != nil {
+		plain, err := s.io.decompress()
+		if len(behind) > 0 { // commands that the client has compressed and must not
+			err = wire.ErrCompressed
+		}
+		if err != nil {
+			s.end("Bad compressed input", err)
+			return
+		}
+		behind = append(behind, plain...)
+	}
+	s.back = behind
+	s.end("Unauthenticated", nil)
 }

@@ -99,6 +99,75 @@ func TestCompressedLimits(t *testing.T) {
 	}
 }
 
+// RFC 8437 section 3: UNAUTHENTICATE ends the compression of the server behind
+// its OK, and the client ends its own behind the command: with a final block, or
+// by stopping at a byte. What it sends in the clear goes back with the connection.
+func TestUnauthenticateEndsCompression(t *testing.T) {
+	open, flushed := deflate(t, "u UNAUTHENTICATE\r\n")
+	closed := func(text string) []byte {
+		var b bytes.Buffer
+		w, _ := flate.NewWriter(&b, flate.BestCompression)
+		_, _ = io.WriteString(w, text)
+		_ = w.Close()
+		return b.Bytes()
+	}
+	final := closed("u UNAUTHENTICATE\r\n")
+	for name, c := range map[string]struct {
+		pieces []string
+		back   string
+		reason string
+	}{
+		"a final block":                          {[]string{string(final)}, "back ", "Unauthenticated"},
+		"a final block, and a login behind it":   {[]string{string(final) + "b LOGIN x y\r\n"}, "back b LOGIN x y\r\n", "Unauthenticated"},
+		"a final block that comes late":          {[]string{string(final[:len(final)-3]), string(final[len(final)-3:])}, "back ", "Unauthenticated"},
+		"a flush, and no more compression":       {[]string{string(flushed)}, "back ", "Unauthenticated"},
+		"a flush that comes late":                {[]string{string(open), string(flushed[len(open):])}, "back ", "Unauthenticated"},
+		"a final block behind a flush":           {[]string{string(flushed) + "\x03\x00b NOOP\r\n"}, "back b NOOP\r\n", "Unauthenticated"},
+		"more that is compressed":                {[]string{string(closed("u UNAUTHENTICATE\r\nb NOOP\r\n"))}, "", "Bad compressed input"},
+		"more that is compressed behind a flush": {[]string{string(flushed) + string(closed("b NOOP\r\n"))}, "", "Bad compressed input"},
+		"no end":                                 {[]string{string(open)}, "", "Bad compressed input"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ours, theirs := tcp(t)
+			type end struct {
+				back string
+				sum  Summary
+			}
+			done := make(chan end, 1)
+			go func() {
+				var e end
+				e.sum = New(Config{Stall: 5 * time.Second}).Serve(context.Background(), ours, Start{
+					Tag: "a0", Account: newFakeAccount(), Back: func(b []byte) { e.back = "back " + string(b) },
+				})
+				_ = ours.Close()
+				done <- e
+			}()
+			_, _ = io.WriteString(theirs, "c COMPRESS DEFLATE\r\n")
+			r := bufio.NewReader(theirs)
+			for line := ""; !strings.HasPrefix(line, "c OK"); {
+				var err error
+				if line, err = r.ReadString('\n'); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for _, piece := range c.pieces {
+				_, _ = io.WriteString(theirs, piece)
+			}
+			if name == "no end" {
+				_ = theirs.(*net.TCPConn).CloseWrite()
+			}
+			out, err := io.ReadAll(flate.NewReader(r))
+			e := <-done
+			if e.back != c.back || e.sum.Reason != c.reason {
+				t.Errorf("%q came back, %s: %v", e.back, e.sum.Reason, e.sum.Err)
+			}
+			if err != nil || !strings.Contains(string(out), "u OK Unauthenticate completed.\r\n") {
+				t.Errorf("%q, %v", out, err)
+			}
+		})
+	}
+}
+
 // FuzzCompressed sends anything to a session that expects compressed
 // commands: as it is, and compressed.
 func FuzzCompressed(f *testing.F) {

@@ -147,6 +147,26 @@ func (p *pipe) compress(bufs *wire.Buffers, early []byte, spare int64) {
 	p.inflate.Feed(early)
 }
 
+// decompress ends the compression in both directions, ours first, and returns
+// what the client has sent in the clear behind its own.
+func (p *pipe) decompress() ([]byte, error) {
+	if err := p.deflate.Close(); err != nil {
+		return nil, err
+	}
+	for {
+		rest, more, err := p.inflate.Leave()
+		if !more || err != nil {
+			return rest, err
+		}
+		if err := p.deadline(p.stall); err != nil {
+			return nil, err
+		}
+		if err := p.inflate.Fill(p.conn.Read); err != nil {
+			return nil, p.explain(err)
+		}
+	}
+}
+
 // plain is the connection below the compression.
 type plain struct{ p *pipe }
 

@@ -458,7 +458,7 @@ func TestUnauthenticate(t *testing.T) {
 			t.Error(out)
 		}
 	}
-	// Where nobody takes it, and behind COMPRESS, it is no command.
+	// Where nobody takes it, it is no command.
 	out, _ := talk(t, New(Config{}), Start{Tag: "a0", Account: newFakeAccount()}, "u UNAUTHENTICATE\r\nv NOOP\r\n", nil)
 	if !strings.Contains(out, "\r\nu BAD ") || !strings.Contains(out, "\r\nv OK ") || strings.Contains(out, "UNAUTHENTICATE ") {
 		t.Error(out)

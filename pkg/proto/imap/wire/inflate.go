@@ -121,6 +121,29 @@ func (f *Inflater) Ready() bool {
 // Rest reports whether the input ends where it may: between two blocks.
 func (f *Inflater) Rest() bool { return f.phase == phaseHeader }
 
+// Leave asks whether the client's compression has ended behind what Read has
+// returned (RFC 8437 section 3): with a final block, or merely at a byte between
+// two blocks, with nothing behind it yet. Then rest is what came in the clear
+// behind it, to be kept by the caller. more says that it takes more input to tell.
+func (f *Inflater) Leave() (rest []byte, more bool, err error) {
+	switch ready := f.Ready(); {
+	case f.ended:
+	case f.failure != nil:
+		return nil, false, f.failure
+	case ready:
+		return nil, false, ErrCompressed // it goes on compressing
+	default:
+		return nil, !f.Rest() || f.nbits > 0, nil
+	}
+	f.skip(f.nbits % 8)
+	for ; f.nbits > 0; f.skip(8) {
+		rest = append(rest, byte(f.bits))
+	}
+	rest = append(rest, f.raw[f.rawN:]...)
+	f.dropRaw()
+	return rest, false, nil
+}
+
 // Read returns output. It returns 0 and no error when it needs input.
 func (f *Inflater) Read(p []byte) (int, error) {
 	n := f.run(p)

@@ -227,6 +227,46 @@ func TestDeflate(t *testing.T) {
 	}
 }
 
+// However a stream ends, and in whatever pieces it comes, Leave tells whether it
+// has, and what is behind it.
+func TestLeave(t *testing.T) {
+	const text, behind = "u UNAUTHENTICATE\r\n", "\x03\x00b LOGIN\r\n"
+	var b bytes.Buffer
+	w, _ := flate.NewWriter(&b, flate.BestCompression)
+	_, _ = io.WriteString(w, text)
+	_ = w.Flush()
+	flushed := bytes.Clone(b.Bytes())
+	_ = w.Close()
+	closed := b.Bytes()
+	for split := 1; split < len(closed); split++ {
+		f := new(Buffers).Inflater(0)
+		out := make([]byte, 100)
+		f.Feed(closed[:split])
+		n, err := f.Read(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rest, more, err := f.Leave()
+		// At the end of the flush nothing tells that there will be more.
+		if err != nil || len(rest) > 0 || more == (split == len(flushed)) {
+			t.Errorf("after %d of %d bytes: %q, more %v, %v", split, len(closed), rest, more, err)
+		}
+		f.Feed(append(bytes.Clone(closed[split:]), behind...))
+		m, _ := f.Read(out[n:])
+		if n+m != len(text) {
+			t.Fatalf("%q", out[:n+m])
+		}
+		if rest, more, err = f.Leave(); string(rest) != behind || more || err != nil {
+			t.Errorf("in two pieces, %d bytes first: %q, more %v, %v", split, rest, more, err)
+		}
+	}
+	f := new(Buffers).Inflater(0)
+	f.Feed(flushed)
+	if _, _, err := f.Leave(); !errors.Is(err, ErrCompressed) {
+		t.Errorf("what was compressed was not read: %v", err)
+	}
+}
+
 // FuzzInflate takes anything through ours and the library's.
 func FuzzInflate(f *testing.F) {
 	for level := flate.HuffmanOnly; level <= flate.BestCompression; level += 2 {
