@@ -6,9 +6,12 @@ import (
 	"github.com/postcote/postcote/pkg/daemon/mtad/edge"
 	"github.com/postcote/postcote/pkg/daemon/mtad/localmail"
 	"github.com/postcote/postcote/pkg/daemon/service"
+	"github.com/postcote/postcote/pkg/mta/bounce"
 	"github.com/postcote/postcote/pkg/mta/queue"
 	"github.com/postcote/postcote/pkg/platform/conf"
+	"github.com/postcote/postcote/pkg/platform/disk"
 	"github.com/postcote/postcote/pkg/platform/dnsx"
+	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/platform/tlsx"
 )
 
@@ -43,6 +46,8 @@ type Config struct {
 	ClientNames bool      `yaml:"client_names" reload:"true" doc:"Look up the name of each client and confirm it; without, all are unknown."`
 	Limits      Limits    `yaml:"limits" reload:"true" doc:"What one client may do."`
 	Timeouts    Timeouts  `yaml:"timeouts" reload:"true" doc:"How long clients are waited for."`
+	DSN         bool      `yaml:"dsn" reload:"true" doc:"Announce DSN (RFC 3461): senders may ask for reports of success, delay and failure."`
+	Bounce      Bounce    `yaml:"bounce" reload:"true" doc:"What notifications look like."`
 	Queue       Queue     `yaml:"queue" doc:"Where mail is kept, and when it is tried again."`
 
 	service.Common `yaml:",inline"`
@@ -137,6 +142,24 @@ type Timeouts struct {
 	Error   conf.Duration `yaml:"error_delay" max:"1m" doc:"How long each answer is delayed from soft_errors on."`
 }
 
+// Bounce is the `bounce` section.
+type Bounce struct {
+	SizeLimit conf.Size `yaml:"size_limit" doc:"Of larger messages only the header comes back."`
+	Templates string    `yaml:"template_file" path:"read" doc:"Texts in place of ours, in the form of Postfix's bounce(5)."`
+}
+
+func (b Bounce) templates() (bounce.Templates, error) {
+	if b.Templates == "" {
+		return bounce.Templates{}, nil
+	}
+	text, err := disk.ReadFile(disk.OS(), b.Templates, bounce.MaxTemplates)
+	if err != nil {
+		return bounce.Templates{}, err
+	}
+	t, err := bounce.ParseTemplates(string(text))
+	return t, fail.Wrap(fail.Invalid, err, "%s", b.Templates)
+}
+
 // Queue is the `queue` section.
 type Queue struct {
 	Dir            string `yaml:"dir" path:"dir" doc:"Directory of the queue."`
@@ -174,6 +197,8 @@ func Default() Config {
 			Command: conf.Duration(5 * time.Minute), Data: conf.Duration(5 * time.Minute), TLS: conf.Duration(time.Minute),
 			DNS: conf.Duration(5 * time.Second), Error: conf.Duration(time.Second), MinRate: 500,
 		},
+		DSN:    true,
+		Bounce: Bounce{SizeLimit: bounce.DefaultSizeLimit},
 		Queue:  Queue{Dir: "/var/lib/postcote/mtad/queue", Settings: queue.DefaultSettings()},
 		Common: service.DefaultCommon("mtad"),
 	}

@@ -101,6 +101,9 @@ func recipientOf(r queue.Recipient) remote.Recipient {
 		out.Options.OriginalRecipientType, out.Options.OriginalRecipient = smtp.DSNAddressType(strings.ToUpper(kind)), address
 	case !r.Original.Null():
 		out.Options.OriginalRecipientType, out.Options.OriginalRecipient = smtp.DSNAddressTypeRFC822, r.Original.String()
+		if r.Original.NeedsUTF8() {
+			out.Options.OriginalRecipientType = smtp.DSNAddressTypeUTF8
+		}
 	}
 	return out
 }
@@ -113,7 +116,7 @@ type bouncer struct{ d *daemon }
 // Compose implements queue.Bouncer.
 func (b bouncer) Compose(ctx context.Context, w io.Writer, id queue.ID, n *queue.Notice) (queue.Composed, error) {
 	st := b.d.state.Load()
-	c := bounce.Composer{Hostname: st.hostname, Postmaster: st.cfg.Postmaster}
+	c := bounce.Composer{Hostname: st.hostname, Postmaster: st.cfg.Postmaster, SizeLimit: st.cfg.Bounce.SizeLimit.Int64(), Templates: st.templates}
 	return c.Compose(ctx, w, id, n)
 }
 

@@ -60,13 +60,13 @@ func (o observer) Expired(id queue.ID, env *queue.Envelope) {
 // Notified says that its sender is told something.
 func (o observer) Notified(id queue.ID, kind queue.NoticeKind, notice queue.ID) {
 	name := "non-delivery"
-	switch kind {
-	case queue.NoticeDelay:
+	switch {
+	case kind.Delay():
 		name = "delay"
-	case queue.NoticeSuccess:
+	case kind == queue.NoticeSuccess:
 		name = "delivery status"
 	}
-	o.log.Log(notified{id.String(), name, notice.String()})
+	o.log.Log(notified{id.String(), name, notice.String(), kind.ForPostmaster()})
 }
 
 // Removed says that a message is done with.
@@ -198,6 +198,7 @@ func (e messageExpired) Classic() (string, string) {
 // notified: a delivery status notification was queued.
 type notified struct {
 	QID, Kind, NewQID string // kind: "non-delivery", "delay", "delivery status"
+	Postmaster        bool   // gets it, not the sender
 }
 
 func (notified) Event() string     { return "notification queued" }
@@ -207,5 +208,9 @@ func (e notified) Attrs() []slog.Attr {
 }
 
 func (e notified) Classic() (string, string) {
-	return "postfix/bounce", e.QID + ": sender " + e.Kind + " notification: " + e.NewQID
+	to := "sender "
+	if e.Postmaster {
+		to = "postmaster "
+	}
+	return "postfix/bounce", e.QID + ": " + to + e.Kind + " notification: " + e.NewQID
 }

@@ -77,7 +77,7 @@ func TestClassicLines(t *testing.T) {
 		},
 		{messageRemoved{"4A"}, "postfix/qmgr: 4A: removed"},
 		{messageExpired{"4A", from}, "postfix/qmgr: 4A: from=<s@far.example>, status=expired, returned to sender"},
-		{notified{"4A", "non-delivery", "4B"}, "postfix/bounce: 4A: sender non-delivery notification: 4B"},
+		{notified{"4A", "non-delivery", "4B", false}, "postfix/bounce: 4A: sender non-delivery notification: 4B"},
 	} {
 		tag, text := tc.event.Classic()
 		if got := tag + ": " + text; got != tc.want {

@@ -3,6 +3,7 @@ package mtad
 import (
 	"context"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -139,7 +140,7 @@ func (d *daemon) apply(cfg Config) error {
 
 func (d *daemon) openQueue(ctx context.Context, cfg Config) (*queue.Queue, error) {
 	q, err := queue.Open(ctx, queue.Config{
-		Settings: cfg.Queue.Settings, Dir: cfg.Queue.Dir, FS: d.rt.FS, Now: d.now, Log: d.log, Metrics: d.rt.Metrics,
+		Settings: d.queueSettings(cfg), Dir: cfg.Queue.Dir, FS: d.rt.FS, Now: d.now, Log: d.log, Metrics: d.rt.Metrics,
 	})
 	if err != nil {
 		return nil, fail.Wrap(fail.KindOf(err), err, "queue %s", cfg.Queue.Dir)
@@ -148,6 +149,21 @@ func (d *daemon) openQueue(ctx context.Context, cfg Config) (*queue.Queue, error
 		d.log.Error("queue damage, see queue.dir/damaged", obs.Err(damage))
 	}
 	return q, nil
+}
+
+// queueSettings are the configured ones with full addresses.
+func (d *daemon) queueSettings(cfg Config) queue.Settings {
+	set, st := cfg.Queue.Settings, d.state.Load()
+	for _, a := range []*string{&set.BounceNotice, &set.DelayNotice, &set.DoubleNotice} {
+		switch {
+		case *a == "" || strings.Contains(*a, "@"):
+		case strings.EqualFold(*a, "postmaster"):
+			*a = st.routes.Postmaster().String()
+		default:
+			*a += "@" + st.hostname
+		}
+	}
+	return set
 }
 
 // serve opens the listeners and runs until ctx is done or one of the parts
@@ -255,7 +271,7 @@ func (d *daemon) reloaded(cfg any) error {
 			return err
 		}
 	}
-	d.queue.Reload(c.Queue.Settings)
+	d.queue.Reload(d.queueSettings(*c))
 	d.local.Reload(c.Submit)
 	if d.keeper != nil {
 		d.keeper.Check()

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/postcote/postcote/pkg/mta/bounce"
 	"github.com/postcote/postcote/pkg/mta/gate"
 	"github.com/postcote/postcote/pkg/mta/route"
 	"github.com/postcote/postcote/pkg/platform/fail"
@@ -16,6 +17,8 @@ type state struct {
 	hostname string
 	routes   *route.Table
 	gate     *gate.Gate
+
+	templates bounce.Templates
 }
 
 func newState(cfg Config, rcpts gate.Recipients, now func() time.Time) (*state, error) {
@@ -40,6 +43,9 @@ func newState(cfg Config, rcpts gate.Recipients, now func() time.Time) (*state, 
 	})
 	if err != nil {
 		return nil, err
+	}
+	if s.templates, err = cfg.Bounce.templates(); err != nil {
+		return nil, fail.Wrap(fail.Invalid, err, "bounce.template_file")
 	}
 	s.gate = gate.New(s.routes, rcpts, s.trusted())
 	return s, nil

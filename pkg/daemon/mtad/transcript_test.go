@@ -32,6 +32,8 @@ import (
 //	lmtp|far TO: N      waits until N messages for TO have arrived there ...
 //	  has text          ... the last of them holds this (\r\n for line ends)
 //	  hasnt text
+//	  asked text        ... and its DSN parameters were these
+//	lmtp|far dsn        announces DSN from now on
 //	queued N            waits until N messages are in the queue
 //	log: tag: text      waits for a line in Postfix's form
 //	nolog: text         no line is like that
@@ -118,11 +120,21 @@ func (p *player) outside(word, rest string) error {
 		if word == "far" {
 			s = p.w.far
 		}
+		if rest == "dsn" {
+			s.mu.Lock()
+			s.dsn = true
+			s.mu.Unlock()
+			return nil
+		}
 		if rest == "down" || rest == "up" {
 			turn(s.service, rest)
 			return nil
 		}
 		return p.arrived(s, rest)
+	case "asked":
+		if len(p.last) == 0 || p.last[len(p.last)-1].asked != rest {
+			return fmt.Errorf("arrived: %+v", p.last)
+		}
 	case "has", "hasnt":
 		return p.content(word == "has", rest)
 	case "disk":

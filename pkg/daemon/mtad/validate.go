@@ -1,6 +1,8 @@
 package mtad
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"strings"
 
@@ -24,6 +26,9 @@ func (c Config) Validate(p *conf.Reporter) {
 		if path := strings.TrimPrefix(s.path, "unix:"); path != "" && !strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "inet:") {
 			p.At(s.key).Hint("write the absolute path of a socket, or inet:host:port").Errorf("%q is not a socket", s.path)
 		}
+	}
+	if _, err := c.Bounce.templates(); err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission) {
+		p.At("bounce.template_file").Errorf("%v", err)
 	}
 	if c.Queue.Dir == "" {
 		p.At("queue.dir").Errorf("mtad cannot run without a queue directory")

@@ -3,6 +3,7 @@ package mtad
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"iter"
 	"net"
@@ -352,15 +353,20 @@ type sink struct {
 
 	mu  sync.Mutex
 	got []received
+	dsn bool // announce DSN
 }
 
-type received struct{ from, to, text string }
+// received is a message for one recipient; asked are its DSN parameters.
+type received struct{ from, to, text, asked string }
 
 func newSink(t *testing.T, mode server.Mode) *sink {
 	s := &sink{t: t}
 	c := server.Default()
 	c.Hostname, c.Mode = "sink.example", mode
-	c.Accept = func(context.Context, *server.Conn) (server.Session, server.Reply) {
+	c.Accept = func(_ context.Context, conn *server.Conn) (server.Session, server.Reply) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		conn.Policy.Words.DSN = s.dsn
 		return &sinkSession{s: s}, server.Reply{}
 	}
 	var err error
@@ -412,7 +418,13 @@ func (x *sinkSession) Message(_ context.Context, tx *server.Transaction, r io.Re
 	x.s.mu.Lock()
 	defer x.s.mu.Unlock()
 	for _, rcpt := range tx.Rcpts {
-		x.s.got = append(x.s.got, received{tx.From.String(), rcpt.To.String(), string(text)})
+		var words []string
+		for _, n := range rcpt.Options.Notify {
+			words = append(words, string(n))
+		}
+		asked := fmt.Sprintf("RET=%s ENVID=%s NOTIFY=%s ORCPT=%s;%s", tx.Options.Return, tx.Options.EnvelopeID, strings.Join(words, ","),
+			rcpt.Options.OriginalRecipientType, rcpt.Options.OriginalRecipient)
+		x.s.got = append(x.s.got, received{tx.From.String(), rcpt.To.String(), string(text), asked})
 	}
 	return server.Result{}
 }

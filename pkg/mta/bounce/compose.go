@@ -6,10 +6,12 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"mime"
 	"strings"
 	"time"
 
 	"github.com/postcote/postcote/pkg/mta/queue"
+	"github.com/postcote/postcote/pkg/platform/addr"
 )
 
 // DefaultSizeLimit is the size above which only the header of a message comes
@@ -22,6 +24,7 @@ type Composer struct {
 	Hostname   string // of this system, ASCII
 	Postmaster string // whom to ask for help; empty means postmaster@Hostname
 	SizeLimit  int64  // 0 means DefaultSizeLimit
+	Templates  Templates
 }
 
 // report is one notification being written.
@@ -57,7 +60,7 @@ func (c *Composer) Compose(ctx context.Context, w io.Writer, id queue.ID, n *que
 		return queue.Composed{}, err
 	}
 	fmt.Fprintf(out, "\r\n--%s--\r\n", r.boundary())
-	return queue.Composed{SMTPUTF8: n.Envelope.Sender.NeedsUTF8(), EightBit: r.eightBit()}, out.Flush()
+	return queue.Composed{SMTPUTF8: n.To.NeedsUTF8(), EightBit: r.eightBit()}, out.Flush()
 }
 
 // look finds out which media types and encodings are needed.
@@ -80,16 +83,16 @@ func (r *report) look() error {
 }
 
 func (r *report) eightBit() bool {
-	return r.utf8Text || r.utf8Status || r.orig.eightBit || r.n.Envelope.Sender.NeedsUTF8()
+	return r.utf8Text || r.utf8Status || r.orig.eightBit || r.n.To.NeedsUTF8()
 }
 
 func (r *report) header(w *bufio.Writer) {
 	n := r.n
 	fmt.Fprintf(w, "Received: by %s (Postcote)\r\n\tid %s; %s\r\n", r.c.Hostname, r.id, date(n.Now))
 	fmt.Fprintf(w, "Date: %s\r\n", date(n.Now))
-	fmt.Fprintf(w, "From: Mail Delivery System <MAILER-DAEMON@%s>\r\n", r.c.Hostname)
-	fmt.Fprintf(w, "Subject: %s\r\n", subject(n.Kind))
-	fmt.Fprintf(w, "To: %s\r\n", n.Envelope.Sender.String())
+	fmt.Fprintf(w, "From: %s\r\n", r.from())
+	fmt.Fprintf(w, "Subject: %s\r\n", r.subject())
+	fmt.Fprintf(w, "To: %s\r\n", n.To.String())
 	fmt.Fprintf(w, "Auto-Submitted: auto-replied\r\n")
 	fmt.Fprintf(w, "MIME-Version: 1.0\r\n")
 	fmt.Fprintf(w, "Content-Type: multipart/report; report-type=delivery-status;\r\n\tboundary=\"%s\"\r\n", r.boundary())
@@ -114,14 +117,49 @@ func (r *report) part(w *bufio.Writer, mediaType, description string, eightBit b
 	w.WriteString("\r\n")
 }
 
-func subject(k queue.NoticeKind) string {
-	switch k {
-	case queue.NoticeDelay:
-		return "Delayed Mail (still being retried)"
-	case queue.NoticeSuccess:
-		return "Successful Mail Delivery Report"
+// from is the display name and address that a template may choose.
+func (r *report) from() string {
+	name, local, domain := "Mail Delivery System", "MAILER-DAEMON", r.c.Hostname
+	if t := r.c.Templates.of(r.n.Kind); t != nil {
+		name, local = t.from.Name, t.from.Mailbox
+		if t.from.Host != "" {
+			domain = t.from.Host
+		}
 	}
-	return "Undelivered Mail Returned to Sender"
+	a := addr.Address{Local: local, Domain: domain}
+	if name == "" {
+		return a.String()
+	}
+	return encoded(name) + " " + a.Path()
+}
+
+func (r *report) subject() string {
+	k := r.n.Kind
+	text := "Undelivered Mail Returned to Sender"
+	switch {
+	case k == queue.NoticeDelayCopy:
+		text = "Postmaster Warning: Delayed Mail"
+	case k.ForPostmaster():
+		text = "Postmaster Copy: Undelivered Mail"
+	case k == queue.NoticeDelay:
+		text = "Delayed Mail (still being retried)"
+	case k == queue.NoticeSuccess:
+		text = "Successful Mail Delivery Report"
+	}
+	if t := r.c.Templates.of(k); t != nil && !k.ForPostmaster() {
+		text = t.subject
+	} else if t != nil && t.postmaster != "" {
+		text = t.postmaster
+	}
+	return encoded(text)
+}
+
+// encoded is text for a header of ASCII.
+func encoded(text string) string {
+	if ascii(text) {
+		return text
+	}
+	return mime.QEncoding.Encode("utf-8", text)
 }
 
 // date is RFC 5322's form with a numeric zone, which RFC 3464 asks for.

@@ -7,6 +7,7 @@ import (
 	"flag"
 	"io"
 	"mime"
+	"net/mail"
 	"os"
 	"path/filepath"
 	"strings"
@@ -72,7 +73,7 @@ func notice(t *testing.T, text string) *queue.Notice {
 	}
 	env := &queue.Envelope{Sender: mustParse(t, "ann@example.com"), Arrival: now().Add(-26 * time.Hour), Size: int64(len(text)) + 50}
 	return &queue.Notice{
-		Kind: queue.NoticeFailure, ID: id, Envelope: env, Now: now(), Expires: now().Add(4 * 24 * time.Hour), Open: content(t, text),
+		Kind: queue.NoticeFailure, To: env.Sender, ID: id, Envelope: env, Now: now(), Expires: now().Add(4 * 24 * time.Hour), Open: content(t, text),
 		Recipients: []queue.NoticeRecipient{{
 			Recipient: queue.Recipient{Addr: mustParse(t, "bob@example.net")},
 			State: queue.State{
@@ -131,12 +132,36 @@ func TestGolden(t *testing.T) {
 			n.Recipients[0].Transport = "smtp"
 			second := n.Recipients[0]
 			second.Addr, second.Transport, second.Reason = mustParse(t, "dora@example.org"), "lmtp", "250 2.1.5 Saved"
-			n.Recipients = append(n.Recipients, second)
+			third := second
+			third.Addr, third.Transport, third.Reason = mustParse(t, "team@example.org"), queue.Expanded, "alias expanded"
+			third.Remote = ""
+			n.Recipients = append(n.Recipients, second, third)
+			for i := range n.Recipients {
+				n.Recipients[i].Notify = queue.NotifySuccess
+			}
+			return n
+		},
+		"delay_over": func(t *testing.T) *queue.Notice {
+			n := notice(t, plain)
+			n.Kind = queue.NoticeSuccess
+			n.Recipients[0].State = queue.State{Status: queue.Delivered, Code: queue.Code{Class: 2}, Reason: "250 2.0.0 Ok", Remote: "mx.example.net", Last: now()}
+			n.Recipients[0].Transport = "smtp"
+			return n
+		},
+		"postmaster_copy": func(t *testing.T) *queue.Notice {
+			n := notice(t, plain)
+			n.Kind, n.To = queue.NoticeFailureCopy, mustParse(t, "postmaster@example.org")
+			return n
+		},
+		"double": func(t *testing.T) *queue.Notice {
+			n := notice(t, plain)
+			n.Kind, n.To, n.Envelope.Sender = queue.NoticeDouble, mustParse(t, "postmaster@example.org"), addr.Address{}
 			return n
 		},
 		"utf8": func(t *testing.T) *queue.Notice {
 			n := notice(t, umlaut)
 			n.Envelope.SMTPUTF8, n.Envelope.Sender = true, mustParse(t, "änn@bücher.example")
+			n.To = n.Envelope.Sender
 			n.Recipients[0].Addr, n.Recipients[0].ORCPT = mustParse(t, "böb@example.net"), `utf-8;b\x{F6}b@example.net`
 			n.Recipients[0].Reason, n.Recipients[0].Diagnostic = "host mx said: 550 Böb gibt es nicht", "550 Böb gibt es nicht"
 			return n
@@ -225,11 +250,22 @@ func checkReport(t *testing.T, text string, facts queue.Composed) []*textproto.H
 		t.Errorf("per-message fields: %v", groups[0])
 	}
 	for _, g := range groups[1:] {
-		if !strings.Contains(g.Get("Final-Recipient"), ";") || g.Get("Action") == "" {
+		// RFC 3464 section 2.3.3: which actions there are; the class of the
+		// status goes with the action.
+		classes := map[string]string{"failed": "54", "delayed": "4", "delivered": "2", "relayed": "2", "expanded": "2"}[g.Get("Action")]
+		if !strings.Contains(g.Get("Final-Recipient"), ";") || classes == "" {
 			t.Errorf("per-recipient fields: %v", g)
 		}
-		if _, ok := queue.ParseCode(g.Get("Status")); !ok {
-			t.Errorf("Status: %q", g.Get("Status"))
+		code := g.Get("Status")
+		if _, ok := queue.ParseCode(code); !ok || !strings.Contains(classes, code[:1]) {
+			t.Errorf("Action: %s, Status: %q", g.Get("Action"), code)
+		}
+		for _, name := range []string{"Last-Attempt-Date", "Will-Retry-Until"} {
+			if v := g.Get(name); v != "" {
+				if _, err := mail.ParseDate(v); err != nil {
+					t.Errorf("%s: %v", name, err)
+				}
+			}
 		}
 	}
 	return groups

@@ -37,7 +37,7 @@ func (o *original) mediaType() string {
 }
 
 func (o *original) description(k queue.NoticeKind) string {
-	what := pick(k == queue.NoticeFailure, "Undelivered Message", pick(k == queue.NoticeDelay, "Delayed Message", "Delivered Message"))
+	what := pick(k.Failure(), "Undelivered Message", pick(k.Delay(), "Delayed Message", "Delivered Message"))
 	return what + pick(o.headerOnly, " Headers", "")
 }
 

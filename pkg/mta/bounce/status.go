@@ -20,7 +20,9 @@ func (r *report) status() string {
 		r.field(&b, "Original-Envelope-Id", env.EnvID)
 	}
 	r.field(&b, "X-Postcote-Queue-ID", r.n.ID.String())
-	r.field(&b, "X-Postcote-Sender", typed(env.Sender))
+	if !env.Sender.Null() {
+		r.field(&b, "X-Postcote-Sender", typed(env.Sender))
+	}
 	r.field(&b, "Arrival-Date", plainDate(env.Arrival))
 	for i := range r.n.Recipients {
 		b.WriteString("\r\n")
@@ -52,7 +54,7 @@ func (r *report) recipient(b *strings.Builder, rc *queue.NoticeRecipient) {
 	if !rc.Last.IsZero() {
 		r.field(b, "Last-Attempt-Date", plainDate(rc.Last.In(r.n.Now.Location())))
 	}
-	if r.n.Kind == queue.NoticeDelay {
+	if r.n.Kind.Delay() {
 		r.field(b, "Will-Retry-Until", plainDate(r.n.Expires))
 	}
 }
@@ -64,10 +66,12 @@ func (r *report) field(b *strings.Builder, name, value string) {
 
 func (r *report) action(rc *queue.NoticeRecipient) string {
 	switch {
-	case r.n.Kind == queue.NoticeDelay:
+	case r.n.Kind.Delay():
 		return "delayed"
-	case r.n.Kind == queue.NoticeFailure:
+	case r.n.Kind.Failure():
 		return "failed"
+	case rc.Transport == queue.Expanded:
+		return "expanded" // RFC 3461 section 5.2.7.3 (c)
 	case rc.Transport == "smtp":
 		return "relayed" // to a host that does not promise to report (RFC 3461 section 5.2.2)
 	}

@@ -12,29 +12,58 @@ import (
 // and bounce parsers know from Postfix.
 func (r *report) text() string {
 	var b strings.Builder
+	if t := r.c.Templates.of(r.n.Kind); t != nil {
+		b.WriteString(t.text(r))
+		r.paragraphs(&b)
+		return b.String()
+	}
 	fmt.Fprintf(&b, "This is the mail system at host %s.\r\n\r\n", r.c.Hostname)
-	switch r.n.Kind {
-	case queue.NoticeFailure:
+	switch k := r.n.Kind; {
+	case k == queue.NoticeDouble:
+		b.WriteString("A notification could not be delivered to the sender that it is for.\r\n")
+		b.WriteString("Its header is attached.\r\n\r\n")
+	case k == queue.NoticeFailureCopy:
+		fmt.Fprintf(&b, "Mail of %s could not be delivered to the recipients\r\nlisted below. Its header is attached.\r\n\r\n", line(r.n.Envelope.Sender.Path(), true))
+	case k == queue.NoticeDelayCopy:
+		fmt.Fprintf(&b, "Mail of %s is delayed for the recipients listed\r\nbelow. Its header is attached.\r\n\r\n", line(r.n.Envelope.Sender.Path(), true))
+	case k == queue.NoticeFailure:
 		b.WriteString("Your message could not be delivered to the recipients listed below.\r\n")
 		b.WriteString(pick(r.orig.headerOnly, "The header of the message", "The message") + " is attached.\r\n\r\n")
 		r.help(&b)
-	case queue.NoticeDelay:
+	case k == queue.NoticeDelay:
 		warning := "# THIS IS ONLY A WARNING. YOU NEED NOT SEND IT ONCE MORE. #"
 		frame := strings.Repeat("#", len(warning))
 		fmt.Fprintf(&b, "%s\r\n%s\r\n%s\r\n\r\n", frame, warning, frame)
 		fmt.Fprintf(&b, "Your message has been waiting for %s for the recipients listed\r\nbelow. Delivery will be tried until %s.\r\n\r\n",
 			span(r.n.Now.Sub(r.n.Envelope.Arrival)), date(r.n.Expires))
 		r.help(&b)
-	case queue.NoticeSuccess:
+	case r.askedFor():
 		b.WriteString("You asked to be told: your message has been delivered to the recipients\r\nlisted below. ")
 		b.WriteString("If it was passed on to a system that does not report further,\r\nyou may hear no more of it.\r\n\r\n")
+	default:
+		b.WriteString("You were told that your message was delayed. It has been delivered to the\r\nrecipients listed below.\r\n\r\n")
 	}
 	b.WriteString("                   The mail system\r\n")
+	r.paragraphs(&b)
+	return b.String()
+}
+
+// askedFor reports whether the sender asked for a report of success; if not,
+// it was told of a delay that is over.
+func (r *report) askedFor() bool {
+	for i := range r.n.Recipients {
+		if r.n.Recipients[i].Notify.Success() {
+			return true
+		}
+	}
+	return false
+}
+
+func (r *report) paragraphs(b *strings.Builder) {
 	for i := range r.n.Recipients {
 		b.WriteString("\r\n")
 		b.WriteString(fold(r.paragraph(&r.n.Recipients[i])))
 	}
-	return b.String()
 }
 
 func (r *report) help(b *strings.Builder) {

@@ -1,6 +1,9 @@
 package queue
 
-import "github.com/postcote/postcote/pkg/mta/queue/item"
+import (
+	"github.com/postcote/postcote/pkg/mta/queue/item"
+	"github.com/postcote/postcote/pkg/platform/addr"
+)
 
 // The values of package item, under the names that users of the queue know.
 type (
@@ -26,6 +29,8 @@ const (
 	NotifyFailure = item.NotifyFailure
 	NotifyDelay   = item.NotifyDelay
 
+	NotifyExpanded = item.NotifyExpanded
+
 	Pending   = item.Pending
 	Deferred  = item.Deferred
 	Delivered = item.Delivered
@@ -35,6 +40,9 @@ const (
 
 // ParseID reads the text of a queue id; errors are of kind fail.Invalid.
 func ParseID(s string) (ID, error) { return item.ParseID(s) }
+
+// Expand is the recipients that stand for an alias.
+func Expand(r Recipient, to []addr.Address) []Recipient { return item.Expand(r, to) }
 
 // ParseCode reads an enhanced status code "X.Y.Z".
 func ParseCode(s string) (Code, bool) { return item.ParseCode(s) }

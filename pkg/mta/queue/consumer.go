@@ -115,7 +115,8 @@ func (j *Job) Open() (*Content, error) { return j.open() }
 // Notice says what a notification is about.
 type Notice struct {
 	Kind       NoticeKind
-	ID         ID // of the original message
+	To         addr.Address // who gets it
+	ID         ID           // of the original message
 	Envelope   *Envelope
 	Recipients []NoticeRecipient
 	Expires    time.Time // Delay only: when the queue gives up
@@ -128,7 +129,7 @@ type NoticeRecipient struct {
 	Recipient
 	State
 	Index     int    // in Envelope.Recipients
-	Transport string // that delivered it (NoticeSuccess), empty when not known
+	Transport string // that delivered it (NoticeSuccess), Expanded, or empty when not known
 }
 
 // NoticeKind is the kind of a notification.
@@ -138,13 +139,30 @@ type NoticeKind uint8
 const (
 	NoticeFailure NoticeKind = iota // recipients Failed or Expired
 	NoticeDelay                     // still Deferred
-	NoticeSuccess                   // Delivered, and NOTIFY asked for it
+	NoticeSuccess                   // Delivered, and NOTIFY asked for it, or a delay was told of
+
+	// For the postmaster, see Settings.NotifyClasses.
+	NoticeFailureCopy
+	NoticeDelayCopy
+	NoticeDouble // a notification could not be delivered
 )
 
-var noticeNames = [...]string{"failure", "delay", "success"}
+var noticeNames = [...]string{"failure", "delay", "success", "failure_copy", "delay_copy", "double"}
 
 // String returns the name, a metric label.
 func (k NoticeKind) String() string { return noticeNames[min(int(k), len(noticeNames)-1)] }
+
+// ForPostmaster reports whether a notification of this kind goes to the
+// postmaster rather than to the sender.
+func (k NoticeKind) ForPostmaster() bool { return k >= NoticeFailureCopy }
+
+// Failure reports whether a notification of this kind is about a failure.
+func (k NoticeKind) Failure() bool {
+	return k == NoticeFailure || k == NoticeFailureCopy || k == NoticeDouble
+}
+
+// Delay reports whether a notification of this kind is about a delay.
+func (k NoticeKind) Delay() bool { return k == NoticeDelay || k == NoticeDelayCopy }
 
 // Composed are the facts of a notification that its envelope needs.
 type Composed struct {
@@ -153,8 +171,8 @@ type Composed struct {
 }
 
 // Bouncer writes notifications. The queue chooses what to notify, takes the
-// message written to w as its own from the null sender to the original
-// sender, and makes it durable.
+// message written to w as its own from the null sender to n.To, and makes it
+// durable.
 type Bouncer interface {
 	Compose(ctx context.Context, w io.Writer, id ID, n *Notice) (Composed, error)
 }

@@ -128,7 +128,7 @@ func (s *scheduler) apply(j *job, out Outcome, began time.Time) (why Result) {
 		}
 		j.m.states[i].Attempts++
 		s.settle(j.m, i, r)
-		if r.Status == Delivered && j.m.env.Recipients[i].Notify.Success() {
+		if notify := j.m.env.Recipients[i].Notify; r.Status == Delivered && (notify.Success() || s.q.settings.Load().ConfirmDelay) {
 			s.remember(j.m, i, j.d.t.name)
 		}
 		s.report(j.m, i, j.d.route(), r, began.Sub(j.m.activated), false)
@@ -167,6 +167,9 @@ func (r Result) complete() Result {
 func (s *scheduler) settle(m *message, i int, r Result) {
 	now := s.q.now()
 	set := s.q.settings.Load()
+	if set.SoftBounce && r.Status == Failed {
+		r.Status, r.Code.Class = Deferred, 4
+	}
 	st := &m.states[i]
 	st.Status, st.Code, st.Reason, st.Diagnostic, st.Remote, st.Relayed = r.Status, r.Code, r.Reason, r.Diagnostic, r.Remote, r.Relayed
 	st.Last, st.Next = now, time.Time{}

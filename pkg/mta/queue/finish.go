@@ -86,27 +86,28 @@ func (s *scheduler) rest(m *message, until time.Time) {
 	s.place(m.e, max(until.Unix(), 1))
 }
 
+// doubleOrigin is the Origin of notices to the postmaster. When they fail
+// nobody is told any more.
+const doubleOrigin = "2bounce"
+
 // notices are the notifications that are due, with the recipients they are
-// about. Recipients that nobody wants to hear of are marked as told.
+// about; a copy for the postmaster stands before the sender's own, which ends
+// the matter.
 func (s *scheduler) notices(m *message) []*Notice {
 	var list []*Notice
-	now := s.q.now()
 	expired := false
+	for i := range m.states {
+		expired = expired || m.states[i].Status == Expired && !m.states[i].Notified
+	}
 	for kind := NoticeFailure; kind <= NoticeSuccess; kind++ {
 		var about []NoticeRecipient
 		for i := range m.states {
-			st := &m.states[i]
-			expired = expired || st.Status == Expired && !st.Notified
-			if s.concerns(m, kind, i, now) {
-				about = append(about, NoticeRecipient{Recipient: m.env.Recipients[i], State: *st, Index: i, Transport: m.via[i]})
+			if s.concerns(m, kind, i) {
+				about = append(about, NoticeRecipient{Recipient: m.env.Recipients[i], State: m.states[i], Index: i, Transport: m.via[i]})
 			}
 		}
 		if len(about) > 0 {
-			list = append(list, &Notice{
-				Kind: kind, ID: m.e.ID, Envelope: m.env, Recipients: about, Now: now,
-				Expires: m.env.Arrival.Add(s.q.settings.Load().lifetime(m.env)),
-				Open:    func() (*Content, error) { return s.q.open(m.e) },
-			})
+			list = append(list, s.addressed(m, kind, about)...)
 		}
 	}
 	if !expired {
@@ -118,25 +119,73 @@ func (s *scheduler) notices(m *message) []*Notice {
 	return list
 }
 
+// addressed are the notices of a kind: the postmaster's, then the sender's.
+// What comes from the null sender concerns the postmaster alone.
+func (s *scheduler) addressed(m *message, kind NoticeKind, about []NoticeRecipient) []*Notice {
+	set := s.q.settings.Load()
+	base := Notice{
+		Kind: kind, To: m.env.Sender, ID: m.e.ID, Envelope: m.env, Recipients: about, Now: s.q.now(),
+		Expires: m.env.Arrival.Add(set.lifetime(m.env)),
+		Open:    func() (*Content, error) { return s.q.open(m.e) },
+	}
+	copied := base
+	switch {
+	case m.env.Sender.Null():
+		copied.Kind = NoticeDouble
+	case kind == NoticeFailure:
+		copied.Kind = NoticeFailureCopy
+	case kind == NoticeDelay:
+		copied.Kind = NoticeDelayCopy
+	}
+	var list []*Notice
+	if copied.Kind.ForPostmaster() {
+		if copied.To = set.postmaster(copied.Kind); !copied.To.Null() {
+			list = append(list, &copied)
+		}
+	}
+	if !m.env.Sender.Null() {
+		list = append(list, &base)
+	}
+	return list
+}
+
 // concerns reports whether recipient i belongs in a notification of a kind.
-func (s *scheduler) concerns(m *message, kind NoticeKind, i int, now time.Time) bool {
+func (s *scheduler) concerns(m *message, kind NoticeKind, i int) bool {
 	st, r := &m.states[i], &m.env.Recipients[i]
-	if m.env.Sender.Null() || st.Notified {
+	if st.Notified || m.env.Origin == doubleOrigin {
 		return false
+	}
+	if m.env.Sender.Null() {
+		// Of what had asked for a report itself; anything else from the null
+		// sender is not ours, or wants to hear nothing.
+		return kind == NoticeFailure && m.env.Origin == bounceOrigin && (st.Status == Failed || st.Status == Expired)
 	}
 	switch kind {
 	case NoticeFailure:
 		return (st.Status == Failed || st.Status == Expired) && r.Notify.Failure()
 	case NoticeSuccess:
-		return st.Status == Delivered && !st.Relayed && r.Notify.Success()
+		return st.Status == Delivered && (!st.Relayed && r.Notify.Success() || s.cleared(m, r))
 	}
 	after := s.q.settings.Load().DelayWarning.Std()
-	if after <= 0 || st.Status != Deferred || !r.Notify.Delay() || now.Sub(m.env.Arrival) < after {
+	if after <= 0 || st.Status != Deferred || !r.Notify.Delay() || s.q.now().Sub(m.env.Arrival) < after {
 		return false
 	}
 	flags, _ := s.q.spool.Flags(m.e)
 	return flags&spool.Warned == 0
 }
+
+// cleared reports whether the sender was warned of a delay that is over now,
+// and is to hear of that. Whoever was warned of one recipient hears of all.
+func (s *scheduler) cleared(m *message, r *Recipient) bool {
+	if !s.q.settings.Load().ConfirmDelay || !r.Notify.Delay() {
+		return false
+	}
+	flags, _ := s.q.spool.Flags(m.e)
+	return flags&spool.Warned != 0
+}
+
+// bounceOrigin is the Origin of our notifications.
+const bounceOrigin = "bounce"
 
 // notify makes a notification durable, then records that it was made. Only a
 // crash between the two repeats it.
@@ -152,8 +201,11 @@ func (s *scheduler) notify(m *message, n *Notice) error {
 		return err
 	}
 	env := &Envelope{
-		Recipients: []Recipient{{Addr: m.env.Sender, Notify: NotifyNever}}, // RFC 3461 section 6.1
-		SMTPUTF8:   facts.SMTPUTF8, EightBit: facts.EightBit, Origin: "bounce",
+		Recipients: []Recipient{{Addr: n.To, Notify: NotifyNever}}, // RFC 3461 section 6.1
+		SMTPUTF8:   facts.SMTPUTF8, EightBit: facts.EightBit, Origin: bounceOrigin,
+	}
+	if n.Kind.ForPostmaster() {
+		env.Origin = doubleOrigin
 	}
 	if err := msg.Commit(ctx, env); err != nil {
 		return err
@@ -161,7 +213,10 @@ func (s *scheduler) notify(m *message, n *Notice) error {
 	disk.Point(s.q.cfg.FS, "queue.bounce.committed")
 	s.q.metrics.notices.WithLabelValues(n.Kind.String()).Inc()
 	s.q.consumer.Observer.Notified(m.e.ID, n.Kind, msg.ID())
-	if n.Kind == NoticeDelay {
+	switch n.Kind {
+	case NoticeFailureCopy, NoticeDelayCopy:
+		return nil // the sender's own follows
+	case NoticeDelay:
 		s.q.spool.SetFlags(m.e, spool.Warned, 0)
 		return s.q.spool.Sync()
 	}

@@ -92,6 +92,8 @@ func (s *scheduler) activate(e *spool.Entry, old bool) {
 		st := &states[i]
 		switch {
 		case st.Status.Final():
+		case env.Recipients[i].Notify&NotifyExpanded != 0:
+			s.expanded(m, i, now)
 		case flags&spool.Expiring != 0:
 			st.Status = Expired
 			m.unsaved = append(m.unsaved, i)
@@ -99,13 +101,23 @@ func (s *scheduler) activate(e *spool.Entry, old bool) {
 			todo = append(todo, i)
 		}
 	}
-	if len(m.unsaved) > 0 {
+	if flags&spool.Expiring != 0 && len(m.unsaved) > 0 {
 		s.q.consumer.Observer.Expired(e.ID, env)
 	}
 	if len(todo) > 0 {
 		s.q.consumer.Observer.Activated(e.ID, env, len(todo))
 	}
 	s.enqueue(m, s.route(m, todo))
+}
+
+// Expanded is the Transport of a NoticeRecipient that was replaced by others.
+const Expanded = "expanded"
+
+// expanded makes an alias final that only waits to be reported on.
+func (s *scheduler) expanded(m *message, i int, now time.Time) {
+	m.states[i] = State{Status: Delivered, Code: Code{Class: 2}, Reason: "alias expanded", Last: now}
+	m.unsaved = append(m.unsaved, i)
+	s.remember(m, i, Expanded)
 }
 
 // deactivate ends the activity of a message that cannot be loaded. A damaged

@@ -1,8 +1,11 @@
 package queue
 
 import (
+	"slices"
+	"strings"
 	"time"
 
+	"github.com/postcote/postcote/pkg/platform/addr"
 	"github.com/postcote/postcote/pkg/platform/conf"
 	"github.com/postcote/postcote/pkg/platform/disk"
 	"github.com/postcote/postcote/pkg/platform/obs"
@@ -26,6 +29,14 @@ type Settings struct {
 	Lifetime       conf.Duration `yaml:"lifetime" reload:"true" doc:"How long delivery is tried before the message is returned; 0s tries once."`
 	BounceLifetime conf.Duration `yaml:"bounce_lifetime" reload:"true" doc:"The same for notifications, which are dropped then."`
 	DelayWarning   conf.Duration `yaml:"delay_warning" reload:"true" doc:"Tell the sender once when a message is delayed for so long; 0s never does."`
+
+	ConfirmDelay bool `yaml:"confirm_delay_cleared" reload:"true" doc:"Tell senders who were warned of a delay when the message has been delivered."`
+	SoftBounce   bool `yaml:"soft_bounce" reload:"true" doc:"Return nothing: treat permanent failures as temporary ones, for tests of a new configuration."`
+
+	NotifyClasses []string `yaml:"notify_classes" example:"2bounce" reload:"true" doc:"What the postmaster is told of: bounce (a copy of the header of mail that is returned), delay (the same of delayed mail), 2bounce (notifications that could not be delivered). Postfix's classes resource, software, policy and protocol are accepted; the log has what they are about."`
+	BounceNotice  string   `yaml:"bounce_notice_recipient" reload:"true" doc:"Who gets notices of class bounce."`
+	DelayNotice   string   `yaml:"delay_notice_recipient" reload:"true" doc:"Who gets notices of class delay."`
+	DoubleNotice  string   `yaml:"2bounce_notice_recipient" reload:"true" doc:"Who gets notices of class 2bounce."`
 
 	ActiveMessages   int `yaml:"active_messages" min:"10" reload:"true" doc:"Messages being worked on at a time; the others wait on disk."`
 	ActiveRecipients int `yaml:"active_recipients" min:"10" reload:"true" doc:"The same for recipients. A message with more than that is worked on alone."`
@@ -51,10 +62,11 @@ type Limits struct {
 // DefaultSettings are Postfix's where Postfix has them.
 func DefaultSettings() Settings {
 	return Settings{
-		MinBackoff:       conf.Duration(300 * time.Second),
-		MaxBackoff:       conf.Duration(4000 * time.Second),
-		Lifetime:         conf.Duration(5 * 24 * time.Hour),
-		BounceLifetime:   conf.Duration(5 * 24 * time.Hour),
+		MinBackoff:     conf.Duration(300 * time.Second),
+		MaxBackoff:     conf.Duration(4000 * time.Second),
+		Lifetime:       conf.Duration(5 * 24 * time.Hour),
+		BounceLifetime: conf.Duration(5 * 24 * time.Hour),
+		BounceNotice:   "postmaster", DelayNotice: "postmaster", DoubleNotice: "postmaster",
 		ActiveMessages:   20000,
 		ActiveRecipients: 20000,
 		Default:          Limits{Concurrency: 100, Initial: 5, Destination: 20, Recipients: 50},
@@ -64,6 +76,49 @@ func DefaultSettings() Settings {
 		BufferBudget:     64 << 20,
 		SyncInterval:     conf.Duration(time.Second),
 	}
+}
+
+// Classes that notify_classes knows.
+const (
+	classBounce = "bounce"
+	classDelay  = "delay"
+	classDouble = "2bounce"
+)
+
+// Validate reports what the tags cannot say.
+func (s Settings) Validate(p *conf.Reporter) {
+	known := []string{classBounce, classDouble, classDelay, "resource", "software", "policy", "protocol", "data"}
+	for i, c := range s.NotifyClasses {
+		if !slices.Contains(known, c) {
+			p.At("notify_classes[%d]", i).Hint("known are %s", strings.Join(known, ", ")).Errorf("%q is no class", c)
+		}
+	}
+	for key, value := range map[string]string{
+		"bounce_notice_recipient": s.BounceNotice, "delay_notice_recipient": s.DelayNotice, "2bounce_notice_recipient": s.DoubleNotice,
+	} {
+		if _, err := addr.Parse(value); err != nil && value != "" {
+			p.At(key).Errorf("%q is no address", value)
+		}
+	}
+}
+
+// postmaster is who is told of a kind of notice, the null address for nobody.
+func (s *Settings) postmaster(k NoticeKind) addr.Address {
+	class, to := classBounce, s.BounceNotice
+	switch k {
+	case NoticeDelayCopy:
+		class, to = classDelay, s.DelayNotice
+	case NoticeDouble:
+		class, to = classDouble, s.DoubleNotice
+	}
+	if !slices.Contains(s.NotifyClasses, class) {
+		return addr.Address{}
+	}
+	a, err := addr.Parse(to)
+	if err != nil {
+		return addr.Address{}
+	}
+	return a
 }
 
 func (s *Settings) limits(transport string) Limits {

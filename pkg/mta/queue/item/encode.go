@@ -167,7 +167,7 @@ func (c *cursor) recipient() Recipient {
 		case tagORCPT:
 			r.ORCPT = string(v.b)
 		case tagNotify:
-			r.Notify = Notify(v.small("NOTIFY", uint64(NotifyNever|NotifySuccess|NotifyFailure|NotifyDelay)))
+			r.Notify = Notify(v.small("NOTIFY", uint64(NotifyNever|NotifySuccess|NotifyFailure|NotifyDelay|NotifyExpanded)))
 		}
 		if v.err != nil {
 			c.err = v.err

@@ -77,6 +77,10 @@ const (
 	NotifySuccess
 	NotifyFailure
 	NotifyDelay
+
+	// NotifyExpanded marks an alias that stands in the envelope only to be
+	// reported on: its addresses are recipients of their own, see Expand.
+	NotifyExpanded
 )
 
 // Failure reports whether failures are to be notified.
@@ -87,6 +91,33 @@ func (n Notify) Delay() bool { return n == 0 || n&NotifyDelay != 0 && n&NotifyNe
 
 // Success reports whether successful delivery is to be notified.
 func (n Notify) Success() bool { return n&NotifySuccess != 0 && n&NotifyNever == 0 }
+
+// Expand is the recipients that stand for r when it is an alias for to. One
+// address inherits what the sender has asked for (RFC 3461 section 5.2.7.2);
+// of several none reports success, but the alias itself reports that it was
+// expanded (section 5.2.7.3 (c)).
+func Expand(r Recipient, to []addr.Address) []Recipient {
+	given := r.Addr
+	if !r.Original.Null() {
+		given = r.Original
+	}
+	out := make([]Recipient, 0, len(to)+1)
+	each := r
+	if len(to) > 1 && r.Notify.Success() {
+		out = append(out, Recipient{Addr: r.Addr, Original: r.Original, ORCPT: r.ORCPT, Notify: NotifySuccess | NotifyExpanded})
+		if each.Notify &^= NotifySuccess; each.Notify == 0 {
+			each.Notify = NotifyNever // not even failures were asked for
+		}
+	}
+	for _, a := range to {
+		each.Addr, each.Original = a, addr.Address{}
+		if a != given {
+			each.Original = given
+		}
+		out = append(out, each)
+	}
+	return out
+}
 
 // String returns the NOTIFY value, "" when absent.
 func (n Notify) String() string {

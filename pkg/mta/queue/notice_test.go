@@ -1,0 +1,135 @@
+package queue
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/postcote/postcote/pkg/platform/addr"
+	"github.com/postcote/postcote/pkg/platform/conf"
+)
+
+// notified counts the notices among events, by kind.
+func notified(events []string) map[string]int {
+	n := map[string]int{}
+	for _, e := range events {
+		if _, kind, ok := strings.Cut(e, "notified "); ok {
+			n[kind]++
+		}
+	}
+	return n
+}
+
+// refusing refuses what is for bad.example and delivers the rest.
+func refusing(_ context.Context, job *Job) Outcome {
+	if job.Route.NextHop == "bad.example" {
+		return all(job, refused("550 5.1.1 no such user"))
+	}
+	return all(job, delivered())
+}
+
+// The postmaster gets copies and double bounces if he wants to, and nothing
+// about what was for himself.
+func TestPostmasterIsTold(t *testing.T) {
+	for _, c := range []struct {
+		classes, sender  string
+		failures, copies int
+		doubles          int
+	}{
+		{"", "a@good.example", 1, 0, 0},
+		{"", "a@bad.example", 1, 0, 0},
+		{"bounce", "a@good.example", 1, 1, 0},
+		{"2bounce", "a@good.example", 1, 0, 0},
+		{"2bounce", "a@bad.example", 1, 0, 1},
+		{"bounce 2bounce delay", "a@bad.example", 1, 1, 1},
+		{"bounce 2bounce", "", 0, 0, 0}, // not ours: others' notifications are nobody's business
+	} {
+		change := func(s *Settings) {
+			s.NotifyClasses = strings.Fields(c.classes)
+			s.BounceNotice, s.DoubleNotice = "postmaster@good.example", "postmaster@bad.example"
+		}
+		inBubble(t, change, func(t *testing.T, w *world) {
+			w.deliver = refusing
+			env := to("x@bad.example")
+			if env.Sender.Local, env.Sender.Domain, _ = strings.Cut(c.sender, "@"); c.sender == "" {
+				env.Sender.Domain = ""
+			}
+			w.submit(env)
+			synctest.Wait()
+			w.sleep(time.Minute)
+			events := w.log()
+			if n := notified(events); n["failure"] != c.failures || n["failure_copy"] != c.copies || n["double"] != c.doubles {
+				t.Errorf("%q from <%s>: %v: %q", c.classes, c.sender, n, events)
+			}
+			if n := len(w.list(Filter{})); n != 0 {
+				t.Errorf("%d messages are left", n)
+			}
+		})
+	}
+}
+
+// Whoever was warned of a delay hears that it is over, once.
+func TestDelayIsOver(t *testing.T) {
+	for _, confirm := range []bool{false, true} {
+		change := func(s *Settings) { s.DelayWarning, s.ConfirmDelay = conf.Duration(time.Hour), confirm }
+		inBubble(t, change, func(t *testing.T, w *world) {
+			w.deliver = func(_ context.Context, job *Job) Outcome {
+				if job.Route.NextHop == "slow.example" && time.Since(w.began) < 3*time.Hour {
+					return all(job, deferred("450 4.2.0 later"))
+				}
+				return all(job, delivered())
+			}
+			w.submit(to("x@slow.example"))
+			w.submit(to("x@quick.example"))
+			w.sleep(6 * time.Hour)
+			want := 0
+			if confirm {
+				want = 1
+			}
+			if n := notified(w.log()); n["delay"] != 1 || n["success"] != want {
+				t.Errorf("confirm %v: %v", confirm, n)
+			}
+		})
+	}
+}
+
+// With soft_bounce nothing comes back.
+func TestSoftBounce(t *testing.T) {
+	inBubble(t, func(s *Settings) { s.SoftBounce = true }, func(t *testing.T, w *world) {
+		w.deliver = refusing
+		w.submit(to("x@bad.example"))
+		synctest.Wait()
+		list := w.list(Filter{})
+		if len(list) != 1 || list[0].Recipients[0].Status != Deferred || list[0].Recipients[0].Code.String() != "4.1.1" {
+			t.Errorf("queue: %+v", list)
+		}
+	})
+}
+
+// An alias that stands for several is reported and not delivered.
+func TestExpandedAlias(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, w *world) {
+		var about []string
+		w.compose = func(n *Notice) error {
+			for _, r := range n.Recipients {
+				about = append(about, n.Kind.String()+" "+r.Addr.String()+" "+r.Transport)
+			}
+			return nil
+		}
+		w.deliver = func(_ context.Context, job *Job) Outcome { return all(job, delivered()) }
+		env := to()
+		env.Recipients = Expand(Recipient{Addr: mustParse("team@x.example"), Notify: NotifySuccess},
+			[]addr.Address{mustParse("a@x.example"), mustParse("b@y.example")})
+		w.submit(env)
+		synctest.Wait()
+		w.sleep(time.Minute)
+		if len(about) != 1 || about[0] != "success team@x.example expanded" {
+			t.Errorf("reported: %q", about)
+		}
+		if w.try("a@x.example") != 1 || w.try("b@y.example") != 1 || w.try("team@x.example") != 0 {
+			t.Errorf("tried: %v", w.tries)
+		}
+	})
+}
