@@ -539,9 +539,9 @@ func (l *maildirLocked) Compact(messages int, live func(uint32) bool) error {
 	return err
 }
 
-// SavedAt reads the time at which a message's file came here.
-func (f *maildirFormat) SavedAt(r Ref) (time.Time, error) {
-	return f.folder().SavedAt(maildir.Place(r.InNew), r.File)
+// FileChanged reads a message's file's ctime.
+func (f *maildirFormat) FileChanged(r Ref) (time.Time, error) {
+	return f.folder().FileChanged(maildir.Place(r.InNew), r.File)
 }
 
 // Notes reads the UID list.

@@ -141,18 +141,19 @@ func (m *Mailbox) LoadMessage(ctx context.Context, uid uint32, mem *message.Memo
 	return f, err
 }
 
-// SavedAt is when a message came into the folder, or something later: it never
-// makes a message older than it is. Zero where the format does not know.
-func (m *Mailbox) SavedAt(ctx context.Context, uid uint32) (at time.Time, err error) {
+// FileChanged is when the file of a message was last changed, its names and
+// flags included: not before it came into the folder. Zero where the format
+// does not know.
+func (m *Mailbox) FileChanged(ctx context.Context, uid uint32) (at time.Time, err error) {
 	f, ok := m.box.format.(interface {
-		SavedAt(r Ref) (time.Time, error)
+		FileChanged(r Ref) (time.Time, error)
 	})
 	if !ok {
 		return at, m.box.usable()
 	}
 	err = m.box.withFile(ctx, uid, func(r Ref) error {
 		var err error
-		at, err = f.SavedAt(r)
+		at, err = f.FileChanged(r)
 		return err
 	})
 	return at, err

@@ -160,9 +160,9 @@ func (f *Folder) StatMessage(p Place, file string) (size int64, date time.Time, 
 	return info.Size(), info.ModTime(), nil
 }
 
-// SavedAt is when a file came into the folder: its ctime, which moving it and
-// changing its flags bring forward. NotFound: there is no such file.
-func (f *Folder) SavedAt(p Place, file string) (time.Time, error) {
+// FileChanged is the ctime of a file, which moving it and changing its flags
+// bring forward. NotFound: there is no such file.
+func (f *Folder) FileChanged(p Place, file string) (time.Time, error) {
 	info, err := f.tree.fs.Stat(f.path(p.Dir(), file))
 	if err != nil {
 		return time.Time{}, ioError(err, "looking at a message of folder %s", f.name)

@@ -9,8 +9,8 @@ import (
 )
 
 // patience is how many messages in a row may be too young before the rest,
-// which came later still, is taken to be so. Not the first: a change of flags
-// makes a message look younger than those around it.
+// which came later still, is taken to be so. Not the first: where only the
+// file can tell, a change of flags makes a message look younger than it is.
 const patience = 100
 
 // Expiring are the folders in which messages are removed by age or number.
@@ -69,7 +69,7 @@ func (f Folder) due(ctx context.Context, m *mailbox.Mailbox, now time.Time) ([]u
 		if f.AutoExpunge <= 0 || young == patience {
 			break
 		}
-		at, err := m.SavedAt(ctx, uid)
+		at, err := savedAt(ctx, m, s, i)
 		switch {
 		case fail.Is(err, fail.NotFound):
 			continue
@@ -83,4 +83,14 @@ func (f Folder) due(ctx context.Context, m *mailbox.Mailbox, now time.Time) ([]u
 		due = append(due, uid)
 	}
 	return due, nil
+}
+
+// savedAt is the save date of message i, as SAVEDATE shows it. Of a message of
+// which nobody knows it, it is the last change of its file, which may be
+// something later. Zero where nothing is known.
+func savedAt(ctx context.Context, m *mailbox.Mailbox, s *mailbox.Snapshot, i int) (time.Time, error) {
+	if at := s.SavedAt(i); !at.IsZero() {
+		return at, nil
+	}
+	return m.FileChanged(ctx, s.UID(i))
 }

@@ -41,8 +41,9 @@ func TestAll(t *testing.T) {
 	}
 }
 
-// trash is a user's Trash with n messages, all just saved but of old dates.
-func trash(t *testing.T, n int) *mailbox.Account {
+// trash is a user's Trash with n messages of old dates; form makes their names.
+// All files have just been changed.
+func trash(t *testing.T, n int, form string) *mailbox.Account {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "Maildir")
 	for _, d := range []string{"cur", "new", "tmp", ".Trash/cur", ".Trash/new", ".Trash/tmp"} {
@@ -52,7 +53,7 @@ func trash(t *testing.T, n int) *mailbox.Account {
 	}
 	old := time.Now().Add(-1000 * 24 * time.Hour)
 	for i := range n {
-		name := filepath.Join(dir, ".Trash/cur", fmt.Sprintf("17000000%02d.M1P1.h:2,S", i))
+		name := filepath.Join(dir, ".Trash/cur", fmt.Sprintf(form, i)+":2,S")
 		if err := os.WriteFile(name, []byte("A: b\n\nx\n"), 0o660); err != nil {
 			t.Fatal(err)
 		}
@@ -72,24 +73,34 @@ func trash(t *testing.T, n int) *mailbox.Account {
 	return a
 }
 
+// What counts is when a message was saved: not its date, and not a change of
+// its flags or a copy of all files, which have just happened here. Only where
+// nothing tells when it was saved, the file does.
 func TestExpire(t *testing.T) {
 	day := 24 * time.Hour
+	const unknown = "letter%02d.h"
+	today := fmt.Sprintf("%d.M%%dP1.h", time.Now().Unix())
+	month := fmt.Sprintf("%d.M%%dP1.h", time.Now().Add(-31*day).Unix())
 	for _, k := range []struct {
 		name  string
+		file  string
 		f     Folder
 		later time.Duration
 		gone  int
 	}{
-		{"an old letter that was moved here today stays", Folder{Name: "Trash", AutoExpunge: conf.Duration(30 * day)}, 0, 0},
-		{"not yet", Folder{Name: "Trash", AutoExpunge: conf.Duration(30 * day)}, 29 * day, 0},
-		{"after its time", Folder{Name: "Trash", AutoExpunge: conf.Duration(30 * day)}, 31 * day, 5},
-		{"too many", Folder{Name: "Trash", MaxMessages: 3}, 0, 2},
-		{"too many, of those the old ones", Folder{Name: "Trash", MaxMessages: 3, AutoExpunge: conf.Duration(30 * day)}, 31 * day, 5},
-		{"not too many", Folder{Name: "Trash", MaxMessages: 5}, 31 * day, 0},
-		{"a folder that is not there", Folder{Name: "Spam", AutoExpunge: conf.Duration(day)}, 31 * day, 0},
+		{"an old letter that was moved here today stays", today, Folder{Name: "Trash", AutoExpunge: conf.Duration(30 * day)}, 0, 0},
+		{"not yet", today, Folder{Name: "Trash", AutoExpunge: conf.Duration(30 * day)}, 29 * day, 0},
+		{"after its time", today, Folder{Name: "Trash", AutoExpunge: conf.Duration(30 * day)}, 31 * day, 5},
+		{"saved long ago, its flags changed today", month, Folder{Name: "Trash", AutoExpunge: conf.Duration(30 * day)}, 0, 5},
+		{"nobody knows when it was saved, not yet", unknown, Folder{Name: "Trash", AutoExpunge: conf.Duration(30 * day)}, 29 * day, 0},
+		{"nobody knows when it was saved, after its time", unknown, Folder{Name: "Trash", AutoExpunge: conf.Duration(30 * day)}, 31 * day, 5},
+		{"too many", today, Folder{Name: "Trash", MaxMessages: 3}, 0, 2},
+		{"too many, of those the old ones", today, Folder{Name: "Trash", MaxMessages: 3, AutoExpunge: conf.Duration(30 * day)}, 31 * day, 5},
+		{"not too many", today, Folder{Name: "Trash", MaxMessages: 5}, 31 * day, 0},
+		{"a folder that is not there", today, Folder{Name: "Spam", AutoExpunge: conf.Duration(day)}, 31 * day, 0},
 	} {
 		t.Run(k.name, func(t *testing.T) {
-			a := trash(t, 5)
+			a := trash(t, 5, k.file)
 			n, err := k.f.Expire(context.Background(), a, time.Now().Add(k.later))
 			if err != nil || n != k.gone {
 				t.Fatalf("removed %d %v, want %d", n, err, k.gone)
