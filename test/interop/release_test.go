@@ -88,7 +88,7 @@ type folderState struct {
 }
 
 func stateOf(c *imapConn, folder string) folderState {
-	selected := said(c, "SELECT " + folder + " (CONDSTORE)")
+	selected := said(c, "SELECT "+folder+" (CONDSTORE)")
 	f := folderState{validity: number(`UIDVALIDITY (\d+)`, selected), modseq: number(`HIGHESTMODSEQ (\d+)`, selected)}
 	untagged, _ := c.send("UID FETCH 1:* (FLAGS)")
 	for _, line := range untagged {

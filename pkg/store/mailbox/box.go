@@ -13,6 +13,7 @@ import (
 	"github.com/postcote/postcote/pkg/store/cache"
 	"github.com/postcote/postcote/pkg/store/index"
 	"github.com/postcote/postcote/pkg/store/index/dovecot"
+	"github.com/postcote/postcote/pkg/store/index/highwater"
 	"github.com/postcote/postcote/pkg/store/mailbox/feed"
 	"github.com/postcote/postcote/pkg/store/maildir"
 )
@@ -37,6 +38,7 @@ type box struct {
 	watch    Watch
 	noWatch  atomic.Bool      // watching was tried in vain: poll
 	graves   map[uint32]grave // expunged, the file still there
+	mark     *highwater.Mark  // what outlives the index
 	by       any              // who is writing
 	cache    *cache.Cache
 	flushAt  *time.Timer
@@ -115,6 +117,7 @@ func (a *Account) openBox(ctx context.Context, name string) (*box, error) {
 // foreign one is made anew.
 func (b *box) openIndex(ctx context.Context, id Ident, folder *maildir.Folder) error {
 	s := b.acct.store
+	b.openMark(id)
 	dir := filepath.Join(b.acct.indexDir, id.GUID)
 	ix, err := index.Open(s.fs, dir, b.acct.epoch)
 	if err == nil && ix.Image().UIDValidity != id.UIDValidity {
@@ -131,6 +134,27 @@ func (b *box) openIndex(ctx context.Context, id Ident, folder *maildir.Folder) e
 		return err
 	}
 	return b.rebuild(ctx, dir, id, folder)
+}
+
+// openMark reads the folder's own note of MODSEQs and expunges. One that is
+// damaged is made anew; only a lost index would have needed it.
+func (b *box) openMark(id Ident) {
+	var err error
+	b.mark, err = highwater.Open(b.acct.store.fs, func() string { return b.dir }, id.UIDValidity)
+	if err != nil {
+		b.acct.store.log.Warn("what was noted of MODSEQs cannot be read", obs.Err(err))
+	}
+}
+
+// cover keeps the folder's note above the MODSEQs that will be given out next.
+// In shared mode no client is told of any.
+func (b *box) cover(modseq uint64) {
+	if b.shared() {
+		return
+	}
+	if err := b.mark.Cover(modseq); err != nil {
+		b.acct.store.log.Warn("MODSEQs are not noted in the folder", obs.Err(err))
+	}
 }
 
 // resume goes on with a good index.
@@ -150,13 +174,14 @@ func (b *box) resume(ctx context.Context, ix *index.Index, id Ident) error {
 		batch.Owner(owner)
 	}
 	// Dovecot may have served the folder meanwhile, and counted on.
-	raised := false
+	highest, raised := ix.Image().HighestModSeq, false
 	if dovecot.Wrote(b.acct.store.fs, b.dir).After(ix.LastWritten()) {
-		if n, _, _ := dovecot.ModSeq(b.acct.store.fs, b.dir); n > ix.Image().HighestModSeq {
+		if n, _, _ := dovecot.ModSeq(b.acct.store.fs, b.dir); n > highest {
 			batch.Raise(n)
-			raised = true
+			highest, raised = n, true
 		}
 	}
+	b.cover(highest)
 	if _, err := ix.Commit(batch, raised); err != nil {
 		return err
 	}
@@ -279,6 +304,7 @@ func (b *box) commit(batch *index.Batch, durable bool) error {
 	if batch.Empty() {
 		return nil
 	}
+	b.cover(b.ix.Image().HighestModSeq)
 	if _, err := b.ix.Commit(batch, durable); err != nil {
 		if fail.Is(err, fail.Corrupt) {
 			return b.damaged()

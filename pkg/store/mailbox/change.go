@@ -7,6 +7,7 @@ import (
 
 	"github.com/postcote/postcote/pkg/platform/disk"
 	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/platform/obs"
 	"github.com/postcote/postcote/pkg/store/index"
 	"github.com/postcote/postcote/pkg/store/maildir"
 )
@@ -366,6 +367,9 @@ func (b *box) expunge(ctx context.Context, set Set, all bool) (Set, error) {
 	b.lost(less, graves)
 	if b.shared() {
 		return gone, b.bury(ctx, true)
+	}
+	if err := b.mark.Expunged(gone, func() []Range { return SetOf(slices.Collect(maps.Keys(b.graves))...) }); err != nil {
+		b.acct.store.log.Warn("expunges are not noted in the folder", obs.Err(err))
 	}
 	b.flushSoon()
 	return gone, nil

@@ -346,7 +346,10 @@ func (b *box) bury(ctx context.Context, all bool) error {
 	err = firstErr(err, b.compact(lk))
 	err = firstErr(err, lk.Unlock())
 	disk.Point(b.acct.store.fs, "mailbox.bury.before_commit")
-	return firstErr(err, b.commit(batch, false))
+	if err = firstErr(err, b.commit(batch, false)); err == nil && len(b.graves) == 0 {
+		err = b.mark.Removed()
+	}
+	return err
 }
 
 // compact shortens a UID list that is mostly about messages that are gone.

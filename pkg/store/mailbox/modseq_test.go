@@ -129,12 +129,14 @@ func TestVanishedWithoutIndex(t *testing.T) {
 	h.open()
 	m = h.box("INBOX")
 	start := m.Snapshot().HighestModSeq()
-	if start <= before || m.Snapshot().UIDNext() != next {
-		t.Errorf("HIGHESTMODSEQ went from %d to %d, UIDNEXT from %d to %d", before, start, next, m.Snapshot().UIDNext())
+	// Nobody can tell that this was no crash: some UIDs are passed over.
+	after := m.Snapshot().UIDNext()
+	if start <= before || after < next || after > next+maxAhead {
+		t.Errorf("HIGHESTMODSEQ went from %d to %d, UIDNEXT from %d to %d", before, start, next, after)
 	}
 	_, err = m.Remove(bg, SetOf(3))
 	must(t, err)
-	if gone := vanished(t, m, before, false); !slices.Equal(gone, Set{{First: 2, Last: 4}}) {
+	if gone := vanished(t, m, before, false); !slices.Equal(gone, Set{{First: 2, Last: after - 1}}) {
 		t.Errorf("expunged are %v", gone)
 	}
 	if gone := vanished(t, m, start, true); !slices.Equal(gone, Set{{First: 3, Last: 3}}) {

@@ -49,12 +49,19 @@ func (b *box) rebuild(ctx context.Context, dir string, id Ident, folder *maildir
 	slices.Sort(sorted)
 
 	left := index.Salvage(b.acct.store.fs, dir, sorted)
-	if id.UIDNext, err = b.listedNext(id, left.ModSeq > 0); err != nil {
+	// Where all of the index is lost nobody can tell that it was no crash.
+	if id.UIDNext, err = b.listedNext(id, left.ModSeq > 0 || b.mark.Known()); err != nil {
 		return err
+	}
+	for i, e := range entries {
+		if b.mark.Gone(uids[i]) {
+			left.Buried[uids[i]] = e.Base
+		}
 	}
 	r := rebuilding{b: b, id: id, left: left, entries: entries, uids: uids, order: order}
 	meta := index.Meta{UIDValidity: id.UIDValidity, UIDNext: max(id.UIDNext, left.UIDNext), HighestModSeq: b.firstModSeq(id, folder, left)}
 	meta.FirstRecent = r.firstRecent()
+	b.cover(meta.HighestModSeq)
 	b.ix, err = index.Create(b.acct.store.fs, dir, b.acct.epoch, meta, b.acct.tree.EntryOf(b.dir), r.fill)
 	if err != nil {
 		return err
@@ -117,11 +124,14 @@ func (b *box) unique(lk Locked, entries []Entry) (out []Entry, at map[string]int
 }
 
 // firstModSeq is what no client can have seen more than: of the old index, of
-// Dovecot. When neither is left of a folder that has been in use (the index
-// tree was deleted, or Dovecot kept its index elsewhere), only the clock can
-// tell of a number that is certainly higher.
+// the folder's own note when the index is lost, of Dovecot. When none is left
+// of a folder that has been in use (Dovecot kept its index elsewhere), only the
+// clock can tell of a number that is certainly higher.
 func (b *box) firstModSeq(id Ident, folder *maildir.Folder, left index.Remains) uint64 {
 	highest := left.ModSeq
+	if highest == 0 {
+		highest = b.mark.Bound()
+	}
 	n, found := dovecotModSeq(b.acct.store.fs, folder)
 	if found {
 		highest = max(highest, n)

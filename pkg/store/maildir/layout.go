@@ -89,7 +89,7 @@ func badPart(part string) string {
 		return "a part begins with a dot"
 	case slices.Contains([]string{"cur", "new", "tmp"}, part):
 		return "cur, new and tmp are a Maildir's own"
-	case slices.Contains([]string{"maildirfolder", "maildirsize", subscriptionsName}, part):
+	case slices.Contains([]string{"maildirfolder", "maildirsize", "postcote-modseq", "postcote-special-use", subscriptionsName}, part):
 		return "a part is the name of a control file"
 	}
 	for _, own := range []string{"dovecot.index", "dovecot.list.index", "dovecot.mailbox.log", uidlistName, keywordsName, uidvalidityName} {

@@ -1,7 +1,10 @@
 // Package dovecot reads what Dovecot's own index files say of a folder's
-// MODSEQ: clients remember the highest one they have seen, whichever server
-// told them.
+// MODSEQ, and raises it there when a folder is given back: clients remember the
+// highest one they have seen, whichever server told them.
 //
-// Invariant: what is read is never below Dovecot's value, whatever the files
-// hold.
+// Invariants:
+//   - What is read is never below Dovecot's value, whatever the files hold.
+//   - What is written is a transaction of Dovecot's own kind, or an empty log.
+//
+// Files in reading order: modseq.go, raise.go.
 package dovecot
