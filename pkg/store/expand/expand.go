@@ -76,6 +76,33 @@ func Open(f File, o Options) (File, error) {
 	return e, nil
 }
 
+// Size returns how large the message in f is, expanding it if need be without
+// keeping any of it. Corrupt as in Open. f stays open.
+func Size(f File, o Options) (int64, error) {
+	var head [headLen]byte
+	n, err := f.ReadAt(head[:], 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return 0, err
+	}
+	k, ok := kindOf(head[:n])
+	if !ok {
+		return f.Size(), nil
+	}
+	o.fill()
+	o.Spool = func() (disk.File, error) { return &void{}, nil }
+	e, err := expand(k, f, o)
+	if err != nil {
+		return 0, err
+	}
+	return e.Size(), nil
+}
+
+// void is a spool that keeps nothing.
+type void struct{ disk.File }
+
+func (*void) Write(p []byte) (int, error) { return len(p), nil }
+func (*void) Close() error                { return nil }
+
 func closing(f File, err error) error { return errors.Join(err, f.Close()) }
 
 // expand reads all of f.

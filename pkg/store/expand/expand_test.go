@@ -219,3 +219,22 @@ func FuzzOpen(f *testing.F) {
 		}
 	})
 }
+
+// Size is what Open gives, without a spool; the file stays open.
+func TestSize(t *testing.T) {
+	large := bytes.Repeat(letter, 200)
+	for _, kind := range []string{"gzip", "zstd", "lz4 frame", "lz4 of Dovecot"} {
+		for _, text := range [][]byte{letter, large} {
+			f := file(compressed(t, kind, text))
+			if n, err := Size(f, Options{}); err != nil || n != int64(len(text)) || f.closed != 0 {
+				t.Errorf("%s: %d, %v, closed %v; want %d", kind, n, err, f.closed, len(text))
+			}
+		}
+	}
+	if n, err := Size(file(letter), Options{}); err != nil || n != int64(len(letter)) {
+		t.Errorf("plain: %d, %v", n, err)
+	}
+	if _, err := Size(file(compressed(t, "gzip", large)), Options{MaxSize: 1000}); !fail.Is(err, fail.Corrupt) {
+		t.Errorf("too large: %v", err)
+	}
+}

@@ -54,6 +54,17 @@ type UIDRecord struct {
 	Ext  string // keys such as "W1234 P0001abc", kept as they are; often empty
 }
 
+// Size is the message's size as the list has it (key S), which Dovecot notes
+// where the name does not say it; -1 when it has none.
+func (r UIDRecord) Size() int64 {
+	for key := range strings.FieldsSeq(r.Ext) {
+		if n, err := strconv.ParseInt(key[1:], 10, 62); key[0] == 'S' && err == nil && n >= 0 {
+			return n
+		}
+	}
+	return -1
+}
+
 // UIDList is a dovecot-uidlist, read.
 type UIDList struct {
 	Validity uint32

@@ -15,5 +15,5 @@
 //     found out is a temporary failure, never a full one.
 //
 // Files in reading order: rule.go (limits), config.go, file.go (maildirsize),
-// meter.go (one account).
+// meter.go (one account), count.go (all mail anew).
 package quota

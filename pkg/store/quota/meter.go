@@ -158,6 +158,10 @@ func (m *Meter) Forget() error {
 	if m.Limits().None() {
 		return nil
 	}
+	return m.remove()
+}
+
+func (m *Meter) remove() error {
 	err := m.o.FS.Remove(filepath.Join(m.o.Tree.Root(), fileName))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -174,14 +178,34 @@ func (m *Meter) Leaving(bytes, messages int64) {
 	}
 }
 
-// Recalculate counts all mail and writes the file.
+// Recalculate counts all mail and writes the file; where nothing is limited
+// there is none.
 func (m *Meter) Recalculate(ctx context.Context) (Usage, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	var u Usage
-	folders, err := m.o.Tree.List(ctx)
+	u, err := m.count(ctx)
 	if err != nil {
 		return u, err
+	}
+	if m.Limits().None() {
+		return u, m.remove()
+	}
+	return u, writeSums(m.o.FS, m.o.Tree.Root(), m.Limits(), u, m.o.FilePerm)
+}
+
+// Count counts all mail, whether or not anything is limited, and leaves the
+// file as it is.
+func (m *Meter) Count(ctx context.Context) (Usage, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.count(ctx)
+}
+
+func (m *Meter) count(ctx context.Context) (Usage, error) {
+	c := counting{m: m}
+	folders, err := m.o.Tree.List(ctx)
+	if err != nil {
+		return Usage{}, err
 	}
 	for _, name := range folders {
 		if _, counted := m.o.Rules.Limits(name); !counted {
@@ -189,45 +213,12 @@ func (m *Meter) Recalculate(ctx context.Context) (Usage, error) {
 		}
 		f, err := m.o.Tree.Folder(name)
 		if err != nil {
-			return u, err
+			return Usage{}, err
 		}
-		if err := m.count(ctx, f, &u); err != nil {
-			return u, err
-		}
-	}
-	u.Bytes, u.Messages = max(u.Bytes-m.leavingBytes.Load(), 0), max(u.Messages-m.leavingMessages.Load(), 0)
-	return u, writeSums(m.o.FS, m.o.Tree.Root(), m.Limits(), u, m.o.FilePerm)
-}
-
-// count adds up one folder, by the S= of the names where they have it.
-func (m *Meter) count(ctx context.Context, f *maildir.Folder, u *Usage) error {
-	for _, dir := range []string{"new", "cur"} {
-		path := filepath.Join(f.Dir(), dir)
-		entries, err := m.o.FS.ReadDir(path)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // the folder was deleted meanwhile
-		}
-		if err != nil {
-			return fail.Wrap(fail.Temporary, err, "counting the mail of folder %s", f.Name())
-		}
-		if err := ctx.Err(); err != nil {
-			return fail.Wrap(fail.Temporary, err, "counting the mail of folder %s", f.Name())
-		}
-		for _, e := range entries {
-			if e.Name()[0] == '.' {
-				continue
-			}
-			base, _ := maildir.Split(e.Name())
-			size, _ := maildir.Sizes(base)
-			if size < 0 {
-				info, err := m.o.FS.Stat(filepath.Join(path, e.Name()))
-				if err != nil {
-					continue // renamed or removed meanwhile; the next count has it
-				}
-				size = info.Size()
-			}
-			u.Bytes, u.Messages = add(u.Bytes, size), add(u.Messages, 1)
+		if err := c.folder(ctx, f); err != nil {
+			return Usage{}, err
 		}
 	}
-	return nil
+	u := c.sum
+	return Usage{max(u.Bytes-m.leavingBytes.Load(), 0), max(u.Messages-m.leavingMessages.Load(), 0)}, nil
 }

@@ -180,7 +180,9 @@ func runMailbox(cmd *cobra.Command, op string, args []string) error {
 			return p.print(l)
 		})
 	case fail.Is(err, fail.Unavailable):
-		err = offline(cmd, op, args, p.print)
+		err = offline(cmd, args[0], func(ctx context.Context, a *mailbox.Account) error {
+			return boxWork{op, a, p.print}.run(ctx, strings.Join(args[1:], ""))
+		})
 	}
 	p.bar.Clear()
 	if err = firstError(err, p.table.Flush()); err == nil && p.problems > 0 {
@@ -196,8 +198,9 @@ func firstError(a, b error) error {
 	return b
 }
 
-// offline opens the mail here. The account's lock keeps the daemon out.
-func offline(cmd *cobra.Command, op string, args []string, emit func(boxLine) error) error {
+// offline opens a user's mail here. The account's lock keeps the daemon out.
+// The command has the flag maildir.
+func offline(cmd *cobra.Command, user string, work func(context.Context, *mailbox.Account) error) error {
 	loaded, err := service.LoadConfig(cmd)
 	if err != nil {
 		return err
@@ -213,7 +216,7 @@ func offline(cmd *cobra.Command, op string, args []string, emit func(boxLine) er
 	if err != nil {
 		return err
 	}
-	rec, err := recordOf(cmd, cfg, args[0], maildir)
+	rec, err := recordOf(cmd, cfg, user, maildir)
 	if err != nil {
 		return err
 	}
@@ -230,7 +233,7 @@ func offline(cmd *cobra.Command, op string, args []string, emit func(boxLine) er
 	}
 	account, err := store.Account(cmd.Context(), acfg)
 	if err == nil {
-		err = boxWork{op, account, emit}.run(cmd.Context(), strings.Join(args[1:], ""))
+		err = work(cmd.Context(), account)
 	}
 	// The lock is given back whatever happened.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(cmd.Context()), time.Minute)
@@ -245,7 +248,7 @@ func sameOwner(dir string) error {
 		return fail.Wrap(fail.NotFound, err, "index_dir")
 	}
 	if id, _ := disk.Owner(info); id >= 0 && id != os.Geteuid() {
-		return fail.New(fail.Denied, "the daemon does not run and %s belongs to uid %d; run this as that user: runuser -u imapd -- imapd mailbox", dir, id)
+		return fail.New(fail.Denied, "the daemon does not run and %s belongs to uid %d; run this as that user: runuser -u imapd -- imapd ...", dir, id)
 	}
 	return nil
 }

@@ -17,7 +17,7 @@ import (
 // Commands are imapd's own verbs of the command line.
 func Commands() []*cobra.Command {
 	return []*cobra.Command{
-		whoCommand(), kickCommand(), mailboxCommand(), takeoverCommand(),
+		whoCommand(), kickCommand(), mailboxCommand(), quotaCommand(), takeoverCommand(),
 		plainCommand("release USER", "Flush a user's mail and give it up, so that another server may take over", "RELEASE", cobra.ExactArgs(1)),
 		freezeCommand(), flushCommand(),
 	}

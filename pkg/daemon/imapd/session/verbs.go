@@ -23,6 +23,7 @@ func (r *role) verbs() []control.Verb {
 		{Name: "FREEZE", Who: control.Admin, Handler: r.verbFreeze},
 		{Name: "FLUSH", Who: control.Admin, Handler: r.verbFlush},
 		{Name: "MAILBOX", Who: control.Admin, Handler: r.verbMailbox},
+		{Name: "QUOTA", Who: control.Admin, Handler: r.verbQuota},
 	}
 }
 
