@@ -31,6 +31,7 @@ const (
 	Margin = 1 << 24
 	// slack is what an index may reserve between two calls of Cover.
 	slack = Margin / 4
+	rest  = 1 << 12
 )
 
 // Mark is one folder's file. It is for one goroutine at a time.
@@ -40,6 +41,7 @@ type Mark struct {
 	validity uint32
 	known    bool
 	bound    uint64
+	again    uint64        // no write is tried before this MODSEQ: the last failed
 	noted    []index.Range // when it was opened: ascending, apart
 	gone     []index.Range // now
 	notes    int           // bytes of the file
@@ -97,12 +99,17 @@ func (m *Mark) Gone(uid uint32) bool {
 }
 
 // Cover is called before a MODSEQ above modseq is given out. It raises the
-// bound, durably, where modseq comes near it.
+// bound, durably, where modseq comes near it. After a failure it rests for some
+// MODSEQs: what cannot be written now must not be tried at every change.
 func (m *Mark) Cover(modseq uint64) error {
-	if m.known && modseq+slack <= m.bound {
+	if m.known && modseq+slack <= m.bound || modseq < m.again {
 		return nil
 	}
-	return m.write(modseq+Margin, m.gone)
+	err := m.write(modseq+Margin, m.gone)
+	if err != nil {
+		m.again = modseq + rest
+	}
+	return err
 }
 
 // Expunged notes messages that are expunged, durably so in the index, and

@@ -109,6 +109,12 @@ func TestCover(t *testing.T) {
 	if err := m.Cover(Margin * 2); err == nil || m.Bound() != 1000+Margin {
 		t.Errorf("bound %d after a write that failed (%v)", m.Bound(), err)
 	}
+	if err := m.Cover(Margin*2 + 1); err != nil || m.Bound() != 1000+Margin {
+		t.Errorf("tried again at once: bound %d, %v", m.Bound(), err)
+	}
+	if err := m.Cover(Margin*2 + rest); err != nil || m.Bound() != Margin*3+rest {
+		t.Errorf("bound %d, %v", m.Bound(), err)
+	}
 }
 
 func TestNotes(t *testing.T) {
