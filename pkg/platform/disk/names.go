@@ -42,37 +42,28 @@ func FileNames(fsys FS, dir string) ([]string, error) {
 const direntBuffer = 64 << 10
 
 func (osFS) fileNames(dir string) ([]string, error) {
-	d, err := os.OpenFile(dir, os.O_RDONLY|unix.O_DIRECTORY, 0)
+	fd, err := open(dir, os.O_RDONLY|unix.O_DIRECTORY, 0)
 	if err != nil {
 		return nil, err
 	}
-	defer d.Close()
-	raw, err := d.SyscallConn()
-	if err != nil {
-		return nil, err
-	}
+	defer unix.Close(fd)
 	var names []string
-	var derr error
 	buf := make([]byte, direntBuffer)
-	err = raw.Control(func(fd uintptr) {
-		for {
-			n, err := unix.Getdents(int(fd), buf)
-			if errors.Is(err, unix.EINTR) {
-				continue
-			}
-			if err != nil || n <= 0 {
-				derr = err
-				return
-			}
-			if names, derr = appendNames(names, buf[:n]); derr != nil {
-				return
-			}
+	for {
+		n, err := unix.Getdents(fd, buf)
+		if errors.Is(err, unix.EINTR) {
+			continue
 		}
-	})
-	if err == nil && derr != nil {
-		err = &fs.PathError{Op: "getdents", Path: dir, Err: derr}
+		if err == nil && n > 0 {
+			names, err = appendNames(names, buf[:n])
+		}
+		if err != nil {
+			return names, &fs.PathError{Op: "getdents", Path: dir, Err: err}
+		}
+		if n <= 0 {
+			return names, nil
+		}
 	}
-	return names, err
 }
 
 // appendNames reads struct linux_dirent64: inode and offset of 64 bits, the

@@ -167,18 +167,21 @@ func FieldsBody(h Header, names []string, not bool) *Body {
 	return rangeBody(bytes.NewReader(out), 0, int64(len(out)), size)
 }
 
-// SelectFields is HEADER.FIELDS of fields that stand in raw, whose lines are
-// all those of a header without its empty line. It is FieldsBody for callers
-// with many messages: nothing is parsed.
-func SelectFields(raw []byte, names []string) *Body {
-	out := make([]byte, 0, len(raw)+len(raw)/32+2)
+// AppendFields appends HEADER.FIELDS of fields that stand in raw, whose lines
+// are all those of a header without its empty line. It is FieldsBody for
+// callers with many messages: nothing is parsed.
+func AppendFields(out, raw []byte, names []string) []byte {
+	lengths := uint64(0) // of the names: most lines have another one
+	for _, n := range names {
+		lengths |= 1 << (len(n) % 64)
+	}
 	wanted := false
 	for len(raw) > 0 {
 		end := lineEnd(raw, 0)
 		line := raw[:end]
 		raw = raw[end:]
 		if line[0] != ' ' && line[0] != '\t' {
-			wanted = nameIn(line, names)
+			wanted = nameIn(line, names, lengths)
 		}
 		if !wanted {
 			continue
@@ -191,17 +194,26 @@ func SelectFields(raw []byte, names []string) *Body {
 		}
 		out = append(append(out, line[:n]...), '\r', '\n')
 	}
-	out = append(out, '\r', '\n')
+	return append(out, '\r', '\n')
+}
+
+// SelectFields is AppendFields as a Body.
+func SelectFields(raw []byte, names []string) *Body {
+	out := AppendFields(make([]byte, 0, len(raw)+len(raw)/32+2), raw, names)
 	return &Body{size: int64(len(out)), r: CRLFReader{buf: out, verbatim: true}}
 }
 
-// nameIn reports whether the field in a line has one of these names.
-func nameIn(line []byte, names []string) bool {
+// nameIn reports whether the field in a line has one of these names, which
+// have these lengths.
+func nameIn(line []byte, names []string, lengths uint64) bool {
 	colon := bytes.IndexByte(line, ':')
 	if colon < 0 {
 		return false
 	}
 	name := bytes.TrimRight(line[:colon], " \t")
+	if lengths&(1<<(len(name)%64)) == 0 {
+		return false
+	}
 	for _, n := range names {
 		if len(n) == len(name) && strings.EqualFold(n, string(name)) {
 			return true

@@ -37,6 +37,8 @@ type imapContent struct {
 var (
 	_ server.Content = (*imapContent)(nil)
 	_ server.Details = (*imapContent)(nil)
+
+	_ server.FieldsAppender = (*imapContent)(nil)
 )
 
 // kept is what the cache has of the message; it is made when there is nothing.
@@ -197,6 +199,15 @@ func (c *imapContent) Section(ctx context.Context, s message.Section) (server.Bo
 		return nil, fail.Wrap(fail.Invalid, err, "message %d", c.uid)
 	}
 	return b, err
+}
+
+// AppendFields has most fields in the cache.
+func (c *imapContent) AppendFields(ctx context.Context, dst []byte, names []string) ([]byte, bool, error) {
+	raw, ok, err := c.fields(ctx, names...)
+	if !ok || err != nil {
+		return dst, false, err
+	}
+	return message.AppendFields(dst, raw, names), true, nil
 }
 
 // fields are header fields from the cache; false: it does not keep all of

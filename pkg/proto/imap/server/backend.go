@@ -328,6 +328,14 @@ type Details interface {
 	Saved(ctx context.Context) (time.Time, error)
 }
 
+// FieldsAppender is an optional side of a Content that may have header fields
+// at hand: they are sent without a Body then.
+type FieldsAppender interface {
+	// AppendFields appends HEADER.FIELDS of the message. false: Section has
+	// them.
+	AppendFields(ctx context.Context, dst []byte, names []string) ([]byte, bool, error)
+}
+
 // Keys are what SORT and THREAD compare of a message.
 type Keys = digest.Keys
 

@@ -37,7 +37,8 @@ type fetch struct {
 type piece struct {
 	from, to int // in the call's scratch
 	body     Body
-	missing  bool // the section does not exist
+	ready    bool // the section is in scratch
+	missing  bool // it does not exist
 	nul      bool // it has a NUL in it
 	size     int64
 	text     string
@@ -273,6 +274,13 @@ func (f *fetch) prepare(row *Row) (err error) {
 }
 
 func (f *fetch) openSection(p *piece, it *fetchItem, content Content) error {
+	if a, able := content.(FieldsAppender); able && it.section.Kind == message.SectionHeaderFields && len(it.section.Path) == 0 && !it.partial {
+		var err error
+		f.s.scratch, p.ready, err = a.AppendFields(f.ctx, f.s.scratch, it.section.Fields)
+		if err != nil || p.ready {
+			return err
+		}
+	}
 	body, err := content.Section(f.ctx, it.section)
 	if fail.Is(err, fail.Invalid) {
 		p.missing = true
@@ -370,11 +378,16 @@ func (f *fetch) writeItem(it *fetchItem, p *piece, row *Row) {
 // writeBody streams a section. A source that fails in the middle ends the
 // session: the client counts the bytes.
 func (f *fetch) writeBody(it *fetchItem, p *piece) {
-	if p.missing {
+	var size int64
+	switch {
+	case p.missing:
 		f.s.w.Raw("NIL")
 		return
+	case p.ready:
+		size = int64(p.to - p.from)
+	default:
+		size = p.body.Size()
 	}
-	size := p.body.Size()
 	switch it.section.Kind {
 	case message.SectionAll, message.SectionText:
 		f.s.sum.BodyCount++
@@ -382,6 +395,10 @@ func (f *fetch) writeBody(it *fetchItem, p *piece) {
 	default:
 		f.s.sum.HdrCount++
 		f.s.sum.HdrBytes += size
+	}
+	if p.ready {
+		f.s.w.LiteralBytes(f.s.scratch[p.from:p.to])
+		return
 	}
 	f.s.w.Literal(size, p.body)
 	var short *wire.SourceError

@@ -81,12 +81,11 @@ const bufSize = 4 << 10
 // outSize is the size of write buffers: one TLS record of flags lines.
 const outSize = 16 << 10
 
-// bodySize is the size of those that bodies are written through: fewer writes
-// are worth more than the memory while one is being sent.
-const bodySize = 64 << 10
+// largeOut is the size of the buffer of an answer that does not fit one.
+const largeOut = 64 << 10
 
 // Buffers is a pool that the connections of one server share.
-type Buffers struct{ in, out, body, codes, packed sync.Pool }
+type Buffers struct{ in, out, large, codes, packed sync.Pool }
 
 func (b *Buffers) getIn() []byte {
 	if p, ok := b.in.Get().(*[bufSize]byte); ok {
@@ -102,11 +101,11 @@ func (b *Buffers) getOut() []byte {
 	return make([]byte, 0, outSize)
 }
 
-func (b *Buffers) getBody() []byte {
-	if p, ok := b.body.Get().(*[bodySize]byte); ok {
+func (b *Buffers) getLarge() []byte {
+	if p, ok := b.large.Get().(*[largeOut]byte); ok {
 		return p[:0]
 	}
-	return make([]byte, 0, bodySize)
+	return make([]byte, 0, largeOut)
 }
 
 // putOut takes a write buffer of either size back.
@@ -114,8 +113,8 @@ func (b *Buffers) putOut(buf []byte) {
 	switch cap(buf) {
 	case outSize:
 		b.out.Put((*[outSize]byte)(buf[:outSize]))
-	case bodySize:
-		b.body.Put((*[bodySize]byte)(buf[:bodySize]))
+	case largeOut:
+		b.large.Put((*[largeOut]byte)(buf[:largeOut]))
 	}
 }
 

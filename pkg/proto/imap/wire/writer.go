@@ -54,10 +54,15 @@ func (w *Writer) room(n int) {
 	if w.buf == nil {
 		w.buf = w.bufs.getOut()
 	}
-	if len(w.buf)+n > cap(w.buf) {
-		w.write(w.buf)
-		w.buf = w.buf[:0]
+	if len(w.buf)+n <= cap(w.buf) {
+		return
 	}
+	if cap(w.buf) < largeOut { // a long answer: fewer writes are worth more than the memory
+		w.enlarge()
+		return
+	}
+	w.write(w.buf)
+	w.buf = w.buf[:0]
 }
 
 func (w *Writer) write(b []byte) {
@@ -86,11 +91,9 @@ func (w *Writer) Release() error {
 
 // enlarge has a larger buffer until Release.
 func (w *Writer) enlarge() {
-	if cap(w.buf) < bodySize {
-		small := w.buf
-		w.buf = append(w.bufs.getBody(), small...)
-		w.bufs.putOut(small)
-	}
+	small := w.buf
+	w.buf = append(w.bufs.getLarge(), small...)
+	w.bufs.putOut(small)
 }
 
 // Raw writes s as it is.
@@ -175,6 +178,14 @@ func (w *Writer) Literal(size int64, r io.Reader) {
 	w.copy(size, r)
 }
 
+// LiteralBytes is Literal of what is in memory.
+func (w *Writer) LiteralBytes(b []byte) {
+	w.Raw("{")
+	w.Num(uint64(len(b)))
+	w.Raw("}\r\n")
+	w.Bytes(b)
+}
+
 // worthReading is how much room a source is given at least: one that converts
 // works in the buffer itself when it has some.
 const worthReading = 2 << 10
@@ -182,9 +193,6 @@ const worthReading = 2 << 10
 // copy fills the buffer from r, so that a small literal travels together with
 // the line around it and a large one in full buffers.
 func (w *Writer) copy(size int64, r io.Reader) {
-	if size > worthReading {
-		w.enlarge()
-	}
 	for size > 0 && w.err == nil {
 		w.room(int(min(size, worthReading)))
 		free := w.buf[len(w.buf):cap(w.buf)]
