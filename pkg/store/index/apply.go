@@ -31,19 +31,24 @@ type player struct {
 // apply returns the Image after one frame. x is changed. An operation that
 // makes no sense is damage; the caller knows the place.
 func apply(im *Image, x *extra, in *interner, payload []byte) (*Image, error) {
-	p := player{d: decoder{b: payload}, e: newEditor(im, in), x: x, in: in}
-	for len(p.d.b) > 0 {
-		if !p.step(p.d.byte()) || p.d.bad {
-			return nil, errBadOp
-		}
-		if p.e.err != nil {
-			return nil, p.e.err
-		}
-	}
-	if p.d.bad {
-		return nil, errBadOp
+	p := player{e: newEditor(im, in), x: x, in: in}
+	if err := p.run(payload); err != nil {
+		return nil, err
 	}
 	return p.e.done()
+}
+
+func (p *player) run(payload []byte) error {
+	p.d = decoder{b: payload}
+	for len(p.d.b) > 0 {
+		if !p.step(p.d.byte()) || p.d.bad {
+			return errBadOp
+		}
+		if p.e.err != nil {
+			return p.e.err
+		}
+	}
+	return nil
 }
 
 func (p *player) step(code byte) bool {
@@ -177,14 +182,20 @@ func (p *player) append() {
 	x.State = State(p.d.uint()) & kept
 	x.Size, x.VSize, x.Date = p.d.int(), p.d.int(), p.d.int()
 	x.Name, x.Info = p.d.text(maxNameLen), p.d.text(maxNameLen)
-	keywords := p.ids()
+	if keywords := p.ids(); !p.d.bad {
+		p.add(x, keywords)
+	}
+}
+
+// add is append with the message at hand.
+func (p *player) add(x Record, keywords []uint16) {
 	last := uint32(0)
 	if n := len(p.e.add); n > 0 {
 		last = p.e.add[n-1].UID
 	} else if n := len(p.e.chunks); n > 0 {
 		last = p.e.chunks[n-1].last
 	}
-	if p.d.bad || x.UID <= last || x.Size >= 1<<39 || x.VSize >= x.Size+1<<32 || x.VSize >= 0 && x.VSize < x.Size {
+	if x.UID <= last || x.Size >= 1<<39 || x.VSize >= x.Size+1<<32 || x.VSize >= 0 && x.VSize < x.Size {
 		p.d.fail()
 		return
 	}

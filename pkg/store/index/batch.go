@@ -40,6 +40,9 @@ type Batch struct {
 	fresh  []string // keywords that this batch defines
 	next   uint64   // MODSEQ of this batch
 	modseq bool     // it was asked for
+
+	into *player // that takes new messages at once, see Create
+	err  error   // of into
 }
 
 // ModSeq is the MODSEQ of everything that this batch changes.
@@ -54,6 +57,9 @@ func (b *Batch) Empty() bool { return len(b.buf) == 0 }
 // Grow makes room for n messages whose names have so many bytes together.
 func (b *Batch) Grow(n, names int) {
 	const numbers = 40 // of one message
+	if b.into != nil {
+		return
+	}
 	b.buf = slices.Grow(b.buf, n*numbers+names)
 }
 
@@ -135,15 +141,42 @@ func (b *Batch) Flags(set []Range, add, remove uint8, addKeywords, removeKeyword
 
 // Append adds a message. UIDs must grow. keywords are the names' numbers.
 func (b *Batch) Append(x *Record, keywords []uint16) {
-	b.op(opAppend, uint64(x.UID), x.ModSeq, uint64(x.Flags), uint64(x.FileFlags), uint64(x.FileLetters), uint64(x.State&kept))
-	size, vsize := x.Size, x.VSize
-	if size < 0 || vsize < size {
+	vsize := x.VSize
+	if x.Size < 0 || vsize < x.Size {
 		vsize = Unknown
 	}
-	b.ints(size, vsize, x.Date)
+	if b.into != nil {
+		r := *x
+		r.VSize, r.State = vsize, x.State&kept
+		b.pass(r, keywords)
+		return
+	}
+	b.op(opAppend, uint64(x.UID), x.ModSeq, uint64(x.Flags), uint64(x.FileFlags), uint64(x.FileLetters), uint64(x.State&kept))
+	b.ints(x.Size, vsize, x.Date)
 	b.text(x.Name)
 	b.text(x.Info)
 	b.ids(keywords)
+}
+
+// pass gives a message to the player, behind what was collected before it.
+// Writing an operation for each of a hundred thousand and reading it again
+// would take longer than all the rest.
+func (b *Batch) pass(x Record, keywords []uint16) {
+	b.drain()
+	if b.err != nil {
+		return
+	}
+	if b.into.add(x, keywords); b.into.d.bad {
+		b.err = errBadOp
+	}
+}
+
+// drain has the player do what was collected.
+func (b *Batch) drain() {
+	if b.err == nil && len(b.buf) > 0 {
+		b.err = b.into.run(b.buf)
+		b.buf, b.fresh = b.buf[:0], nil
+	}
 }
 
 // Expunge removes the messages of set.

@@ -69,9 +69,7 @@ func Create(fsys disk.FS, dir string, epoch uint64, m Meta, owner string, fill f
 	}
 	x.image.Store(newImage(m, nil, x.in.tables, history{since: m.HighestModSeq}))
 	if fill != nil {
-		b := x.Begin()
-		fill(b)
-		im, err := apply(x.Image(), &x.x, x.in, b.buf)
+		im, err := x.fill(fill)
 		if err != nil {
 			return nil, ioError(err, "filling index %s", dir)
 		}
@@ -88,6 +86,17 @@ func Create(fsys disk.FS, dir string, epoch uint64, m Meta, owner string, fill f
 		return nil, ioError(err, "making index %s", dir)
 	}
 	return x, nil
+}
+
+// fill makes the first Image.
+func (x *Index) fill(fill func(*Batch)) (*Image, error) {
+	b := x.Begin()
+	b.into = &player{e: newEditor(x.Image(), x.in), x: &x.x, in: x.in}
+	fill(b)
+	if b.drain(); b.err != nil {
+		return nil, b.err
+	}
+	return b.into.e.done()
 }
 
 // lastSeq is the highest sequence number of any file in dir: a new index must

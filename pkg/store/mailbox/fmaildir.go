@@ -4,10 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"math"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -37,6 +34,7 @@ type maildirFormat struct {
 
 	validity uint32 // UIDVALIDITY; 0 before Ident
 	ahead    int    // so many lines of it may not be on disk; names have the same UIDs
+	counted  bool   // next is above all UIDs of the list that we know
 }
 
 func newMaildirFormat(folder *maildir.Folder, w *maildir.Watcher, alone bool) *maildirFormat {
@@ -102,12 +100,8 @@ const maxAhead = 256
 // UIDNext reads the whole UID list: what its first line says may lag behind.
 // After a crash lines may be missing, too: those of the last maxAhead messages.
 func (f *maildirFormat) UIDNext(crashed bool) (uint32, error) {
-	next := uint32(1)
-	list, err := f.folder().UIDList()
-	switch {
-	case err == nil:
-		next = list.Next
-	case !fail.Is(err, fail.NotFound):
+	next, err := f.nextListed()
+	if err != nil {
 		return 0, err
 	}
 	if crashed && f.alone && next < 1<<32-1-maxAhead {
@@ -115,6 +109,22 @@ func (f *maildirFormat) UIDNext(crashed bool) (uint32, error) {
 	}
 	f.next = max(f.next, next)
 	return next, nil
+}
+
+func (f *maildirFormat) nextListed() (uint32, error) {
+	if f.counted {
+		if look, err := f.Look(); err == nil && sameStamp(look.UIDList, f.trust) {
+			return f.next, nil
+		}
+	}
+	list, err := f.folder().UIDList()
+	switch {
+	case err == nil:
+		return list.Next, nil
+	case fail.Is(err, fail.NotFound):
+		return 1, nil
+	}
+	return 0, err
 }
 
 // Behind implements uidList.
@@ -358,7 +368,7 @@ func (l *maildirLocked) readList() (*maildir.UIDList, error) {
 	if err := l.relock(); err != nil {
 		return nil, err
 	}
-	l.trust, l.next = fileStamp(list.Stamp), max(l.next, list.Next)
+	l.trust, l.next, l.counted = fileStamp(list.Stamp), max(l.next, list.Next), true
 	if l.stale {
 		list.Stale = true
 	}
@@ -382,11 +392,14 @@ func (l *maildirLocked) relock() error {
 // vanish; coming back, it gets a new one, as in Dovecot, and its line goes: two
 // for one name would have Dovecot waver between them.
 func (l *maildirLocked) known(list *maildir.UIDList, entries []Entry, uids []uint32, floor uint32) (unseen []string) {
-	at := make(map[string]int, len(entries))
-	for i, e := range entries {
-		at[e.Base] = i
-	}
 	old := len(list.Records)
+	var at map[string]int
+	if old > 0 {
+		at = make(map[string]int, len(entries))
+		for i, e := range entries {
+			at[e.Base] = i
+		}
+	}
 	list.Records = slices.DeleteFunc(list.Records, func(r maildir.UIDRecord) bool {
 		i, ok := at[r.Base]
 		switch {
@@ -449,49 +462,6 @@ func (l *maildirLocked) assignNew(entries []Entry, uids []uint32) ([]maildir.UID
 		l.next++
 	}
 	return fresh, nil
-}
-
-// sortByArrival sorts by base name: by the seconds and microseconds that names
-// begin with, then as text.
-func sortByArrival[T any](list []T, base func(T) string) {
-	type key struct {
-		sec, usec uint64
-		item      T
-	}
-	keys := make([]key, len(list))
-	for i, x := range list {
-		sec, rest := leadingNumber(base(x))
-		keys[i] = key{sec: sec, item: x}
-		if rest, ok := strings.CutPrefix(rest, ".M"); ok {
-			keys[i].usec, _ = leadingNumber(rest)
-		}
-	}
-	slices.SortFunc(keys, func(a, b key) int {
-		switch {
-		case a.sec != b.sec:
-			return cmp.Compare(a.sec, b.sec)
-		case a.usec != b.usec:
-			return cmp.Compare(a.usec, b.usec)
-		}
-		return strings.Compare(base(a.item), base(b.item))
-	})
-	for i, k := range keys {
-		list[i] = k.item
-	}
-}
-
-// leadingNumber reads the digits at the start of s; a number too long to be
-// one counts as the largest.
-func leadingNumber(s string) (n uint64, rest string) {
-	i := 0
-	for i < len(s) && s[i] >= '0' && s[i] <= '9' {
-		i++
-	}
-	n, err := strconv.ParseUint(s[:i], 10, 64)
-	if err != nil && i > 0 {
-		n = math.MaxUint64
-	}
-	return n, s[i:]
 }
 
 // writeList writes fresh into the list.

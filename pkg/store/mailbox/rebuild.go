@@ -1,9 +1,12 @@
 package mailbox
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/postcote/postcote/pkg/platform/fail"
@@ -29,9 +32,12 @@ func (b *box) rebuild(ctx context.Context, dir string, id Ident, folder *maildir
 	if err != nil {
 		return err
 	}
-	entries, _, err := b.unique(lk, listing.Entries)
-	if err != nil {
-		return err
+	entries := listing.Entries
+	sortByArrival(entries, baseOf) // in order, the work that follows is quicker
+	if twice(entries) {
+		if entries, _, err = b.unique(lk, entries); err != nil {
+			return err
+		}
 	}
 	uids, unseen, err := lk.Assign(entries, 1, !b.shared())
 	if err == nil && len(unseen) > 0 {
@@ -88,6 +94,62 @@ func (b *box) rebuild(ctx context.Context, dir string, id Ident, folder *maildir
 		b.flushSoon()
 	}
 	return nil
+}
+
+func baseOf(e Entry) string { return e.Base }
+
+// twice reports whether a base name is there twice in entries, which are sorted.
+func twice(entries []Entry) bool {
+	for i := range entries[min(1, len(entries)):] {
+		if entries[i].Base == entries[i+1].Base {
+			return true
+		}
+	}
+	return false
+}
+
+// sortByArrival sorts by base name: by the seconds and microseconds that names
+// begin with, then as text. What has one name stays in its order.
+func sortByArrival[T any](list []T, base func(T) string) {
+	type key struct {
+		sec, usec uint64
+		at        int
+	}
+	keys := make([]key, len(list))
+	for i, x := range list {
+		sec, rest := leadingNumber(base(x))
+		keys[i] = key{sec: sec, at: i}
+		if rest, ok := strings.CutPrefix(rest, ".M"); ok {
+			keys[i].usec, _ = leadingNumber(rest)
+		}
+	}
+	slices.SortFunc(keys, func(a, b key) int {
+		switch {
+		case a.sec != b.sec:
+			return cmp.Compare(a.sec, b.sec)
+		case a.usec != b.usec:
+			return cmp.Compare(a.usec, b.usec)
+		}
+		return cmp.Or(strings.Compare(base(list[a.at]), base(list[b.at])), a.at-b.at)
+	})
+	old := slices.Clone(list)
+	for i, k := range keys {
+		list[i] = old[k.at]
+	}
+}
+
+// leadingNumber reads the digits at the start of s; a number too long to be
+// one counts as the largest.
+func leadingNumber(s string) (n uint64, rest string) {
+	i := 0
+	for i < len(s) && s[i] >= '0' && s[i] <= '9' {
+		n = n*10 + uint64(s[i]-'0')
+		i++
+	}
+	if i > 18 {
+		n = math.MaxUint64
+	}
+	return n, s[i:]
 }
 
 // unique gives files that share a base name names of their own, and returns
@@ -324,7 +386,7 @@ func (b *box) lookAgain(lk Locked, fresh []Entry, unseen []string, floor uint32)
 	for _, e := range found {
 		fresh = append(fresh, e)
 	}
-	sortByArrival(fresh, func(e Entry) string { return e.Base })
+	sortByArrival(fresh, baseOf)
 	uids, _, err := lk.Assign(fresh, floor, true)
 	return fresh, uids, err
 }

@@ -276,7 +276,7 @@ func (m *merge) fresh() ([]Entry, error) {
 			}
 		}
 	}
-	sortByArrival(out, func(e Entry) string { return e.Base })
+	sortByArrival(out, baseOf)
 	return out, nil
 }
 
