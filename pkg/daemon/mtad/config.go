@@ -5,6 +5,8 @@ import (
 
 	"github.com/postcote/postcote/pkg/daemon/mtad/edge"
 	"github.com/postcote/postcote/pkg/daemon/mtad/localmail"
+	"github.com/postcote/postcote/pkg/daemon/mtad/rewriting"
+	"github.com/postcote/postcote/pkg/daemon/mtad/routing"
 	"github.com/postcote/postcote/pkg/daemon/service"
 	"github.com/postcote/postcote/pkg/mta/bounce"
 	"github.com/postcote/postcote/pkg/mta/queue"
@@ -30,15 +32,17 @@ type Config struct {
 
 	LookupCache conf.Duration `yaml:"lookup_cache" max:"5m" reload:"true" doc:"How long it is remembered that a mailbox (exists_socket) or a domain (domains.tables) is there; 0s asks for every recipient. Other answers are not remembered. Mail for what was deleted, or went over its quota, in this time is accepted and returned when it cannot be delivered."`
 
-	Domains    Domains           `yaml:"domains" reload:"true" doc:"The domains this host takes mail for."`
-	Postmaster string            `yaml:"postmaster" reload:"true" example:"admin@example.org" doc:"Mailbox for mail to postmaster without a domain or at this host's name. Empty: postmaster at the first mailbox domain."`
-	Trusted    []conf.Network    `yaml:"trusted_networks" reload:"true" doc:"Addresses and networks (1.2.3.0/24) whose hosts may send to anywhere through the listeners of role mx."`
-	Delimiter  string            `yaml:"recipient_delimiter" reload:"true" max:"8" doc:"Characters that separate a user name from its detail, as in user+detail; empty for none."`
-	Deliver    Deliver           `yaml:"deliver" reload:"true" doc:"How mail reaches the mailboxes."`
-	RelayHost  string            `yaml:"relayhost" reload:"true" example:"[smtp.example.net]:587" doc:"Host that takes all mail for other domains: [host]:port as it stands, host:port through its MX records. Empty: each domain's own MX."`
-	Transports map[string]string `yaml:"transports" reload:"true" doc:"Exceptions: a domain, .domain (every name below) or * to smtp:[host]:port, smtp:host, smtp:, lmtp:unix:/path, lmtp:host:port, error:text or discard:."`
-	Remote     Remote            `yaml:"remote" reload:"true" doc:"How mail is sent to other hosts."`
-	DNS        dnsx.Config       `yaml:"dns" doc:"Name servers."`
+	Domains    routing.Domains  `yaml:"domains" reload:"true" doc:"The domains this host takes mail for."`
+	Postmaster string           `yaml:"postmaster" reload:"true" example:"admin@example.org" doc:"Mailbox for mail to postmaster without a domain or at this host's name. Empty: postmaster at the first mailbox domain."`
+	Trusted    []conf.Network   `yaml:"trusted_networks" reload:"true" doc:"Addresses and networks (1.2.3.0/24) whose hosts may send to anywhere through the listeners of role mx."`
+	Delimiter  string           `yaml:"recipient_delimiter" reload:"true" max:"8" doc:"Characters that separate a user name from its detail, as in user+detail; empty for none."`
+	Deliver    Deliver          `yaml:"deliver" reload:"true" doc:"How mail reaches the mailboxes."`
+	Rewrite    rewriting.Config `yaml:"rewrite" reload:"true" doc:"What addresses become."`
+
+	routing.Config `yaml:",inline"`
+
+	Remote Remote      `yaml:"remote" reload:"true" doc:"How mail is sent to other hosts."`
+	DNS    dnsx.Config `yaml:"dns" doc:"Name servers."`
 
 	Smtpd edge.Config `yaml:"smtpd" reload:"true" doc:"What listeners demand of their clients and tell them; the submit socket has none of it."`
 
@@ -82,10 +86,11 @@ type Listener struct {
 	TLS     string      `yaml:"tls" oneof:"none|starttls|required|implicit" doc:"starttls offers encryption (and demands it for submission), required takes nothing before it (on port 25 that is against RFC 3207), implicit encrypts from the first byte."`
 	HAProxy bool        `yaml:"haproxy" doc:"Connections begin with a PROXY header (version 1 or 2), which says who the client is; see smtpd.haproxy_trusted_networks."`
 	Auth    string      `yaml:"auth" oneof:"none|tls|clear" doc:"Whether clients may log in: not at all, over TLS only, or in the clear too."`
+	Owner   string      `yaml:"sender_login" oneof:"none|known|unauthenticated|authenticated|all" doc:"Who may use a sender address of rewrite.sender_login_maps: none does not ask; known refuses an address that belongs to somebody else or, without a login, to anybody; unauthenticated does the latter only; authenticated refuses users every address that is not listed for them; all does both."`
 }
 
 // Preset gives an entry its defaults before it is read: a plain MX.
-func (l *Listener) Preset() { *l = Listener{Role: RoleMX, TLS: TLSStart, Auth: AuthTLS} }
+func (l *Listener) Preset() { *l = Listener{Role: RoleMX, TLS: TLSStart, Auth: AuthTLS, Owner: "none"} }
 
 // label is Name or its default.
 func (l Listener) label() string {
@@ -98,13 +103,6 @@ func (l Listener) label() string {
 		return "smtps/smtpd"
 	}
 	return "submission/smtpd"
-}
-
-// Domains is the `domains` section.
-type Domains struct {
-	Mailbox []string `yaml:"mailbox" example:"example.org" doc:"Domains with mailboxes here. .example.org stands for every name below example.org."`
-	Tables  []string `yaml:"tables" example:"socketmap:unix:/run/postcote-authd/socketmap:domains" doc:"Tables that name further domains with mailboxes here, asked in turn for each recipient's domain that is not listed. socketmap: tables in Postfix's form, such as authd's; a table that cannot be asked is a temporary failure."`
-	Relay   []string `yaml:"relay" doc:"Domains whose mail is taken and passed on: to their MX behind us, or as transports says."`
 }
 
 // Deliver is the `deliver` section.
@@ -170,9 +168,9 @@ type Queue struct {
 func Default() Config {
 	return Config{
 		Listeners: []Listener{
-			{Listen: conf.Listen{Address: ":25"}, Role: RoleMX, TLS: TLSStart, Auth: AuthNone},
-			{Listen: conf.Listen{Address: ":587"}, Role: RoleSubmission, TLS: TLSStart, Auth: AuthTLS},
-			{Listen: conf.Listen{Address: ":465"}, Role: RoleSubmission, TLS: TLSImplicit, Auth: AuthTLS},
+			{Listen: conf.Listen{Address: ":25"}, Role: RoleMX, TLS: TLSStart, Auth: AuthNone, Owner: "none"},
+			{Listen: conf.Listen{Address: ":587"}, Role: RoleSubmission, TLS: TLSStart, Auth: AuthTLS, Owner: "none"},
+			{Listen: conf.Listen{Address: ":465"}, Role: RoleSubmission, TLS: TLSImplicit, Auth: AuthTLS, Owner: "none"},
 		},
 		Submit:       localmail.DefaultSubmit(),
 		Status:       localmail.DefaultStatus(),
@@ -180,9 +178,10 @@ func Default() Config {
 		AuthSocket:   "/run/postcote-authd/auth-smtp",
 		ExistsSocket: "/run/postcote-authd/auth-exists",
 		LookupCache:  conf.Duration(10 * time.Second),
-		Domains:      Domains{Tables: []string{"socketmap:unix:/run/postcote-authd/socketmap:domains"}},
+		Domains:      routing.Domains{Tables: []string{"socketmap:unix:/run/postcote-authd/socketmap:domains"}},
 		Trusted:      []conf.Network{conf.MustNetwork("127.0.0.1/32"), conf.MustNetwork("::1/128")},
 		Delimiter:    "+",
+		Rewrite:      rewriting.Default(),
 		Deliver:      Deliver{LMTP: "unix:/run/postcote-deliverd/lmtp"},
 		Remote: Remote{
 			TLS: "may", Port: 25,

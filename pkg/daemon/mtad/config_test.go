@@ -70,7 +70,7 @@ func TestMistakes(t *testing.T) {
 		"exists_socket: relative":                                   "exists_socket: \"relative\" is not a socket",
 		"domains: {mailbox: [a..b]}":                                "domains.mailbox[0]",
 		"domains: {mailbox: [a.example], relay: [a.example]}":       "domain a.example is both",
-		"transports: {a.example: 'uucp:x'}":                         "transports[a.example]",
+		"routes: {a.example: 'uucp:x'}":                             "routes[a.example]",
 		"relayhost: '[a.example]:x'":                                "relayhost",
 		"postmaster: joe":                                           "postmaster",
 		"deliver: {lmtp: 'unix:'}":                                  "deliver.lmtp",

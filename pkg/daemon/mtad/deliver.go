@@ -1,50 +1,151 @@
 package mtad
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"strings"
 
 	"github.com/emersion/go-smtp"
 
+	"github.com/postcote/postcote/pkg/daemon/mtad/forward"
+	"github.com/postcote/postcote/pkg/daemon/mtad/routing"
 	"github.com/postcote/postcote/pkg/mta/bounce"
+	"github.com/postcote/postcote/pkg/mta/gate/header"
 	"github.com/postcote/postcote/pkg/mta/queue"
 	"github.com/postcote/postcote/pkg/mta/remote"
+	"github.com/postcote/postcote/pkg/mta/rewrite/aliases"
 	"github.com/postcote/postcote/pkg/mta/route"
 	"github.com/postcote/postcote/pkg/platform/addr"
-	"github.com/postcote/postcote/pkg/platform/fail"
 )
 
 // router answers the queue from the table of the current configuration.
 type router struct{ d *daemon }
 
 // Route implements queue.Router.
-func (r router) Route(ctx context.Context, _ *queue.Envelope, rcpt addr.Address) (queue.Route, error) {
-	to, err := r.d.state.Load().routes.Route(ctx, rcpt)
+func (r router) Route(ctx context.Context, env *queue.Envelope, rcpt addr.Address) (queue.Route, error) {
+	var sender addr.Address
+	if env != nil {
+		sender = env.Sender
+	}
+	to, err := r.d.state.Load().route(ctx, sender, rcpt)
 	if err != nil {
 		return queue.Route{}, err
 	}
-	return queue.Route{Transport: to.Hop.Transport.String(), NextHop: to.Hop.Next()}, nil
+	return queue.Route{Transport: to.Via(), NextHop: to.Next()}, nil
 }
 
-// deliverer makes the queue's attempts through package remote.
+// route is where a recipient's mail goes. A name without aliases goes straight
+// to its mailbox.
+func (st *state) route(ctx context.Context, sender, rcpt addr.Address) (route.Hop, error) {
+	to, err := st.routes.Route(ctx, sender, rcpt)
+	if err != nil || to.Hop.Transport != route.LocalAgent {
+		return to.Hop, err
+	}
+	alias, err := st.rewriter.HasAlias(ctx, rcpt)
+	if err != nil || alias {
+		return to.Hop, err
+	}
+	return st.mailbox, nil
+}
+
+// deliverer makes the queue's attempts: through package remote, or as what the
+// transport is.
 type deliverer struct{ d *daemon }
 
 // Deliver implements queue.Deliverer.
 func (x deliverer) Deliver(ctx context.Context, job *queue.Job) queue.Outcome {
-	hop, err := route.ParseHop(job.Route.Transport + ":" + job.Route.NextHop)
-	if err != nil { // the table made the hop, so this cannot be
+	st := x.d.state.Load()
+	hop, err := st.routes.ParseHop(job.Route.Transport + ":" + job.Route.NextHop)
+	if err != nil { // the transport has gone since; the next try finds another
 		return queue.Outcome{}
 	}
-	rcpts := make([]remote.Recipient, len(job.Recipients))
+	switch hop.Transport {
+	case route.LocalAgent:
+		return x.local(st).Deliver(ctx, job)
+	case route.Pipe:
+		return x.pipe(ctx, st, job, hop)
+	case route.SMTP:
+		return x.smtp(ctx, st, job, hop)
+	}
+	return x.send(ctx, st, job, hop, job.Recipients, job.Envelope.Sender)
+}
+
+// local is the agent for names with aliases.
+func (x deliverer) local(st *state) *forward.Agent {
+	return &forward.Agent{
+		Rewriter: st.rewriter, Queue: x.d.queue, Hostname: st.hostname, Now: x.d.now,
+		Mailbox: func(ctx context.Context, job *queue.Job, r queue.Recipient) queue.Result {
+			return x.send(ctx, st, job, st.mailbox, []queue.Recipient{r}, job.Envelope.Sender).Results[0]
+		},
+		Program: func(ctx context.Context, job *queue.Job, r queue.Recipient, t aliases.Target) queue.Result {
+			return queue.Result{Status: queue.Failed, Code: queue.Code{Class: 5, Subject: 3, Detail: 5}, Reason: "mail to commands and files is not set up here"}
+		},
+	}
+}
+
+func (x deliverer) pipe(context.Context, *state, *queue.Job, route.Hop) queue.Outcome {
+	return queue.Outcome{}
+}
+
+// smtp sends to another host, each recipient under the sender that it needs.
+func (x deliverer) smtp(ctx context.Context, st *state, job *queue.Job, hop route.Hop) queue.Outcome {
+	out := queue.Outcome{Results: make([]queue.Result, len(job.Recipients))}
+	group := map[addr.Address][]int{}
+	var order []addr.Address
 	for i, r := range job.Recipients {
+		from, err := st.rewriter.Forwarded(ctx, job.Envelope.Sender, r.Addr, r.Original)
+		if err == nil {
+			from, err = st.rewriter.Outbound(ctx, from)
+		}
+		if err != nil {
+			out.Results[i] = queue.Result{Status: queue.Deferred, Code: queue.Code{Class: 4, Subject: 3}, Reason: err.Error()}
+			continue
+		}
+		if group[from] == nil {
+			order = append(order, from)
+		}
+		group[from] = append(group[from], i)
+	}
+	for _, from := range order {
+		rcpts := make([]queue.Recipient, len(group[from]))
+		for k, i := range group[from] {
+			rcpts[k] = job.Recipients[i]
+		}
+		sent := x.send(ctx, st, job, hop, rcpts, from)
+		for k, i := range group[from] {
+			out.Results[i] = sent.Results[k]
+		}
+		out.SiteFailure = out.SiteFailure || sent.SiteFailure
+	}
+	return out
+}
+
+// send makes one attempt through package remote.
+func (x deliverer) send(ctx context.Context, st *state, job *queue.Job, hop route.Hop, to []queue.Recipient, from addr.Address) queue.Outcome {
+	rcpts := make([]remote.Recipient, len(to))
+	away := hop.Transport == route.SMTP && st.rewriter.RewritesOutbound()
+	for i, r := range to {
 		rcpts[i] = recipientOf(r)
+		if away {
+			if a, err := st.rewriter.Outbound(ctx, r.Addr); err == nil {
+				rcpts[i].To = a
+			}
+		}
 	}
 	env := job.Envelope
-	outs := x.d.remote.Load().Deliver(ctx, hop, remote.Message{
-		From: env.Sender, Size: env.Size, EightBit: env.EightBit, UTF8: env.SMTPUTF8,
+	outs := x.d.remote.Load().of(hop).Deliver(ctx, hop, remote.Message{
+		From: from, Size: env.Size, EightBit: env.EightBit, UTF8: env.SMTPUTF8,
 		Return: dsnReturn(env.Return), EnvelopeID: env.EnvID,
-		Open: func() (io.ReadCloser, error) { return openContent(job) },
+		Login: func(ctx context.Context, hop route.Hop) (*remote.Credentials, error) {
+			return st.logins.For(ctx, env.Sender, hop)
+		},
+		Open: func() (io.ReadCloser, error) {
+			if away {
+				return openRewritten(ctx, st, job)
+			}
+			return openContent(job)
+		},
 	}, rcpts)
 	result := queue.Outcome{Results: make([]queue.Result, len(outs))}
 	for i, o := range outs {
@@ -55,6 +156,34 @@ func (x deliverer) Deliver(ctx context.Context, job *queue.Job) queue.Outcome {
 		x.d.agents.away(hop.Socket)
 	}
 	return result
+}
+
+// openRewritten opens the content with the addresses of its header as the
+// outside is to see them. A header too large to be held goes as it is.
+func openRewritten(ctx context.Context, st *state, job *queue.Job) (io.ReadCloser, error) {
+	c, err := job.Open()
+	if err != nil {
+		return nil, err
+	}
+	whole := c.Reader()
+	start, err := io.ReadAll(io.LimitReader(whole, header.MaxBlock))
+	if err != nil {
+		_ = c.Close()
+		return nil, err
+	}
+	edit := header.NewEditor(header.Rules{Rewrite: func(name, value string) (string, bool, error) {
+		return st.rewriter.OutboundField(ctx, name, value)
+	}})
+	_, _ = edit.Write(start)
+	found := edit.Finish()
+	if found.Err != nil {
+		_ = c.Close()
+		return nil, found.Err
+	}
+	if found.Edited && !found.TooLarge && len(start) < header.MaxBlock {
+		start = append(found.Block, start[found.Skip:]...)
+	}
+	return content{io.MultiReader(bytes.NewReader(start), whole), c}, nil
 }
 
 type content struct {
@@ -120,9 +249,30 @@ func (b bouncer) Compose(ctx context.Context, w io.Writer, id queue.ID, n *queue
 	return c.Compose(ctx, w, id, n)
 }
 
-// newRemote makes the client of a configuration. The relay host's credentials
-// are read once, here.
-func (d *daemon) newRemote(st *state) (*remote.Client, error) {
+// senders are the clients of the transports that speak SMTP or LMTP.
+type senders struct {
+	usual *remote.Client
+	named map[string]*remote.Client
+}
+
+// of is the client for a hop.
+func (s *senders) of(hop route.Hop) *remote.Client {
+	if c := s.named[hop.Name]; c != nil {
+		return c
+	}
+	return s.usual
+}
+
+// Close ends idle sessions.
+func (s *senders) Close() {
+	s.usual.Close()
+	for _, c := range s.named {
+		c.Close()
+	}
+}
+
+// newSenders makes the clients of a configuration.
+func (d *daemon) newSenders(st *state) (*senders, error) {
 	level, _ := remote.ParseTLSLevel(st.cfg.Remote.TLS)
 	c := remote.Config{
 		Hostname: st.hostname, Self: []string{st.hostname}, Resolver: d.parts.Resolver, Dial: d.parts.Dial,
@@ -134,25 +284,17 @@ func (d *daemon) newRemote(st *state) (*remote.Client, error) {
 	if c.Idle == 0 {
 		c.Idle = -1
 	}
-	if file := st.cfg.Remote.RelayCredentials; file != "" {
-		relay, err := route.ParseRelayHost(st.cfg.RelayHost)
-		if err != nil {
-			return nil, err
-		}
-		secret, err := file.Read()
-		if err != nil {
-			return nil, err
-		}
-		user, password, ok := strings.Cut(secret, ":")
-		if !ok || user == "" || password == "" {
-			return nil, fail.New(fail.Invalid, "%s: want user:password in one line", string(file))
-		}
-		c.Login = func(hop route.Hop) *remote.Credentials {
-			if hop != relay {
-				return nil
-			}
-			return &remote.Credentials{User: user, Password: password}
-		}
+	var err error
+	if c.Fallback, err = routing.FallbackHops(st.cfg.FallbackRelay); err != nil {
+		return nil, err
 	}
-	return remote.New(c), nil
+	s := &senders{usual: remote.New(c), named: map[string]*remote.Client{}}
+	for name, t := range st.cfg.Transports {
+		own, err := t.Remote(c)
+		if err != nil {
+			return nil, err
+		}
+		s.named[name] = remote.New(own)
+	}
+	return s, nil
 }

@@ -23,7 +23,7 @@ func TestRouterAndHopAgree(t *testing.T) {
 	cfg := Default()
 	cfg.Hostname = "mx.ours.example"
 	cfg.Domains.Mailbox, cfg.Domains.Tables = []string{"ours.example"}, nil
-	cfg.Transports = map[string]string{"moved.example": "error:5.1.6 moved: see http://x", "inner.example": "smtp:[2001:db8::1]:26"}
+	cfg.Routes = map[string]string{"moved.example": "error:5.1.6 moved: see http://x", "inner.example": "smtp:[2001:db8::1]:26"}
 	st, err := newState(cfg, nil, time.Now)
 	if err != nil {
 		t.Fatal(err)
@@ -32,7 +32,7 @@ func TestRouterAndHopAgree(t *testing.T) {
 	d.state.Store(st)
 	for _, domain := range []string{"ours.example", "far.example", "moved.example", "inner.example", "[192.0.2.1]"} {
 		rcpt := addr.Address{Local: "r", Domain: domain}
-		want, err := st.routes.Route(context.Background(), rcpt)
+		want, err := st.routes.Route(context.Background(), addr.Address{}, rcpt)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -88,11 +88,18 @@ func TestRelayCredentials(t *testing.T) {
 			t.Fatal(err)
 		}
 		st, err := newState(cfg, nil, time.Now)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := (&daemon{}).newRemote(st); (err == nil) != ok || err != nil && !fail.Is(err, fail.Invalid) {
+		if (err == nil) != ok || err != nil && !fail.Is(err, fail.Invalid) {
 			t.Errorf("%q: %v", text, err)
+		}
+		if err != nil {
+			continue
+		}
+		for hop, want := range map[string]bool{"smtp:[smart.example]:587": true, "smtp:[smart.example]": false} {
+			h, _ := route.ParseHop(hop)
+			login, err := st.logins.For(context.Background(), addr.Address{}, h)
+			if err != nil || (login != nil) != want || want && (login.User != "joe" || login.Password != "sec:ret") {
+				t.Errorf("%s: %v, %v", hop, login, err)
+			}
 		}
 	}
 }

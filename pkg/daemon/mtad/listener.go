@@ -72,7 +72,7 @@ func (l *listening) open(spec conf.Listen) error {
 	limits := l.d.state.Load().cfg.Limits
 	l.conns = &netx.Server{
 		Handler:    func(ctx context.Context, conn net.Conn) { l.engine.Load().Serve(ctx, conn) },
-		Limits:     netx.Limits{MaxConns: limits.Connections, MaxPerPeer: limits.ConnectionsPerPeer, Exempt: l.d.state.Load().trusted()},
+		Limits:     netx.Limits{MaxConns: limits.Connections, MaxPerPeer: limits.ConnectionsPerPeer, Exempt: l.d.state.Load().cfg.trusted()},
 		DrainLimit: l.d.rt.Drain(),
 		OnReject:   l.turnAway,
 		Log:        l.d.log,
@@ -93,7 +93,7 @@ func (l *listening) behind(ctx context.Context, conn net.Conn) {
 		l.d.metrics.refused.WithLabelValues(l.label, "proxy header").Inc()
 		return
 	}
-	leave := l.doorman.Admit(remote, l.d.state.Load().cfg.Limits.ConnectionsPerPeer, l.d.state.Load().trusted())
+	leave := l.doorman.Admit(remote, l.d.state.Load().cfg.Limits.ConnectionsPerPeer, l.d.state.Load().cfg.trusted())
 	if leave == nil {
 		l.refuse(conn, netx.AddrPort(remote).Addr(), netx.TooManyFromPeer)
 		return

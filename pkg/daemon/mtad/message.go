@@ -60,7 +60,7 @@ func (s *session) Message(ctx context.Context, tx *server.Transaction, content i
 	qid, now := msg.ID().String(), s.d.now()
 	say := func(r server.Reply) server.Result { return server.Result{Verdict: server.Say(r)} }
 
-	edit := header.NewEditor(s.headerRules(tx.From, qid, now))
+	edit := header.NewEditor(s.headerRules(ctx, tx.From, qid, now))
 	in := &receiving{msg: msg, edit: edit}
 	_, err := io.Copy(in, content) // the engine's reader hands over its own buffer
 	switch {
@@ -70,6 +70,9 @@ func (s *session) Message(ctx context.Context, tx *server.Transaction, content i
 		return server.Result{} // the message is void, and the engine knows why
 	}
 	found := edit.Finish()
+	if found.Err != nil {
+		return say(s.notStored(endOfMessage, tx, qid, found.Err))
+	}
 	if v := checkHeader(found); v.Refused() {
 		return say(s.refuse(endOfMessage, tx, nil, qid, v))
 	}
@@ -77,7 +80,7 @@ func (s *session) Message(ctx context.Context, tx *server.Transaction, content i
 	if err != nil {
 		return say(s.notStored(endOfMessage, tx, qid, err))
 	}
-	trace := s.trace(env, qid, now).Append(make([]byte, 0, usualTrace+len(found.Block)))
+	trace := s.trace(tx, env, qid, now).Append(make([]byte, 0, usualTrace+len(found.Block)))
 	if found.Edited {
 		msg.SetHeaders(append(trace, found.Block...), found.Skip)
 	} else {
@@ -130,35 +133,38 @@ func checkHeader(found header.Found) gate.Verdict {
 // another server passes on.
 func (s *session) submitted() bool { return s.c.User != "" || s.who.Local }
 
-func (s *session) headerRules(from addr.Address, qid string, now time.Time) header.Rules {
-	if !s.submitted() {
-		return header.Rules{Drop: header.Relayed()}
+func (s *session) headerRules(ctx context.Context, from addr.Address, qid string, now time.Time) header.Rules {
+	cfg := &s.st.cfg.Rewrite
+	rules := header.Rules{Drop: header.Relayed(), AddMissing: cfg.AddMissing || s.submitted(), Sender: from, Date: now}
+	if s.submitted() {
+		rules.Drop = cfg.Drop
 	}
-	return header.Rules{
-		Drop: header.Submitted(), AddMissing: true, Sender: from, Date: now,
-		MessageID: "<" + now.UTC().Format("20060102150405") + "." + qid + "@" + s.st.hostname + ">",
+	if rules.AddMissing {
+		rules.Sender = s.st.rewriter.Complete(ctx, from)
+		rules.MessageID = "<" + now.UTC().Format("20060102150405") + "." + qid + "@" + s.st.hostname + ">"
 	}
+	if s.home() {
+		rules.Rewrite = func(name, value string) (string, bool, error) { return s.st.rewriter.Field(ctx, name, value) }
+	}
+	return rules
 }
 
-func (s *session) trace(env *queue.Envelope, qid string, now time.Time) header.Trace {
+func (s *session) trace(tx *server.Transaction, env *queue.Envelope, qid string, now time.Time) header.Trace {
 	t := header.Trace{
 		Helo: s.c.Helo, Name: s.who.Name, Peer: s.who.IP, Local: s.who.Local, UID: s.who.UID,
 		By: s.st.hostname, With: env.Client.Proto, QID: qid, Date: now,
 	}
-	if len(env.Recipients) == 1 {
-		t.For = env.Recipients[0].Addr
-		if !env.Recipients[0].Original.Null() {
-			t.For = env.Recipients[0].Original
-		}
+	if len(tx.Rcpts) == 1 {
+		t.For = tx.Rcpts[0].To
 	}
 	return t
 }
 
 // envelope is what the queue keeps. Recipients that mean the same mailbox
 // appear once.
-func (s *session) envelope(ctx context.Context, tx *server.Transaction, now time.Time) (*queue.Envelope, error) {
-	env := &queue.Envelope{
-		Sender: tx.From, Arrival: now, EnvID: tx.Options.EnvelopeID, Return: returnOf(tx.Options.Return),
+func (s *session) envelope(ctx context.Context, tx *server.Transaction, now time.Time) (env *queue.Envelope, err error) {
+	env = &queue.Envelope{
+		Arrival: now, EnvID: tx.Options.EnvelopeID, Return: returnOf(tx.Options.Return),
 		SMTPUTF8: tx.Options.UTF8, EightBit: tx.Options.Body == smtp.Body8BitMIME, RequireTLS: tx.Options.RequireTLS,
 		SASLUser: s.c.User, SASLMethod: s.c.Mech, Origin: s.l.label,
 		Client: queue.Client{Name: s.who.Name, Helo: s.c.Helo, Proto: s.c.Protocol(tx.Options.UTF8)},
@@ -169,29 +175,43 @@ func (s *session) envelope(ctx context.Context, tx *server.Transaction, now time
 	if s.who.Local {
 		env.Client.Name = ""
 	}
-	env.Recipients = make([]queue.Recipient, 0, len(tx.Rcpts))
-	seen := map[addr.Address]bool{}
-	for _, r := range tx.Rcpts {
-		to, err := s.st.routes.Resolve(ctx, r.To)
-		if err != nil {
+	if env.Sender, err = s.st.rewriter.Sender(ctx, tx.From); err != nil {
+		return nil, err
+	}
+	env.Recipients, err = s.recipients(ctx, env.Sender, tx.Rcpts)
+	return env, err
+}
+
+// recipients rewrites the recipients of a message.
+func (s *session) recipients(ctx context.Context, sender addr.Address, given []server.Recipient) ([]queue.Recipient, error) {
+	list := make([]addr.Address, len(given))
+	for i, r := range given {
+		var err error
+		if list[i], err = s.st.routes.Resolve(ctx, r.To); err != nil {
 			return nil, err
 		}
-		if seen[to] {
+	}
+	to, err := s.st.rewriter.Recipients(ctx, sender, list)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]queue.Recipient, len(to))
+	for i, t := range to {
+		out[i].Addr = t.Addr
+		if t.Given < 0 {
+			out[i].Notify = queue.NotifyNever // a blind copy is none of the sender's business
 			continue
 		}
-		if len(tx.Rcpts) > 1 {
-			seen[to] = true
-		}
-		q := queue.Recipient{Addr: to, Notify: notifyOf(r.Options.Notify)}
-		if to != r.To {
-			q.Original = r.To
+		r := given[t.Given]
+		out[i].Notify = notifyOf(r.Options.Notify)
+		if t.Addr != r.To {
+			out[i].Original = r.To
 		}
 		if r.Options.OriginalRecipient != "" {
-			q.ORCPT = strings.ToLower(string(r.Options.OriginalRecipientType)) + ";" + r.Options.OriginalRecipient
+			out[i].ORCPT = strings.ToLower(string(r.Options.OriginalRecipientType)) + ";" + r.Options.OriginalRecipient
 		}
-		env.Recipients = append(env.Recipients, q)
 	}
-	return env, nil
+	return out, nil
 }
 
 func returnOf(r smtp.DSNReturn) queue.Return {

@@ -14,7 +14,6 @@ import (
 	"github.com/postcote/postcote/pkg/daemon/service"
 	"github.com/postcote/postcote/pkg/mta/gate"
 	"github.com/postcote/postcote/pkg/mta/queue"
-	"github.com/postcote/postcote/pkg/mta/remote"
 	"github.com/postcote/postcote/pkg/platform/dnsx"
 	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/platform/obs"
@@ -44,7 +43,7 @@ type daemon struct {
 	metrics *metrics
 
 	state  atomic.Pointer[state]
-	remote atomic.Pointer[remote.Client]
+	remote atomic.Pointer[senders]
 	reload sync.Mutex // one reload at a time
 
 	queue    *queue.Queue
@@ -127,7 +126,7 @@ func (d *daemon) apply(cfg Config) error {
 	if err != nil {
 		return err
 	}
-	sender, err := d.newRemote(st)
+	sender, err := d.newSenders(st)
 	if err != nil {
 		return err
 	}
@@ -151,9 +150,10 @@ func (d *daemon) openQueue(ctx context.Context, cfg Config) (*queue.Queue, error
 	return q, nil
 }
 
-// queueSettings are the configured ones with full addresses.
+// queueSettings are the configured ones with full addresses, and the limits of
+// transports.
 func (d *daemon) queueSettings(cfg Config) queue.Settings {
-	set, st := cfg.Queue.Settings, d.state.Load()
+	set, st := cfg.Config.Limits(cfg.Queue.Settings), d.state.Load()
 	for _, a := range []*string{&set.BounceNotice, &set.DelayNotice, &set.DoubleNotice} {
 		switch {
 		case *a == "" || strings.Contains(*a, "@"):

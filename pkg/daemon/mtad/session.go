@@ -140,10 +140,22 @@ func (s *session) facts(tx *server.Transaction) gate.Facts {
 		TLS: s.c.TLS != nil, User: s.c.User, Helo: s.c.Helo,
 	}
 	if tx != nil {
-		f.Sender = tx.From
+		f.Sender = s.whole(context.Background(), tx.From)
 	}
 	return f
 }
+
+// whole completes a bare address of this site's own clients, for whom it means
+// a user here. To strangers it means nothing.
+func (s *session) whole(ctx context.Context, a addr.Address) addr.Address {
+	if a.Domain != "" || a.Null() || !s.home() {
+		return a
+	}
+	return s.st.rewriter.Complete(ctx, a)
+}
+
+// home reports whether the client is one of this site's own.
+func (s *session) home() bool { return s.st.rewriter.Home(s.who.Local, s.c.User, s.who.IP) }
 
 // ask runs a stage that needs no recipient; zero means go on.
 func (s *session) ask(ctx context.Context, stage gate.Stage, tx *server.Transaction) server.Reply {
@@ -193,7 +205,7 @@ func (s *session) Mail(ctx context.Context, tx *server.Transaction) server.Verdi
 // goroutine for it would only be waited for.
 func (s *session) Rcpt(ctx context.Context, tx *server.Transaction, rcpt server.Recipient) server.Verdict {
 	f := s.facts(tx)
-	f.Rcpt = rcpt.To
+	f.Rcpt = s.whole(ctx, rcpt.To)
 	if !tx.More {
 		return server.Say(s.judge(ctx, f))
 	}

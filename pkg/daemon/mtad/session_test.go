@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/postcote/postcote/pkg/daemon/mtad/routing"
 	"github.com/postcote/postcote/pkg/mta/gate"
 	"github.com/postcote/postcote/pkg/platform/addr"
 	"github.com/postcote/postcote/pkg/platform/obs"
@@ -20,7 +21,7 @@ func (faulty) Exists(context.Context, addr.Address) error { panic("out of range"
 // beside the session or in it.
 func TestCheckPanics(t *testing.T) {
 	cfg := Default()
-	cfg.Hostname, cfg.Domains = "mx.ours.example", Domains{Mailbox: []string{"ours.example"}}
+	cfg.Hostname, cfg.Domains = "mx.ours.example", routing.Domains{Mailbox: []string{"ours.example"}}
 	st, err := newState(cfg, faulty{}, time.Now)
 	if err != nil {
 		t.Fatal(err)

@@ -4,10 +4,14 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/postcote/postcote/pkg/daemon/mtad/rewriting"
+	"github.com/postcote/postcote/pkg/daemon/mtad/routing"
 	"github.com/postcote/postcote/pkg/mta/bounce"
 	"github.com/postcote/postcote/pkg/mta/gate"
+	"github.com/postcote/postcote/pkg/mta/maps"
 	"github.com/postcote/postcote/pkg/mta/route"
 	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/platform/lookup"
 )
 
 // state is what a configuration means, made once and never changed. Sessions
@@ -16,6 +20,9 @@ type state struct {
 	cfg      Config
 	hostname string
 	routes   *route.Table
+	rewriter *rewriting.Rewriter
+	logins   *routing.Passwords
+	mailbox  route.Hop // of the delivery agent
 	gate     *gate.Gate
 
 	templates bounce.Templates
@@ -23,10 +30,6 @@ type state struct {
 
 func newState(cfg Config, rcpts gate.Recipients, now func() time.Time) (*state, error) {
 	s := &state{cfg: cfg, hostname: cfg.hostname()}
-	local, err := route.ParseHop("lmtp:" + cfg.Deliver.LMTP)
-	if err != nil {
-		return nil, fail.Wrap(fail.Invalid, err, "deliver.lmtp")
-	}
 	ask, err := route.OpenTables(cfg.Domains.Tables)
 	if err != nil {
 		return nil, err
@@ -37,23 +40,71 @@ func newState(cfg Config, rcpts gate.Recipients, now func() time.Time) (*state, 
 	if rcpts != nil {
 		rcpts = recentRecipients{rcpts, newRecent(cfg.LookupCache.Std(), now)}
 	}
-	s.routes, err = route.New(route.Config{
-		Hostname: s.hostname, Mailboxes: cfg.Domains.Mailbox, RelayTo: cfg.Domains.Relay, Ask: ask, Local: local,
-		RelayHost: cfg.RelayHost, Transports: cfg.Transports, Delimiter: cfg.Delimiter, Postmaster: cfg.Postmaster,
-	})
+	if s.routes, err = cfg.Config.Table(cfg.Domains, cfg.routingHost(ask)); err != nil {
+		return nil, err
+	}
+	if s.rewriter, err = cfg.Rewrite.New(cfg.rewritingHost(s.routes, now)); err != nil {
+		return nil, err
+	}
+	if s.logins, err = cfg.Logins(cfg.Remote.RelayCredentials, cfg.Delimiter, cfg.tables()); err != nil {
+		return nil, err
+	}
+	if s.mailbox, err = route.ParseHop("lmtp:" + cfg.Deliver.LMTP); err != nil {
+		return nil, err
+	}
+	known, err := cfg.recipientTables(rcpts, s.rewriter)
 	if err != nil {
 		return nil, err
 	}
 	if s.templates, err = cfg.Bounce.templates(); err != nil {
 		return nil, fail.Wrap(fail.Invalid, err, "bounce.template_file")
 	}
-	s.gate = gate.New(s.routes, rcpts, s.trusted())
+	s.gate = gate.New(gate.Config{Routes: s.routes, Recipients: known, Rewriting: s.rewriter, Owners: s.rewriter, Trusted: cfg.trusted()})
 	return s, nil
 }
 
-func (s *state) trusted() []netip.Prefix {
-	out := make([]netip.Prefix, len(s.cfg.Trusted))
-	for i, n := range s.cfg.Trusted {
+// tables are the kinds of lookup tables that there are.
+func (c Config) tables() lookup.Options { return lookup.Options{} }
+
+func (c Config) routingHost(ask route.Domains) routing.Host {
+	return routing.Host{
+		Hostname: c.hostname(), Delimiter: c.Delimiter, Postmaster: c.Postmaster, LMTP: c.Deliver.LMTP,
+		SRSDomain: c.Rewrite.SRS.Domain, Ask: ask, Tables: c.tables(),
+	}
+}
+
+func (c Config) rewritingHost(routes *route.Table, now func() time.Time) rewriting.Host {
+	return rewriting.Host{
+		Hostname: c.hostname(), Delims: c.Delimiter, Trusted: c.trusted(), Routes: routes, Tables: c.tables(), Now: now,
+	}
+}
+
+// recipientTables are who knows the recipients of each class.
+func (c Config) recipientTables(mailboxes gate.Recipients, r *rewriting.Rewriter) (map[route.Class]gate.Recipients, error) {
+	known := map[route.Class]gate.Recipients{}
+	if mailboxes != nil {
+		known[route.Mailbox] = mailboxes
+	}
+	local, err := maps.Open("local_recipient_maps", c.LocalRecipientMaps, c.tables())
+	if err != nil {
+		return nil, err
+	}
+	if mailboxes != nil || !local.Empty() {
+		known[route.Local] = rewriting.LocalRecipients{Rewriter: r, Map: local, Mailboxes: mailboxes}
+	}
+	relay, err := maps.Open("relay_recipient_maps", c.RelayRecipientMaps, c.tables())
+	if err != nil {
+		return nil, err
+	}
+	if !relay.Empty() {
+		known[route.Relay] = rewriting.ListedRecipients{Map: relay}
+	}
+	return known, nil
+}
+
+func (c Config) trusted() []netip.Prefix {
+	out := make([]netip.Prefix, len(c.Trusted))
+	for i, n := range c.Trusted {
 		out[i] = n.Prefix()
 	}
 	return out
@@ -61,11 +112,19 @@ func (s *state) trusted() []netip.Prefix {
 
 // policy is what the rules of a listener are.
 func (l Listener) policy() gate.Policy {
+	p := gate.Submission()
 	switch {
 	case l.Role == RoleMX:
-		return gate.MX()
+		p = gate.MX()
 	case l.TLS == TLSNone:
-		return gate.PlainSubmission()
+		p = gate.PlainSubmission()
 	}
-	return gate.Submission()
+	owner := map[string]gate.Rule{
+		"known": gate.RejectKnownSenderMismatch, "all": gate.RejectSenderMismatch,
+		"unauthenticated": gate.RejectUnauthenticatedSenderMismatch, "authenticated": gate.RejectAuthenticatedSenderMismatch,
+	}
+	if rule, ok := owner[l.Owner]; ok {
+		p[gate.Mail] = append(p[gate.Mail][:len(p[gate.Mail]):len(p[gate.Mail])], rule)
+	}
+	return p
 }

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/postcote/postcote/pkg/mta/route"
 	"github.com/postcote/postcote/pkg/platform/addr"
@@ -82,12 +83,19 @@ func (c Config) validateRouting(p *conf.Reporter) {
 	for i, d := range c.Domains.Relay {
 		reportRoute(p.At("domains.relay[%d]", i), route.Config{RelayTo: []string{d}})
 	}
-	for match, hop := range c.Transports {
-		reportRoute(p.At("transports[%s]", match), route.Config{Transports: map[string]string{match: hop}})
-	}
 	reportRoute(p.At("relayhost"), route.Config{RelayHost: c.RelayHost})
 	reportRoute(p.At("postmaster"), route.Config{Postmaster: c.Postmaster})
-	reportRoute(p.At("domains"), route.Config{Mailboxes: c.Domains.Mailbox, RelayTo: c.Domains.Relay})
+	for i, d := range c.Domains.Local {
+		reportRoute(p.At("domains.local[%d]", i), route.Config{Locals: []string{d}})
+	}
+	for i, d := range c.Domains.Alias {
+		reportRoute(p.At("domains.alias[%d]", i), route.Config{Aliases: []string{d}})
+	}
+	reportRoute(p.At("domains"), route.Config{Mailboxes: c.Domains.Mailbox, RelayTo: c.Domains.Relay, Locals: c.Domains.Local, Aliases: c.Domains.Alias})
+	c.Config.Check(p, c.Domains, c.routingHost(nil))
+	if routes, err := route.New(route.Config{}); err == nil {
+		c.Rewrite.Check(p.At("rewrite"), c.rewritingHost(routes, time.Now))
+	}
 	if _, err := route.ParseHop("lmtp:" + c.Deliver.LMTP); err != nil {
 		p.At("deliver.lmtp").Hint("write unix:/path or host:port").Errorf("%q is not a delivery agent", c.Deliver.LMTP)
 	}

@@ -94,6 +94,7 @@ func (w *world) configure() {
 	c.Trusted = []conf.Network{conf.MustNetwork("127.0.0.9/32")}
 	c.Deliver.LMTP = "unix:" + filepath.Join(w.dir, "lmtp")
 	c.Remote.TLS = "none"
+	c.Rewrite.HeaderClients = nil // tests come from 127.0.0.1, and are strangers
 	c.Queue.Dir = filepath.Join(w.dir, "queue")
 	c.Queue.MinFree = 0
 	c.Queue.SegmentSize = 1 << 20

@@ -14,5 +14,6 @@
 //   - Texts are Postfix's, byte for byte: log parsers depend on them.
 //
 // Reading order: verdict.go, policy.go (stages and the built-in policies),
-// rules.go (the rule table), gate.go (evaluation).
+// rules.go (the rule table), gate.go (evaluation), listed.go (does the
+// recipient exist), sender.go (may the user use this address).
 package gate

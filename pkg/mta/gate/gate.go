@@ -4,9 +4,9 @@ import (
 	"context"
 	"net/netip"
 
+	"github.com/postcote/postcote/pkg/mta/explain"
 	"github.com/postcote/postcote/pkg/mta/route"
 	"github.com/postcote/postcote/pkg/platform/addr"
-	"github.com/postcote/postcote/pkg/platform/fail"
 )
 
 // Recipients knows which mailboxes exist.
@@ -17,24 +17,46 @@ type Recipients interface {
 	Exists(ctx context.Context, rcpt addr.Address) error
 }
 
-// Gate evaluates policies. It is immutable and safe for concurrent use.
-type Gate struct {
-	routes     *route.Table
-	recipients Recipients
-	trusted    []netip.Prefix
+// Rewriting knows the addresses that tables turn into others.
+type Rewriting interface {
+	// Known reports whether a table rewrites the recipient; then it exists.
+	Known(ctx context.Context, rcpt addr.Address) (bool, error)
+	// Moved is where a recipient has moved; fail.NotFound when it has not.
+	Moved(ctx context.Context, rcpt addr.Address) (string, error)
 }
 
-// New makes a gate. recipients may be nil: then every local recipient exists,
-// which is for tests and for null clients without mailboxes only.
-func New(routes *route.Table, recipients Recipients, trusted []netip.Prefix) *Gate {
-	return &Gate{routes: routes, recipients: recipients, trusted: trusted}
+// Owners knows who may use a sender address.
+type Owners interface {
+	// Owners are the logins that may send as sender; fail.NotFound when
+	// nobody is listed for it.
+	Owners(ctx context.Context, sender addr.Address) ([]string, error)
 }
+
+// Config is what a Gate is made from. Only Routes is required.
+type Config struct {
+	Routes *route.Table
+	// Recipients know who exists in a class of ours. In a class without,
+	// everybody does, but in Alias nobody beyond what Rewriting knows.
+	Recipients map[route.Class]Recipients
+	Rewriting  Rewriting // nil: no tables
+	Owners     Owners    // nil: no sender has an owner
+	Trusted    []netip.Prefix
+}
+
+// Gate evaluates policies. It is immutable and safe for concurrent use.
+type Gate struct {
+	cfg    Config
+	routes *route.Table
+}
+
+// New makes a gate.
+func New(cfg Config) *Gate { return &Gate{cfg, cfg.Routes} }
 
 // TrustedPeer reports whether ip is in a trusted network. An IPv4 address
 // inside IPv6 counts as the IPv4 address.
 func (g *Gate) TrustedPeer(ip netip.Addr) bool {
 	ip = ip.Unmap()
-	for _, p := range g.trusted {
+	for _, p := range g.cfg.Trusted {
 		if p.Contains(ip) {
 			return true
 		}
@@ -46,6 +68,7 @@ func (g *Gate) TrustedPeer(ip netip.Addr) bool {
 func (g *Gate) Check(ctx context.Context, p *Policy, s Stage, f Facts) Verdict {
 	for _, r := range p[s] {
 		v := rules[r].check(ctx, g, f)
+		explain.Say(ctx, func() explain.Step { return explained(s, r, v) })
 		if v.Refused() {
 			return v
 		}
@@ -63,35 +86,14 @@ func (g *Gate) Check(ctx context.Context, p *Policy, s Stage, f Facts) Verdict {
 	return Verdict{Action: Permit}
 }
 
-// checkListed refuses recipients that our own domains do not have, whoever
-// on the network the sender is. The address is asked as given, then without its detail.
-func (g *Gate) checkListed(ctx context.Context, f Facts) Verdict {
-	rcpt, err := g.routes.Resolve(ctx, f.Rcpt)
-	if err != nil {
-		return lookupFailed(f.Rcpt.Path(), err)
+// explained is the answer of one rule, for whoever asks.
+func explained(s Stage, r Rule, v Verdict) explain.Step {
+	result := v.String()
+	switch v.Action {
+	case Next:
+		result = "no opinion"
+	case Permit:
+		result = "permit"
 	}
-	class, err := g.routes.Class(ctx, rcpt.Domain)
-	if err != nil {
-		return lookupFailed(f.Rcpt.Path(), err)
-	}
-	if class != route.Mailbox || g.recipients == nil {
-		return Verdict{}
-	}
-	return g.listed(ctx, f.Rcpt, rcpt)
-}
-
-func (g *Gate) listed(ctx context.Context, given, rcpt addr.Address) Verdict {
-	err := g.recipients.Exists(ctx, rcpt)
-	if base := rcpt.Base(g.routes.Delimiter()); fail.Is(err, fail.NotFound) && base != rcpt {
-		err = g.recipients.Exists(ctx, base)
-	}
-	switch {
-	case err == nil:
-		return Verdict{}
-	case fail.Is(err, fail.NotFound):
-		return refuse(550, 5, 1, 1, given.Path()+": Recipient address rejected: User unknown in virtual mailbox table")
-	case fail.Is(err, fail.Full):
-		return refuse(452, 4, 2, 2, given.Path()+": Recipient address rejected: Mailbox is full")
-	}
-	return lookupFailed(given.Path(), err)
+	return explain.Step{What: "restriction", Input: s.String() + " " + r.String(), Result: result}
 }

@@ -40,14 +40,14 @@ func testGate(t *testing.T) *Gate {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return New(routes, users{
+	return New(Config{Routes: routes, Recipients: map[route.Class]Recipients{route.Mailbox: users{
 		"joe@ours.example":        nil,
 		"with-dash@ours.example":  nil,
 		"postmaster@ours.example": nil,
 		"full@ours.example":       fail.New(fail.Full, "over quota"),
 		"broken@ours.example":     fail.New(fail.Unavailable, "authd is down"),
 		"corrupt@ours.example":    fail.New(fail.Corrupt, "damaged"),
-	}, []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32"), netip.MustParsePrefix("2001:db8:1::/48")})
+	}}, Trusted: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32"), netip.MustParsePrefix("2001:db8:1::/48")}})
 }
 
 const (
@@ -171,7 +171,7 @@ func TestTooManyHops(t *testing.T) {
 
 func TestNoRecipientsMeansNullClient(t *testing.T) {
 	g := testGate(t)
-	g.recipients = nil
+	g.cfg.Recipients = nil
 	p := MX()
 	if v := g.Check(context.Background(), &p, Rcpt, Facts{Rcpt: addr.Address{Local: "x", Domain: "ours.example"}}); v.Refused() {
 		t.Error(v)

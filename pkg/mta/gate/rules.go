@@ -20,6 +20,11 @@ const (
 	NeedLocal                       // the session did not come by the submit socket
 	NeedFullSender                  // the sender has no domain (the null sender passes)
 	NeedFullRecipient               // the recipient has no domain (postmaster passes)
+
+	RejectSenderMismatch                // the sender belongs to somebody else, or the user has no right to it
+	RejectKnownSenderMismatch           // the same, but an address that nobody is listed for passes
+	RejectAuthenticatedSenderMismatch   // RejectSenderMismatch for those who have logged in
+	RejectUnauthenticatedSenderMismatch // the sender belongs to somebody, and the client has not logged in
 	numRules
 )
 
@@ -39,6 +44,11 @@ var rules = [numRules]rule{
 	NeedLocal:           {"need_local", needLocal},
 	NeedFullSender:      {"need_full_sender", needFullSender},
 	NeedFullRecipient:   {"need_full_recipient", needFullRecipient},
+
+	RejectSenderMismatch:                {"reject_sender_login_mismatch", rejectMismatch},
+	RejectKnownSenderMismatch:           {"reject_known_sender_login_mismatch", rejectKnownMismatch},
+	RejectAuthenticatedSenderMismatch:   {"reject_authenticated_sender_login_mismatch", rejectAuthenticatedMismatch},
+	RejectUnauthenticatedSenderMismatch: {"reject_unauthenticated_sender_login_mismatch", rejectUnauthenticatedMismatch},
 }
 
 // String returns the rule's name.

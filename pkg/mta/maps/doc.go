@@ -1,11 +1,11 @@
-// Package maps asks lookup tables about addresses and domains in the order of
-// keys that Postfix documents for each kind of table.
+// Package maps asks the lookup tables of one configuration key about addresses
+// and domains, in the order of keys that Postfix documents.
 //
 // Invariants:
 //   - fail.NotFound means that every table was asked and said no; a table that
 //     cannot be asked gives fail.Unavailable, and nothing is decided.
-//   - Tables of patterns see the whole key only, as it was written; all others
-//     see it in lower case.
+//   - An error names the key of the configuration, and what is found is told
+//     to whoever asks for explanations.
 //
 // Reading order: maps.go (addresses), domain.go (names and their parents).
 package maps

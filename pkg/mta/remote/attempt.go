@@ -21,6 +21,10 @@ func (c *Client) Deliver(ctx context.Context, hop route.Hop, msg Message, rcpts 
 	switch hop.Transport {
 	case route.Error:
 		a.conclude(errorHop(hop.Text).outcome())
+	case route.Retry:
+		t := errorHop(hop.Text)
+		t.Status, t.DSN[0] = Deferred, 4
+		a.conclude(t.outcome())
 	case route.Discard:
 		a.conclude(Outcome{Status: Delivered, DSN: smtp.EnhancedCode{2, 0, 0}, Text: "discarded", Relay: "none"})
 	default:
@@ -56,6 +60,7 @@ type attempt struct {
 	heard []bool // a host has decided about the recipient, if only for now
 	todo  []int  // recipients that may still be tried at another host
 	start time.Time
+	login *Credentials // for the hop
 }
 
 // conclude gives o to every recipient that is still to do.
@@ -66,16 +71,33 @@ func (a *attempt) conclude(o Outcome) {
 	a.todo = nil
 }
 
-// run tries an idle session, then the hosts, best first. What a host said
-// about a recipient outweighs that later hosts could not be reached.
+// run tries the hop, then the fallbacks. What a host said about a recipient
+// outweighs that later hosts could not be reached.
 func (a *attempt) run(ctx context.Context) {
+	lost := a.runHop(ctx)
+	for _, hop := range a.c.cfg.Fallback {
+		if len(a.todo) == 0 || !lost || ctx.Err() != nil {
+			return
+		}
+		a.hop = hop
+		lost = a.runHop(ctx)
+	}
+}
+
+// runHop tries an idle session, then the hosts of the hop, best first. lost
+// says that another hop may do better: the destination was not found, was not
+// reached, or has put recipients off.
+func (a *attempt) runHop(ctx context.Context) (lost bool) {
+	if !a.logIn(ctx) {
+		return false
+	}
 	if a.tryIdle(ctx); len(a.todo) == 0 {
-		return
+		return false
 	}
 	targets, t := a.c.targets(ctx, a.hop)
 	if t != nil {
 		a.note(t.outcome())
-		return
+		return t.DSN[1] == 4 && t.DSN[2] != 6 // a loop stays one
 	}
 	if a.hop.Socket != "" {
 		// The delivery agent was perhaps just restarted: the second try meets
@@ -85,12 +107,30 @@ func (a *attempt) run(ctx context.Context) {
 	for sessions := 0; len(targets) > 0 && len(a.todo) > 0 && sessions < MaxSessions; targets = targets[1:] {
 		if ctx.Err() != nil {
 			a.note(canceled().outcome())
-			return
+			return false
 		}
 		if a.tryHost(ctx, targets[0]) {
 			sessions++
 		}
 	}
+	return true
+}
+
+// logIn finds the credentials for the hop. Without them nothing is sent: the
+// relay host would refuse it, and that for good.
+func (a *attempt) logIn(ctx context.Context) bool {
+	a.login = nil
+	if a.msg.Login == nil {
+		return true
+	}
+	var err error
+	if a.login, err = a.msg.Login(ctx, a.hop); err != nil {
+		t := deferral(3, 0, "credentials for "+a.hop.Next()+" cannot be looked up: "+err.Error())
+		t.Site = false
+		a.note(t.outcome())
+		return false
+	}
+	return true
 }
 
 // canceled is the trouble of a daemon that stops: nobody's fault.
@@ -125,12 +165,17 @@ func (a *attempt) tryIdle(ctx context.Context) {
 }
 
 // key is what an idle session must match to be used again.
-func (a *attempt) key() string { return a.hop.String() }
+func (a *attempt) key() string {
+	if a.login == nil {
+		return a.hop.String()
+	}
+	return a.hop.String() + " as " + a.login.User
+}
 
 // tryHost runs a transaction with one host and reports whether there was a
 // session at all.
 func (a *attempt) tryHost(ctx context.Context, t target) bool {
-	s, o, met := a.c.connect(ctx, a.hop, t, a.start)
+	s, o, met := a.c.connect(ctx, a, t)
 	if s == nil {
 		a.note(o)
 		return met

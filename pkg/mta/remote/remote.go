@@ -56,12 +56,12 @@ type Config struct {
 	Timeouts       client.Timeouts
 	Port           uint16 // of mail exchangers; 0: 25
 	TLS            TLSLevel
-	// Login returns our credentials for a hop; nil, or a nil result, means
-	// none. They are sent over TLS only, or to this host.
-	Login   func(route.Hop) *Credentials
-	Idle    time.Duration                    // how long a session waits for the next message; 0: 2 s, negative: not at all
-	Shuffle func(n int, swap func(i, j int)) // order of equal MX records; nil: random
-	Now     func() time.Time                 // nil: time.Now
+	// Fallback are hops that are tried when a destination is not found or
+	// cannot be reached (Postfix: smtp_fallback_relay).
+	Fallback []route.Hop
+	Idle     time.Duration                    // how long a session waits for the next message; 0: 2 s, negative: not at all
+	Shuffle  func(n int, swap func(i, j int)) // order of equal MX records; nil: random
+	Now      func() time.Time                 // nil: time.Now
 }
 
 // Message is what is delivered.
@@ -72,6 +72,10 @@ type Message struct {
 	UTF8       bool  // needs SMTPUTF8
 	Return     smtp.DSNReturn
 	EnvelopeID string
+	// Login returns our credentials for a hop; nil, or a nil result, means
+	// none. They are sent over TLS only, or to this host. With an error the
+	// message is not sent.
+	Login func(ctx context.Context, hop route.Hop) (*Credentials, error)
 	// Open gives the content from its start. It is called for each session
 	// in which a recipient is accepted.
 	Open func() (io.ReadCloser, error)

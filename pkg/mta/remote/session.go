@@ -33,14 +33,15 @@ type session struct {
 
 // connect opens a session. When that fails, met says that the host was
 // reached, and the outcome says why it is of no use.
-func (c *Client) connect(ctx context.Context, hop route.Hop, t target, start time.Time) (s *session, o Outcome, met bool) {
-	mode, why := c.tlsMode(hop, t)
+func (c *Client) connect(ctx context.Context, a *attempt, t target) (s *session, o Outcome, met bool) {
+	mode, why := c.tlsMode(a.hop, a.login, t)
+	start := a.start
 	for {
 		raw, err := c.dial(ctx, t)
 		if err != nil {
 			return nil, connectFailed(t, err).outcome(), false
 		}
-		conn, err := client.New(ctx, raw, c.clientConfig(hop, t, mode))
+		conn, err := client.New(ctx, raw, c.clientConfig(a.hop, a.login, t, mode))
 		if err == nil {
 			return &session{c: c, conn: conn, target: t, opened: c.cfg.Now(), connect: c.cfg.Now().Sub(start)}, Outcome{}, true
 		}
@@ -57,8 +58,8 @@ func (c *Client) connect(ctx context.Context, hop route.Hop, t target, start tim
 
 // tlsMode decides for a target. Credentials demand TLS unless the target is
 // this host; why is the wording for when it is missing.
-func (c *Client) tlsMode(hop route.Hop, t target) (client.TLSMode, string) {
-	switch login := c.login(hop); {
+func (c *Client) tlsMode(hop route.Hop, login *Credentials, t target) (client.TLSMode, string) {
+	switch {
 	case t.Network == "unix":
 		return client.NoTLS, ""
 	case hop.Transport == route.SMTP && t.Port == 465: // RFC 8314 section 3.3
@@ -73,14 +74,7 @@ func (c *Client) tlsMode(hop route.Hop, t target) (client.TLSMode, string) {
 	return client.OpportunisticTLS, ""
 }
 
-func (c *Client) login(hop route.Hop) *Credentials {
-	if c.cfg.Login == nil {
-		return nil
-	}
-	return c.cfg.Login(hop)
-}
-
-func (c *Client) clientConfig(hop route.Hop, t target, mode client.TLSMode) client.Config {
+func (c *Client) clientConfig(hop route.Hop, login *Credentials, t target, mode client.TLSMode) client.Config {
 	cfg := client.Config{Name: c.cfg.Hostname, LMTP: hop.Transport == route.LMTP, TLSMode: mode, Timeouts: c.cfg.Timeouts}
 	if mode != client.NoTLS {
 		name := t.Host
@@ -90,7 +84,7 @@ func (c *Client) clientConfig(hop route.Hop, t target, mode client.TLSMode) clie
 		cfg.TLS = tlsx.Opportunistic(name)
 		cfg.TLS.ClientSessionCache = c.sessions
 	}
-	if login := c.login(hop); login != nil {
+	if login != nil {
 		cfg.Auth = func(offered []string, state *tls.ConnectionState) (gosasl.Client, error) {
 			c := sasl.Credentials{Authcid: login.User, Password: login.Password, Target: "smtp/" + t.Host}
 			if state != nil {

@@ -205,3 +205,16 @@ func lookupText(name, rrtype string, err error) string {
 	}
 	return "Host or domain name not found. Name service error for name=" + name + " type=" + rrtype + ": " + string(why)
 }
+
+// Hosts says where an attempt for hop would connect, best first; or in why,
+// in the words of the log, that there is nobody to connect to.
+func (c *Client) Hosts(ctx context.Context, hop route.Hop) (hosts []string, why string) {
+	targets, t := c.targets(ctx, hop)
+	if t != nil {
+		return nil, t.outcome().Text
+	}
+	for _, t := range targets {
+		hosts = append(hosts, t.relay())
+	}
+	return hosts, ""
+}

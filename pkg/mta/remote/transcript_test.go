@@ -79,7 +79,7 @@ func parseTranscript(t *testing.T, text string) *transcript {
 		msg:  Message{From: addr.Address{Local: "s", Domain: "me.example"}},
 		body: "Subject: x\r\n\r\nhello\r\n",
 	}
-	tr.cfg.Timeouts.Greeting = 50 * time.Millisecond // for "hang"; everything else answers at once
+	tr.cfg.Timeouts.Greeting = 400 * time.Millisecond // for "hang"; everything else answers at once
 	for n, line := range strings.Split(text, "\n") {
 		if line = strings.TrimRight(line, " "); line == "" || line[0] == '#' {
 			continue
@@ -125,7 +125,13 @@ func (tr *transcript) set(rest string) error {
 		tr.cfg.TLS, _ = ParseTLSLevel(value)
 	case "login":
 		user, password, _ := strings.Cut(value, ":")
-		tr.cfg.Login = func(route.Hop) *Credentials { return &Credentials{user, password} }
+		tr.msg.Login = func(context.Context, route.Hop) (*Credentials, error) { return &Credentials{user, password}, nil }
+	case "fallback":
+		hop, err := route.ParseRelayHost(value)
+		if err != nil {
+			return err
+		}
+		tr.cfg.Fallback = append(tr.cfg.Fallback, hop)
 	case "idle":
 		tr.cfg.Idle = -1
 	case "8bit":

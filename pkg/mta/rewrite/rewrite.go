@@ -155,15 +155,7 @@ func (e *Engine) mapped(ctx context.Context, m maps.Map, a addr.Address, propaga
 	if !propagate {
 		found.Rest = ""
 	}
-	value := strings.TrimSpace(found.Value)
-	if strings.HasPrefix(value, "@") && !strings.ContainsAny(value, ", ") {
-		d, err := addr.Domain(value[1:])
-		if err != nil {
-			return nil, badResult(m, a, err)
-		}
-		return []addr.Address{{Local: a.Local, Domain: d}}, nil
-	}
-	list, err := e.ParseList(ctx, value)
+	list, err := e.ParseList(ctx, found.Value)
 	if err != nil {
 		return nil, badResult(m, a, err)
 	}

@@ -9,13 +9,14 @@ import (
 	"github.com/postcote/postcote/pkg/mta/maps"
 	"github.com/postcote/postcote/pkg/platform/addr"
 	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/platform/lookup"
 )
 
 // table is a table in memory; a value "!" means that it cannot be asked.
 type table map[string]string
 
 func (t table) Lookup(_ context.Context, key string) (string, error) {
-	switch v, ok := t[key]; {
+	switch v, ok := t[strings.ToLower(key)]; {
 	case v == "!":
 		return "", fail.New(fail.Unavailable, "database is away")
 	case ok:
@@ -24,7 +25,7 @@ func (t table) Lookup(_ context.Context, key string) (string, error) {
 	return "", fail.New(fail.NotFound, "no %s", key)
 }
 
-func mapOf(key string, t table) maps.Map { return maps.Map{Key: key, Tables: []maps.Table{t}} }
+func mapOf(key string, t table) maps.Map { return maps.Map{Key: key, Tables: lookup.Maps{t}} }
 
 func parse(t *testing.T, s string) addr.Address {
 	t.Helper()

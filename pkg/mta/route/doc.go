@@ -1,8 +1,9 @@
 // Package route decides where a recipient's mail goes next.
 //
-// A recipient address falls into one class (mailbox, relay or default); the
-// class and the transports table give a transport and a next hop. Nothing here
-// opens a file; the only ones asked are servers of domain tables (tables.go).
+// A recipient address falls into one class (local, alias, mailbox, relay or
+// default); tables of transports, the sender's own, and the class give a
+// transport and a next hop. Nothing here opens a file: tables are given, and
+// the only ones opened are servers of domain tables (tables.go).
 //
 // Invariants:
 //   - Policy and delivery ask the same Table with the same parsed address, so
@@ -13,5 +14,6 @@
 //     recipient means the same after a restart.
 //
 // Reading order: hop.go (transport and next hop, their grammar), domains.go
-// (classes), tables.go (domains that a server knows), table.go (the decision).
+// (classes), tables.go (domains that a server knows), table.go (what it is
+// made from, and the class of an address), pick.go (the decision).
 package route

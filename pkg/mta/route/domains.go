@@ -12,14 +12,18 @@ import (
 // Class says whose an address is.
 type Class uint8
 
-// The address classes, in the order in which they are looked for.
+// The address classes. Where a domain's class is asked for, the order is
+// Postfix's: Local, Alias, Mailbox, Relay; what is none of them is Default.
 const (
 	Default Class = iota // somebody else's: the Internet
 	Mailbox              // a mailbox of this installation (Postfix: virtual mailbox)
 	Relay                // ours to receive, another host's to deliver
+	Local                // of this host: names with aliases (Postfix: mydestination)
+	Alias                // nothing but virtual aliases
+	numClasses
 )
 
-var classNames = [...]string{"default", "mailbox", "relay"}
+var classNames = [numClasses]string{"default", "mailbox", "relay", "local", "alias"}
 
 // String returns the name used in logs and metrics.
 func (c Class) String() string {

@@ -15,13 +15,26 @@ type Transport uint8
 
 // The transports.
 const (
-	SMTP    Transport = iota // to a mail exchanger or a named host
-	LMTP                     // to a local delivery agent, one reply per recipient
-	Error                    // fails at once with Text
-	Discard                  // succeeds without doing anything
+	SMTP       Transport = iota // to a mail exchanger or a named host
+	LMTP                        // to a local delivery agent, one reply per recipient
+	Error                       // fails at once with Text
+	Discard                     // succeeds without doing anything
+	Retry                       // is put off with Text
+	Pipe                        // to a program behind a helper's socket; Text is handed on
+	LocalAgent                  // to what aliases say, or else to the mailbox
 )
 
-var transportNames = [...]string{"smtp", "lmtp", "error", "discard"}
+var transportNames = [...]string{"smtp", "lmtp", "error", "discard", "retry", "pipe", "local"}
+
+// ParseTransport reads a name that String gives.
+func ParseTransport(s string) (Transport, bool) {
+	for i, n := range transportNames {
+		if n == s {
+			return Transport(i), true
+		}
+	}
+	return 0, false
+}
 
 // String returns the name used in configuration, logs and metrics.
 func (t Transport) String() string {
@@ -35,21 +48,30 @@ func (t Transport) String() string {
 // host, which Table.Route fills with the recipient's domain.
 type Hop struct {
 	Transport Transport
+	Name      string // of a transport of the operator's own; empty: the kind's
 	Socket    string // Unix socket path; empty for a network hop
 	Host      string // domain name, or address without brackets
 	Port      uint16 // 0 means the transport's default: 25, or 24 for LMTP
 	MX        bool   // resolve Host through its MX records (RFC 5321 section 5.1)
-	Text      string // Error only: "X.Y.Z text"
+	Text      string // Error and Retry: "X.Y.Z text"; Pipe: the next hop, for the program
 }
 
 // String returns the one spelling that ParseHop reads back.
-func (h Hop) String() string { return h.Transport.String() + ":" + h.Next() }
+func (h Hop) String() string { return h.Via() + ":" + h.Next() }
+
+// Via is the transport's name.
+func (h Hop) Via() string {
+	if h.Name != "" {
+		return h.Name
+	}
+	return h.Transport.String()
+}
 
 // Next is String without the transport.
 func (h Hop) Next() string {
 	open, end, port := "[", "]", ""
 	switch {
-	case h.Transport == Error:
+	case h.Transport == Error || h.Transport == Retry || h.Transport == Pipe:
 		return h.Text
 	case h.Socket != "":
 		return "unix:" + h.Socket
@@ -80,6 +102,18 @@ func (h Hop) PortOrDefault() uint16 {
 	return 25
 }
 
+// Named is a transport of the operator's own.
+type Named struct {
+	Kind Transport
+	Next string // next hop where a route has none
+}
+
+// Names are the operator's own transports, by name.
+type Names map[string]Named
+
+// ParseHop is Names.ParseHop for the transports that are always there.
+func ParseHop(s string) (Hop, error) { return Names(nil).ParseHop(s) }
+
 // ParseHop reads one of
 //
 //	smtp:                      the recipient domain's mail exchangers
@@ -88,28 +122,53 @@ func (h Hop) PortOrDefault() uint16 {
 //	lmtp:unix:/path
 //	lmtp:inet:host[:port]      (also lmtp:[host]:port and lmtp:host:port)
 //	error:[X.Y.Z ]text
+//	retry:[X.Y.Z ]text
 //	discard:
+//	local:
 //
-// Errors are of kind fail.Invalid.
-func ParseHop(s string) (Hop, error) {
+// or the same with the name of one of names in place of the kind. Errors are
+// of kind fail.Invalid.
+func (names Names) ParseHop(s string) (Hop, error) {
 	name, rest, ok := strings.Cut(s, ":")
 	if !ok {
 		return Hop{}, fail.New(fail.Invalid, "transport %q: want NAME:NEXTHOP, such as smtp:[mail.example.com]:587", s)
 	}
-	switch name {
-	case "smtp":
-		return parseSMTP(s, rest)
-	case "lmtp":
-		return parseLMTP(s, rest)
-	case "error":
-		if rest == "" || strings.ContainsAny(rest, "\r\n\x00") {
-			return Hop{}, fail.New(fail.Invalid, "transport %q: error needs one line of text", s)
+	named, own := names[name]
+	kind := named.Kind
+	if !own {
+		if kind, ok = ParseTransport(name); !ok || kind == Pipe {
+			return Hop{}, fail.New(fail.Invalid, "transport %q: unknown transport %q (smtp, lmtp, error, retry, discard, local, or a name of transports)", s, name)
 		}
-		return Hop{Transport: Error, Text: rest}, nil
-	case "discard":
-		return Hop{Transport: Discard}, nil
 	}
-	return Hop{}, fail.New(fail.Invalid, "transport %q: unknown transport %q (smtp, lmtp, error, discard)", s, name)
+	if rest == "" {
+		rest = named.Next
+	}
+	hop, err := parseNext(kind, s, rest)
+	if own {
+		hop.Name = name
+	}
+	return hop, err
+}
+
+// parseNext reads the next hop of a transport.
+func parseNext(kind Transport, s, rest string) (Hop, error) {
+	switch kind {
+	case SMTP:
+		return parseSMTP(s, rest)
+	case LMTP:
+		return parseLMTP(s, rest)
+	case Error, Retry:
+		if rest == "" {
+			return Hop{}, fail.New(fail.Invalid, "transport %q: %s needs a text", s, kind)
+		}
+	case Pipe:
+	default:
+		return Hop{Transport: kind}, nil
+	}
+	if strings.ContainsAny(rest, "\r\n\x00") {
+		return Hop{}, fail.New(fail.Invalid, "transport %q: the text is more than one line", s)
+	}
+	return Hop{Transport: kind, Text: rest}, nil
 }
 
 // ParseRelayHost reads the value of the relayhost key: "[host]:port" or

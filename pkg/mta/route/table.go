@@ -4,6 +4,8 @@ import (
 	"context"
 	"strings"
 
+	"github.com/postcote/postcote/pkg/mta/explain"
+	"github.com/postcote/postcote/pkg/mta/maps"
 	"github.com/postcote/postcote/pkg/platform/addr"
 	"github.com/postcote/postcote/pkg/platform/fail"
 )
@@ -11,24 +13,37 @@ import (
 // Config is what a Table is made from. Every string is as written in the
 // configuration file; New reports the first that is malformed.
 type Config struct {
-	Hostname   string            // our name; its postmaster is ours too
-	Mailboxes  []string          // domains with mailboxes here; ".d" means names below d
-	RelayTo    []string          // domains received here and delivered elsewhere
-	Ask        Domains           // optional: more mailbox domains; nil means none
+	Hostname  string   // our name; its postmaster is ours too
+	Mailboxes []string // domains with mailboxes here; ".d" means names below d
+	RelayTo   []string // domains received here and delivered elsewhere
+	Locals    []string // domains of this host
+	Aliases   []string // domains with virtual aliases only
+	Ask       Domains  // optional: more mailbox domains; nil means none
+	// Tables name further domains of a class, by themselves or by ".parent".
+	Tables map[Class]maps.Map
+
 	Local      Hop               // transport of the mailbox class, usually LMTP
-	RelayHost  string            // next hop of the default class; empty means MX
+	Via        map[Class]string  // transport:nexthop of the other classes, where it is not the usual
+	RelayHost  string            // next hop of the default and relay classes; empty means MX
 	Transports map[string]string // domain, ".domain" or "*" to transport:nexthop
-	Delimiter  string            // bytes that start the detail of a local part
-	Postmaster string            // mailbox that reads bare postmaster; empty means postmaster@first mailbox domain
+	Names      Names             // the operator's own transports
+
+	TransportMaps       maps.Map // address, domain, ".domain" or "*" to transport:nexthop
+	SenderRelayHosts    maps.Map // sender to the next hop in place of RelayHost
+	SenderTransportMaps maps.Map // sender to the transport:nexthop of the default class
+
+	Delimiter  string // bytes that start the detail of a local part
+	Postmaster string // mailbox that reads bare postmaster; empty means postmaster@first mailbox or local domain
 }
 
 // Table routes recipients. It is immutable and safe for concurrent use.
 type Table struct {
+	cfg        Config
 	hostname   string
-	mailboxes  domainSet
-	relay      domainSet
+	listed     [numClasses]domainSet
 	ask        Domains
 	local      Hop
+	via        [numClasses]Hop
 	relayHost  Hop
 	transports map[string]Hop
 	delimiter  string
@@ -44,18 +59,15 @@ type Route struct {
 
 // New checks cfg and builds the table. Errors are of kind fail.Invalid.
 func New(cfg Config) (*Table, error) {
-	t := &Table{ask: cfg.Ask, local: cfg.Local, delimiter: cfg.Delimiter, transports: map[string]Hop{}}
+	t := &Table{cfg: cfg, ask: cfg.Ask, local: cfg.Local, delimiter: cfg.Delimiter, transports: map[string]Hop{}}
+	if err := t.addDomains(cfg); err != nil {
+		return nil, err
+	}
 	var err error
-	if t.mailboxes, err = newDomainSet("mailbox domains", cfg.Mailboxes); err != nil {
-		return nil, err
-	}
-	if t.relay, err = newDomainSet("relay domains", cfg.RelayTo); err != nil {
-		return nil, err
-	}
-	if d := t.mailboxes.overlap(t.relay); d != "" {
-		return nil, fail.New(fail.Invalid, "domain %s is both a mailbox domain and a relay domain: remove it from one list", d)
-	}
 	if t.relayHost, err = ParseRelayHost(cfg.RelayHost); err != nil {
+		return nil, err
+	}
+	if err := t.addVia(cfg); err != nil {
 		return nil, err
 	}
 	for match, value := range cfg.Transports {
@@ -71,8 +83,44 @@ func New(cfg Config) (*Table, error) {
 	return t, t.setPostmaster(cfg)
 }
 
+// addDomains takes the lists of domains; one domain is in one class.
+func (t *Table) addDomains(cfg Config) error {
+	lists := [numClasses][]string{Local: cfg.Locals, Alias: cfg.Aliases, Mailbox: cfg.Mailboxes, Relay: cfg.RelayTo}
+	for c, list := range lists {
+		set, err := newDomainSet(Class(c).String()+" domains", list)
+		if err != nil {
+			return err
+		}
+		for before := range c {
+			if d := t.listed[before].overlap(set); d != "" {
+				return fail.New(fail.Invalid, "domain %s is both a %s domain and a %s domain: remove it from one list", d, Class(before), Class(c))
+			}
+		}
+		t.listed[c] = set
+	}
+	return nil
+}
+
+// addVia takes the transports of the classes.
+func (t *Table) addVia(cfg Config) error {
+	t.via = [numClasses]Hop{
+		Local: {Transport: LocalAgent}, Mailbox: cfg.Local, Alias: {Transport: Error, Text: "5.1.1 User unknown in virtual alias table"},
+	}
+	for c, value := range cfg.Via {
+		if value == "" {
+			continue
+		}
+		hop, err := cfg.Names.ParseHop(value)
+		if err != nil {
+			return err
+		}
+		t.via[c] = hop
+	}
+	return nil
+}
+
 func (t *Table) addTransport(match, value string) error {
-	hop, err := ParseHop(value)
+	hop, err := t.cfg.Names.ParseHop(value)
 	if err != nil {
 		return fail.Wrap(fail.Invalid, err, "transport for %s", match)
 	}
@@ -99,7 +147,7 @@ func (t *Table) setPostmaster(cfg Config) error {
 		t.postmaster = a
 		return nil
 	}
-	for _, d := range cfg.Mailboxes {
+	for _, d := range append(cfg.Mailboxes[:len(cfg.Mailboxes):len(cfg.Mailboxes)], cfg.Locals...) {
 		if !strings.HasPrefix(d, ".") {
 			d, _ := addr.Domain(d)
 			t.postmaster = addr.Address{Local: "postmaster", Domain: d}
@@ -119,25 +167,60 @@ func (t *Table) Delimiter() string { return t.delimiter }
 // there is neither a configured one nor a mailbox domain.
 func (t *Table) Postmaster() addr.Address { return t.postmaster }
 
+// classOrder is the order in which the class of a domain is looked for.
+var classOrder = [...]Class{Local, Alias, Mailbox, Relay}
+
 // Class returns the class of a domain in canonical form. An error means the
 // domain list could not be asked and keeps its kind.
 func (t *Table) Class(ctx context.Context, domain string) (Class, error) {
-	switch {
-	case t.mailboxes.match(domain):
-		return Mailbox, nil
-	case t.relay.match(domain):
-		return Relay, nil
-	case t.ask == nil || domain == "" || domain[0] == '[':
-		return Default, nil
+	c, key, err := t.class(ctx, domain)
+	if err == nil {
+		explain.Say(ctx, func() explain.Step {
+			return explain.Step{Key: key, What: "class", Input: domain, Result: c.String()}
+		})
 	}
-	yes, err := t.ask.HasMailboxes(ctx, domain)
-	if err != nil {
-		return Default, fail.Wrap(fail.KindOf(err), err, "asking whether %s has mailboxes here", domain)
+	return c, err
+}
+
+// classKeys are where the configuration has the domains of a class.
+var classKeys = [numClasses]string{Local: "domains.local", Alias: "domains.alias", Mailbox: "domains.mailbox", Relay: "domains.relay"}
+
+func (t *Table) class(ctx context.Context, domain string) (_ Class, key string, _ error) {
+	for _, c := range classOrder {
+		if t.listed[c].match(domain) {
+			return c, classKeys[c], nil
+		}
 	}
-	if yes {
-		return Mailbox, nil
+	if domain == "" || domain[0] == '[' {
+		return Default, "", nil
 	}
-	return Default, nil
+	for _, c := range classOrder {
+		yes, key, err := t.tabled(ctx, c, domain)
+		if err != nil {
+			return Default, "", err
+		}
+		if yes {
+			return c, key, nil
+		}
+	}
+	return Default, "", nil
+}
+
+// tabled asks the tables of one class for a domain.
+func (t *Table) tabled(ctx context.Context, c Class, domain string) (yes bool, key string, err error) {
+	if m := t.cfg.Tables[c]; !m.Empty() {
+		_, err := m.Domain(ctx, domain, true)
+		if err == nil || !fail.Is(err, fail.NotFound) {
+			return err == nil, m.Key, err
+		}
+	}
+	if c != Mailbox || t.ask == nil {
+		return false, "", nil
+	}
+	if yes, err = t.ask.HasMailboxes(ctx, domain); err != nil {
+		return false, "", fail.Wrap(fail.KindOf(err), err, "asking whether %s has mailboxes here", domain)
+	}
+	return yes, "domains.tables", nil
 }
 
 // Resolve replaces the recipients that RFC 5321 section 4.5.1 obliges us to
@@ -153,8 +236,8 @@ func (t *Table) Resolve(ctx context.Context, rcpt addr.Address) (addr.Address, e
 	if rcpt.Domain != t.hostname {
 		return rcpt, nil
 	}
-	class, err := t.Class(ctx, rcpt.Domain)
-	if err != nil || class == Mailbox {
+	class, _, err := t.class(ctx, rcpt.Domain)
+	if err != nil || class == Mailbox || class == Local {
 		return rcpt, err
 	}
 	return t.postmaster, nil
@@ -163,61 +246,4 @@ func (t *Table) Resolve(ctx context.Context, rcpt addr.Address) (addr.Address, e
 // IsPostmaster reports whether rcpt is the postmaster of one of our domains.
 func (t *Table) IsPostmaster(class Class, rcpt addr.Address) bool {
 	return class == Mailbox && strings.EqualFold(rcpt.Local, "postmaster")
-}
-
-// Route decides for one recipient. The explicit transports table wins over the
-// class's own transport; an empty next hop in it means the recipient's domain.
-func (t *Table) Route(ctx context.Context, rcpt addr.Address) (Route, error) {
-	rcpt, err := t.Resolve(ctx, rcpt)
-	if err != nil {
-		return Route{}, err
-	}
-	class, err := t.Class(ctx, rcpt.Domain)
-	if err != nil {
-		return Route{}, err
-	}
-	hop, ok := t.override(rcpt.Domain, class)
-	switch {
-	case ok:
-	case class == Mailbox:
-		hop = t.local
-	case class == Default:
-		hop = t.relayHost
-	}
-	return Route{Class: class, Hop: fill(hop, rcpt.Domain), Rcpt: rcpt}, nil
-}
-
-// override looks a domain up: itself, its parents, then "*", which speaks for
-// the default class only (a catch-all must not take our mailboxes away).
-func (t *Table) override(domain string, class Class) (Hop, bool) {
-	if hop, ok := t.transports[domain]; ok {
-		return hop, true
-	}
-	for _, p := range parents(domain) {
-		if hop, ok := t.transports[p]; ok {
-			return hop, true
-		}
-	}
-	if class == Mailbox {
-		return Hop{}, false
-	}
-	hop, ok := t.transports["*"]
-	return hop, ok
-}
-
-// fill completes "smtp:" with the recipient's domain: an address literal is
-// that host, a bare local part has nowhere to go.
-func fill(hop Hop, domain string) Hop {
-	if hop.Transport != SMTP || hop.Host != "" {
-		return hop
-	}
-	if domain == "" {
-		return Hop{Transport: Error, Text: "5.1.2 bad destination: the address has no domain"}
-	}
-	if domain[0] == '[' {
-		hop.Host = strings.TrimPrefix(strings.Trim(domain, "[]"), "IPv6:")
-		return hop
-	}
-	hop.Host, hop.MX = domain, true
-	return hop
 }

@@ -3,10 +3,13 @@ package route
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 
+	"github.com/postcote/postcote/pkg/mta/maps"
 	"github.com/postcote/postcote/pkg/platform/addr"
 	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/platform/lookup"
 )
 
 type asked map[string]bool
@@ -90,7 +93,7 @@ func TestRoute(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, err := tc.table.Route(context.Background(), rcpt)
+			got, err := tc.table.Route(context.Background(), addr.Address{}, rcpt)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -106,7 +109,7 @@ func TestRoute(t *testing.T) {
 }
 
 func TestRouteLookupFailureIsAnError(t *testing.T) {
-	_, err := testTable(t, nil).Route(context.Background(), addr.Address{Local: "joe", Domain: "down.example"})
+	_, err := testTable(t, nil).Route(context.Background(), addr.Address{}, addr.Address{Local: "joe", Domain: "down.example"})
 	if !fail.Is(err, fail.Unavailable) {
 		t.Fatalf("want the lookup's own kind, got %v", err)
 	}
@@ -140,3 +143,94 @@ func TestAskErrorWraps(t *testing.T) {
 type failing struct{ err error }
 
 func (f failing) HasMailboxes(context.Context, string) (bool, error) { return false, f.err }
+
+// table is a table in memory; "!" means that it cannot be asked.
+type table map[string]string
+
+func (t table) Lookup(_ context.Context, key string) (string, error) {
+	switch v, ok := t[strings.ToLower(key)]; {
+	case v == "!":
+		return "", fail.New(fail.Unavailable, "away")
+	case ok:
+		return v, nil
+	}
+	return "", fail.New(fail.NotFound, "no %s", key)
+}
+
+func mapOf(key string, t table) maps.Map { return maps.Map{Key: key, Tables: lookup.Maps{t}} }
+
+func TestClassesAndTables(t *testing.T) {
+	full := testTable(t, func(c *Config) {
+		c.Locals, c.Aliases = []string{"host.example"}, []string{"alias.example"}
+		c.Tables = map[Class]maps.Map{
+			Local: mapOf("domains.local_tables", table{"more.example": "x", "both.example": "x"}), Alias: mapOf("domains.alias_tables", table{"both.example": "x"}),
+			Relay: mapOf("domains.relay_tables", table{".below.example": "x", "away.example": "!"}),
+		}
+		c.Names = Names{"slow": {Kind: SMTP}, "archive": {Kind: Pipe}, "store": {Kind: LMTP, Next: "unix:/run/usual"}}
+		c.RelayHost = "[smart.example]"
+		c.TransportMaps = mapOf("transport_maps", table{
+			"joe@far.example": "slow:[one.example]", "ann+x@far.example": "discard:", "ann@far.example": "slow:", "t.example": "archive:list one",
+			".t.example": "store:unix:/run/store", "usual.example": ":", "next.example": ":[other.example]:26", "bad.example": "nothing", "store.example": "store:", "box@ours.example": "retry:4.2.1 moving",
+			"*": "slow:",
+		})
+	})
+	senders := testTable(t, func(c *Config) {
+		c.Names, c.RelayHost = Names{"isp": {Kind: SMTP}}, "[smart.example]"
+		c.SenderTransportMaps = mapOf("sender_dependent_default_transport_maps", table{"joe@a.example": "isp:", "ann@a.example": "error:5.7.1 not you"})
+		c.SenderRelayHosts = mapOf("sender_dependent_relayhost_maps", table{"@a.example": "[relay.a.example]:587", "x@a.example": "DUNNO", "<>": "[null.example]", "@away.example": "!"})
+	})
+	for _, tc := range []struct {
+		table        *Table
+		sender, rcpt string
+		class        Class
+		hop          string
+	}{
+		{full, "", "joe@host.example", Local, "local:"},
+		{full, "", "joe@more.example", Local, "local:"},
+		{full, "", "joe@both.example", Local, "local:"},
+		{full, "", "joe@alias.example", Alias, "error:5.1.1 User unknown in virtual alias table"},
+		{full, "", "joe@a.below.example", Relay, "slow:a.below.example"},
+		{full, "", "joe@far.example", Default, "slow:[one.example]"},
+		{full, "", "Joe+Y@far.example", Default, "slow:[one.example]"},
+		{full, "", "ann+x@far.example", Default, "discard:"},
+		{full, "", "ann@far.example", Default, "slow:far.example"},
+		{full, "", "x@t.example", Default, "archive:list one"},
+		{full, "", "x@a.t.example", Default, "store:unix:/run/store"},
+		{full, "", "x@store.example", Default, "store:unix:/run/usual"},
+		{full, "", "x@usual.example", Default, "smtp:[smart.example]"},
+		{full, "", "x@next.example", Default, "smtp:[other.example]:26"},
+		{full, "", "x@else.example", Default, "slow:else.example"},
+		{full, "", "x@ours.example", Mailbox, "lmtp:unix:/run/lmtp"},
+		{full, "", "box@ours.example", Mailbox, "retry:4.2.1 moving"},
+		{full, "", "x@relayed.example", Relay, "slow:relayed.example"},
+		{full, "", "x@bad.example", Default, "unavailable"},
+		{full, "", "x@away.example", Default, "unavailable"},
+		{senders, "joe@a.example", "x@far.example", Default, "isp:[relay.a.example]:587"},
+		{senders, "ann@a.example", "x@far.example", Default, "error:5.7.1 not you"},
+		{senders, "x@a.example", "x@far.example", Default, "smtp:[smart.example]"},
+		{senders, "x@b.example", "x@far.example", Default, "smtp:[smart.example]"},
+		{senders, "", "x@far.example", Default, "smtp:[null.example]"},
+		{senders, "x@away.example", "x@far.example", Default, "unavailable"},
+		{senders, "x@a.example", "x@ours.example", Mailbox, "lmtp:unix:/run/lmtp"},
+		{senders, "joe@a.example", "x@special.example", Default, "smtp:[10.0.0.1]:2525"},
+	} {
+		sender, _ := addr.Parse(tc.sender)
+		rcpt, err := addr.Parse(tc.rcpt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := tc.table.Route(context.Background(), sender, rcpt)
+		hop := got.Hop.String()
+		if err != nil {
+			hop, got.Class = fail.KindOf(err).String(), tc.class
+		}
+		if hop != tc.hop || got.Class != tc.class {
+			t.Errorf("%s from %s: %s by %s, %v; want %s by %s", tc.rcpt, tc.sender, got.Class, hop, err, tc.class, tc.hop)
+		}
+		if err == nil {
+			if back, err := tc.table.ParseHop(hop); err != nil || back != got.Hop {
+				t.Errorf("%s reads back as %+v, %v", hop, back, err)
+			}
+		}
+	}
+}

@@ -55,6 +55,42 @@ func Parse(name string, data []byte, into any) error {
 	return s.problems
 }
 
+// Lines says where the keys of a file stand.
+type Lines struct {
+	file  string
+	lines map[string]int
+}
+
+// LoadLines is Load that also tells where the keys stand.
+func LoadLines(file string, into any) (Lines, error) {
+	data, err := readCapped(file)
+	if err != nil {
+		return Lines{}, err
+	}
+	s := &sink{file: file, lines: map[string]int{}}
+	if root := s.document(data); root != nil {
+		d := &decoder{sink: s, root: reflect.TypeOf(into).Elem()}
+		d.value(root, reflect.ValueOf(into).Elem(), field{}, "")
+	}
+	return Lines{file, s.lines}, nil
+}
+
+// Of is "file:line" of a dotted key, or of the nearest key around it that the
+// file has; the empty string when the key is a default.
+func (l Lines) Of(path string) string {
+	for path != "" {
+		if line, ok := l.lines[path]; ok {
+			return l.file + ":" + strconv.Itoa(line)
+		}
+		cut := strings.LastIndexAny(path, ".[")
+		if cut < 0 {
+			return ""
+		}
+		path = path[:cut]
+	}
+	return ""
+}
+
 // document parses the one YAML document of a file, nil when it is empty or
 // no YAML.
 func (s *sink) document(data []byte) *yaml.Node {

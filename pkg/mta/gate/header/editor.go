@@ -13,6 +13,11 @@ type Rules struct {
 	Drop       []string // canonical lower-case names of fields to remove
 	AddMissing bool     // add Date, From and Message-ID where they are missing
 
+	// Rewrite is given each field that stays, its name in lower case and its
+	// value from behind the colon to the line end; changed says that out is to
+	// stand in its place. nil: nothing is rewritten.
+	Rewrite func(name, value string) (out string, changed bool, err error)
+
 	// Only for AddMissing:
 	Sender    addr.Address // value of From; no From is added for the null sender
 	MessageID string       // "<id@host>"
@@ -42,6 +47,8 @@ type Found struct {
 	// TooLarge says that the header would have to be edited but is longer
 	// than MaxBlock.
 	TooLarge bool
+	// Err is the first error of Rules.Rewrite; the field was left as it is.
+	Err error
 
 	date, from bool
 }
@@ -78,6 +85,7 @@ type Editor struct {
 	full    bool   // the block has reached MaxBlock
 	pending []byte // start of a line that has not ended yet
 	name    []byte // of the current field, in lower case
+	at      int    // where the current field begins in the block
 }
 
 // NewEditor makes an editor.
@@ -90,6 +98,7 @@ func (e *Editor) Finish() Found {
 	}
 	if e.state != inBody {
 		e.state = inBody
+		e.endField()
 		e.additions()
 	}
 	e.found.TooLarge = e.full && e.found.Edited
@@ -156,8 +165,10 @@ func (e *Editor) line(p []byte) {
 		e.endHeader(p)
 		return
 	}
+	e.endField()
 	e.seen = true
 	e.name = appendLower(e.name[:0], name)
+	e.at = len(e.found.Block)
 	e.note(e.name, value)
 	e.keep(p)
 }
@@ -166,6 +177,7 @@ func (e *Editor) line(p []byte) {
 // or text that is no header field, before which an empty line is missing.
 func (e *Editor) endHeader(p []byte) {
 	e.state = inBody
+	e.endField()
 	e.drop = false
 	e.additions()
 	if len(bytes.TrimRight(p, "\r\n")) == 0 {
@@ -174,6 +186,25 @@ func (e *Editor) endHeader(p []byte) {
 	}
 	e.found.Edited = true
 	e.block([]byte("\r\n"))
+}
+
+// endField rewrites the field that is complete now.
+func (e *Editor) endField() {
+	if e.rules.Rewrite == nil || !e.seen || e.drop || e.full || e.found.Err != nil {
+		return
+	}
+	text := e.found.Block[e.at:]
+	colon := bytes.IndexByte(text, ':')
+	if colon < 0 {
+		return
+	}
+	out, changed, err := e.rules.Rewrite(string(e.name), string(text[colon+1:]))
+	if e.found.Err = err; err != nil || !changed {
+		return
+	}
+	e.found.Edited = true
+	e.found.Block = e.found.Block[:e.at+colon+1]
+	e.block([]byte(out))
 }
 
 func (e *Editor) note(name, value []byte) {

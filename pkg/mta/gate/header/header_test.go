@@ -1,6 +1,7 @@
 package header
 
 import (
+	"errors"
 	"net/netip"
 	"reflect"
 	"strings"
@@ -173,4 +174,29 @@ func FuzzEditor(f *testing.F) {
 			t.Fatalf("%q in pieces of %d: %q %+v, whole: %q %+v", in, n, many, foundMany, one, foundOne)
 		}
 	})
+}
+
+// A field is rewritten as a whole, however it was cut on the way.
+func TestRewrite(t *testing.T) {
+	const in = "From: joe\r\nBcc: x\r\nTo: ann,\r\n bob\r\nSubject: joe\r\nCc: last\r\n\r\nTo: body\r\n"
+	const want = "From: JOE\r\nTo: ANN,\r\n BOB\r\nSubject: joe\r\nCc: LAST\r\n\r\n"
+	for _, step := range []int{1, 3, 7, len(in)} {
+		e := NewEditor(Rules{Drop: []string{"bcc"}, Rewrite: func(name, value string) (string, bool, error) {
+			return strings.ToUpper(value), name != "subject", nil
+		}})
+		for rest := in; rest != ""; {
+			n := min(step, len(rest))
+			_, _ = e.Write([]byte(rest[:n]))
+			rest = rest[n:]
+		}
+		found := e.Finish()
+		if string(found.Block) != want || found.Skip != int64(strings.Index(in, "To: body")) || found.Err != nil {
+			t.Errorf("in pieces of %d: %q, skip %d, %v", step, found.Block, found.Skip, found.Err)
+		}
+	}
+	e := NewEditor(Rules{Rewrite: func(string, string) (string, bool, error) { return "", false, errors.New("away") }})
+	_, _ = e.Write([]byte("From: joe"))
+	if found := e.Finish(); found.Err == nil || found.Edited {
+		t.Errorf("%+v", found)
+	}
 }

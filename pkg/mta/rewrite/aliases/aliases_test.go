@@ -12,6 +12,7 @@ import (
 	"github.com/postcote/postcote/pkg/mta/maps"
 	"github.com/postcote/postcote/pkg/platform/addr"
 	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/platform/lookup"
 )
 
 func TestParse(t *testing.T) {
@@ -88,7 +89,7 @@ func world(t *testing.T, text string, cfg Config) *Expander {
 	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	cfg.Map = maps.Map{Key: "alias_maps", Tables: []maps.Table{Open(path, time.Now)}}
+	cfg.Map = maps.Map{Key: "alias_maps", Tables: lookup.Maps{Open(path, time.Now)}}
 	cfg.Delims = "+"
 	cfg.Parse = func(_ context.Context, s string) ([]addr.Address, error) {
 		var out []addr.Address

@@ -155,7 +155,7 @@ func (f *File) Problems() []Problem {
 	return f.problems
 }
 
-// Lookup implements maps.Table.
+// Lookup implements lookup.Table.
 func (f *File) Lookup(_ context.Context, key string) (string, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -1,0 +1,209 @@
+package forward
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/postcote/postcote/pkg/daemon/mtad/rewriting"
+	"github.com/postcote/postcote/pkg/mta/gate/header"
+	"github.com/postcote/postcote/pkg/mta/queue"
+	"github.com/postcote/postcote/pkg/mta/rewrite/aliases"
+	"github.com/postcote/postcote/pkg/platform/addr"
+	"github.com/postcote/postcote/pkg/platform/fail"
+)
+
+// Agent delivers to names that have aliases.
+type Agent struct {
+	Rewriter *rewriting.Rewriter
+	Queue    *queue.Queue
+	Hostname string
+	Now      func() time.Time
+	// Mailbox delivers to the mailbox of a recipient, whatever its aliases say.
+	Mailbox func(ctx context.Context, job *queue.Job, r queue.Recipient) queue.Result
+	// Program hands the message to the helper: a command or a file.
+	Program func(ctx context.Context, job *queue.Job, r queue.Recipient, t aliases.Target) queue.Result
+}
+
+// Deliver makes one attempt for each recipient of a job.
+func (a *Agent) Deliver(ctx context.Context, job *queue.Job) queue.Outcome {
+	out := queue.Outcome{Results: make([]queue.Result, len(job.Recipients))}
+	for i, r := range job.Recipients {
+		if ctx.Err() != nil {
+			break // the rest is deferred
+		}
+		out.Results[i] = a.deliver(ctx, job, r)
+		out.Results[i].Relay = "local"
+	}
+	return out
+}
+
+func (a *Agent) deliver(ctx context.Context, job *queue.Job, r queue.Recipient) queue.Result {
+	targets, err := a.Rewriter.Aliases(ctx, r.Addr)
+	switch {
+	case fail.Is(err, fail.NotFound):
+		return a.Mailbox(ctx, job, r)
+	case fail.Is(err, fail.Permanent):
+		return failed(3, 5, err.Error())
+	case err != nil:
+		return deferred(3, 0, err.Error())
+	}
+	loops, err := a.loops(job, r.Addr)
+	switch {
+	case err != nil:
+		return deferred(3, 0, err.Error())
+	case loops:
+		return failed(4, 6, "mail forwarding loop for "+r.Addr.String())
+	}
+	worst := queue.Result{Status: queue.Delivered, Code: queue.Code{Class: 2}, Reason: "delivered to aliases"}
+	var away []aliases.Target
+	for _, t := range targets {
+		var res queue.Result
+		switch t.Kind {
+		case aliases.User:
+			to := r
+			if to.Original.Null() {
+				to.Original = r.Addr
+			}
+			to.Addr = t.Addr
+			res = a.Mailbox(ctx, job, to)
+		case aliases.Command, aliases.Path:
+			res = a.Program(ctx, job, r, t)
+		default:
+			away = append(away, t)
+			continue
+		}
+		worst = worse(worst, res)
+	}
+	if worst.Status == queue.Deferred || len(away) == 0 {
+		return worst
+	}
+	return worse(worst, a.forward(ctx, job, r, away))
+}
+
+// worse is the result that matters more to the sender.
+func worse(a, b queue.Result) queue.Result {
+	rank := func(s queue.Status) int {
+		switch s {
+		case queue.Delivered:
+			return 0
+		case queue.Failed:
+			return 1
+		}
+		return 2
+	}
+	if rank(b.Status) > rank(a.Status) || rank(b.Status) == 0 && b.Reason != "" {
+		return b
+	}
+	return a
+}
+
+func failed(subject, detail uint16, text string) queue.Result {
+	return queue.Result{Status: queue.Failed, Code: queue.Code{Class: 5, Subject: subject, Detail: detail}, Reason: text}
+}
+
+func deferred(subject, detail uint16, text string) queue.Result {
+	return queue.Result{Status: queue.Deferred, Code: queue.Code{Class: 4, Subject: subject, Detail: detail}, Reason: text}
+}
+
+// maxHeader caps the header that is searched for loops.
+const maxHeader = 256 << 10
+
+// loops reports whether the message has been to a name before.
+func (a *Agent) loops(job *queue.Job, to addr.Address) (bool, error) {
+	c, err := job.Open()
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = c.Close() }()
+	in := bufio.NewReader(io.LimitReader(c.Reader(), maxHeader))
+	for {
+		line, err := in.ReadString('\n')
+		if strings.TrimRight(line, "\r\n") == "" {
+			return false, nil
+		}
+		name, value, _ := strings.Cut(line, ":")
+		if strings.EqualFold(strings.TrimSpace(name), "Delivered-To") && strings.EqualFold(strings.TrimSpace(value), to.String()) {
+			return true, nil
+		}
+		if err != nil {
+			return false, nil
+		}
+	}
+}
+
+// forward queues a new message for the targets, one for each sender.
+func (a *Agent) forward(ctx context.Context, job *queue.Job, r queue.Recipient, targets []aliases.Target) queue.Result {
+	done := queue.Result{}
+	for len(targets) > 0 {
+		owner := targets[0].Owner
+		var mine []addr.Address
+		var rest []aliases.Target
+		for _, t := range targets {
+			if t.Owner == owner {
+				mine = append(mine, t.Addr)
+			} else {
+				rest = append(rest, t)
+			}
+		}
+		targets = rest
+		id, err := a.submit(ctx, job, r, owner, mine)
+		if err != nil {
+			return deferred(3, 0, "forwarding: "+err.Error())
+		}
+		done = queue.Result{Status: queue.Delivered, Code: queue.Code{Class: 2}, Reason: "forwarded as " + id}
+	}
+	return done
+}
+
+// submit makes one new message.
+func (a *Agent) submit(ctx context.Context, job *queue.Job, r queue.Recipient, owner addr.Address, to []addr.Address) (id string, err error) {
+	env, err := a.envelope(ctx, job, r, owner, to)
+	if err != nil {
+		return "", err
+	}
+	c, err := job.Open()
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = c.Close() }()
+	msg, err := a.Queue.Begin(ctx, c.Size())
+	if err != nil {
+		return "", err
+	}
+	defer msg.Abort()
+	id = msg.ID().String()
+	if _, err := io.Copy(msg, c.Reader()); err != nil {
+		return "", err
+	}
+	msg.SetHeaders([]byte("Received: by "+a.Hostname+" (Postcote)\r\n\tid "+id+"; "+header.Date(env.Arrival)+"\r\n"+
+		"Delivered-To: "+r.Addr.String()+"\r\n"), 0)
+	return id, msg.Commit(ctx, env)
+}
+
+// envelope is that of the new message. What the owner of a list gets back is
+// none of the sender's business (RFC 3461 section 5.2.7.3).
+func (a *Agent) envelope(ctx context.Context, job *queue.Job, r queue.Recipient, owner addr.Address, to []addr.Address) (*queue.Envelope, error) {
+	env := *job.Envelope
+	env.Arrival, env.Size, env.Origin, env.Recipients, env.Hold = a.Now(), 0, "local", nil, false
+	notify, orcpt := r.Notify&^queue.NotifySuccess, r.ORCPT
+	if r.Notify == queue.NotifySuccess {
+		notify = queue.NotifyNever
+	}
+	if !owner.Null() && !env.Sender.Null() {
+		env.Sender, env.EnvID, env.Return, notify, orcpt = owner, "", queue.ReturnUnset, 0, ""
+	}
+	list, err := a.Rewriter.Recipients(ctx, env.Sender, to)
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range list {
+		if t.Given < 0 {
+			continue // the copy was made when the message came
+		}
+		env.Recipients = append(env.Recipients, queue.Recipient{Addr: t.Addr, Original: r.Addr, Notify: notify, ORCPT: orcpt})
+	}
+	return &env, nil
+}
