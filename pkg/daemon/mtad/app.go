@@ -25,7 +25,7 @@ func App() service.App {
 			"passes it on: to the delivery agent by LMTP, to other hosts by SMTP. It stands where Postfix stands.",
 		Config: func() any { c := Default(); return &c },
 		Run:    Run,
-		Commands: queuecmd.Commands(queuecmd.Host{
+		Commands: append(queuecmd.Commands(queuecmd.Host{
 			Dial: service.Dial,
 			Config: func(cmd *cobra.Command) (queue.Config, error) {
 				cfg, err := service.LoadConfig(cmd)
@@ -38,7 +38,7 @@ func App() service.App {
 				}
 				return queue.Config{Settings: c.Queue.Settings, Dir: c.Queue.Dir, FS: disk.OS()}, nil
 			},
-		}),
+		}), explainCommand()),
 	}
 }
 

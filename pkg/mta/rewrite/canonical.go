@@ -84,7 +84,7 @@ func (e *Engine) masquerade(ctx context.Context, a addr.Address) addr.Address {
 		case !exempt && below:
 			was := a
 			a.Domain = name
-			say(ctx, "rewrite.masquerade.domains", "masquerade", was, a)
+			say(ctx, "rewrite.masquerade_domains", "masquerade", was, a)
 			return a
 		}
 	}

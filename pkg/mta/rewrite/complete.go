@@ -14,7 +14,7 @@ func (e *Engine) Complete(ctx context.Context, a addr.Address) addr.Address {
 		return a
 	}
 	was := a
-	key := "rewrite.origin"
+	key := "rewrite.myorigin"
 	if a.Domain == "" {
 		a, key = e.oldForms(a)
 	}
@@ -23,7 +23,7 @@ func (e *Engine) Complete(ctx context.Context, a addr.Address) addr.Address {
 		a.Domain = e.cfg.Origin
 	case a.Domain != "" && e.cfg.AppendDot && e.cfg.Domain != "" && !strings.ContainsAny(a.Domain, ".:["):
 		a.Domain += "." + e.cfg.Domain
-		key = "rewrite.append_dot_domain"
+		key = "rewrite.append_dot_mydomain"
 	}
 	if a != was {
 		say(ctx, key, "complete", was, a)
@@ -41,8 +41,8 @@ func (e *Engine) oldForms(a addr.Address) (_ addr.Address, key string) {
 	}
 	if i := strings.LastIndexByte(a.Local, '%'); e.cfg.PercentHack && i > 0 {
 		if d, err := addr.Domain(a.Local[i+1:]); err == nil {
-			return addr.Address{Local: a.Local[:i], Domain: d}, "rewrite.percent_hack"
+			return addr.Address{Local: a.Local[:i], Domain: d}, "rewrite.allow_percent_hack"
 		}
 	}
-	return a, "rewrite.origin"
+	return a, "rewrite.myorigin"
 }
