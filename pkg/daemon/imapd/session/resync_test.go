@@ -94,8 +94,9 @@ type nomad struct {
 	upTo     uint32            // the UID up to which it has asked for all
 	list     []uint32          // UIDs by message number; 0 for those that it does not know yet
 
-	heard uint64 // highest MODSEQ since the last tagged answer
-	told  uint64 // HIGHESTMODSEQ since
+	kept  []string // untagged lines of the last answer
+	heard uint64   // highest MODSEQ since the last tagged answer
+	told  uint64   // HIGHESTMODSEQ since
 	apply func(string) string
 }
 
@@ -224,6 +225,7 @@ func (c *nomad) line() (string, error) {
 // the connection is lost.
 func (c *nomad) do(command string, lines int) (answer string, err error) {
 	c.tag++
+	c.kept = c.kept[:0]
 	tag := fmt.Sprintf("t%d ", c.tag)
 	if _, err := io.WriteString(c.conn, tag+command+"\r\n"); err != nil {
 		return "", err
@@ -251,6 +253,7 @@ func (c *nomad) do(command string, lines int) (answer string, err error) {
 			}
 			return rest, nil
 		}
+		c.kept = append(c.kept, line)
 		if err := c.take(line); err != nil {
 			return "", fmt.Errorf("%s: %w", command, err)
 		}
@@ -441,7 +444,8 @@ func silent(op, flag string) func(string) string {
 // meddle is what other programs do to the files.
 func (h *house) meddle(ch chooser) error {
 	if ch.intn(2) == 0 {
-		_, err := h.tree.Deliver(context.Background(), "INBOX", maildir.Meta{}, strings.NewReader("A: b\n\nx\n"))
+		text := fmt.Sprintf("Subject: s%d\n\n%s\n", ch.intn(3), strings.Repeat("x", ch.intn(3)))
+		_, err := h.tree.Deliver(context.Background(), "INBOX", maildir.Meta{}, strings.NewReader(text))
 		return err
 	}
 	dir := "/home/Maildir/cur"
@@ -454,7 +458,7 @@ func (h *house) meddle(ch chooser) error {
 		err = h.fs.Remove(path.Join(dir, name))
 	} else {
 		base, _, _ := strings.Cut(name, ":")
-		err = h.fs.Rename(path.Join(dir, name), path.Join(dir, base+":2,"+pick(ch, "S", "F", "FS", "")))
+		err = h.fs.Rename(path.Join(dir, name), path.Join(dir, base+":2,"+pick(ch, "S", "F", "FS", "")+h.letters(ch)))
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // somebody was quicker
@@ -462,10 +466,38 @@ func (h *house) meddle(ch chooser) error {
 	return errors.Join(err, h.fs.SyncDir(dir))
 }
 
+// letters are those of some of the keywords that there are.
+func (h *house) letters(ch chooser) string {
+	f, err := h.tree.Folder("INBOX")
+	if err != nil {
+		return ""
+	}
+	known, err := f.Keywords()
+	if err != nil {
+		return ""
+	}
+	out := ""
+	for i, name := range known.Names[:3] {
+		if name != "" && ch.intn(2) == 0 {
+			out += string(rune('a' + i))
+		}
+	}
+	return out
+}
+
+// popOne deletes a message by POP3.
+func (h *house) popOne(ch chooser) error {
+	uids, err := h.pop("")
+	if err == nil && len(uids) > 0 {
+		_, err = h.pop(fmt.Sprintf("DELE %d", ch.intn(len(uids))+1))
+	}
+	return err
+}
+
 // Whatever several sessions and other programs do to a mailbox, over restarts
 // and crashes of the server: a client that comes back with what it knows, after
 // a connection that was lost in the middle of an answer, and resynchronizes by
-// QRESYNC, has exactly what is there.
+// QRESYNC, has exactly what is there; and all views of it agree.
 func TestResyncProperty(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		h, err := newHouse()
@@ -495,10 +527,14 @@ func TestResyncProperty(t *testing.T) {
 		ch := rapidChooser{t}
 		for range rapid.IntRange(1, 30).Draw(t, "steps") {
 			c := pick(ch, cs...)
-			what := rapid.SampledFrom([]string{"act", "act", "act", "act", "cut", "away", "files", "restart", "crash", "lost index"}).Draw(t, "what")
+			what := rapid.SampledFrom([]string{"act", "act", "act", "act", "cut", "away", "files", "files", "pop3", "views", "restart", "crash", "lost index"}).Draw(t, "what")
 			switch {
 			case what == "files":
 				check(h.meddle(ch))
+			case what == "pop3":
+				check(h.popOne(ch))
+			case what == "views":
+				check(h.views(ch))
 			case what == "restart" || what == "crash" || what == "lost index":
 				check(h.again(what, cs))
 			case c.conn == nil:
@@ -517,6 +553,7 @@ func TestResyncProperty(t *testing.T) {
 			check(c.connect(ch.intn(2) == 0, whole))
 			check(c.agree())
 		}
+		check(h.views(ch))
 	})
 }
 
