@@ -1,6 +1,7 @@
 package message
 
 import (
+	"bytes"
 	"io"
 	"strings"
 	"testing"
@@ -62,14 +63,16 @@ func TestText(t *testing.T) {
 		{"Content-Transfer-Encoding: x-unknown\n", "as it is", "as it is"},
 	} {
 		msg := c.head + "\n" + c.body
-		r, ok := Text(strings.NewReader(msg), parse(t, msg))
-		if !ok {
-			t.Errorf("%q is text", c.head)
-			continue
-		}
-		got, err := io.ReadAll(r)
-		if err != nil || string(got) != c.want {
-			t.Errorf("%q: %v, got %q, want %q", msg, err, got, c.want)
+		for where, src := range map[string]io.ReaderAt{"stream": strings.NewReader(msg), "memory": inMemory(msg)} {
+			r, ok := Text(src, parse(t, msg))
+			if !ok {
+				t.Errorf("%q is text", c.head)
+				continue
+			}
+			got, err := io.ReadAll(r)
+			if err != nil || string(got) != c.want {
+				t.Errorf("%q from %s: %v, got %q, want %q", msg, where, err, got, c.want)
+			}
 		}
 	}
 	const image = "Content-Type: image/png\n\nx"
@@ -131,6 +134,15 @@ func FuzzDecode(f *testing.F) {
 	f.Fuzz(func(t *testing.T, s string) {
 		if out := DecodeWords(s); !utf8.ValidString(out) {
 			t.Fatalf("not UTF-8: %q", out)
+		}
+		for _, enc := range []string{"base64", "quoted-printable"} {
+			p := &Part{Encoding: enc, BodyEnd: int64(len(s))}
+			streamed, _ := Decoded(strings.NewReader(s), p)
+			held, _ := Decoded(inMemory(s), p)
+			a, _ := io.ReadAll(streamed)
+			if b, err := io.ReadAll(held); err != nil || !bytes.Equal(a, b) {
+				t.Fatalf("%s: %v, %q in memory, %q streamed", enc, err, b, a)
+			}
 		}
 		ParseDate(s)
 		v, ps := parseValue(s, 10)

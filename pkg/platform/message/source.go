@@ -56,6 +56,12 @@ func (m *Memory) Read(p []byte) (int, error) {
 	return n, nil
 }
 
+// part is a piece of it.
+func (m *Memory) part(start, end int64) *Memory {
+	end = min(max(end, 0), m.Size())
+	return &Memory{b: m.b[min(max(start, 0), end):end:end]}
+}
+
 // Close does nothing.
 func (m *Memory) Close() error { return nil }
 

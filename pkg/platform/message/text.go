@@ -13,26 +13,39 @@ import (
 // Errors in base64 or quoted-printable are passed over. ok is false when the
 // encoding is unknown; then the bytes come as they are.
 func Decoded(src io.ReaderAt, p *Part) (r io.Reader, ok bool) {
-	raw := io.NewSectionReader(src, p.BodyStart, p.BodyEnd-p.BodyStart)
+	var raw io.Reader
+	if m, ok := src.(*Memory); ok {
+		raw = m.part(p.BodyStart, p.BodyEnd)
+	} else {
+		raw = io.NewSectionReader(src, p.BodyStart, p.BodyEnd-p.BodyStart)
+	}
 	switch lower(p.Encoding) {
 	case "base64":
-		return &base64Reader{r: bufio.NewReaderSize(raw, 4<<10)}, true
+		return &base64Reader{in: lines(raw, p.BodyEnd-p.BodyStart)}, true
 	case "quoted-printable":
-		return &qpReader{r: bufio.NewReaderSize(raw, int(min(raw.Size()+16, 4<<10)))}, true
+		return &qpReader{in: lines(raw, p.BodyEnd-p.BodyStart)}, true
 	case "", "7bit", "8bit", "binary":
 		return raw, true
 	}
 	return raw, false
 }
 
+// lines is a source of size bytes.
+func lines(r io.Reader, size int64) source {
+	if m, ok := r.(*Memory); ok {
+		return source{memory: true, rest: m.b}
+	}
+	return source{stream: bufio.NewReaderSize(r, int(min(size+16, 4<<10)))}
+}
+
 // binaryReader is Decoded with CRLF line ends where the encoding has lines.
 func binaryReader(src io.ReaderAt, p *Part) (io.Reader, bool) {
-	lines := NewCRLFReader(src, p.BodyStart, p.BodyEnd)
+	raw := NewCRLFReader(src, p.BodyStart, p.BodyEnd)
 	switch lower(p.Encoding) {
 	case "quoted-printable":
-		return &qpReader{r: bufio.NewReaderSize(lines, 4<<10)}, true
+		return &qpReader{in: lines(raw, 4<<10)}, true
 	case "", "7bit", "8bit", "binary":
-		return lines, true
+		return raw, true
 	}
 	return Decoded(src, p)
 }
@@ -79,7 +92,7 @@ func AppendHeaderText(dst, raw []byte) []byte {
 // skipped (RFC 2045 section 6.8), padding ends a group and not the stream,
 // because some programs join two encodings.
 type base64Reader struct {
-	r   *bufio.Reader
+	in  source
 	acc uint32
 	n   int // digits in acc
 	buf []byte
@@ -103,22 +116,24 @@ func (b *base64Reader) fill() {
 	b.out = b.buf[:0]
 	defer func() { b.buf = b.out }()
 	for len(b.out) < 3<<10 {
-		c, err := b.r.ReadByte()
-		if err != nil {
+		line, err := b.in.line()
+		for _, c := range line {
+			d := base64Digit(c)
+			switch {
+			case d >= 0:
+				b.acc = b.acc<<6 | uint32(d)
+				if b.n++; b.n == 4 {
+					b.out = append(b.out, byte(b.acc>>16), byte(b.acc>>8), byte(b.acc))
+					b.acc, b.n = 0, 0
+				}
+			case c == '=':
+				b.endGroup()
+			}
+		}
+		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
 			b.err = err
 			b.endGroup()
 			return
-		}
-		d := base64Digit(c)
-		switch {
-		case d >= 0:
-			b.acc = b.acc<<6 | uint32(d)
-			if b.n++; b.n == 4 {
-				b.out = append(b.out, byte(b.acc>>16), byte(b.acc>>8), byte(b.acc))
-				b.acc, b.n = 0, 0
-			}
-		case c == '=':
-			b.endGroup()
 		}
 	}
 }
@@ -153,7 +168,7 @@ func base64Digit(c byte) int {
 // qpReader decodes quoted-printable; a "=" that encodes nothing stays (RFC
 // 2045 section 6.7 note on robustness).
 type qpReader struct {
-	r    *bufio.Reader
+	in   source
 	line []byte // of which the start may be left over from the piece before
 	held int
 	out  []byte
@@ -173,12 +188,15 @@ func (q *qpReader) Read(p []byte) (int, error) {
 }
 
 func (q *qpReader) fill() {
-	piece, err := q.r.ReadSlice('\n')
-	q.line = append(q.line[:q.held], piece...)
-	q.held = 0
-	if !errors.Is(err, bufio.ErrBufferFull) {
+	piece, err := q.in.line()
+	whole := !errors.Is(err, bufio.ErrBufferFull)
+	if q.held > 0 || !whole {
+		q.line = append(q.line[:q.held], piece...)
+		piece, q.held = q.line, 0
+	}
+	if whole {
 		q.err = err
-		q.out = appendQP(q.out[:0], q.line, true)
+		q.out = appendQP(q.out[:0], piece, true)
 		return
 	}
 	// A line longer than the buffer: keep an escape together that is cut.

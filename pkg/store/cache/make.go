@@ -98,7 +98,8 @@ func (c *Cache) make(ctx context.Context, uids []uint32, full, again bool, use f
 	if m == nil {
 		m = &maker{}
 	}
-	var b batch
+	const usual = 1536 // bytes of an entry
+	b := batch{data: make([]byte, 0, len(uids)*usual)}
 	at := make([]int, len(uids)) // of each one's entry in b, or -1
 	for i, uid := range uids {
 		at[i] = -1

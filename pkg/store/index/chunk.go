@@ -194,6 +194,12 @@ func (c *chunk) at(data []byte, i int, hosts []string) Record {
 
 // find returns the position of uid, or where it would be.
 func find(data []byte, n int, uid uint32) (int, bool) {
+	if n > 0 { // most chunks have no gaps
+		first := binary.LittleEndian.Uint32(data)
+		if i := int(uid - first); uid >= first && i < n && binary.LittleEndian.Uint32(data[i*recordSize:]) == uid {
+			return i, true
+		}
+	}
 	i := sort.Search(n, func(i int) bool {
 		return binary.LittleEndian.Uint32(data[i*recordSize:]) >= uid
 	})
