@@ -147,51 +147,76 @@ func (c *Cache) Keys(ctx context.Context, uids []uint32, use func(i int, k *dige
 	for i := range uids {
 		set(open, i)
 	}
-	c.columns.keys(uids, func(i int, k *digest.Keys) {
+	once := func(i int, k *digest.Keys) {
 		if isSet(open, i) {
 			clearBit(open, i)
 			use(i, k)
 		}
-	})
+	}
+	c.columns.keys(uids, once)
 	var k digest.Keys
 	c.regain(ctx, uids, open, func(i int, r *row) {
-		if isSet(open, i) && parseKeys(string(r.text[colKeys]), r.sent, &k) {
-			clearBit(open, i)
-			use(i, &k)
+		if parseKeys(string(r.text[colKeys]), r.sent, &k) {
+			once(i, &k)
 		}
 	})
-	var at []int
-	var list []uint32
-	for i, uid := range uids {
-		if isSet(open, i) {
-			at, list = append(at, i), append(list, uid)
-		}
+	missing := stillOpen(uids, open)
+	if len(missing) == 0 {
+		return nil
 	}
-	return c.keysOf(ctx, list, func(i int, k *digest.Keys) { use(at[i], k) })
-}
-
-// keysOf reads the headers of messages whose rows are missing.
-func (c *Cache) keysOf(ctx context.Context, uids []uint32, use func(i int, k *digest.Keys)) error {
-	w := c.Ahead(ctx, uids)
-	defer w.Stop()
+	if err := c.read(ctx, missing); err != nil {
+		return err
+	}
+	c.columns.keys(uids, once)
 	for i, uid := range uids {
-		e, err := w.Entry(ctx, uid)
-		if err == nil {
-			raw, ok := e.Fields(KeyFields()...)
-			if !ok {
-				raw, err = c.header(ctx, uid)
-			}
-			if err == nil {
-				k := digest.KeysOf(message.ParseHeader(raw, message.DefaultLimits()))
-				use(i, &k)
-				continue
-			}
+		if !isSet(open, i) {
+			continue
 		}
-		if !fail.Is(err, fail.NotFound) {
+		k, err := c.keysOf(ctx, uid)
+		switch {
+		case err == nil:
+			once(i, &k)
+		case !fail.Is(err, fail.NotFound):
 			return err
 		}
 	}
 	return nil
+}
+
+// stillOpen are the UIDs of the rows that are open.
+func stillOpen(uids []uint32, open Bits) (list []uint32) {
+	for i, uid := range uids {
+		if isSet(open, i) {
+			list = append(list, uid)
+		}
+	}
+	return list
+}
+
+// read has messages read by as many workers as there are, so that what is kept
+// of them is known.
+func (c *Cache) read(ctx context.Context, uids []uint32) error {
+	w := c.Ahead(ctx, uids)
+	defer w.Stop()
+	for _, uid := range uids {
+		if _, err := w.Entry(ctx, uid); err != nil && !fail.Is(err, fail.NotFound) {
+			return err
+		}
+	}
+	return nil
+}
+
+// keysOf are the keys of a message that is in no column.
+func (c *Cache) keysOf(ctx context.Context, uid uint32) (digest.Keys, error) {
+	e, err := c.Entry(ctx, uid)
+	if err != nil {
+		return digest.Keys{}, err
+	}
+	raw, ok := e.Fields(KeyFields()...)
+	if !ok {
+		raw, err = c.header(ctx, uid)
+	}
+	return digest.KeysOf(message.ParseHeader(raw, message.DefaultLimits())), err
 }
 
 // header reads the header of a message with one too odd to be kept.
