@@ -140,36 +140,33 @@ func (r *CRLFReader) direct(p []byte) (int, error) {
 
 // copyLines delivers buffered lines, as far as they fit into p.
 func (r *CRLFReader) copyLines(p []byte) int {
-	w := 0
-	for len(r.buf) > 0 && w < len(p) {
-		i := bytes.IndexByte(r.buf, '\n')
-		text := r.buf
+	w, buf, cr := 0, r.buf, r.cr // not in r: a store of a pointer for each line costs more than finding it
+	for len(buf) > 0 && w < len(p) {
+		i := bytes.IndexByte(buf, '\n')
+		text := buf
 		if i >= 0 {
-			text = r.buf[:i]
+			text = buf[:i]
 		}
-		if n := copy(p[w:], text); n > 0 {
-			w += n
-			r.cr = p[w-1] == '\r'
-			r.buf = r.buf[n:]
-			if n < len(text) {
-				return w
-			}
+		n := copy(p[w:], text)
+		if n > 0 {
+			w, buf = w+n, buf[n:]
+			cr = p[w-1] == '\r'
 		}
-		if i < 0 || w == len(p) {
-			return w
+		if n < len(text) || i < 0 || w == len(p) {
+			break
 		}
-		r.buf = r.buf[1:]
-		if !r.cr {
+		buf = buf[1:]
+		if !cr {
 			p[w] = '\r'
 			if w++; w == len(p) {
 				r.owed = true
-				return w
+				break
 			}
 		}
 		p[w] = '\n'
-		w++
-		r.cr = false
+		w, cr = w+1, false
 	}
+	r.buf, r.cr = buf, cr
 	return w
 }
 

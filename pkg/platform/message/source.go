@@ -56,6 +56,14 @@ func (m *Memory) Read(p []byte) (int, error) {
 	return n, nil
 }
 
+// text is the message, never nil.
+func (m *Memory) text() []byte {
+	if m.b == nil {
+		return []byte{}
+	}
+	return m.b
+}
+
 // part is a piece of it.
 func (m *Memory) part(start, end int64) *Memory {
 	end = min(max(end, 0), m.Size())
@@ -67,17 +75,17 @@ func (m *Memory) Close() error { return nil }
 
 // source is what a parser reads: a Memory where it is, or a stream.
 type source struct {
-	memory bool
-	rest   []byte // of the memory
+	memory []byte // nil: the stream
+	pos    int    // in memory
 	stream *bufio.Reader
 }
 
 func (s *source) reset(r io.Reader) {
 	if m, ok := r.(*Memory); ok {
-		s.memory, s.rest = true, m.b
+		s.memory, s.pos = m.text(), 0
 		return
 	}
-	s.memory, s.rest = false, nil
+	s.memory = nil
 	if s.stream == nil {
 		s.stream = bufio.NewReaderSize(r, 16<<10)
 	} else {
@@ -88,23 +96,23 @@ func (s *source) reset(r io.Reader) {
 // line is bufio.Reader.ReadSlice: the next line, or what fits the buffer, or
 // the rest and io.EOF.
 func (s *source) line() ([]byte, error) {
-	if !s.memory {
+	if s.memory == nil {
 		return s.stream.ReadSlice('\n')
 	}
-	line := s.rest
-	i := bytes.IndexByte(line, '\n')
+	rest := s.memory[s.pos:]
+	i := bytes.IndexByte(rest, '\n')
 	if i < 0 {
-		s.rest = nil
-		return line, io.EOF
+		s.pos = len(s.memory)
+		return rest, io.EOF
 	}
-	s.rest = line[i+1:]
-	return line[:i+1], nil
+	s.pos += i + 1
+	return rest[:i+1], nil
 }
 
 // buffered is what can be looked at before it is taken.
 func (s *source) buffered() []byte {
-	if s.memory {
-		return s.rest
+	if s.memory != nil {
+		return s.memory[s.pos:]
 	}
 	b, _ := s.stream.Peek(s.stream.Buffered()) // never fails for what is buffered
 	return b
@@ -112,8 +120,8 @@ func (s *source) buffered() []byte {
 
 // skip takes n bytes of those that are buffered.
 func (s *source) skip(n int) {
-	if s.memory {
-		s.rest = s.rest[n:]
+	if s.memory != nil {
+		s.pos += n
 		return
 	}
 	_, _ = s.stream.Discard(n)

@@ -33,7 +33,7 @@ func Decoded(src io.ReaderAt, p *Part) (r io.Reader, ok bool) {
 // lines is a source of size bytes.
 func lines(r io.Reader, size int64) source {
 	if m, ok := r.(*Memory); ok {
-		return source{memory: true, rest: m.b}
+		return source{memory: m.text()}
 	}
 	return source{stream: bufio.NewReaderSize(r, int(min(size+16, 4<<10)))}
 }

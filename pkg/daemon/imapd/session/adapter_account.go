@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"io"
+	"sync"
 
 	imap "github.com/emersion/go-imap/v2"
 
@@ -12,7 +13,10 @@ import (
 )
 
 // imapAccount shows a mailbox.Account to the IMAP engine.
-type imapAccount struct{ *mailbox.Account }
+type imapAccount struct {
+	*mailbox.Account
+	scans *sync.Pool // see role
+}
 
 var _ server.Account = imapAccount{}
 
@@ -60,7 +64,7 @@ func (a imapAccount) Open(ctx context.Context, name string) (server.Mailbox, err
 	if err != nil {
 		return nil, err
 	}
-	return &imapMailbox{m: m}, nil
+	return &imapMailbox{m: m, scans: a.scans}, nil
 }
 
 // Append reads the messages to their ends and makes them durable.

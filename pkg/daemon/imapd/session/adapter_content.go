@@ -30,7 +30,7 @@ type imapContent struct {
 	row  *mailbox.Message
 
 	entry *cache.Entry
-	scans *sync.Pool // of *scanner
+	scans *sync.Pool // see role
 	scan  *scanner
 }
 
@@ -320,7 +320,6 @@ func (c *imapContent) Close() error {
 		c.file = nil
 	}
 	if c.scan != nil {
-		c.scan.mem.Trim()
 		c.scans.Put(c.scan)
 		c.scan = nil
 	}

@@ -18,7 +18,7 @@ type imapMailbox struct {
 	m    *mailbox.Mailbox
 	last atomic.Pointer[mailbox.Snapshot] // the newest that the engine has taken
 
-	scans sync.Pool // of *scanner
+	scans *sync.Pool // see role
 }
 
 var (
@@ -51,7 +51,7 @@ func (b *imapMailbox) Watch(wake func()) (stop func()) {
 func (b *imapMailbox) ClaimRecent(ctx context.Context) (uint32, error) { return b.m.ClaimRecent(ctx) }
 
 func (b *imapMailbox) Open(uid uint32) server.Content {
-	return &imapContent{m: b.m, snap: b.last.Load(), uid: uid, scans: &b.scans}
+	return &imapContent{m: b.m, snap: b.last.Load(), uid: uid, scans: b.scans}
 }
 
 func (b *imapMailbox) Store(ctx context.Context, uids imap.UIDSet, change server.Change) (imap.UIDSet, error) {

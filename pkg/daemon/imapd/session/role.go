@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -51,6 +52,7 @@ type role struct {
 	users   netx.Tally[userAt]
 	now     func() time.Time
 	pid     int
+	scans   sync.Pool       // of *scanner, for all sessions: as many as read at a time
 	ctx     context.Context // ends when the role stops; sessions outlive the connection they came over
 }
 

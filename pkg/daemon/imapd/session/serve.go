@@ -79,7 +79,7 @@ func (r *role) expire(s *session) {
 func (r *role) runIMAP(s *session) {
 	start := server.Start{
 		Tag: s.frame.Tag, Buffered: s.frame.Buffered,
-		Account: imapAccount{s.account}, Delim: s.account.Separator(), Shared: s.account.Shared(),
+		Account: imapAccount{s.account, &r.scans}, Delim: s.account.Separator(), Shared: s.account.Shared(),
 		Identified: func(text string) { r.log.Log(imapIdentified{r.facts(s), text}) },
 		Failed: func(verb string, err error) {
 			r.log.Error("command failed", slog.String(obs.KeyUser, s.user), slog.String(obs.KeyConn, s.frame.Session),

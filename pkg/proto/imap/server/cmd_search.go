@@ -178,10 +178,9 @@ func (q *query) search(ctx context.Context, s *call, v *view) []int32 {
 func (q *query) rows(v *view) Bits {
 	rows := newBits(v.pin.Len())
 	set, byUID := q.candidates(v)
-	v.eachRow(set, byUID, func(i int) bool {
-		rows.set(i)
-		return true
-	})
+	for _, g := range set {
+		rows.fill(bounds(v.pin, g, byUID))
+	}
 	return rows
 }
 
