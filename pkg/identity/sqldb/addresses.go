@@ -6,8 +6,8 @@ import (
 
 	"github.com/postcote/postcote/pkg/identity/account"
 	"github.com/postcote/postcote/pkg/identity/request"
-	"github.com/postcote/postcote/pkg/identity/sqlpool"
 	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/platform/lookup/sqlpool"
 )
 
 // maxAddresses caps the answers to one question; Postfix expands no alias

@@ -7,9 +7,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/postcote/postcote/pkg/identity/sqlpool"
 	"github.com/postcote/postcote/pkg/platform/conf"
 	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/platform/lookup/sqlpool"
 )
 
 // Where Debian's servers listen, which is what the C libraries use when no

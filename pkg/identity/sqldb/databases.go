@@ -8,9 +8,9 @@ import (
 	"time"
 
 	"github.com/postcote/postcote/pkg/identity/passdb"
-	"github.com/postcote/postcote/pkg/identity/sqlpool"
 	"github.com/postcote/postcote/pkg/identity/userdb"
 	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/platform/lookup/sqlpool"
 )
 
 // Options are what databases need beside their configuration.

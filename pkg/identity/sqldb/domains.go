@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"github.com/postcote/postcote/pkg/identity/account"
-	"github.com/postcote/postcote/pkg/identity/sqlpool"
 	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/platform/lookup/sqlpool"
 )
 
 // domainsFor is how long the domains that a listing found are believed.

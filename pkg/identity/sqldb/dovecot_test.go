@@ -9,9 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/postcote/postcote/pkg/identity/sqlpool"
 	"github.com/postcote/postcote/pkg/platform/conf"
 	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/platform/lookup/sqlpool"
 )
 
 // ispmail is the file of a widely read tutorial's kind.

@@ -5,8 +5,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/postcote/postcote/pkg/identity/account"
-	"github.com/postcote/postcote/pkg/identity/sqlpool"
 	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/platform/lookup/sqlpool"
 )
 
 // fields makes fields of a row, by its columns' names in lower case. NULL is

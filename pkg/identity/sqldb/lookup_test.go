@@ -14,9 +14,9 @@ import (
 	"github.com/postcote/postcote/pkg/identity/account"
 	"github.com/postcote/postcote/pkg/identity/passdb"
 	"github.com/postcote/postcote/pkg/identity/request"
-	"github.com/postcote/postcote/pkg/identity/sqlpool"
 	"github.com/postcote/postcote/pkg/identity/userdb"
 	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/platform/lookup/sqlpool"
 )
 
 // hosting is the database of a provider, after postfixadmin's.

@@ -9,8 +9,8 @@ import (
 	"github.com/postcote/postcote/pkg/identity/expand"
 	"github.com/postcote/postcote/pkg/identity/passdb"
 	"github.com/postcote/postcote/pkg/identity/request"
-	"github.com/postcote/postcote/pkg/identity/sqlpool"
 	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/platform/lookup/sqlpool"
 )
 
 // driverName is Dovecot's name of the driver.

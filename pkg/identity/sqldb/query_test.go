@@ -10,7 +10,7 @@ import (
 
 	"github.com/postcote/postcote/pkg/identity/expand"
 	"github.com/postcote/postcote/pkg/identity/request"
-	"github.com/postcote/postcote/pkg/identity/sqlpool"
+	"github.com/postcote/postcote/pkg/platform/lookup/sqlpool"
 )
 
 // parse is parseQuery of a text.

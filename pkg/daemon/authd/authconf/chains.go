@@ -10,8 +10,8 @@ import (
 	"github.com/postcote/postcote/pkg/identity/ldapdb"
 	"github.com/postcote/postcote/pkg/identity/request"
 	"github.com/postcote/postcote/pkg/identity/rule"
-	"github.com/postcote/postcote/pkg/identity/sqlpool"
 	"github.com/postcote/postcote/pkg/platform/conf"
+	"github.com/postcote/postcote/pkg/platform/lookup/sqlpool"
 	"github.com/postcote/postcote/pkg/proto/sasl"
 )
 
