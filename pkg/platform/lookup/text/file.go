@@ -30,6 +30,7 @@ type File[T any] struct {
 	now   func() time.Time
 
 	mu   sync.Mutex // held while the file is looked at
+	done bool
 	last atomic.Pointer[content[T]]
 }
 
@@ -80,6 +81,10 @@ func (f *File[T]) look(old *content[T]) *content[T] {
 		return c
 	}
 	c := &content[T]{checked: now}
+	if f.done {
+		c.err = fail.New(fail.Unavailable, "table %s is closed", f.path)
+		return c
+	}
 	info, err := os.Stat(f.path)
 	if err == nil {
 		c.mark = markOf(info)
@@ -91,6 +96,14 @@ func (f *File[T]) look(old *content[T]) *content[T] {
 	}
 	f.last.Store(c)
 	return c
+}
+
+// Close makes Get fail from now on, and waits for a file that is being read.
+func (f *File[T]) Close() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.done = true
+	f.last.Store(nil)
 }
 
 func (f *File[T]) read() (m mark, value T, err error) {
