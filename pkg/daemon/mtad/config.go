@@ -14,6 +14,7 @@ import (
 	"github.com/postcote/postcote/pkg/platform/disk"
 	"github.com/postcote/postcote/pkg/platform/dnsx"
 	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/platform/lookup"
 	"github.com/postcote/postcote/pkg/platform/tlsx"
 )
 
@@ -55,6 +56,8 @@ type Config struct {
 	Queue       Queue     `yaml:"queue" doc:"Where mail is kept, and when it is tried again."`
 
 	service.Common `yaml:",inline"`
+
+	lookups lookup.Options // how the daemon opens tables, see tables
 }
 
 // Roles of a listener.

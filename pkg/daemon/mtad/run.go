@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/postcote/postcote/pkg/daemon/mtad/localmail"
+	"github.com/postcote/postcote/pkg/daemon/mtad/tables"
 	"github.com/postcote/postcote/pkg/daemon/service"
 	"github.com/postcote/postcote/pkg/mta/gate"
 	"github.com/postcote/postcote/pkg/mta/queue"
@@ -45,6 +46,7 @@ type daemon struct {
 	state  atomic.Pointer[state]
 	remote atomic.Pointer[senders]
 	reload sync.Mutex // one reload at a time
+	tables *tables.Set
 
 	queue    *queue.Queue
 	agents   *agents
@@ -88,6 +90,7 @@ func run(ctx context.Context, rt *service.Runtime, cfg Config, p parts) error {
 func newDaemon(rt *service.Runtime, cfg Config, p parts) (*daemon, error) {
 	d := &daemon{rt: rt, log: rt.Log, now: rt.Now, parts: p, metrics: newMetrics(rt.Metrics)}
 	d.agents = newAgents(d)
+	d.tables = tables.New(tables.Log(d.log))
 	d.local = localmail.NewPolicy(cfg.Submit, func() time.Time { return d.now() })
 	if d.now == nil {
 		d.now = time.Now
@@ -122,6 +125,8 @@ func (d *daemon) apply(cfg Config) error {
 	if d.users != nil {
 		known = recipients{d.users}
 	}
+	d.tables.Renew()
+	cfg.lookups = d.tables.Options()
 	st, err := newState(cfg, known, d.now)
 	if err != nil {
 		return err
@@ -289,4 +294,5 @@ func (d *daemon) closeClients() {
 	if d.users != nil {
 		d.users.Close()
 	}
+	_ = d.tables.Close()
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/postcote/postcote/pkg/daemon/mtad/rewriting"
 	"github.com/postcote/postcote/pkg/daemon/mtad/routing"
+	"github.com/postcote/postcote/pkg/daemon/mtad/tables"
 	"github.com/postcote/postcote/pkg/mta/bounce"
 	"github.com/postcote/postcote/pkg/mta/gate"
 	"github.com/postcote/postcote/pkg/mta/maps"
@@ -30,7 +31,7 @@ type state struct {
 
 func newState(cfg Config, rcpts gate.Recipients, now func() time.Time) (*state, error) {
 	s := &state{cfg: cfg, hostname: cfg.hostname()}
-	ask, err := route.OpenTables(cfg.Domains.Tables)
+	ask, err := route.OpenTables(cfg.Domains.Tables, cfg.tables())
 	if err != nil {
 		return nil, err
 	}
@@ -63,8 +64,14 @@ func newState(cfg Config, rcpts gate.Recipients, now func() time.Time) (*state, 
 	return s, nil
 }
 
-// tables are the kinds of lookup tables that there are.
-func (c Config) tables() lookup.Options { return lookup.Options{} }
+// tables is how lookup tables are opened. Without a daemon, whose tables are
+// kept, they are nobody's: that is for those who only check their names.
+func (c Config) tables() lookup.Options {
+	if c.lookups.Drivers == nil {
+		return tables.New(tables.Events{}).Options()
+	}
+	return c.lookups
+}
 
 func (c Config) routingHost(ask route.Domains) routing.Host {
 	return routing.Host{

@@ -10,6 +10,7 @@ import (
 	"github.com/postcote/postcote/pkg/mta/route"
 	"github.com/postcote/postcote/pkg/platform/addr"
 	"github.com/postcote/postcote/pkg/platform/conf"
+	"github.com/postcote/postcote/pkg/platform/lookup"
 )
 
 // Validate reports what is wrong between the keys.
@@ -76,7 +77,7 @@ func (c Config) validateRouting(p *conf.Reporter) {
 		reportRoute(p.At("domains.mailbox[%d]", i), route.Config{Mailboxes: []string{d}})
 	}
 	for i, table := range c.Domains.Tables {
-		if _, err := route.OpenTable(table); err != nil {
+		if _, err := lookup.Open(table, c.tables()); err != nil {
 			p.At("domains.tables[%d]", i).Errorf("%v", err)
 		}
 	}

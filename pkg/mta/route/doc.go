@@ -3,7 +3,7 @@
 // A recipient address falls into one class (local, alias, mailbox, relay or
 // default); tables of transports, the sender's own, and the class give a
 // transport and a next hop. Nothing here opens a file: tables are given, and
-// the only ones opened are servers of domain tables (tables.go).
+// the only ones opened are those of domains (tables.go).
 //
 // Invariants:
 //   - Policy and delivery ask the same Table with the same parsed address, so
@@ -14,6 +14,6 @@
 //     recipient means the same after a restart.
 //
 // Reading order: hop.go (transport and next hop, their grammar), domains.go
-// (classes), tables.go (domains that a server knows), table.go (what it is
+// (classes), tables.go (domains in tables), table.go (what it is
 // made from, and the class of an address), pick.go (the decision).
 package route

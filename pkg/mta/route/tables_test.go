@@ -1,56 +1,16 @@
 package route
 
 import (
-	"bufio"
-	"net"
-	"path/filepath"
 	"testing"
 
 	"github.com/postcote/postcote/pkg/platform/fail"
-	"github.com/postcote/postcote/pkg/proto/socketmap"
+	"github.com/postcote/postcote/pkg/platform/lookup"
 )
 
-// serveDomain is a socketmap server that has one domain.
-func serveDomain(t *testing.T, path, domain string) {
-	t.Helper()
-	l, err := net.Listen("unix", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer func() { _ = c.Close() }()
-				r := bufio.NewReader(c)
-				for {
-					q, err := socketmap.Read(r, socketmap.MaxRequest)
-					if err != nil {
-						return
-					}
-					reply := "NOTFOUND "
-					if q == "domains "+domain {
-						reply = "OK mailbox"
-					}
-					_, _ = c.Write(socketmap.Append(nil, reply))
-				}
-			}()
-		}
-	}()
-}
-
 // Domains come from several tables; one that is away makes the answer unknown
-// unless another knows the domain.
+// unless one before it knows the domain.
 func TestDomainTables(t *testing.T) {
-	dir := t.TempDir()
-	serveDomain(t, filepath.Join(dir, "a"), "a.example")
-	serveDomain(t, filepath.Join(dir, "b"), "b.example")
-	spec := func(name string) string { return "socketmap:unix:" + filepath.Join(dir, name) + ":domains" }
-	ts, err := OpenTables([]string{spec("a"), spec("b"), spec("away")})
+	ts, err := OpenTables([]string{"inline:{a.example=x}", "inline:{b.example=x}", "fail:away"}, lookup.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,9 +22,18 @@ func TestDomainTables(t *testing.T) {
 	if has, err := ts.HasMailboxes(t.Context(), "c.example"); has || !fail.Is(err, fail.Unavailable) {
 		t.Errorf("c.example: %v %v", has, err)
 	}
-	for _, bad := range []string{"hash:/etc/domains", "socketmap:/run/x", "domains"} {
-		if _, err := OpenTables([]string{bad}); !fail.Is(err, fail.Invalid) {
+	if ts, err = OpenTables([]string{"inline:{a.example=x}"}, lookup.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	if has, err := ts.HasMailboxes(t.Context(), "c.example"); has || err != nil {
+		t.Errorf("c.example: %v %v", has, err)
+	}
+	for _, bad := range []string{"nope:/etc/domains", "socketmap:/run/x", "domains"} {
+		if _, err := OpenTables([]string{bad}, lookup.Options{}); !fail.Is(err, fail.Invalid) {
 			t.Errorf("%s: %v", bad, err)
 		}
+	}
+	if ts, err := OpenTables(nil, lookup.Options{}); ts != nil || err != nil {
+		t.Error(ts, err)
 	}
 }

@@ -24,6 +24,9 @@ type Options struct {
 	Warn text.Warn
 	// Drivers are further types by name.
 	Drivers map[string]Driver
+	// Share lets tables with the same name be one: it returns the table of
+	// that name, which open makes. nil: each is its own.
+	Share func(name string, open func() (Table, error)) (Table, error)
 	// Limits cap text files.
 	Limits text.Limits
 	// Now is the clock; nil: time.Now.
@@ -66,11 +69,21 @@ func Open(spec string, o Options) (Table, error) {
 	if driver == nil {
 		return nil, fail.New(fail.Invalid, "table %.80q: there is no type %q (there are %s)", spec, s.Type, strings.Join(o.Types(), ", "))
 	}
-	t, err := driver(s.Name, o)
-	if err != nil {
-		return nil, fail.Wrap(fail.Invalid, err, "table %.200s", s)
+	open := func() (Table, error) {
+		t, err := driver(s.Name, o)
+		if err != nil {
+			return nil, fail.Wrap(fail.Invalid, err, "table %.200s", s)
+		}
+		return t, nil
 	}
-	return t, nil
+	if o.Share == nil {
+		return open()
+	}
+	name := s.String()
+	if o.KeepCase {
+		name = "as it is " + name
+	}
+	return o.Share(name, open)
 }
 
 // Types are the names of all types, in order.

@@ -8,7 +8,7 @@ import (
 // Domains is the `domains` section.
 type Domains struct {
 	Mailbox []string `yaml:"mailbox" example:"example.org" doc:"Domains with mailboxes here (Postfix: virtual_mailbox_domains). .example.org stands for every name below example.org, in each of these lists."`
-	Tables  []string `yaml:"tables" example:"socketmap:unix:/run/postcote-authd/socketmap:domains" doc:"Tables that name further domains with mailboxes here, asked in turn for each recipient's domain that is not listed. socketmap: tables in Postfix's form, such as authd's; a table that cannot be asked is a temporary failure."`
+	Tables  []string `yaml:"tables" example:"socketmap:unix:/run/postcote-authd/socketmap:domains" doc:"Tables that name further domains with mailboxes here, asked in turn for each recipient's domain that is not listed: type:name as Postfix writes them (docs/mtad/tables.md), such as authd's socketmap. The value does not matter; a table that cannot be asked is a temporary failure."`
 	Relay   []string `yaml:"relay" doc:"Domains whose mail is taken and passed on: to their MX behind us, or as transport_maps and routes say (Postfix: relay_domains)."`
 	Local   []string `yaml:"local" example:"host.example.org" doc:"Domains of this host, whose names may be aliases (Postfix: mydestination)."`
 	Alias   []string `yaml:"alias" example:"example.net" doc:"Domains without mailboxes: every address is in virtual_alias_maps or does not exist (Postfix: virtual_alias_domains)."`
