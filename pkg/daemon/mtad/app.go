@@ -8,6 +8,7 @@ import (
 	"github.com/postcote/postcote/pkg/daemon/mtad/localmail"
 	"github.com/postcote/postcote/pkg/daemon/mtad/postfixcmd"
 	"github.com/postcote/postcote/pkg/daemon/mtad/queuecmd"
+	"github.com/postcote/postcote/pkg/daemon/mtad/tablecmd"
 	"github.com/postcote/postcote/pkg/daemon/service"
 	"github.com/postcote/postcote/pkg/mta/queue"
 	"github.com/postcote/postcote/pkg/platform/conf"
@@ -25,7 +26,7 @@ func App() service.App {
 			"passes it on: to the delivery agent by LMTP, to other hosts by SMTP. It stands where Postfix stands.",
 		Config: func() any { c := Default(); return &c },
 		Run:    Run,
-		Commands: append(queuecmd.Commands(queuecmd.Host{
+		Commands: append(append(tablecmd.Commands(tablecmd.Host{Tables: configuredTables}), queuecmd.Commands(queuecmd.Host{
 			Dial: service.Dial,
 			Config: func(cmd *cobra.Command) (queue.Config, error) {
 				cfg, err := service.LoadConfig(cmd)
@@ -38,8 +39,21 @@ func App() service.App {
 				}
 				return queue.Config{Settings: c.Queue.Settings, Dir: c.Queue.Dir, FS: disk.OS()}, nil
 			},
-		}), explainCommand()),
+		})...), explainCommand()),
 	}
+}
+
+// configuredTables are the lookup tables that the configuration names.
+func configuredTables(cmd *cobra.Command) ([]string, error) {
+	cfg, err := service.LoadConfig(cmd)
+	if err != nil {
+		return nil, err
+	}
+	c, ok := cfg.(*Config)
+	if !ok {
+		return nil, fail.New(fail.Invalid, "mtad: configuration of type %T", cfg)
+	}
+	return c.Domains.Tables, nil
 }
 
 // Tool runs mtad as the command of Postfix by whose name it was called; ok is

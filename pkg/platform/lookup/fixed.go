@@ -39,6 +39,12 @@ func (t failing) Lookup(context.Context, string) (string, error) {
 
 func (failing) Patterned() bool { return true }
 
+// Check fails, too.
+func (t failing) Check(ctx context.Context) error {
+	_, err := t.Lookup(ctx, "")
+	return err
+}
+
 // environ has the variables of the process.
 type environ struct{ fold func(string) string }
 

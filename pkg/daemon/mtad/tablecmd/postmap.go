@@ -1,0 +1,104 @@
+package tablecmd
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/postcote/postcote/pkg/platform/fail"
+)
+
+// defaultType is what a file without a type is to postmap.
+const defaultType = "hash"
+
+// Postmap is postmap(1), or postalias(1): -q and -s ask and list; without them
+// the files are checked, since mtad reads the text and nothing has to be built.
+// t.Name names it. The exit code is 0 when what was asked for is there.
+func (t *Tool) Postmap(ctx context.Context, args []string) int {
+	o, rest, err := postmapOptions(args)
+	if err != nil {
+		return t.fatal(err)
+	}
+	if len(rest) == 0 {
+		return t.fatal(fail.New(fail.Invalid, "usage: %s [-q key | -s] [-f] [type:]file", t.Name))
+	}
+	t.KeepCase = o.keepCase
+	specs := make([]string, len(rest))
+	for i, spec := range rest {
+		if !strings.Contains(spec, ":") {
+			spec = defaultType + ":" + spec
+		}
+		specs[i] = spec
+	}
+	specs = absolute(specs)
+	switch {
+	case o.remove:
+		return t.fatal(fail.New(fail.Invalid, "entries are removed from the text of a table, with an editor"))
+	case o.query != nil:
+		err = t.Query(ctx, specs, []string{*o.query})
+		if fail.Is(err, fail.NotFound) {
+			return 1
+		}
+	case o.list:
+		err = t.Dump(ctx, specs)
+	case o.input:
+		return t.fatal(fail.New(fail.Invalid, "entries are added to the text of a table, with an editor"))
+	default:
+		_, err = t.Check(ctx, specs)
+	}
+	if err != nil {
+		return t.fatal(err)
+	}
+	return 0
+}
+
+func (t *Tool) fatal(err error) int {
+	fmt.Fprintf(t.Stderr, "%s: fatal: %s\n", t.Name, strings.ReplaceAll(err.Error(), "\n", " "))
+	return 1
+}
+
+// postmapFlags are the options that mean something here.
+type postmapFlags struct {
+	query                         *string
+	keepCase, list, input, remove bool
+}
+
+// postmapOptions reads options as getopt(3) does.
+func postmapOptions(args []string) (o postmapFlags, rest []string, err error) {
+	for len(args) > 0 && strings.HasPrefix(args[0], "-") && args[0] != "-" {
+		word := args[0]
+		if args = args[1:]; word == "--" {
+			break
+		}
+		for i := 1; i < len(word); i++ {
+			switch c := word[i]; c {
+			case 'q', 'd', 'c':
+				value := word[i+1:]
+				if value == "" {
+					if len(args) == 0 {
+						return o, nil, fail.New(fail.Invalid, "option -%c lacks its value", c)
+					}
+					value, args = args[0], args[1:]
+				}
+				switch c {
+				case 'q':
+					o.query = &value
+				case 'd':
+					o.remove = true
+				}
+				i = len(word)
+			case 'f':
+				o.keepCase = true
+			case 's':
+				o.list = true
+			case 'i':
+				o.input = true
+			case 'n', 'N', 'o', 'p', 'r', 'u', 'U', 'v', 'w', 'b', 'h', 'm', 'F':
+				// About files that are built, or messages as keys.
+			default:
+				return o, nil, fail.New(fail.Invalid, "there is no option -%c", c)
+			}
+		}
+	}
+	return o, args, nil
+}

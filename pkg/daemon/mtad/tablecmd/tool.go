@@ -1,0 +1,161 @@
+package tablecmd
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+
+	"github.com/postcote/postcote/pkg/daemon/mtad/tables"
+	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/platform/lookup"
+	"github.com/postcote/postcote/pkg/platform/lookup/text"
+)
+
+// Tool works with tables for somebody at a terminal, or a script.
+type Tool struct {
+	Stdin          io.Reader
+	Stdout, Stderr io.Writer
+	Name           string // of the program, for messages
+	KeepCase       bool   // keys are looked for as they are
+	Quiet          bool   // no values are printed
+
+	// Open puts other tables in place of those that mtad has; nil: its own.
+	Open func(spec string, o lookup.Options) (lookup.Table, error)
+
+	mu       sync.Mutex
+	problems int
+}
+
+// maxKeys is how long a line of keys from standard input may be.
+const maxKeys = 1 << 20
+
+// warn prints a problem.
+func (t *Tool) warn(p text.Problem) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.problems++
+	fmt.Fprintf(t.Stderr, "%s: warning: %s\n", t.Name, p)
+}
+
+// with opens the tables for f and closes them afterwards.
+func (t *Tool) with(specs []string, f func(lookup.Maps) error) error {
+	set := tables.New(tables.Events{Problem: t.warn})
+	defer func() { _ = set.Close() }()
+	o := set.Options()
+	o.KeepCase = t.KeepCase
+	open := t.Open
+	if open == nil {
+		open = lookup.Open
+	}
+	var m lookup.Maps
+	for _, spec := range specs {
+		one, err := open(spec, o)
+		if err != nil {
+			return err
+		}
+		m = append(m, one)
+	}
+	return f(m)
+}
+
+// Query prints the value of each key that one of the tables has; "-" stands for
+// the lines of standard input. A single key's value is printed alone, others
+// after their keys and a tab. Errors: fail.NotFound when no key is there, or
+// that of the table that could not be asked.
+func (t *Tool) Query(ctx context.Context, specs, keys []string) error {
+	return t.with(specs, func(m lookup.Maps) error {
+		q := query{t, m, len(keys) > 1, false}
+		for _, key := range keys {
+			if err := q.ask(ctx, key); err != nil {
+				return err
+			}
+		}
+		if !q.found {
+			return fail.New(fail.NotFound, "not found")
+		}
+		return nil
+	})
+}
+
+// query is one Query.
+type query struct {
+	*Tool
+	maps  lookup.Maps
+	pairs bool
+	found bool
+}
+
+func (q *query) ask(ctx context.Context, key string) error {
+	if key == "-" {
+		return q.lines(ctx)
+	}
+	value, err := q.maps.Lookup(ctx, key)
+	switch {
+	case fail.Is(err, fail.NotFound):
+		return nil
+	case err != nil:
+		return err
+	}
+	q.found = true
+	switch {
+	case q.Quiet:
+	case q.pairs:
+		_, err = fmt.Fprintf(q.Stdout, "%s\t%s\n", key, value)
+	default:
+		_, err = fmt.Fprintln(q.Stdout, value)
+	}
+	return err
+}
+
+func (q *query) lines(ctx context.Context) error {
+	q.pairs = true
+	in := bufio.NewScanner(q.Stdin)
+	in.Buffer(nil, maxKeys)
+	for in.Scan() {
+		if key := in.Text(); key != "" && key != "-" {
+			if err := q.ask(ctx, key); err != nil {
+				return err
+			}
+		}
+	}
+	return in.Err()
+}
+
+// Dump prints all entries of the tables. Errors: fail.Invalid for a table that
+// has no list.
+func (t *Tool) Dump(ctx context.Context, specs []string) error {
+	return t.with(specs, func(m lookup.Maps) error {
+		out := bufio.NewWriter(t.Stdout)
+		for i, one := range m {
+			l, ok := one.(lookup.Lister)
+			if !ok {
+				return fail.New(fail.Invalid, "the entries of %.200s cannot be listed", specs[i])
+			}
+			for e, err := range l.Entries(ctx) {
+				if err != nil {
+					return err
+				}
+				fmt.Fprintf(out, "%s\t%s\n", e.Key, e.Value)
+			}
+		}
+		return out.Flush()
+	})
+}
+
+// Check reads files, asks servers, and prints what is wrong. problems is how
+// many mistakes there are that leave the rest of a table in use. Errors: a
+// table cannot be asked.
+func (t *Tool) Check(ctx context.Context, specs []string) (problems int, err error) {
+	var errs []error
+	for _, spec := range specs {
+		err := t.with([]string{spec}, func(m lookup.Maps) error { return lookup.Check(ctx, m[0]) })
+		if err != nil {
+			errs = append(errs, fail.Wrap(fail.KindOf(err), err, "%.200s", strings.TrimSpace(spec)))
+		}
+	}
+	return t.problems, errors.Join(errs...)
+}
