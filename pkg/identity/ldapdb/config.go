@@ -9,6 +9,7 @@ import (
 	"github.com/postcote/postcote/pkg/identity/request"
 	"github.com/postcote/postcote/pkg/platform/conf"
 	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/platform/lookup/ldapwire"
 )
 
 // ServerConfig says how to reach a directory.
@@ -54,11 +55,11 @@ func (c ServerConfig) Validate(p *conf.Reporter) {
 		p.At("uris").Hint("write ldaps://host").Errorf("there is none")
 	}
 	for i, uri := range c.URIs {
-		t, err := parseURI(uri)
+		t, err := ldapwire.ParseURI(uri)
 		switch at := p.At("uris[%d]", i); {
 		case err != nil:
 			at.Errorf("%v", err)
-		case !t.tls && !t.local && !c.StartTLS && !c.AllowCleartext:
+		case !t.TLS && !t.Local && !c.StartTLS && !c.AllowCleartext:
 			at.Hint("write ldaps://, or starttls: true").Errorf("passwords would cross the network in the clear")
 		}
 	}

@@ -16,59 +16,14 @@ import (
 	"github.com/go-ldap/ldap/v3"
 
 	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/platform/lookup/ldapwire"
 	"github.com/postcote/postcote/pkg/platform/tlsx"
 )
 
-// target is what a URI says.
-type target struct {
-	uri           string
-	network, addr string
-	host          string // for the certificate
-	tls           bool   // from the first byte
-	local         bool   // a Unix socket or the loopback: nobody can listen in
-}
-
-// parseURI reads ldap://host[:port], ldaps://host[:port] and
-// ldapi://%2Fpath%2Fof%2Fsocket.
-func parseURI(uri string) (target, error) {
-	scheme, rest, _ := strings.Cut(uri, "://")
-	rest = strings.TrimSuffix(rest, "/")
-	t := target{uri: uri, network: "tcp"}
-	port := "389"
-	switch strings.ToLower(scheme) {
-	case "ldap":
-	case "ldaps":
-		t.tls, port = true, "636"
-	case "ldapi":
-		path, err := url.PathUnescape(rest)
-		if err != nil || (path != "" && path[0] != '/') {
-			return target{}, fail.New(fail.Invalid, "%q names no socket: write ldapi://%%2Frun%%2Fslapd%%2Fldapi", uri)
-		}
-		if path == "" {
-			path = "/run/slapd/ldapi"
-		}
-		return target{uri: uri, network: "unix", addr: path, local: true}, nil
-	default:
-		return target{}, fail.New(fail.Invalid, "%q is no LDAP URI: write ldaps://host, ldap://host or ldapi://socket", uri)
-	}
-	u, err := url.Parse("ldap://" + rest)
-	if err != nil || u.Hostname() == "" || u.User != nil || u.Path != "" || u.RawQuery != "" || u.Fragment != "" {
-		return target{}, fail.New(fail.Invalid, "%q is not of the form %s://host:port", uri, scheme)
-	}
-	if u.Port() != "" {
-		port = u.Port()
-	}
-	t.host = u.Hostname()
-	t.addr = net.JoinHostPort(t.host, port)
-	ip := net.ParseIP(t.host)
-	t.local = t.host == "localhost" || (ip != nil && ip.IsLoopback())
-	return t, nil
-}
-
 // dial opens a connection to t, encrypted as configured. ctx bounds all of it.
-func (s *server) dial(ctx context.Context, t target) (*guard, error) {
+func (s *server) dial(ctx context.Context, t ldapwire.Target) (*ldapwire.Guard, error) {
 	var d net.Dialer
-	raw, err := d.DialContext(ctx, t.network, t.addr)
+	raw, err := d.DialContext(ctx, t.Network, t.Addr)
 	if err != nil {
 		return nil, err
 	}
@@ -82,19 +37,19 @@ func (s *server) dial(ctx context.Context, t target) (*guard, error) {
 		_ = raw.Close()
 		return nil, err
 	}
-	return newGuard(stream, raw), nil
+	return ldapwire.NewGuard(stream, raw), nil
 }
 
-func (s *server) encrypt(ctx context.Context, t target, raw net.Conn) (net.Conn, error) {
-	if !t.tls && (!s.cfg.StartTLS || t.network == "unix") {
+func (s *server) encrypt(ctx context.Context, t ldapwire.Target, raw net.Conn) (net.Conn, error) {
+	if !t.TLS && (!s.cfg.StartTLS || t.Network == "unix") {
 		return raw, nil
 	}
-	config, err := s.tlsConfig(t.host)
+	config, err := s.tlsConfig(t.Host)
 	if err != nil {
 		return nil, err
 	}
-	if !t.tls {
-		if err := startTLS(raw); err != nil {
+	if !t.TLS {
+		if err := ldapwire.StartTLS(raw); err != nil {
 			return nil, err
 		}
 	}
@@ -103,39 +58,6 @@ func (s *server) encrypt(ctx context.Context, t target, raw net.Conn) (net.Conn,
 		return nil, fail.Wrap(fail.Unavailable, err, "TLS")
 	}
 	return c, nil
-}
-
-// startTLSName is the extended operation of RFC 4511 section 4.14.
-const startTLSName = "1.3.6.1.4.1.1466.20037"
-
-// startTLS asks for TLS. It reads exactly one message, so that nothing that was
-// sent in the clear can pass for a part of the encrypted stream.
-func startTLS(conn net.Conn) error {
-	request := ber.Encode(ber.ClassUniversal, ber.TypeConstructed, ber.TagSequence, nil, "")
-	request.AppendChild(ber.NewInteger(ber.ClassUniversal, ber.TypePrimitive, ber.TagInteger, 1, ""))
-	op := ber.Encode(ber.ClassApplication, ber.TypeConstructed, ldap.ApplicationExtendedRequest, nil, "")
-	op.AppendChild(ber.NewString(ber.ClassContext, ber.TypePrimitive, 0, startTLSName, ""))
-	request.AppendChild(op)
-	if _, err := conn.Write(request.Bytes()); err != nil {
-		return err
-	}
-	var left atomic.Int64
-	left.Store(maxAnswer)
-	m, err := readMessage(conn, &left)
-	if err != nil {
-		return err
-	}
-	answer, err := ber.ReadPacket(bytes.NewReader(m))
-	if err != nil {
-		return err
-	}
-	if len(answer.Children) < 2 || answer.Children[0].Value != int64(1) || answer.Children[1].Tag != ldap.ApplicationExtendedResponse {
-		return fail.New(fail.Unavailable, "the server's answer to StartTLS is none")
-	}
-	if err := ldap.GetLDAPError(answer); err != nil {
-		return fail.New(fail.Unavailable, "the server refuses StartTLS: %.200s", err.Error())
-	}
-	return nil
 }
 
 // tlsConfig reads the files anew, so that a renewed certificate is used by the
@@ -168,7 +90,7 @@ func (s *server) tlsConfig(host string) (*tls.Config, error) {
 // conn is one connection, used by one goroutine at a time.
 type conn struct {
 	ldap *ldap.Conn
-	wire *guard
+	wire *ldapwire.Guard
 	from *endpoint
 	age  int64 // of the endpoint, when the connection was made
 	born time.Time
@@ -179,7 +101,7 @@ type conn struct {
 // connection is of no use any more.
 func (c *conn) do(ctx context.Context, limit int64, op func(*ldap.Conn) error) (dead bool, err error) {
 	deadline, _ := ctx.Deadline()
-	c.wire.allow(limit, deadline)
+	c.wire.Allow(limit, deadline)
 	stop := context.AfterFunc(ctx, func() { _ = c.wire.Close() })
 	err = careful(c.ldap, op)
 	if !stop() {
@@ -220,7 +142,7 @@ func (s *server) bindAsService(l *ldap.Conn) error {
 // close ends the connection, politely when it still works.
 func (c *conn) close(dead bool) {
 	if !dead {
-		c.wire.allow(maxAnswer, time.Now().Add(time.Second))
+		c.wire.Allow(ldapwire.MaxAnswer, time.Now().Add(time.Second))
 		_ = c.ldap.Unbind()
 	}
 	_ = c.wire.Close()

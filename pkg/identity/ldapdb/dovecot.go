@@ -8,6 +8,7 @@ import (
 
 	"github.com/postcote/postcote/pkg/platform/conf"
 	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/platform/lookup/ldapwire"
 )
 
 // Dovecot is what a dovecot-ldap.conf.ext (2.3) says.
@@ -199,7 +200,7 @@ func (d *Dovecot) check(file string) error {
 		d.Config.AuthBindUserDN = ""
 	}
 	for _, uri := range d.Server.URIs {
-		if t, err := parseURI(uri); err == nil && !t.tls && !t.local && !d.Server.StartTLS && !d.Server.AllowCleartext {
+		if t, err := ldapwire.ParseURI(uri); err == nil && !t.TLS && !t.Local && !d.Server.StartTLS && !d.Server.AllowCleartext {
 			d.Server.AllowCleartext = true
 			d.note("%s: passwords cross the network in the clear; write ldaps://, or tls = yes", uri)
 		}

@@ -3,6 +3,8 @@ package ldapdb
 import (
 	"sync"
 	"time"
+
+	"github.com/postcote/postcote/pkg/platform/lookup/ldapwire"
 )
 
 // firstBackoff doubles with each failure in a row, up to max_backoff.
@@ -11,7 +13,7 @@ const firstBackoff = 250 * time.Millisecond
 // endpoint is one server and what is known of its health. A server that failed
 // is left alone for a while.
 type endpoint struct {
-	target
+	ldapwire.Target
 	now    func() time.Time
 	max    time.Duration
 	notify func(why error)
@@ -96,7 +98,7 @@ func (e *endpoint) worked(age int64) {
 func (e *endpoint) status() URIStatus {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	s := URIStatus{URI: e.uri, Up: e.inARow == 0}
+	s := URIStatus{URI: e.URI, Up: e.inARow == 0}
 	if !s.Up {
 		s.Why, s.Next = e.why.Error(), max(0, e.notUntil.Sub(e.now()))
 	}

@@ -8,6 +8,8 @@ import (
 
 	ber "github.com/go-asn1-ber/asn1-ber"
 	"github.com/go-ldap/ldap/v3"
+
+	"github.com/postcote/postcote/pkg/platform/lookup/ldapwire"
 )
 
 func TestReadMessage(t *testing.T) {
@@ -34,10 +36,10 @@ func TestReadMessage(t *testing.T) {
 		{"controls too large", message("\x02\x01\x01\x61\x00\xa0\x84\x00\x01\x00\x06\x04\x84\x00\x01\x00\x00" + strings.Repeat("x", 1<<16)), false},
 	} {
 		var left atomic.Int64
-		left.Store(maxAnswer)
-		m, err := readMessage(strings.NewReader(tc.in+"more"), &left)
+		left.Store(ldapwire.MaxAnswer)
+		m, err := ldapwire.ReadMessage(strings.NewReader(tc.in+"more"), &left)
 		if tc.name == "cut" {
-			m, err = readMessage(strings.NewReader(tc.in), &left)
+			m, err = ldapwire.ReadMessage(strings.NewReader(tc.in), &left)
 		}
 		if (err == nil) != tc.ok || (tc.ok && string(m) != tc.in) {
 			t.Errorf("%s: %d bytes, %v", tc.name, len(m), err)
@@ -64,7 +66,7 @@ func TestAnswersEnd(t *testing.T) {
 	r := strings.NewReader(strings.Repeat("\x30\x03\x02\x01\x01", 100))
 	n := 0
 	for {
-		if _, err := readMessage(r, &left); err != nil {
+		if _, err := ldapwire.ReadMessage(r, &left); err != nil {
 			break
 		}
 		n++
@@ -82,12 +84,12 @@ func FuzzMessage(f *testing.F) {
 	f.Add([]byte("HTTP/1.1 200 OK\r\n"))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		var left atomic.Int64
-		left.Store(maxAnswer)
-		m, err := readMessage(bytes.NewReader(in), &left)
+		left.Store(ldapwire.MaxAnswer)
+		m, err := ldapwire.ReadMessage(bytes.NewReader(in), &left)
 		if err != nil {
 			return
 		}
-		if !bytes.HasPrefix(in, m) || left.Load() != maxAnswer-int64(len(m)) {
+		if !bytes.HasPrefix(in, m) || left.Load() != ldapwire.MaxAnswer-int64(len(m)) {
 			t.Fatalf("%d bytes of %d", len(m), len(in))
 		}
 		p, err := ber.DecodePacketErr(m)

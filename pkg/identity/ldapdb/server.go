@@ -10,6 +10,7 @@ import (
 	"github.com/go-ldap/ldap/v3"
 
 	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/platform/lookup/ldapwire"
 )
 
 // server is one directory, at one or more URIs. It is safe for concurrent use.
@@ -38,13 +39,13 @@ func newServer(name string, cfg ServerConfig, o Options) (*server, error) {
 		listing: make(chan struct{}, maxListings),
 	}
 	for _, uri := range cfg.URIs {
-		t, err := parseURI(uri)
+		t, err := ldapwire.ParseURI(uri)
 		if err != nil {
 			return nil, err
 		}
-		s.endpoints = append(s.endpoints, &endpoint{target: t, now: s.now, max: cfg.MaxBackoff.Std(), notify: func(why error) {
+		s.endpoints = append(s.endpoints, &endpoint{Target: t, now: s.now, max: cfg.MaxBackoff.Std(), notify: func(why error) {
 			if o.Notify != nil {
-				o.Notify(name, t.uri, why)
+				o.Notify(name, t.URI, why)
 			}
 		}})
 	}
@@ -140,7 +141,7 @@ func (s *server) run(ctx context.Context, p *pool, timeout time.Duration, op fun
 			return s.outage(err)
 		}
 		var dead bool
-		if dead, err = s.attempt(ctx, c, timeout, maxAnswer, op); !dead {
+		if dead, err = s.attempt(ctx, c, timeout, ldapwire.MaxAnswer, op); !dead {
 			if !p.put(c) {
 				c.close(false)
 			}
@@ -193,7 +194,7 @@ func (s *server) attempt(ctx context.Context, c *conn, timeout time.Duration, li
 		c.from.failed(c.age, err)
 	}
 	if dead {
-		err = fail.Wrap(fail.Unavailable, err, "%s", c.from.uri)
+		err = fail.Wrap(fail.Unavailable, err, "%s", c.from.URI)
 	}
 	return dead, err
 }
@@ -207,21 +208,21 @@ func (s *server) connect(ctx context.Context, asService bool) (*conn, error) {
 	var why []string
 	for _, e := range s.endpoints {
 		if last := e.down(); last != nil {
-			why = append(why, e.uri+" failed a moment ago: "+last.Error())
+			why = append(why, e.URI+" failed a moment ago: "+last.Error())
 		} else {
 			up = append(up, e)
 		}
 	}
 	for i, e := range up {
 		if !e.claim() {
-			why = append(why, e.uri+" is being tried by another request")
+			why = append(why, e.URI+" is being tried by another request")
 			continue
 		}
 		c, err := s.connectTo(ctx, e, len(up)-i, asService)
 		if err == nil {
 			return c, nil
 		}
-		why = append(why, e.uri+": "+err.Error())
+		why = append(why, e.URI+": "+err.Error())
 	}
 	return nil, fail.New(fail.Unavailable, "%s", strings.Join(why, "; "))
 }
@@ -245,7 +246,7 @@ func (s *server) connectTo(ctx context.Context, e *endpoint, share int, asServic
 }
 
 func (s *server) open(ctx context.Context, e *endpoint, age int64, asService bool) (*conn, error) {
-	wire, err := s.dial(ctx, e.target)
+	wire, err := s.dial(ctx, e.Target)
 	if err != nil {
 		return nil, err
 	}
@@ -254,7 +255,7 @@ func (s *server) open(ctx context.Context, e *endpoint, age int64, asService boo
 	if !asService {
 		return c, nil
 	}
-	if _, err := c.do(ctx, maxAnswer, s.bindAsService); err != nil {
+	if _, err := c.do(ctx, ldapwire.MaxAnswer, s.bindAsService); err != nil {
 		c.close(true)
 		return nil, fail.Wrap(fail.Unavailable, err, "binding as %s", s.serviceName())
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/postcote/postcote/pkg/identity/passdb"
 	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/platform/lookup/ldapwire"
 	"github.com/postcote/postcote/pkg/platform/tlsx"
 )
 
@@ -401,21 +402,21 @@ func TestStartTLSInjection(t *testing.T) {
 }
 
 func TestURIs(t *testing.T) {
-	for uri, want := range map[string]target{
-		"ldap://ldap.example.org":        {network: "tcp", addr: "ldap.example.org:389", host: "ldap.example.org"},
-		"LDAPS://ldap.example.org:1636/": {network: "tcp", addr: "ldap.example.org:1636", host: "ldap.example.org", tls: true},
-		"ldap://[::1]":                   {network: "tcp", addr: "[::1]:389", host: "::1", local: true},
-		"ldaps://127.0.0.1":              {network: "tcp", addr: "127.0.0.1:636", host: "127.0.0.1", tls: true, local: true},
-		"ldapi://%2Frun%2Fldapi":         {network: "unix", addr: "/run/ldapi", local: true},
-		"ldapi:///":                      {network: "unix", addr: "/run/slapd/ldapi", local: true},
+	for uri, want := range map[string]ldapwire.Target{
+		"ldap://ldap.example.org":        {Network: "tcp", Addr: "ldap.example.org:389", Host: "ldap.example.org"},
+		"LDAPS://ldap.example.org:1636/": {Network: "tcp", Addr: "ldap.example.org:1636", Host: "ldap.example.org", TLS: true},
+		"ldap://[::1]":                   {Network: "tcp", Addr: "[::1]:389", Host: "::1", Local: true},
+		"ldaps://127.0.0.1":              {Network: "tcp", Addr: "127.0.0.1:636", Host: "127.0.0.1", TLS: true, Local: true},
+		"ldapi://%2Frun%2Fldapi":         {Network: "unix", Addr: "/run/ldapi", Local: true},
+		"ldapi:///":                      {Network: "unix", Addr: "/run/slapd/ldapi", Local: true},
 	} {
-		want.uri = uri
-		if got, err := parseURI(uri); got != want || err != nil {
+		want.URI = uri
+		if got, err := ldapwire.ParseURI(uri); got != want || err != nil {
 			t.Errorf("%s: %+v %v", uri, got, err)
 		}
 	}
 	for _, bad := range []string{"", "ldap.example.org", "http://x", "ldap://", "ldap://u:p@x", "ldap://x/dc=y", "ldap://x?y", "ldapi://run", "ldapi://%zz", "ldap://x:port"} {
-		if got, err := parseURI(bad); !fail.Is(err, fail.Invalid) {
+		if got, err := ldapwire.ParseURI(bad); !fail.Is(err, fail.Invalid) {
 			t.Errorf("%s: %+v", bad, got)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/postcote/postcote/pkg/identity/request"
 	"github.com/postcote/postcote/pkg/identity/userdb"
 	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/platform/lookup/ldapwire"
 )
 
 // Userdb is a user database in LDAP.
@@ -99,7 +100,7 @@ func (u *Userdb) list(ctx context.Context, yield func(string) bool) error {
 	request.Controls = []ldap.Control{page}
 	for {
 		var result *ldap.SearchResult
-		dead, err = u.server.attempt(ctx, c, u.server.cfg.SearchTimeout.Std(), maxPage, func(l *ldap.Conn) error {
+		dead, err = u.server.attempt(ctx, c, u.server.cfg.SearchTimeout.Std(), ldapwire.MaxPage, func(l *ldap.Conn) error {
 			var err error
 			result, err = l.Search(request)
 			return err

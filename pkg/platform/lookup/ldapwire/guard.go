@@ -1,4 +1,4 @@
-package ldapdb
+package ldapwire
 
 import (
 	"encoding/binary"
@@ -12,42 +12,44 @@ import (
 
 // Limits of what a server may send.
 const (
+	MaxAnswer = 4 << 20  // bytes of the answer to a lookup or bind
+	MaxPage   = 64 << 20 // bytes of one page of a listing
+
 	maxMessage  = 1 << 20  // bytes of one message: an entry, mostly
-	maxAnswer   = 4 << 20  // bytes of the answer to a lookup or bind
-	maxPage     = 64 << 20 // bytes of one page of a listing
 	maxDepth    = 12       // nesting; an entry with controls needs 6
 	maxElements = 50_000   // of one message; an attribute with 40 000 values fits
 	maxControls = 64 << 10 // bytes of a message's controls, which hold BER inside of BER
 )
 
-// guard stands between the network and the LDAP library. It hands on whole
+// Guard stands between the network and the LDAP library. It hands on whole
 // messages that it has looked at: of bounded size and nesting, well-formed as
 // BER with definite lengths (RFC 4511 section 5.1). So no answer costs more
 // memory than its size, and a stream of answers ends.
-type guard struct {
+type Guard struct {
 	net.Conn          // what is spoken on, TLS or not
 	raw      net.Conn // the connection below it
 	left     atomic.Int64
 	message  []byte // not read yet
 }
 
-func newGuard(stream, raw net.Conn) *guard { return &guard{Conn: stream, raw: raw} }
+// NewGuard stands before stream, which is raw or goes through it.
+func NewGuard(stream, raw net.Conn) *Guard { return &Guard{Conn: stream, raw: raw} }
 
-// allow grants the next answer limit bytes and its request until deadline to
+// Allow grants the next answer limit bytes and its request until deadline to
 // be written.
-func (g *guard) allow(limit int64, deadline time.Time) {
+func (g *Guard) Allow(limit int64, deadline time.Time) {
 	g.left.Store(limit)
 	_ = g.raw.SetWriteDeadline(deadline)
 }
 
 // Close closes without TLS's goodbye, which could block.
-func (g *guard) Close() error { return g.raw.Close() }
+func (g *Guard) Close() error { return g.raw.Close() }
 
 // Read returns bytes of messages that were checked. It is called by one
 // goroutine at a time.
-func (g *guard) Read(p []byte) (int, error) {
+func (g *Guard) Read(p []byte) (int, error) {
 	if len(g.message) == 0 {
-		m, err := readMessage(g.Conn, &g.left)
+		m, err := ReadMessage(g.Conn, &g.left)
 		if err != nil {
 			return 0, err
 		}
@@ -58,8 +60,8 @@ func (g *guard) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// readMessage reads one message and takes its size off left.
-func readMessage(r io.Reader, left *atomic.Int64) ([]byte, error) {
+// ReadMessage reads one message and takes its size off left.
+func ReadMessage(r io.Reader, left *atomic.Int64) ([]byte, error) {
 	head := make([]byte, 2, 6)
 	if _, err := io.ReadFull(r, head); err != nil {
 		return nil, err
