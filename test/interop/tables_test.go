@@ -256,3 +256,70 @@ func TestSQLTables(t *testing.T) {
 		eventually(t, "the table answers again", func() bool { return say("domains", "example.org") == "example.org" })
 	})
 }
+
+// What the table below expands: a group of people and of another group, one
+// that has an address of its own, and one whose members a URL names.
+const ldapGroups = `dn: ou=groups,%[1]s
+objectClass: organizationalUnit
+ou: groups
+
+dn: cn=inner,ou=groups,%[1]s
+objectClass: groupOfNames
+cn: inner
+member: uid=bob,ou=people,%[1]s
+member: uid=nobody,ou=people,%[1]s
+member: cn=outer,ou=groups,%[1]s
+
+dn: cn=outer,ou=groups,%[1]s
+objectClass: groupOfNames
+cn: outer
+member: uid=alice,ou=people,%[1]s
+member: cn=inner,ou=groups,%[1]s
+
+dn: cn=byurl,ou=groups,%[1]s
+objectClass: groupOfNames
+objectClass: labeledURIObject
+cn: byurl
+member: uid=nobody,ou=people,%[1]s
+labeledURI: ldap:///ou=people,%[1]s?mail?sub?(|(uid=alice)(uid=carol))
+`
+
+// slapd answers Postfix's own files.
+func TestLDAPTables(t *testing.T) {
+	s := startSlapd(t)
+	run(t, fmt.Sprintf(ldapGroups, ldapBase), "ldapadd", "-x", "-H", s.uri(), "-D", "cn=admin,"+ldapBase, "-w", "admin-secret")
+	dir := tempDir(t, "ldaptables")
+	login := "search_base = " + ldapBase + "\nbind_dn = cn=postcote,ou=services," + ldapBase + "\nbind_pw = service-secret\n"
+	hosts := "server_host = ldap://127.0.0.1:1 " + s.uri() + "\n"
+	const groups = "query_filter = (&(objectClass=groupOfNames)(cn=%u))\nresult_attribute =\nleaf_result_attribute = mail\nspecial_result_attribute = member, labeledURI\n"
+	for _, tc := range []struct{ settings, key, want string }{
+		{hosts + "query_filter = (mail=%s)\nresult_attribute = uid", "Alice@example.org", "alice"},
+		{hosts + "start_tls = yes\nversion = 3\ntls_require_cert = yes\ntls_ca_cert_file = " + s.ca + "\nquery_filter = mail=%s\nresult_attribute = uid", "alice@example.org", "alice"},
+		{hosts + "query_filter = (mail=%s)\nresult_attribute = homeDirectory, uid\nresult_format = <%s>", "alice@example.org", "</home/alice>,<alice>"},
+		{hosts + "query_filter = (mail=%s)\nresult_attribute = uid", "nobody@example.org", "not found"},
+		{hosts + "query_filter = (mail=%s)\nresult_attribute = uid", "*", "not found"},
+		{hosts + "query_filter = (mail=%s)\nresult_attribute = uid", "*)(uid=alice", "not found"},
+		{hosts + "query_filter = (mail=%u@%d)\nresult_attribute = uid", "alice", "not found"},
+		{hosts + "query_filter = (mail=%s)\nresult_attribute = uid\ndomain = example.net", "alice@example.org", "not found"},
+		{hosts + "query_filter = (objectClass=posixAccount)\nresult_attribute = uid\nexpansion_limit = 2", "x", "unavailable"},
+		{hosts + groups, "outer@x", "alice@example.org,bob@example.org"},
+		{hosts + groups, "byurl@x", "alice@example.org,carol@example.org"},
+		{hosts + groups + "terminal_result_attribute = cn", "outer@x", "outer"},
+		{"server_host = ldap://127.0.0.1:1\nquery_filter = (mail=%s)", "alice@example.org", "unavailable"},
+	} {
+		path := write(t, dir+"/table.cf", login+tc.settings+"\n", 0o644)
+		set := tables.New(tables.Events{})
+		table, err := set.Open("ldap:" + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := table.Lookup(t.Context(), tc.key)
+		if err != nil {
+			got = fail.KindOf(err).String()
+		}
+		if got != tc.want {
+			t.Errorf("%s%q: %s (%v), want %s", tc.settings, tc.key, got, err, tc.want)
+		}
+		_ = set.Close()
+	}
+}

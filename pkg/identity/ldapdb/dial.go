@@ -1,18 +1,13 @@
 package ldapdb
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"net"
-	"net/url"
 	"os"
-	"strings"
-	"sync/atomic"
 	"time"
 
-	ber "github.com/go-asn1-ber/asn1-ber"
 	"github.com/go-ldap/ldap/v3"
 
 	"github.com/postcote/postcote/pkg/platform/fail"

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/postcote/postcote/pkg/platform/lookup"
+	"github.com/postcote/postcote/pkg/platform/lookup/ldaptable"
 	"github.com/postcote/postcote/pkg/platform/lookup/sqlpool"
 	"github.com/postcote/postcote/pkg/platform/lookup/sqltable"
 	"github.com/postcote/postcote/pkg/platform/lookup/tcptable"
@@ -54,6 +55,7 @@ func (s *Set) Options() lookup.Options {
 	return lookup.Options{Warn: s.events.Problem, Share: s.share, Drivers: map[string]lookup.Driver{
 		"socketmap":    openSocketmap,
 		"tcp":          tcptable.Open,
+		"ldap":         ldaptable.Open,
 		sqlpool.MySQL:  sqltable.Driver(sqlpool.MySQL, &s.sql),
 		sqlpool.PgSQL:  sqltable.Driver(sqlpool.PgSQL, &s.sql),
 		sqlpool.SQLite: sqltable.Driver(sqlpool.SQLite, &s.sql),

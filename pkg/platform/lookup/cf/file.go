@@ -77,6 +77,12 @@ func (f *File) Text(name, def string) string {
 // Set reports whether a setting is there and not empty.
 func (f *File) Set(name string) bool { return f.values[name].value != "" }
 
+// Has reports whether a setting is there, if only with an empty value.
+func (f *File) Has(name string) bool {
+	_, set := f.values[name]
+	return set
+}
+
 // List is a value with commas and white space between its parts.
 func (f *File) List(name string) []string {
 	return strings.FieldsFunc(f.Text(name, ""), func(r rune) bool { return r == ',' || r == ' ' || r == '\t' || r == '\r' || r == '\n' })

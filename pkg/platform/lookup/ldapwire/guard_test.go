@@ -1,4 +1,4 @@
-package ldapdb
+package ldapwire
 
 import (
 	"bytes"
@@ -8,12 +8,29 @@ import (
 
 	ber "github.com/go-asn1-ber/asn1-ber"
 	"github.com/go-ldap/ldap/v3"
-
-	"github.com/postcote/postcote/pkg/platform/lookup/ldapwire"
 )
 
+// sample is an entry with a control.
+func sample() []byte {
+	text := func(s string) *ber.Packet {
+		return ber.NewString(ber.ClassUniversal, ber.TypePrimitive, ber.TagOctetString, s, "")
+	}
+	entry := ber.Encode(ber.ClassApplication, ber.TypeConstructed, ldap.ApplicationSearchResultEntry, nil, "")
+	entry.AppendChild(text("uid=alice,dc=example,dc=org"))
+	entry.AppendChild(ber.NewSequence(""))
+	control := ber.NewSequence("")
+	control.AppendChild(text(ldap.ControlTypePaging))
+	controls := ber.Encode(ber.ClassContext, ber.TypeConstructed, 0, nil, "")
+	controls.AppendChild(control)
+	all := ber.NewSequence("")
+	all.AppendChild(ber.NewInteger(ber.ClassUniversal, ber.TypePrimitive, ber.TagInteger, int64(7), ""))
+	all.AppendChild(entry)
+	all.AppendChild(controls)
+	return all.Bytes()
+}
+
 func TestReadMessage(t *testing.T) {
-	entry := envelope(7, entryPacket(alice()), policy(1))
+	entry := sample()
 	for _, tc := range []struct {
 		name string
 		in   string
@@ -36,10 +53,10 @@ func TestReadMessage(t *testing.T) {
 		{"controls too large", message("\x02\x01\x01\x61\x00\xa0\x84\x00\x01\x00\x06\x04\x84\x00\x01\x00\x00" + strings.Repeat("x", 1<<16)), false},
 	} {
 		var left atomic.Int64
-		left.Store(ldapwire.MaxAnswer)
-		m, err := ldapwire.ReadMessage(strings.NewReader(tc.in+"more"), &left)
+		left.Store(MaxAnswer)
+		m, err := ReadMessage(strings.NewReader(tc.in+"more"), &left)
 		if tc.name == "cut" {
-			m, err = ldapwire.ReadMessage(strings.NewReader(tc.in), &left)
+			m, err = ReadMessage(strings.NewReader(tc.in), &left)
 		}
 		if (err == nil) != tc.ok || (tc.ok && string(m) != tc.in) {
 			t.Errorf("%s: %d bytes, %v", tc.name, len(m), err)
@@ -66,7 +83,7 @@ func TestAnswersEnd(t *testing.T) {
 	r := strings.NewReader(strings.Repeat("\x30\x03\x02\x01\x01", 100))
 	n := 0
 	for {
-		if _, err := ldapwire.ReadMessage(r, &left); err != nil {
+		if _, err := ReadMessage(r, &left); err != nil {
 			break
 		}
 		n++
@@ -78,18 +95,18 @@ func TestAnswersEnd(t *testing.T) {
 
 // What passes the guard is what the library's parser takes as one packet.
 func FuzzMessage(f *testing.F) {
-	f.Add(envelope(7, entryPacket(alice()), policy(1)))
-	f.Add(envelope(1, result(ldap.ApplicationBindResponse, 49, "no")))
+	f.Add(sample())
+	f.Add([]byte("\x30\x0c\x02\x01\x01\x61\x07\x0a\x01\x31\x04\x00\x04\x00"))
 	f.Add([]byte("\x30\x80\x02\x01\x01\x00\x00"))
 	f.Add([]byte("HTTP/1.1 200 OK\r\n"))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		var left atomic.Int64
-		left.Store(ldapwire.MaxAnswer)
-		m, err := ldapwire.ReadMessage(bytes.NewReader(in), &left)
+		left.Store(MaxAnswer)
+		m, err := ReadMessage(bytes.NewReader(in), &left)
 		if err != nil {
 			return
 		}
-		if !bytes.HasPrefix(in, m) || left.Load() != ldapwire.MaxAnswer-int64(len(m)) {
+		if !bytes.HasPrefix(in, m) || left.Load() != MaxAnswer-int64(len(m)) {
 			t.Fatalf("%d bytes of %d", len(m), len(in))
 		}
 		p, err := ber.DecodePacketErr(m)
