@@ -2,6 +2,8 @@ package mtad
 
 import (
 	"context"
+	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -14,6 +16,7 @@ import (
 	"github.com/postcote/postcote/pkg/platform/conf"
 	"github.com/postcote/postcote/pkg/platform/disk"
 	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/platform/lookup"
 	"github.com/postcote/postcote/pkg/proto/control"
 )
 
@@ -26,7 +29,7 @@ func App() service.App {
 			"passes it on: to the delivery agent by LMTP, to other hosts by SMTP. It stands where Postfix stands.",
 		Config: func() any { c := Default(); return &c },
 		Run:    Run,
-		Commands: append(append(tablecmd.Commands(tablecmd.Host{Tables: configuredTables}), queuecmd.Commands(queuecmd.Host{
+		Commands: slices.Concat(queuecmd.Commands(queuecmd.Host{
 			Dial: service.Dial,
 			Config: func(cmd *cobra.Command) (queue.Config, error) {
 				cfg, err := service.LoadConfig(cmd)
@@ -39,11 +42,12 @@ func App() service.App {
 				}
 				return queue.Config{Settings: c.Queue.Settings, Dir: c.Queue.Dir, FS: disk.OS()}, nil
 			},
-		})...), explainCommand()),
+		}), tablecmd.Commands(tablecmd.Host{Tables: configuredTables}), []*cobra.Command{explainCommand()}),
 	}
 }
 
-// configuredTables are the lookup tables that the configuration names.
+// configuredTables are the lookup tables that the configuration names: those
+// that it opens.
 func configuredTables(cmd *cobra.Command) ([]string, error) {
 	cfg, err := service.LoadConfig(cmd)
 	if err != nil {
@@ -53,7 +57,19 @@ func configuredTables(cmd *cobra.Command) ([]string, error) {
 	if !ok {
 		return nil, fail.New(fail.Invalid, "mtad: configuration of type %T", cfg)
 	}
-	return c.Domains.Tables, nil
+	return c.tableNames()
+}
+
+func (c Config) tableNames() ([]string, error) {
+	var names []string
+	c.lookups = c.tables()
+	c.lookups.Share = func(name string, open func() (lookup.Table, error)) (lookup.Table, error) {
+		names = append(names, name)
+		return open()
+	}
+	_, err := newState(c, nil, time.Now)
+	slices.Sort(names)
+	return slices.Compact(names), err
 }
 
 // Tool runs mtad as the command of Postfix by whose name it was called; ok is

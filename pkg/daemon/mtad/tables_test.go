@@ -96,3 +96,17 @@ func TestRecentRecipientOutlivesOutage(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// What `mtad table check` looks at is what the configuration opens.
+func TestTableNames(t *testing.T) {
+	c := Default()
+	c.Domains.Tables = []string{"inline:{a=b}", "unionmap:{static:x,proxy:mysql:/etc/x.cf}"}
+	c.Rewrite.VirtualAlias = []string{"pgsql:/etc/y.cf", "inline:{a=b}"}
+	names, err := c.tableNames()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := strings.Join(names, " "), "inline:{a=b} mysql:/etc/x.cf pgsql:/etc/y.cf static:x unionmap:{static:x,proxy:mysql:/etc/x.cf}"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
