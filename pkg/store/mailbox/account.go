@@ -443,7 +443,7 @@ func (a *Account) hint(h Hint) {
 		return
 	}
 	if b := a.opened(name); b != nil {
-		b.syncSoon()
+		b.hinted(h.File)
 	} else if a.feed.Followed() && a.feed.Wanted(name) {
 		a.store.spawn(func(ctx context.Context) {
 			if !a.patrol.Known(name) { // deliveries make folders

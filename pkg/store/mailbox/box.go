@@ -58,6 +58,9 @@ type box struct {
 	evicted   *index.Image // dropped from memory when it was idle
 
 	syncing atomic.Bool // an asynchronous sync is due or running
+	hinting atomic.Bool // the same, because of hints
+	hintsMu sync.Mutex
+	hints   []string // base names of deliveries that were told of
 }
 
 // grave is an expunged message whose file is kept for sessions that still see

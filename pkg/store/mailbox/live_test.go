@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -89,6 +90,43 @@ func TestNews(t *testing.T) {
 			h.rename("INBOX", d.Base, ":2,F")
 			h.until(m, "1:F")
 		})
+	}
+}
+
+// A hint is a reason to look only while its message is not known, and the names
+// of several count together.
+func TestHintOfKnownMessage(t *testing.T) {
+	h := live(t, Config{Poll: time.Hour, NoWatch: true})
+	m := h.box("INBOX")
+	var names []string
+	for range lastCome {
+		names = append(names, h.deliver("INBOX", "x", 0).Base)
+	}
+	must(t, m.Sync(bg))
+	late := h.deliver("INBOX", "x", 0).Base // nobody has looked since
+	for _, c := range []struct {
+		name  string
+		files []string
+		known bool
+	}{
+		{"none", nil, true},
+		{"the last", names[lastCome-1:], true},
+		{"all", names, true},
+		{"one that has not been seen", []string{late}, false},
+		{"one of several", []string{names[0], late}, false},
+		{"one that is none", []string{"../cur/" + names[0]}, false},
+		{"too many", append([]string{names[0]}, names...), false},
+	} {
+		if got := m.box.haveCome(slices.Clone(c.files)); got != c.known {
+			t.Errorf("%s: %v", c.name, got)
+		}
+	}
+	h.store.Hint("joe", Hint{Folder: "INBOX", File: names[0]}) // is known, so that nothing happens
+	h.store.Hint("joe", Hint{Folder: "INBOX", File: late})
+	for end := time.Now().Add(10 * time.Second); m.Snapshot().Len() != lastCome+1; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("the hint has led to no look")
+		}
 	}
 }
 

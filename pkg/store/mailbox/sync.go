@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/postcote/postcote/pkg/platform/fail"
@@ -403,20 +404,60 @@ func firstErr(errs ...error) error {
 }
 
 // syncSoon syncs in the background, once for any number of calls.
-func (b *box) syncSoon() {
-	if !b.syncing.CompareAndSwap(false, true) {
+func (b *box) syncSoon() { b.syncUnless(&b.syncing, func() bool { return false }) }
+
+// hinted syncs because of a delivery, unless the message is known when its turn
+// comes: the kernel has told of it then, and a second look would only be in the
+// way of those who tell their clients.
+func (b *box) hinted(file string) {
+	b.hintsMu.Lock()
+	if len(b.hints) <= lastCome {
+		b.hints = append(b.hints, file)
+	}
+	b.hintsMu.Unlock()
+	b.syncUnless(&b.hinting, func() bool {
+		b.hintsMu.Lock()
+		files := b.hints
+		b.hints = nil
+		b.hintsMu.Unlock()
+		return b.haveCome(files)
+	})
+}
+
+// lastCome is among how many messages a hinted one is looked for, and how many
+// hints are kept: with more there is a look in any case.
+const lastCome = 32
+
+// haveCome reports whether messages with all of these base names are among
+// those that came last. A name is compared and nothing else.
+func (b *box) haveCome(files []string) bool {
+	if len(files) > lastCome {
+		return false
+	}
+	im := b.now.Load().im
+	for i := im.Len() - 1; i >= max(0, im.Len()-lastCome) && len(files) > 0; i-- {
+		name := im.At(i).Name
+		files = slices.DeleteFunc(files, func(f string) bool { return f == name })
+	}
+	return len(files) == 0
+}
+
+// syncUnless syncs in the background, unless known says that there is no need
+// to. pending is set from the call until then: further calls join it.
+func (b *box) syncUnless(pending *atomic.Bool, known func() bool) {
+	if !pending.CompareAndSwap(false, true) {
 		return
 	}
 	s := b.acct.store
 	ok := s.spawn(func(ctx context.Context) {
-		b.syncing.Store(false)
+		pending.Store(false)
 		if !b.acct.freeze.TryRLock() {
 			return // the thaw looks again
 		}
 		defer b.acct.freeze.RUnlock()
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		if b.usable() != nil {
+		if b.usable() != nil || known() {
 			return
 		}
 		if err := b.sync(ctx, false); err != nil && ctx.Err() == nil {
@@ -424,6 +465,6 @@ func (b *box) syncSoon() {
 		}
 	})
 	if !ok {
-		b.syncing.Store(false)
+		pending.Store(false)
 	}
 }
