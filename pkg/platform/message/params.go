@@ -199,7 +199,7 @@ func (t *scanner) skipComment() {
 func (t *scanner) quoted() string {
 	t.pos++
 	rest := t.s[t.pos:]
-	if end := strings.IndexByte(rest, '"'); end >= 0 && strings.IndexAny(rest[:end], "\\\r\n") < 0 {
+	if end := strings.IndexByte(rest, '"'); end >= 0 && !strings.ContainsAny(rest[:end], "\\\r\n") {
 		t.pos += end + 1
 		return rest[:end]
 	}
