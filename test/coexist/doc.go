@@ -3,17 +3,21 @@
 // everything that either of them acknowledged is compared with what is on disk
 // in the end.
 //
-// Duty: Run does a number of operations, half of them through pkg/store/mailbox
-// (deliveries, appends, flag changes, expunges), half through Dovecot's IMAP,
-// from several workers on each side. It counts what must not happen: messages
-// whose UID changes, UIDs that name two messages, acknowledged flags that are
-// lost, messages that are lost or come back; and it measures how long our side
-// waited for dovecot-uidlist.lock.
+// Duty: Run does a number of operations, half of them on our side (deliveries,
+// appends, flag changes, expunges, subscriptions), half through Dovecot's IMAP,
+// from several workers on each side. Our side is pkg/store/mailbox in this
+// process, or an imapd that is asked by IMAP like Dovecot. It counts what must
+// not happen: messages whose UID changes, UIDs that name two messages,
+// acknowledged flags and subscriptions that are lost, messages that are lost or
+// come back, anything that the two sides show differently; and it measures how
+// long our store waited for dovecot-uidlist.lock.
 //
-// Each flag of each message is changed by one side only, by one worker at a
-// time, so that its last acknowledged value is known.
+// The sides work at the same time, or in turns. At the same time each flag of
+// each message is changed by one side only, by one worker at a time, so that its
+// last acknowledged value is known. In turns each side changes them all, and the
+// sides are compared after each.
 //
-// Reading order: run.go, ledger.go, ours.go, theirs.go, lockwait.go.
+// Reading order: run.go, ledger.go, store.go, client.go, pop3.go, lockwait.go.
 // test/interop runs it beside a private Dovecot; docs/decisions/0011 has the
 // figures.
 package coexist

@@ -173,11 +173,12 @@ func TestUnauthenticateEndsCompression(t *testing.T) {
 func FuzzCompressed(f *testing.F) {
 	for _, text := range []string{
 		"a NOOP\r\n", "a SELECT INBOX\r\nb FETCH 1:* BODY[]\r\n", "a COMPRESS DEFLATE\r\n", "a APPEND INBOX {3}\r\nabc\r\n",
-		"a LIST \"\" *\r\nb LOGOUT\r\n", "a IDLE\r\nDONE\r\n",
+		"a LIST \"\" *\r\nb LOGOUT\r\n", "a IDLE\r\nDONE\r\n", "a UNAUTHENTICATE\r\n",
 	} {
 		open, flushed := deflate(f, text)
 		f.Add(open, false)
 		f.Add(flushed, false)
+		f.Add(append(flushed, "\x03\x00b LOGIN\r\n"...), false)
 		f.Add([]byte(text), true)
 	}
 	f.Fuzz(func(t *testing.T, in []byte, pack bool) {
@@ -187,12 +188,16 @@ func FuzzCompressed(f *testing.F) {
 		a := newFakeAccount("Sent")
 		a.boxes["INBOX"].deliver(simple, a.now, Row{})
 		out := new(bytes.Buffer)
-		s := newSession(sequential(Config{}), recording{nil, out}, Start{Tag: "a0", Account: a})
+		start := Start{Tag: "a0", Account: a, Back: func([]byte) {}}
+		s := newSession(sequential(Config{}), recording{nil, out}, start)
 		s.begin(context.Background())
 		s.r.Preload(append([]byte("c COMPRESS DEFLATE\r\n"), in...))
 		s.play()
 		plain, packed, _ := strings.Cut(out.String(), "c OK DEFLATE active.\r\n")
 		text, err := io.ReadAll(flate.NewReader(strings.NewReader(packed)))
+		if err == nil && s.done { // UNAUTHENTICATE has ended our compression
+			err = io.ErrUnexpectedEOF
+		}
 		if !errors.Is(err, io.ErrUnexpectedEOF) || plain != "" || len(text) > 0 && !bytes.HasSuffix(text, []byte("\r\n")) {
 			t.Fatalf("%q, then %q, %v", plain, text, err)
 		}
