@@ -10,6 +10,7 @@ import (
 	"github.com/postcote/postcote/pkg/daemon/service"
 	"github.com/postcote/postcote/pkg/mta/bounce"
 	"github.com/postcote/postcote/pkg/mta/queue"
+	"github.com/postcote/postcote/pkg/mta/remote/tlspolicy"
 	"github.com/postcote/postcote/pkg/platform/conf"
 	"github.com/postcote/postcote/pkg/platform/disk"
 	"github.com/postcote/postcote/pkg/platform/dnsx"
@@ -115,7 +116,12 @@ type Deliver struct {
 
 // Remote is the `remote` section.
 type Remote struct {
-	TLS              string          `yaml:"tls" oneof:"none|may|encrypt" doc:"Encryption towards other hosts: never, when it works, or else not at all. Certificates are not checked."`
+	TLS              string          `yaml:"tls" oneof:"none|may|encrypt|fingerprint|verify|secure" doc:"Encryption towards other hosts, as Postfix's smtp_tls_security_level: never; when it works; or else not at all; and besides only with a certificate of tls_fingerprints, one for the host's name, or one for the next hop's."`
+	TLSPolicies      []string        `yaml:"tls_policy_maps" example:"texthash:/etc/postcote/tls_policy" doc:"Tables with the level of some destinations, as Postfix's smtp_tls_policy_maps: the key is the next hop as it is written ([host]:port), or a domain or its .parent; the value a level, and attributes such as match=name:.parent and servername=name."`
+	TLSCAFile        string          `yaml:"tls_ca_file" path:"read" doc:"PEM file with the authorities that certificates must lead to at the levels verify and secure. Empty takes the system's."`
+	TLSVerifyMatch   []string        `yaml:"tls_verify_cert_match" doc:"At verify, one of these must be a name of the certificate: hostname, nexthop, dot-nexthop (anything below it), a name, or .parent."`
+	TLSSecureMatch   []string        `yaml:"tls_secure_cert_match" doc:"The same at secure."`
+	TLSFingerprints  []string        `yaml:"tls_fingerprints" doc:"At fingerprint, the SHA-256 or SHA-512 of the certificate, or of its public key, must be one of these. A policy has its own by match=."`
 	Port             int             `yaml:"port" min:"1" max:"65535" doc:"Port of mail exchangers."`
 	RelayCredentials conf.SecretFile `yaml:"relayhost_credentials_file" doc:"File with user:password for relayhost. They are sent over TLS only."`
 	ConnectTimeout   conf.Duration   `yaml:"connect_timeout" min:"1s" max:"10m" doc:"How long to wait for a connection."`
@@ -188,6 +194,7 @@ func Default() Config {
 		Deliver:      Deliver{LMTP: "unix:/run/postcote-deliverd/lmtp"},
 		Remote: Remote{
 			TLS: "may", Port: 25,
+			TLSVerifyMatch: tlspolicy.StandardDefaults().Verify, TLSSecureMatch: tlspolicy.StandardDefaults().Secure,
 			ConnectTimeout: conf.Duration(30 * time.Second), Reuse: conf.Duration(2 * time.Second),
 		},
 		DNS:         dnsx.DefaultConfig(),

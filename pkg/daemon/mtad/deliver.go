@@ -14,6 +14,7 @@ import (
 	"github.com/postcote/postcote/pkg/mta/gate/header"
 	"github.com/postcote/postcote/pkg/mta/queue"
 	"github.com/postcote/postcote/pkg/mta/remote"
+	"github.com/postcote/postcote/pkg/mta/remote/tlspolicy"
 	"github.com/postcote/postcote/pkg/mta/rewrite/aliases"
 	"github.com/postcote/postcote/pkg/mta/route"
 	"github.com/postcote/postcote/pkg/platform/addr"
@@ -273,16 +274,18 @@ func (s *senders) Close() {
 
 // newSenders makes the clients of a configuration.
 func (d *daemon) newSenders(st *state) (*senders, error) {
-	level, _ := remote.ParseTLSLevel(st.cfg.Remote.TLS)
 	c := remote.Config{
 		Hostname: st.hostname, Self: []string{st.hostname}, Resolver: d.parts.Resolver, Dial: d.parts.Dial,
-		ConnectTimeout: st.cfg.Remote.ConnectTimeout.Std(), TLS: level, Idle: st.cfg.Remote.Reuse.Std(), Now: d.now,
+		ConnectTimeout: st.cfg.Remote.ConnectTimeout.Std(), Idle: st.cfg.Remote.Reuse.Std(), Now: d.now,
 	}
 	if st.cfg.Remote.Port != 25 {
 		c.Port = uint16(st.cfg.Remote.Port)
 	}
 	if c.Idle == 0 {
 		c.Idle = -1
+	}
+	if err := st.cfg.Remote.secure(&c, st.cfg.tables()); err != nil {
+		return nil, err
 	}
 	var err error
 	if c.Fallback, err = routing.FallbackHops(st.cfg.FallbackRelay); err != nil {
@@ -297,4 +300,32 @@ func (d *daemon) newSenders(st *state) (*senders, error) {
 		s.named[name] = remote.New(own)
 	}
 	return s, nil
+}
+
+// secure is what a configuration demands of TLS. The authorities are read
+// once, here.
+func (r Remote) secure(c *remote.Config, kinds lookup.Options) error {
+	c.TLS, _ = tlspolicy.ParseLevel(r.TLS)
+	c.Levels = tlspolicy.Defaults{Verify: r.TLSVerifyMatch, Secure: r.TLSSecureMatch}
+	for _, f := range r.TLSFingerprints {
+		print, err := tlspolicy.ParsePrint(f)
+		if err != nil {
+			return fail.Wrap(fail.Invalid, err, "remote.tls_fingerprints")
+		}
+		c.Levels.Prints = append(c.Levels.Prints, print)
+	}
+	if len(r.TLSPolicies) > 0 {
+		policies, err := lookup.OpenAll(r.TLSPolicies, kinds)
+		if err != nil {
+			return fail.Wrap(fail.Invalid, err, "remote.tls_policy_maps")
+		}
+		c.Policies = policies
+	}
+	if r.TLSCAFile != "" {
+		var err error
+		if c.Roots, err = tlspolicy.Anchors(r.TLSCAFile); err != nil {
+			return fail.Wrap(fail.Invalid, err, "remote.tls_ca_file")
+		}
+	}
+	return nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/emersion/go-smtp"
 
+	"github.com/postcote/postcote/pkg/mta/remote/tlspolicy"
 	"github.com/postcote/postcote/pkg/mta/route"
 )
 
@@ -61,6 +62,7 @@ type attempt struct {
 	todo  []int  // recipients that may still be tried at another host
 	start time.Time
 	login *Credentials // for the hop
+	tls   tlspolicy.Policy
 }
 
 // conclude gives o to every recipient that is still to do.
@@ -88,7 +90,7 @@ func (a *attempt) run(ctx context.Context) {
 // says that another hop may do better: the destination was not found, was not
 // reached, or has put recipients off.
 func (a *attempt) runHop(ctx context.Context) (lost bool) {
-	if !a.logIn(ctx) {
+	if !a.logIn(ctx) || !a.secure(ctx) {
 		return false
 	}
 	if a.tryIdle(ctx); len(a.todo) == 0 {
@@ -133,6 +135,22 @@ func (a *attempt) logIn(ctx context.Context) bool {
 	return true
 }
 
+// secure finds what the hop demands of TLS. Where that is not known, nothing
+// is sent: it might be sent to the wrong host, or for all to read.
+func (a *attempt) secure(ctx context.Context) bool {
+	if a.tls = (tlspolicy.Policy{}); a.hop.Socket != "" {
+		return true
+	}
+	var err error
+	if a.tls, err = a.c.cfg.Levels.Find(ctx, a.c.cfg.Policies, a.hop.Next(), a.c.cfg.TLS); err != nil {
+		t := deferral(7, 5, "TLS policy for "+a.hop.Next()+" cannot be found: "+err.Error())
+		t.Site = false
+		a.note(t.outcome())
+		return false
+	}
+	return true
+}
+
 // canceled is the trouble of a daemon that stops: nobody's fault.
 func canceled() trouble {
 	t := deferral(3, 2, "delivery was interrupted: the mail system is stopping")
@@ -166,10 +184,11 @@ func (a *attempt) tryIdle(ctx context.Context) {
 
 // key is what an idle session must match to be used again.
 func (a *attempt) key() string {
-	if a.login == nil {
-		return a.hop.String()
+	key := a.hop.String() + " tls " + a.tls.Level.String()
+	if a.login != nil {
+		key += " as " + a.login.User
 	}
-	return a.hop.String() + " as " + a.login.User
+	return key
 }
 
 // tryHost runs a transaction with one host and reports whether there was a

@@ -3,6 +3,7 @@ package remote
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/emersion/go-smtp"
 
+	"github.com/postcote/postcote/pkg/mta/remote/tlspolicy"
 	"github.com/postcote/postcote/pkg/mta/route"
 	"github.com/postcote/postcote/pkg/platform/addr"
 	"github.com/postcote/postcote/pkg/proto/smtp/client"
@@ -18,29 +20,6 @@ import (
 // MaxSessions is how many hosts are spoken to in one attempt
 // (Postfix: smtp_mx_session_limit).
 const MaxSessions = 2
-
-// TLSLevel is what an attempt demands of TLS.
-type TLSLevel uint8
-
-// The levels.
-const (
-	TLSMay     TLSLevel = iota // encrypt when the peer offers it and it works
-	TLSNone                    // never
-	TLSEncrypt                 // or defer
-)
-
-// ParseTLSLevel reads "none", "may" or "encrypt".
-func ParseTLSLevel(s string) (TLSLevel, bool) {
-	switch s {
-	case "may":
-		return TLSMay, true
-	case "none":
-		return TLSNone, true
-	case "encrypt":
-		return TLSEncrypt, true
-	}
-	return TLSMay, false
-}
 
 // Credentials are our login at a relay host.
 type Credentials struct{ User, Password string }
@@ -55,7 +34,13 @@ type Config struct {
 	ConnectTimeout time.Duration // 0: 30 s
 	Timeouts       client.Timeouts
 	Port           uint16 // of mail exchangers; 0: 25
-	TLS            TLSLevel
+	// TLS is what is demanded of destinations that Policies (nil: none) does
+	// not know; Levels says what levels mean, Roots (nil: the system's) whom to
+	// trust. The zero level is to encrypt nothing.
+	TLS      tlspolicy.Level
+	Policies tlspolicy.Table
+	Levels   tlspolicy.Defaults
+	Roots    *x509.CertPool
 	// Fallback are hops that are tried when a destination is not found or
 	// cannot be reached (Postfix: smtp_fallback_relay).
 	Fallback []route.Hop

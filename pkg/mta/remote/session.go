@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -12,7 +13,9 @@ import (
 	gosasl "github.com/emersion/go-sasl"
 	"github.com/emersion/go-smtp"
 
+	"github.com/postcote/postcote/pkg/mta/remote/tlspolicy"
 	"github.com/postcote/postcote/pkg/mta/route"
+	"github.com/postcote/postcote/pkg/platform/addr"
 	"github.com/postcote/postcote/pkg/platform/tlsx"
 	"github.com/postcote/postcote/pkg/proto/sasl"
 	"github.com/postcote/postcote/pkg/proto/smtp/client"
@@ -34,14 +37,14 @@ type session struct {
 // connect opens a session. When that fails, met says that the host was
 // reached, and the outcome says why it is of no use.
 func (c *Client) connect(ctx context.Context, a *attempt, t target) (s *session, o Outcome, met bool) {
-	mode, why := c.tlsMode(a.hop, a.login, t)
+	mode, why := a.tlsMode(t)
 	start := a.start
 	for {
 		raw, err := c.dial(ctx, t)
 		if err != nil {
 			return nil, connectFailed(t, err).outcome(), false
 		}
-		conn, err := client.New(ctx, raw, c.clientConfig(a.hop, a.login, t, mode))
+		conn, err := client.New(ctx, raw, c.clientConfig(a, t, mode))
 		if err == nil {
 			return &session{c: c, conn: conn, target: t, opened: c.cfg.Now(), connect: c.cfg.Now().Sub(start)}, Outcome{}, true
 		}
@@ -58,33 +61,28 @@ func (c *Client) connect(ctx context.Context, a *attempt, t target) (s *session,
 
 // tlsMode decides for a target. Credentials demand TLS unless the target is
 // this host; why is the wording for when it is missing.
-func (c *Client) tlsMode(hop route.Hop, login *Credentials, t target) (client.TLSMode, string) {
+func (a *attempt) tlsMode(t target) (client.TLSMode, string) {
 	switch {
 	case t.Network == "unix":
 		return client.NoTLS, ""
-	case hop.Transport == route.SMTP && t.Port == 465: // RFC 8314 section 3.3
+	case a.hop.Transport == route.SMTP && t.Port == 465: // RFC 8314 section 3.3
 		return client.ImplicitTLS, ""
-	case c.cfg.TLS == TLSEncrypt:
+	case a.tls.Level >= tlspolicy.Encrypt:
 		return client.RequiredTLS, "TLS is required"
-	case login != nil && !t.here():
+	case a.login != nil && !t.here():
 		return client.RequiredTLS, "TLS is required for authentication"
-	case c.cfg.TLS == TLSNone:
+	case a.tls.Level == tlspolicy.None:
 		return client.NoTLS, ""
 	}
 	return client.OpportunisticTLS, ""
 }
 
-func (c *Client) clientConfig(hop route.Hop, login *Credentials, t target, mode client.TLSMode) client.Config {
-	cfg := client.Config{Name: c.cfg.Hostname, LMTP: hop.Transport == route.LMTP, TLSMode: mode, Timeouts: c.cfg.Timeouts}
+func (c *Client) clientConfig(a *attempt, t target, mode client.TLSMode) client.Config {
+	cfg := client.Config{Name: c.cfg.Hostname, LMTP: a.hop.Transport == route.LMTP, TLSMode: mode, Timeouts: c.cfg.Timeouts}
 	if mode != client.NoTLS {
-		name := t.Host
-		if _, err := netip.ParseAddr(name); err == nil {
-			name = ""
-		}
-		cfg.TLS = tlsx.Opportunistic(name)
-		cfg.TLS.ClientSessionCache = c.sessions
+		cfg.TLS = c.tlsConfig(a, t)
 	}
-	if login != nil {
+	if login := a.login; login != nil {
 		cfg.Auth = func(offered []string, state *tls.ConnectionState) (gosasl.Client, error) {
 			c := sasl.Credentials{Authcid: login.User, Password: login.Password, Target: "smtp/" + t.Host}
 			if state != nil {
@@ -94,6 +92,32 @@ func (c *Client) clientConfig(hop route.Hop, login *Credentials, t target, mode 
 		}
 	}
 	return cfg
+}
+
+// tlsConfig is for a handshake with a target. The certificate is judged by
+// the policy alone, of a resumed session too.
+func (c *Client) tlsConfig(a *attempt, t target) *tls.Config {
+	policy, peer := a.tls, tlspolicy.Peer{Host: nameOnly(t.Host), NextHop: nameOnly(a.hop.Host)}
+	if ascii, err := addr.ASCIIDomain(peer.NextHop); err == nil {
+		peer.NextHop = ascii // as certificates have it
+	}
+	cfg := tlsx.Opportunistic(cmp.Or(policy.ServerName, peer.Host))
+	cfg.ClientSessionCache = c.sessions
+	cfg.MinVersion, cfg.MaxVersion = max(cfg.MinVersion, policy.MinVersion), policy.MaxVersion
+	if policy.Level.Authentic() {
+		cfg.VerifyConnection = func(state tls.ConnectionState) error {
+			return policy.Judge(state, peer, c.cfg.Roots, c.cfg.Now())
+		}
+	}
+	return cfg
+}
+
+// nameOnly is host unless it is an address, which has no name to prove.
+func nameOnly(host string) string {
+	if _, err := netip.ParseAddr(host); err == nil {
+		return ""
+	}
+	return host
 }
 
 // transact sends the message to the recipients that are to do, and records

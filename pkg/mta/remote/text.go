@@ -7,6 +7,7 @@ import (
 
 	"github.com/emersion/go-smtp"
 
+	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/proto/smtp/client"
 )
 
@@ -72,6 +73,8 @@ func tlsTrouble(t target, site *client.SiteError, why string) (smtp.EnhancedCode
 		why = "TLS is required"
 	}
 	switch {
+	case fail.Is(site.Err, fail.Denied), site.Stage == client.StageTLS && fail.Is(site.Err, fail.Unavailable): // by the policy
+		return smtp.EnhancedCode{4, 7, 5}, site.Err.Error()
 	case site.Stage == client.StageTLS || site.Stage == client.StageConnect:
 		return smtp.EnhancedCode{4, 7, 5}, "Cannot start TLS: handshake failure"
 	case !site.Reply.IsZero():

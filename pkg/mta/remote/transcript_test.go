@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -16,21 +17,23 @@ import (
 	"testing"
 	"time"
 
+	"github.com/postcote/postcote/pkg/mta/remote/tlspolicy"
 	"github.com/postcote/postcote/pkg/mta/route"
 	"github.com/postcote/postcote/pkg/platform/addr"
+	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/platform/tlsx"
 )
 
 // Each file of testdata is one delivery attempt, or several in a row:
 //
-//	set KEY VALUE        tls none|may|encrypt, login user:password, idle off
+//	set KEY VALUE        tls LEVEL, policy NEXTHOP POLICY, login user:password, idle off
 //	message KEY VALUE    8bit yes, utf8 yes, from ADDR, body TEXT
 //	deliver HOP RCPT...  starts an attempt; what follows up to the next one is its
 //	== ADDRESS [refused|timeout|reuse]
 //	                     the next connection it makes, and what happens on it
 //	S: C:                lines of the server, lines it must hear
-//	starttls, garbage, close, hang
-//	                     the server does a handshake, breaks it, closes, says no more
+//	starttls, starttls refused, garbage, close, hang
+//	                     the server does a handshake, its certificate is not taken, it breaks it, closes, says no more
 //	=> RCPT STATUS DSN SITE RELAY TEXT
 //	                     an outcome; SITE is site or -
 func TestTranscripts(t *testing.T) {
@@ -47,6 +50,20 @@ func TestTranscripts(t *testing.T) {
 			}
 			runTranscript(t, string(text))
 		})
+	}
+}
+
+// policies are a table of TLS policies.
+type policies map[string]string
+
+func (p policies) Lookup(_ context.Context, key string) (string, error) {
+	switch value, ok := p[key]; {
+	case !ok:
+		return "", fail.New(fail.NotFound, "not there")
+	case value == "down":
+		return "", fail.New(fail.Unavailable, "no answer")
+	default:
+		return value, nil
 	}
 }
 
@@ -75,7 +92,7 @@ type transcript struct {
 func parseTranscript(t *testing.T, text string) *transcript {
 	t.Helper()
 	tr := &transcript{
-		cfg:  Config{Hostname: "me.example", Self: []string{"me.example"}, Resolver: zone(), Shuffle: func(int, func(i, j int)) {}},
+		cfg:  Config{Hostname: "me.example", Self: []string{"me.example"}, Resolver: zone(), Shuffle: func(int, func(i, j int)) {}, TLS: tlspolicy.May, Levels: tlspolicy.StandardDefaults()},
 		msg:  Message{From: addr.Address{Local: "s", Domain: "me.example"}},
 		body: "Subject: x\r\n\r\nhello\r\n",
 	}
@@ -122,7 +139,13 @@ func (tr *transcript) set(rest string) error {
 	key, value, _ := strings.Cut(rest, " ")
 	switch key {
 	case "tls":
-		tr.cfg.TLS, _ = ParseTLSLevel(value)
+		tr.cfg.TLS, _ = tlspolicy.ParseLevel(value)
+	case "policy":
+		key, policy, _ := strings.Cut(value, " ")
+		if tr.cfg.Policies == nil {
+			tr.cfg.Policies = policies{}
+		}
+		tr.cfg.Policies.(policies)[key] = policy
 	case "login":
 		user, password, _ := strings.Cut(value, ":")
 		tr.msg.Login = func(context.Context, route.Hop) (*Credentials, error) { return &Credentials{user, password}, nil }
@@ -170,6 +193,8 @@ type actor struct {
 func runTranscript(t *testing.T, text string) {
 	tr := parseTranscript(t, text)
 	s := &stage{t: t, cert: testCertificate(t)}
+	tr.cfg.Roots = x509.NewCertPool()
+	tr.cfg.Roots.AddCert(s.cert.Leaf)
 	tr.cfg.Dial = s.dial
 	c := New(tr.cfg)
 	for _, p := range tr.plays {
@@ -332,7 +357,17 @@ func (a *actor) step(line string) bool {
 		return true
 	case "starttls":
 		t := tls.Server(a.conn, &tls.Config{Certificates: []tls.Certificate{a.s.cert}})
-		if err := t.Handshake(); err != nil {
+		err := t.Handshake()
+		if rest == "refused" {
+			if err == nil { // by TLS 1.3 the client is the last to speak
+				_, err = t.Read(make([]byte, 1))
+			}
+			if err == nil || !strings.Contains(err.Error(), "bad certificate") {
+				a.s.t.Errorf("the client took the certificate: %v", err)
+			}
+			return false
+		}
+		if err != nil {
 			a.s.t.Errorf("handshake: %v", err)
 			return false
 		}

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 
 	"github.com/postcote/postcote/pkg/mta/remote"
+	"github.com/postcote/postcote/pkg/mta/remote/tlspolicy"
 	"github.com/postcote/postcote/pkg/platform/fail"
 )
 
@@ -17,7 +18,7 @@ func (t Transport) Remote(usual remote.Config) (remote.Config, error) {
 		c.Hostname = t.HeloName
 	}
 	if t.TLS != "" {
-		c.TLS, _ = remote.ParseTLSLevel(t.TLS)
+		c.TLS, _ = tlspolicy.ParseLevel(t.TLS)
 	}
 	if len(t.Fallback) > 0 {
 		var err error

@@ -39,7 +39,7 @@ func (p *Policy) Judge(state tls.ConnectionState, peer Peer, roots *x509.CertPoo
 	}
 	if p.CAFile != "" {
 		var err error
-		if roots, err = anchors(p.CAFile); err != nil {
+		if roots, err = Anchors(p.CAFile); err != nil {
 			return err
 		}
 	}
@@ -109,8 +109,8 @@ func (p *Policy) printed(cert *x509.Certificate) bool {
 // maxAnchors caps a file of trust anchors.
 const maxAnchors = 1 << 20
 
-// anchors reads a file of trust anchors.
-func anchors(file string) (*x509.CertPool, error) {
+// Anchors reads a file of trust anchors. Errors: fail.Unavailable.
+func Anchors(file string) (*x509.CertPool, error) {
 	f, err := os.Open(file)
 	if err != nil {
 		return nil, fail.Wrap(fail.Unavailable, err, "trust anchors")

@@ -20,24 +20,29 @@ type Table interface {
 // its parents too, as .example.org and .org. Errors: fail.Invalid for a value
 // that is not understood, otherwise those of the table.
 func (d Defaults) Find(ctx context.Context, t Table, nexthop string, otherwise Level) (Policy, error) {
-	if t == nil {
-		p := d.Of(otherwise)
-		return p, p.check()
-	}
-	key := strings.ToLower(nexthop)
-	for {
-		value, err := t.Lookup(ctx, key)
-		if err == nil {
-			return d.Parse(value)
-		}
-		if !fail.Is(err, fail.NotFound) {
-			return Policy{}, err
-		}
-		if key = parent(key); key == "" {
-			p := d.Of(otherwise)
-			return p, p.check()
+	for _, name := range spellings(nexthop) {
+		for key := name; key != "" && t != nil; key = parent(key) {
+			value, err := t.Lookup(ctx, key)
+			if err == nil {
+				return d.Parse(value)
+			}
+			if !fail.Is(err, fail.NotFound) {
+				return Policy{}, err
+			}
 		}
 	}
+	p := d.Of(otherwise)
+	return p, p.check()
+}
+
+// spellings are the next hop in lower case, and a domain of other letters than
+// ASCII as A-labels too: an entry must not be missed because of its form.
+func spellings(nexthop string) []string {
+	name := strings.ToLower(nexthop)
+	if ascii, err := addr.ASCIIDomain(name); err == nil && ascii != name && !strings.HasPrefix(name, "[") {
+		return []string{name, ascii}
+	}
+	return []string{name}
 }
 
 // parent is the key after this one: "" for names that are not domains, which

@@ -104,7 +104,7 @@ func TestFind(t *testing.T) {
 	d := StandardDefaults()
 	table := fixed{
 		"example.org": "encrypt", ".example.org": "verify", ".net": "secure", "[mx.example.org]:587": "none",
-		"sub.down.test": "down", "broken.test": "perhaps",
+		"xn--mnchen-3ya.de": "secure", ".xn--kln-sna.de": "encrypt", "sub.down.test": "down", "broken.test": "perhaps",
 	}
 	for _, k := range []struct {
 		hop  string
@@ -120,6 +120,8 @@ func TestFind(t *testing.T) {
 		{"mx.example.org:25", "may", 0},
 		{"[192.0.2.1]", "may", 0},
 		{"elsewhere.test", "may", 0},
+		{"München.de", "secure", 0},
+		{"a.köln.de", "encrypt", 0},
 		{"sub.down.test", "", fail.Unavailable},
 		{"broken.test", "", fail.Invalid},
 	} {
