@@ -18,6 +18,8 @@ import (
 	"github.com/postcote/postcote/pkg/mta/rewrite/aliases"
 	"github.com/postcote/postcote/pkg/mta/route"
 	"github.com/postcote/postcote/pkg/platform/addr"
+	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/platform/lookup"
 )
 
 // router answers the queue from the table of the current configuration.
