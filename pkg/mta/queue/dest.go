@@ -1,9 +1,19 @@
 package queue
 
 import (
+	"cmp"
+	"context"
+	"errors"
+	"io/fs"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/postcote/postcote/pkg/mta/queue/spool"
+	"github.com/postcote/postcote/pkg/platform/disk"
+	"github.com/postcote/postcote/pkg/platform/fail"
 )
 
 // transport is one way out, with its destinations.
@@ -13,6 +23,7 @@ type transport struct {
 	running int
 	dests   map[string]*dest // by next hop
 	ready   fifo[*dest]      // that have a job and may start it, in turn
+	resting bool             // until transport_rate_delay is over
 }
 
 // dest is one next hop. How many deliveries it gets at a time is found out:
@@ -20,7 +31,7 @@ type transport struct {
 type dest struct {
 	t       *transport
 	next    string
-	jobs    fifo[*job]
+	jobs    jobQueue
 	backlog fifo[*spool.Entry] // messages for this destination alone, not loaded
 	running int
 	window  float64
@@ -28,6 +39,7 @@ type dest struct {
 	dead    time.Time
 	reason  Result // of the failure that made it dead
 	isReady bool
+	resting bool      // until destination_rate_delay is over
 	seen    time.Time // last change, for forget
 }
 
@@ -79,10 +91,49 @@ func (d *dest) isDead(now time.Time) bool { return d.dead.After(now) }
 
 // offer makes d wait for its turn if it can start a job. s.mu is held.
 func (d *dest) offer() {
-	if !d.isReady && d.jobs.len() > 0 && d.running < int(d.window) {
+	if !d.isReady && !d.resting && d.jobs.len() > 0 && d.running < d.allowed() {
 		d.isReady = true
 		d.t.ready.push(d)
 	}
+}
+
+// allowed is how many deliveries d may have at a time.
+func (d *dest) allowed() int {
+	if d.t.limits.DestinationDelay > 0 {
+		return 1
+	}
+	return int(d.window)
+}
+
+// restDest lets d wait between two deliveries. s.mu is held.
+func (s *scheduler) restDest(d *dest) {
+	delay := d.t.limits.DestinationDelay.Std()
+	if delay <= 0 {
+		return
+	}
+	d.resting = true
+	time.AfterFunc(delay, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		d.resting = false
+		d.offer()
+		s.dispatch(d.t)
+	})
+}
+
+// restTransport lets t wait between the beginnings of two deliveries. s.mu is held.
+func (s *scheduler) restTransport(t *transport) {
+	delay := t.limits.TransportDelay.Std()
+	if delay <= 0 {
+		return
+	}
+	t.resting = true
+	time.AfterFunc(delay, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		t.resting = false
+		s.dispatch(t)
+	})
 }
 
 // succeeded is positive feedback: one more delivery at a time for each window
@@ -99,7 +150,7 @@ func (d *dest) succeeded() {
 func (d *dest) failedSite(now time.Time, rest time.Duration, why Result) bool {
 	d.cohort += 1 / d.window
 	d.window = max(d.window-1/d.window, 1)
-	if d.cohort < 0.999 {
+	if d.cohort < float64(max(d.t.limits.Cohort, 1))-0.001 {
 		return false
 	}
 	d.dead, d.reason = now.Add(rest), why
@@ -114,7 +165,7 @@ func (s *scheduler) forget(now time.Time) {
 	defer s.mu.Unlock()
 	for _, t := range s.transports {
 		for next, d := range t.dests {
-			idle := d.running == 0 && d.jobs.len() == 0 && d.backlog.len() == 0 && !d.isReady && !d.isDead(now)
+			idle := d.running == 0 && d.jobs.len() == 0 && d.backlog.len() == 0 && !d.isReady && !d.resting && !d.isDead(now)
 			if idle && (d.cohort == 0 || now.Sub(d.seen) > keep) {
 				delete(t.dests, next)
 			}
@@ -129,4 +180,161 @@ func (s *scheduler) revive() {
 			d.dead, d.cohort = time.Time{}, 0
 		}
 	}
+}
+
+// pausedFile keeps what an operator has paused, one name on a line.
+const pausedFile = "paused"
+
+// All is the name that Pause takes for every destination.
+const All = "ALL"
+
+// maxPaused caps the names in pausedFile.
+const maxPaused = 1000
+
+func (s *scheduler) loadPaused() error {
+	s.paused = map[string]bool{}
+	text, err := disk.ReadFile(s.q.cfg.FS, filepath.Join(s.q.cfg.Dir, pausedFile), 1<<20)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	for _, name := range strings.Fields(string(text)) {
+		s.paused[name] = true
+	}
+	return err
+}
+
+// Pause stops deliveries to a destination until Resume, also after a restart:
+// name is a next hop as the log and Destinations show it, a transport with a
+// colon behind it ("smtp:"), or All. What is running goes on; mail that waits
+// does not expire. It is durable when it returns.
+func (q *Queue) Pause(name string) error {
+	if name == "" || len(name) > 300 || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
+		return fail.New(fail.Invalid, "%q is no destination", name)
+	}
+	return q.sched.setPaused(name, true)
+}
+
+// Resume ends Pause and tries what has waited; kind NotFound when nothing of
+// this name is paused.
+func (q *Queue) Resume(ctx context.Context, name string) (int, error) {
+	if err := q.sched.setPaused(name, false); err != nil {
+		return 0, err
+	}
+	sel := Selection{}
+	for e := range q.List(Filter{Places: []Place{Waiting}}) {
+		for i := range e.Recipients {
+			if e.Recipients[i].Reason == pausedReason {
+				sel.IDs = append(sel.IDs, e.ID)
+				break
+			}
+		}
+	}
+	n, err := q.Flush(ctx, sel)
+	if fail.Is(err, fail.NotFound) {
+		err = nil // has left meanwhile
+	}
+	return n, err
+}
+
+// Paused lists what is paused.
+func (q *Queue) Paused() []string {
+	q.sched.mu.Lock()
+	defer q.sched.mu.Unlock()
+	return slices.Sorted(maps.Keys(q.sched.paused))
+}
+
+func (s *scheduler) setPaused(name string, on bool) error {
+	s.pausing.Lock()
+	defer s.pausing.Unlock()
+	s.mu.Lock()
+	names := maps.Clone(s.paused)
+	s.mu.Unlock()
+	switch {
+	case !on && !names[name]:
+		return fail.New(fail.NotFound, "%s is not paused", name)
+	case on && len(names) >= maxPaused:
+		return fail.New(fail.Invalid, "%d destinations are paused already", maxPaused)
+	case on:
+		names[name] = true
+	default:
+		delete(names, name)
+	}
+	text := strings.Join(slices.Sorted(maps.Keys(names)), "\n") + "\n"
+	if err := disk.WriteFile(s.q.cfg.FS, filepath.Join(s.q.cfg.Dir, pausedFile), []byte(text), 0o600); err != nil {
+		return fail.Wrap(fail.Temporary, err, "pausing %s", name)
+	}
+	s.mu.Lock()
+	s.paused = names
+	var waiting []*job
+	for _, t := range s.transports {
+		for _, d := range t.dests {
+			if s.suspended(d) != "" {
+				waiting = append(waiting, d.jobs.all()...)
+				s.benchBacklog(d, s.q.now().Add(s.q.settings.Load().minBackoff()))
+			}
+		}
+	}
+	s.mu.Unlock()
+	for _, j := range waiting {
+		s.suspend(j)
+	}
+	return nil
+}
+
+// Reasons of recipients whose mail an operator keeps from being tried.
+const (
+	pausedReason = "delivery paused by the operator"
+	heldReason   = "deferred transport"
+)
+
+// suspended is why nothing is tried at d, "" if something may be. s.mu is held.
+func (s *scheduler) suspended(d *dest) string {
+	switch {
+	case s.paused[All], s.paused[d.t.name+":"], s.paused[d.next], s.paused[d.t.name+":"+d.next]:
+		return pausedReason
+	case slices.Contains(s.q.settings.Load().DeferTransports, d.t.name):
+		return heldReason
+	}
+	return ""
+}
+
+// waits reports whether m is not to be tried at d. What an operator wants to
+// be tried is, over a deferred transport. s.mu is held.
+func (s *scheduler) waits(m *message, d *dest) bool {
+	why := s.suspended(d)
+	return why != "" && (why != heldReason || !m.forced)
+}
+
+// Destination is what the scheduler knows of a next hop.
+type Destination struct {
+	Transport string    `json:"transport"`
+	NextHop   string    `json:"next_hop"`
+	Running   int       `json:"running"`
+	Window    int       `json:"window"`  // deliveries at a time
+	Waiting   int       `json:"waiting"` // jobs in memory
+	Down      time.Time `json:"down_until,omitzero"`
+	Reason    string    `json:"reason,omitempty"` // of being down, or paused
+}
+
+// Destinations lists the next hops that are in use, down or paused.
+func (q *Queue) Destinations() []Destination {
+	s, now := &q.sched, q.now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var list []Destination
+	for _, t := range s.transports {
+		for _, d := range t.dests {
+			out := Destination{Transport: t.name, NextHop: d.next, Running: d.running, Window: d.allowed(), Waiting: d.jobs.len() + d.backlog.len(), Reason: s.suspended(d)}
+			if d.isDead(now) {
+				out.Down, out.Reason = d.dead, d.reason.Reason
+			}
+			if out.Running > 0 || out.Waiting > 0 || out.Reason != "" {
+				list = append(list, out)
+			}
+		}
+	}
+	slices.SortFunc(list, func(a, b Destination) int {
+		return cmp.Or(cmp.Compare(b.Waiting+b.Running, a.Waiting+a.Running), cmp.Compare(a.Transport, b.Transport), cmp.Compare(a.NextHop, b.NextHop))
+	})
+	return list
 }

@@ -20,10 +20,10 @@ func (s *scheduler) dispatchAll() {
 // dispatch starts jobs of one transport, its destinations taking turns.
 // s.mu is held.
 func (s *scheduler) dispatch(t *transport) {
-	for !s.stopping && t.ready.len() > 0 && t.running < t.limits.Concurrency {
+	for !s.stopping && !t.resting && t.ready.len() > 0 && t.running < t.limits.Concurrency {
 		d := t.ready.pop()
 		d.isReady = false
-		if d.jobs.len() == 0 || d.running >= int(d.window) {
+		if d.jobs.len() == 0 || d.running >= d.allowed() || d.resting {
 			continue
 		}
 		j := d.jobs.pop()
@@ -33,6 +33,7 @@ func (s *scheduler) dispatch(t *transport) {
 			d.running++
 			t.running++
 			s.busy.Go(func() { s.run(j) })
+			s.restTransport(t)
 		}
 		d.offer()
 		s.refill(d)
@@ -79,8 +80,9 @@ func (s *scheduler) run(j *job) {
 	var waiting []*job
 	if died {
 		waiting = d.jobs.all()
-		s.benchBacklog(d)
+		s.benchBacklog(d, d.dead)
 	}
+	s.restDest(d)
 	d.offer()
 	s.refill(d)
 	s.dispatch(d.t)
@@ -199,26 +201,33 @@ func (s *Settings) lifetime(env *Envelope) time.Duration {
 	return s.Lifetime.Std()
 }
 
-// suspend defers a job whose destination is dead without trying.
+// suspend defers a job without trying, because its destination is dead, or
+// paused: then it does not expire.
 func (s *scheduler) suspend(j *job) {
 	s.mu.Lock()
-	why := j.d.reason
+	why, paused := j.d.reason, s.suspended(j.d)
 	s.mu.Unlock()
 	r := Result{Status: Deferred, Code: why.Code, Remote: why.Remote, Reason: "delivery temporarily suspended: " + why.Reason}.complete()
+	if paused != "" {
+		r = Result{Status: Deferred, Code: Code{Class: 4, Subject: 3, Detail: 2}, Reason: paused}
+	}
 	for _, i := range j.index {
 		s.settle(j.m, i, r)
+		if st := &j.m.states[i]; paused != "" && st.Status == Expired {
+			st.Status, st.Next = Deferred, s.q.now().Add(s.q.settings.Load().backoff(0))
+		}
 		s.report(j.m, i, j.d.route(), r, s.q.now().Sub(j.m.activated), true)
 	}
 	s.ended(j)
 }
 
-// benchBacklog defers what waits for a destination that is dead now, until it
-// is tried again. s.mu is held.
-func (s *scheduler) benchBacklog(d *dest) {
+// benchBacklog defers what waits for a destination that is not tried before a
+// time. s.mu is held.
+func (s *scheduler) benchBacklog(d *dest, until time.Time) {
 	for _, e := range d.backlog.all() {
 		if e.Pos == posBacklog {
 			e.Pos = posNone
-			s.postpone(e, d.dead.Unix())
+			s.postpone(e, until.Unix())
 		}
 	}
 }

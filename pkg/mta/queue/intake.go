@@ -34,7 +34,7 @@ func (s *scheduler) next() (e *spool.Entry, old bool) {
 		}
 		if e, old = s.choose(); e != nil {
 			e.Pos = posActive
-			m := &message{e: e, old: old, activated: s.q.now()}
+			m := &message{e: e, old: old, forced: old && e.Due == 0, activated: s.q.now()}
 			s.active[e] = m
 			if old {
 				s.old++
@@ -188,7 +188,7 @@ func (s *scheduler) enqueue(m *message, bundles []bundle) {
 	now := s.q.now()
 	s.mu.Lock()
 	if len(bundles) == 1 && len(m.unsaved) == 0 {
-		if d := s.dest(bundles[0].route); d.jobs.len() >= set.queuedJobs() && !d.isDead(now) && !m.stop {
+		if d := s.dest(bundles[0].route); d.jobs.len() >= set.queuedJobs() && !d.isDead(now) && !s.waits(m, d) && !m.stop {
 			s.toBacklog(m, d)
 			s.mu.Unlock()
 			s.q.spool.Park(m.e)
@@ -208,11 +208,14 @@ func (s *scheduler) enqueue(m *message, bundles []bundle) {
 			m.jobs++
 			m.counted += n
 			s.recipients += n
-			if d.isDead(now) {
+			switch {
+			case d.isDead(now) || s.waits(m, d):
 				suspended = append(suspended, j)
-				continue
+			case len(rest)+n == len(b.index):
+				d.jobs.first.push(j)
+			default:
+				d.jobs.more.push(j)
 			}
-			d.jobs.push(j)
 		}
 		d.offer()
 	}

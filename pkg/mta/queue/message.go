@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"io"
+	"time"
 
 	"github.com/postcote/postcote/pkg/mta/queue/spool"
 )
@@ -56,8 +57,20 @@ func (m *Message) Commit(ctx context.Context, env *Envelope) error {
 		m.q.metrics.refused.Inc()
 		return err
 	}
-	m.q.sched.arrived(e, env.Hold)
+	if m.q.sched.arrived(e, env.Hold) {
+		m.q.slowDown(ctx)
+	}
 	return nil
+}
+
+// slowDown is in_flow_delay. It ends early with ctx: the message is safe.
+func (q *Queue) slowDown(ctx context.Context) {
+	t := time.NewTimer(q.settings.Load().InFlowDelay.Std())
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
 }
 
 // Abort forgets the message. It may be called after Commit, where it does

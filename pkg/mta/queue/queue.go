@@ -52,6 +52,10 @@ func Open(ctx context.Context, cfg Config) (*Queue, error) {
 	settings := cfg.Settings
 	q.settings.Store(&settings)
 	q.sched.init(q)
+	if err := q.sched.loadPaused(); err != nil {
+		_ = s.Close()
+		return nil, err
+	}
 	q.sched.restore(s.Entries())
 	q.metrics = newMetrics(cfg.Metrics, q)
 	return q, nil
@@ -68,8 +72,12 @@ func spoolConfig(cfg *Config) spool.Config {
 		}
 		return d
 	}
+	kept := freeKept
+	if cfg.ZeroRemoved {
+		kept = 0 // what is kept for the next use is not overwritten
+	}
 	return spool.Config{
-		FS: cfg.FS, Dir: cfg.Dir, Now: cfg.Now, MinFree: int64(cfg.MinFree), FreeKept: freeKept,
+		FS: cfg.FS, Dir: cfg.Dir, Now: cfg.Now, MinFree: int64(cfg.MinFree), FreeKept: kept, Zero: cfg.ZeroRemoved,
 		Large:       or(int64(cfg.LargeMessage), int64(d.LargeMessage)),
 		Budget:      or(int64(cfg.BufferBudget), int64(d.BufferBudget)),
 		SegmentSize: or(int64(cfg.SegmentSize), int64(d.SegmentSize)),

@@ -25,6 +25,8 @@ type scheduler struct {
 	old        int // active messages that had been deferred
 	turn       bool
 	transports map[string]*transport
+	paused     map[string]bool // see Queue.Pause; replaced, never changed
+	pausing    sync.Mutex      // one change of them at a time
 	timer      *time.Timer
 	stopping   bool
 	started    bool
@@ -49,6 +51,7 @@ type message struct {
 	jobs      int     // queued or running
 	counted   int     // recipients in scheduler.recipients
 	old       bool
+	forced    bool // an operator wants it tried now
 	stop      bool // held or deleted meanwhile: no further job begins
 	activated time.Time
 	via       map[int]string // transports of recipients that NOTIFY=SUCCESS concerns
@@ -128,23 +131,31 @@ func (s *scheduler) stop() {
 // wait returns when no delivery is running any more.
 func (s *scheduler) wait() { s.busy.Wait() }
 
-// arrived takes a message that has just been committed.
-func (s *scheduler) arrived(e *spool.Entry, held bool) {
+// inFlowFactor times the active messages may wait for their first attempt
+// before in_flow_delay slows down those who submit.
+const inFlowFactor = 5
+
+// arrived takes a message that has just been committed; it reports whether
+// mail comes in much faster than it goes out.
+func (s *scheduler) arrived(e *spool.Entry, held bool) (flood bool) {
 	s.mu.Lock()
 	if held {
 		e.Pos = posHeld
 		s.mu.Unlock()
 		s.q.spool.Park(e)
-		return
+		return false
 	}
 	e.Pos = posIncoming
 	s.incoming.push(e)
-	crowded := s.incoming.len() > s.q.settings.Load().activeMessages()
+	limit := s.q.settings.Load().activeMessages()
+	crowded := s.incoming.len() > limit
+	flood = s.incoming.len() > inFlowFactor*limit
 	s.cond.Signal()
 	s.mu.Unlock()
 	if crowded {
 		s.q.spool.Park(e) // its turn is not soon: the envelope is on disk
 	}
+	return flood
 }
 
 // wake makes the intake look again. s.mu is held.

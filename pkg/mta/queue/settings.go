@@ -41,9 +41,13 @@ type Settings struct {
 	ActiveMessages   int `yaml:"active_messages" min:"10" reload:"true" doc:"Messages being worked on at a time; the others wait on disk."`
 	ActiveRecipients int `yaml:"active_recipients" min:"10" reload:"true" doc:"The same for recipients. A message with more than that is worked on alone."`
 
+	DeferTransports []string      `yaml:"defer_transports" reload:"true" doc:"Transports over which nothing is tried before an operator flushes the queue."`
+	InFlowDelay     conf.Duration `yaml:"in_flow_delay" max:"10s" reload:"true" doc:"How long each message waits for its reply while five times active_messages wait for their first attempt: mail comes in faster than it goes out. 0s never waits."`
+
 	Default    Limits            `yaml:"default" reload:"true" doc:"Limits of each transport that is not listed under transports."`
 	Transports map[string]Limits `yaml:"transports" reload:"true" doc:"Limits by transport name (smtp, lmtp)."`
 
+	ZeroRemoved  bool          `yaml:"zero_removed" doc:"Overwrite the files of mail that has left before they are removed. It costs writing everything twice, and a disk may keep copies all the same."`
 	MinFree      conf.Size     `yaml:"min_free" doc:"Free space below which no mail is taken (452 4.3.1)."`
 	SegmentSize  conf.Size     `yaml:"segment_size" min:"64KiB" max:"1GiB" doc:"Size of the files that hold small messages."`
 	LargeMessage conf.Size     `yaml:"large_message" min:"4KiB" max:"16MiB" doc:"Messages above this size get a file of their own."`
@@ -57,6 +61,10 @@ type Limits struct {
 	Initial     int `yaml:"initial_destination_concurrency" min:"0" doc:"Deliveries at a time to a destination that is not known yet."`
 	Destination int `yaml:"destination_concurrency" min:"0" doc:"The most deliveries at a time to one destination."`
 	Recipients  int `yaml:"recipients" min:"0" doc:"The most recipients in one delivery."`
+	Cohort      int `yaml:"failed_cohort_limit" min:"0" doc:"After as many windows full of failures, with no success between them, a destination counts as down."`
+
+	DestinationDelay conf.Duration `yaml:"destination_rate_delay" doc:"Pause after each delivery to a destination, which then gets one at a time."`
+	TransportDelay   conf.Duration `yaml:"transport_rate_delay" doc:"Pause between the beginnings of deliveries over this transport."`
 }
 
 // DefaultSettings are Postfix's where Postfix has them.
@@ -69,12 +77,13 @@ func DefaultSettings() Settings {
 		BounceNotice:   "postmaster", DelayNotice: "postmaster", DoubleNotice: "postmaster",
 		ActiveMessages:   20000,
 		ActiveRecipients: 20000,
-		Default:          Limits{Concurrency: 100, Initial: 5, Destination: 20, Recipients: 50},
+		Default:          Limits{Concurrency: 100, Initial: 5, Destination: 20, Recipients: 50, Cohort: 1},
 		MinFree:          100 << 20,
 		SegmentSize:      32 << 20,
 		LargeMessage:     256 << 10,
 		BufferBudget:     64 << 20,
 		SyncInterval:     conf.Duration(time.Second),
+		InFlowDelay:      conf.Duration(time.Second),
 	}
 }
 
@@ -125,7 +134,7 @@ func (s *Settings) limits(transport string) Limits {
 	if l, ok := s.Transports[transport]; ok {
 		return l.or(s.Default)
 	}
-	return s.Default.or(Limits{Concurrency: 100, Initial: 5, Destination: 20, Recipients: 50})
+	return s.Default.or(Limits{Concurrency: 100, Initial: 5, Destination: 20, Recipients: 50, Cohort: 1})
 }
 
 // or fills fields that are not set.
@@ -133,10 +142,16 @@ func (l Limits) or(d Limits) Limits {
 	for _, f := range []struct {
 		v *int
 		d int
-	}{{&l.Concurrency, d.Concurrency}, {&l.Initial, d.Initial}, {&l.Destination, d.Destination}, {&l.Recipients, d.Recipients}} {
+	}{{&l.Concurrency, d.Concurrency}, {&l.Initial, d.Initial}, {&l.Destination, d.Destination}, {&l.Recipients, d.Recipients}, {&l.Cohort, d.Cohort}} {
 		if *f.v <= 0 {
 			*f.v = f.d
 		}
+	}
+	if l.DestinationDelay <= 0 {
+		l.DestinationDelay = d.DestinationDelay
+	}
+	if l.TransportDelay <= 0 {
+		l.TransportDelay = d.TransportDelay
 	}
 	l.Destination = min(l.Destination, l.Concurrency)
 	l.Initial = min(l.Initial, l.Destination)

@@ -22,6 +22,7 @@ type Config struct {
 
 	SegmentSize int64 // a segment is sealed when it is longer
 	MinFree     int64 // see Begin
+	Zero        bool  // overwrite files before they are removed
 	FreeKept    int   // free segments that are kept for use; the others are deleted
 	LogSize     int64 // a checkpoint is made when the state log is longer than this and than twice the checkpoint
 

@@ -1,6 +1,9 @@
 package spool
 
 import (
+	"errors"
+	"io/fs"
+	"os"
 	"time"
 
 	"github.com/postcote/postcote/pkg/mta/queue/format"
@@ -69,6 +72,7 @@ func (s *Spool) seal(full []*segment) {
 
 func (s *Spool) removeBodies(ids []item.ID) {
 	for _, id := range ids {
+		_ = s.erase(s.cfg.largeFile(id))
 		_ = s.cfg.FS.Remove(s.cfg.largeFile(id)) // what stays behind is removed at the next start
 	}
 }
@@ -94,6 +98,9 @@ func (s *Spool) freeSegments(dead []*segment) error {
 		return nil
 	}
 	for _, g := range del {
+		if err := s.erase(s.cfg.segmentFile(g.num)); err != nil {
+			return diskErr(err, "dead segment")
+		}
 		if err := s.cfg.FS.Remove(s.cfg.segmentFile(g.num)); err != nil {
 			return diskErr(err, "dead segment")
 		}
@@ -113,6 +120,35 @@ func (s *Spool) freeSegments(dead []*segment) error {
 	s.mu.Unlock()
 	disk.Point(s.cfg.FS, "queue.segment.removed")
 	return nil
+}
+
+// erase overwrites a file that is about to be removed, if so configured. What
+// it holds is durably gone from the state log, so a crash on the way costs
+// nothing.
+func (s *Spool) erase(name string) error {
+	if !s.cfg.Zero {
+		return nil
+	}
+	f, err := s.cfg.FS.OpenFile(name, os.O_RDWR, 0)
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	zeros := make([]byte, 64<<10)
+	for at := int64(0); at < info.Size(); at += int64(len(zeros)) {
+		if _, err := f.WriteAt(zeros[:min(int64(len(zeros)), info.Size()-at)], at); err != nil {
+			return err
+		}
+	}
+	disk.Point(s.cfg.FS, "queue.erased")
+	return f.Sync()
 }
 
 // A segment is worth emptying when less than a quarter of it lives and more

@@ -1,0 +1,229 @@
+package queue
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/postcote/postcote/pkg/platform/conf"
+	"github.com/postcote/postcote/pkg/platform/disk"
+	"github.com/postcote/postcote/pkg/platform/fail"
+)
+
+// tick is when deliveries began, in seconds from the start.
+type ticks struct {
+	w  *world
+	at []string
+}
+
+func (k *ticks) deliver(_ context.Context, job *Job) Outcome {
+	k.w.mu.Lock()
+	k.at = append(k.at, fmt.Sprintf("%d:%s", int(time.Since(k.w.began).Seconds()), job.Route.NextHop))
+	k.w.mu.Unlock()
+	return all(job, delivered())
+}
+
+func TestRateDelays(t *testing.T) {
+	for _, c := range []struct {
+		dest, transport time.Duration
+		want            string
+	}{
+		{0, 0, "0:a.example 0:a.example 0:a.example 0:b.example"},
+		{10 * time.Second, 0, "0:a.example 0:b.example 10:a.example 20:a.example"},
+		{0, 10 * time.Second, "0:a.example 10:b.example 20:a.example 30:a.example"},
+	} {
+		change := func(s *Settings) {
+			s.Transports = map[string]Limits{"smtp": {DestinationDelay: conf.Duration(c.dest), TransportDelay: conf.Duration(c.transport)}}
+		}
+		inBubble(t, change, func(t *testing.T, w *world) {
+			k := &ticks{w: w}
+			w.deliver = k.deliver
+			for _, rcpt := range []string{"1@a.example", "2@a.example", "3@a.example", "1@b.example"} {
+				w.submit(to(rcpt))
+			}
+			w.sleep(time.Minute)
+			slices.SortStableFunc(k.at, func(a, b string) int { return len(a) - len(b) })
+			if c.transport == 0 {
+				slices.Sort(k.at)
+			}
+			got := strings.Join(k.at, " ")
+			if c.transport > 0 { // which of the destinations comes when is the turns' business
+				got = strings.NewReplacer("a.example", "", "b.example", "").Replace(got)
+				c.want = strings.NewReplacer("a.example", "", "b.example", "").Replace(c.want)
+			}
+			if got != c.want {
+				t.Errorf("%+v: %s", c, got)
+			}
+		})
+	}
+}
+
+// A message to thousands at one site leaves turns to others.
+func TestSmallMessagesOvertake(t *testing.T) {
+	change := func(s *Settings) { s.Default = Limits{Concurrency: 1, Initial: 1, Destination: 1, Recipients: 10} }
+	inBubble(t, change, func(t *testing.T, w *world) {
+		var order []int
+		w.deliver = func(_ context.Context, job *Job) Outcome {
+			time.Sleep(time.Second)
+			order = append(order, len(job.Recipients))
+			return all(job, delivered())
+		}
+		list := make([]string, 400)
+		for i := range list {
+			list[i] = fmt.Sprintf("u%d@big.example", i)
+		}
+		w.submit(to(list...))
+		synctest.Wait()
+		for i := range 5 {
+			w.submit(to(fmt.Sprintf("single%d@big.example", i)))
+		}
+		w.sleep(time.Minute)
+		if len(order) != 45 {
+			t.Fatalf("%d deliveries", len(order))
+		}
+		last := 0
+		for i, n := range order {
+			if n == 1 {
+				last = i
+			}
+		}
+		if last > 12 {
+			t.Errorf("the last single message was delivery %d of %v", last, order)
+		}
+	})
+}
+
+// What is paused waits, does not expire, and goes on when it is resumed; a
+// restart changes nothing about it.
+func TestPause(t *testing.T) {
+	for _, name := range []string{"a.example", "smtp:", "smtp:a.example", All} {
+		inBubble(t, func(s *Settings) { s.Lifetime = conf.Duration(time.Hour) }, func(t *testing.T, w *world) {
+			w.deliver = func(_ context.Context, job *Job) Outcome { return all(job, delivered()) }
+			if err := w.q.Pause(name); err != nil {
+				t.Fatal(err)
+			}
+			w.submit(to("x@a.example"))
+			w.submit(to("x@b.example"))
+			w.sleep(3 * time.Hour)
+			stays := 1
+			if name == All || name == "smtp:" {
+				stays = 2
+			}
+			if list := w.list(Filter{}); len(list) != stays || list[0].Recipients[0].Reason != pausedReason || list[0].Recipients[0].Status != Deferred {
+				t.Fatalf("%s: %+v", name, list)
+			}
+			w.stop()
+			w.open(func(s *Settings) { s.Lifetime = conf.Duration(time.Hour) })
+			w.start()
+			w.sleep(time.Hour)
+			if n := len(w.list(Filter{})); n != stays {
+				t.Errorf("%s: after a restart %d messages are left", name, n)
+			}
+			if got := w.q.Paused(); len(got) != 1 || got[0] != name {
+				t.Errorf("paused: %q", got)
+			}
+			if n, err := w.q.Resume(context.Background(), name); err != nil || n != stays {
+				t.Errorf("%s: Resume: %d, %v", name, n, err)
+			}
+			synctest.Wait()
+			if n := len(w.list(Filter{})); n != 0 {
+				t.Errorf("%s: %d messages are left", name, n)
+			}
+			if _, err := w.q.Resume(context.Background(), name); !fail.Is(err, fail.NotFound) {
+				t.Errorf("%s: resumed twice: %v", name, err)
+			}
+		})
+	}
+}
+
+// Over a deferred transport nothing goes before somebody asks for it.
+func TestDeferTransports(t *testing.T) {
+	inBubble(t, func(s *Settings) { s.DeferTransports = []string{"smtp"} }, func(t *testing.T, w *world) {
+		w.deliver = func(_ context.Context, job *Job) Outcome { return all(job, delivered()) }
+		w.submit(to("x@a.example"))
+		w.sleep(24 * time.Hour)
+		if w.try("x@a.example") != 0 {
+			t.Fatal("was tried")
+		}
+		if n, err := w.q.Flush(context.Background(), Selection{All: true}); n != 1 || err != nil {
+			t.Fatal(n, err)
+		}
+		synctest.Wait()
+		if w.try("x@a.example") != 1 {
+			t.Error("was not tried")
+		}
+	})
+}
+
+// While mail comes in much faster than it goes out, those who bring it wait.
+func TestInFlowDelay(t *testing.T) {
+	change := func(s *Settings) {
+		s.ActiveMessages, s.InFlowDelay = 10, conf.Duration(2*time.Second)
+		s.Default = Limits{Concurrency: 1, Initial: 1, Destination: 1}
+	}
+	inBubble(t, change, func(t *testing.T, w *world) {
+		w.deliver = func(ctx context.Context, job *Job) Outcome {
+			select {
+			case <-ctx.Done():
+			case <-time.After(time.Hour):
+			}
+			return all(job, delivered())
+		}
+		slow := 0
+		for i := range 80 {
+			began := time.Now()
+			w.submit(to(fmt.Sprintf("x@d%d.example", i)))
+			if time.Since(began) == 2*time.Second {
+				slow++
+			}
+		}
+		if slow < 10 || slow > 40 {
+			t.Errorf("%d of 80 had to wait", slow)
+		}
+	})
+}
+
+// With zero_removed files are zero before they are removed, and a crash on the
+// way damages nothing.
+func TestZeroRemoved(t *testing.T) {
+	for _, crash := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			fsys := disk.NewForgetful()
+			w := &world{t: t, fsys: fsys}
+			w.open(func(s *Settings) { s.ZeroRemoved, s.SegmentSize, s.LargeMessage = true, 64<<10, 4<<10 })
+			w.deliver = func(_ context.Context, job *Job) Outcome { return all(job, delivered()) }
+			erased := 0
+			fsys.OnPoint(func(name string) {
+				if name == "queue.erased" {
+					erased++
+				}
+			})
+			if crash {
+				fsys.CrashAt("queue.erased:3")
+			}
+			ctx, cancel := context.WithCancel(context.Background())
+			done := make(chan error, 1)
+			go func() { done <- w.q.Run(ctx, Consumers{w, w, w, w}, time.Second) }()
+			for i := range 200 {
+				_ = w.trySubmit(to("x@a.example"), 1000+i%10/9*9000)
+			}
+			time.Sleep(10 * time.Second)
+			synctest.Wait()
+			cancel()
+			<-done
+			_ = w.q.Close()
+			if erased == 0 || fsys.Crashed() != crash {
+				t.Errorf("%d files were erased; crashed: %v", erased, fsys.Crashed())
+			}
+			after := fsys.CrashRandom(1)
+			r, err := Check(context.Background(), Config{Settings: *w.q.settings.Load(), Dir: "/q", FS: after}, false)
+			if err != nil || len(r.Damage) > 0 {
+				t.Errorf("%+v, %v", r, err)
+			}
+		})
+	}
+}
