@@ -37,14 +37,16 @@ func (h Host) changeCommands() []*cobra.Command {
 		},
 	} {
 		var destination string
+		var asJSON bool
 		cmd := &cobra.Command{
 			Use:   c.name + " ID...|ALL",
 			Short: c.short,
 			Long:  c.short + ". " + c.long,
 			RunE: func(cmd *cobra.Command, ids []string) error {
-				return h.change(cmd, c.verb, c.done, ids, destination)
+				return h.change(cmd, c.verb, c.done, ids, destination, asJSON)
 			},
 		}
+		cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
 		if c.destination {
 			cmd.Use = c.name + " [ID...|ALL]"
 			cmd.Flags().StringVar(&destination, "destination", "", "messages with an unfinished recipient in this `domain`")
@@ -54,7 +56,7 @@ func (h Host) changeCommands() []*cobra.Command {
 	return cmds
 }
 
-func (h Host) change(cmd *cobra.Command, verb, done string, ids []string, destination string) error {
+func (h Host) change(cmd *cobra.Command, verb, done string, ids []string, destination string, asJSON bool) error {
 	switch {
 	case destination != "" && len(ids) > 0:
 		return fail.New(fail.Invalid, "name ids or a destination, not both")
@@ -65,14 +67,15 @@ func (h Host) change(cmd *cobra.Command, verb, done string, ids []string, destin
 	case len(ids) == 0:
 		return fail.New(fail.Invalid, "name queue ids, or ALL")
 	}
-	total := 0
+	var sum Changed
 	var first error
 	for len(ids) > 0 {
 		n := min(len(ids), idsAtOnce)
 		err := h.each(cmd, verb, ids[:n], func(raw json.RawMessage) error {
 			var c Changed
 			err := json.Unmarshal(raw, &c)
-			total += c.Changed
+			sum.Changed += c.Changed
+			sum.IDs = append(sum.IDs, c.IDs...)
 			return err
 		})
 		ids = ids[n:]
@@ -83,6 +86,12 @@ func (h Host) change(cmd *cobra.Command, verb, done string, ids []string, destin
 			break
 		}
 	}
-	fmt.Fprintf(cmd.OutOrStdout(), "%s: %d message%s\n", done, total, plural(total))
+	if asJSON {
+		if err := json.NewEncoder(cmd.OutOrStdout()).Encode(sum); err != nil && first == nil {
+			first = err
+		}
+		return first
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "%s: %d message%s\n", done, sum.Changed, plural(sum.Changed))
 	return first
 }

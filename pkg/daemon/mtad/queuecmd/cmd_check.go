@@ -1,6 +1,7 @@
 package queuecmd
 
 import (
+	"encoding/json"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -10,7 +11,7 @@ import (
 )
 
 func (h Host) checkCommand() *cobra.Command {
-	var repair bool
+	var repair, asJSON bool
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Verify every byte of the queue's files, with the daemon stopped",
@@ -30,6 +31,9 @@ func (h Host) checkCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if asJSON {
+				return printReport(cmd, r, repair)
+			}
 			out := cmd.OutOrStdout()
 			for _, d := range r.Damage {
 				fmt.Fprintln(out, d)
@@ -44,12 +48,37 @@ func (h Host) checkCommand() *cobra.Command {
 			if repair && r.Repaired > 0 {
 				fmt.Fprintf(out, "%d damaged message%s moved to %s/damaged\n", r.Repaired, plural(r.Repaired), cfg.Dir)
 			}
-			if len(r.Damage) > 0 && !repair {
-				return fail.New(fail.Corrupt, "the queue %s is damaged in %d places", cfg.Dir, len(r.Damage))
-			}
-			return nil
+			return verdict(r, repair)
 		},
 	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
 	cmd.Flags().BoolVar(&repair, "repair", false, "move what is damaged aside")
 	return cmd
+}
+
+// verdict is an error if damage was found and left.
+func verdict(r *queue.CheckReport, repair bool) error {
+	if len(r.Damage) == 0 || repair {
+		return nil
+	}
+	return fail.New(fail.Corrupt, "the queue is damaged in %d places", len(r.Damage))
+}
+
+func printReport(cmd *cobra.Command, r *queue.CheckReport, repair bool) error {
+	out := struct {
+		Messages int      `json:"messages"`
+		Bytes    int64    `json:"bytes"`
+		Segments int      `json:"segments"`
+		Orphans  int      `json:"unfinished_submissions"`
+		Unlisted int      `json:"unlisted_messages"`
+		Repaired int      `json:"repaired_messages"`
+		Damage   []string `json:"damage"`
+	}{r.Messages, r.Bytes, r.Segments, r.Orphans, r.Unlisted, r.Repaired, []string{}}
+	for _, d := range r.Damage {
+		out.Damage = append(out.Damage, d.Error())
+	}
+	if err := json.NewEncoder(cmd.OutOrStdout()).Encode(out); err != nil {
+		return err
+	}
+	return verdict(r, repair)
 }

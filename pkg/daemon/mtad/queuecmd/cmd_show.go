@@ -12,7 +12,7 @@ import (
 )
 
 func (h Host) showCommand() *cobra.Command {
-	var envelope, headers, body bool
+	var envelope, headers, body, asJSON bool
 	cmd := &cobra.Command{
 		Use:   "show ID",
 		Short: "Print envelope, header and body of a queued message",
@@ -31,6 +31,13 @@ func (h Host) showCommand() *cobra.Command {
 				}
 			}
 			out := bufio.NewWriter(cmd.OutOrStdout())
+			if asJSON {
+				defer out.Flush()
+				return h.each(cmd, VerbShow, args, func(raw json.RawMessage) error {
+					_, err := out.Write(append(raw[:len(raw):len(raw)], '\n'))
+					return err
+				})
+			}
 			s := shower{w: out}
 			err := h.each(cmd, VerbShow, args, s.value)
 			if err == nil && headers && body && !s.inBody {
@@ -43,6 +50,7 @@ func (h Host) showCommand() *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
+	f.BoolVar(&asJSON, "json", false, "print JSON objects: one with the envelope, then pieces of header and body in base64")
 	f.BoolVar(&envelope, "envelope", false, "print the envelope and the state of each recipient")
 	f.BoolVar(&headers, "headers", false, "print the message's header")
 	f.BoolVar(&body, "body", false, "print the message's body")

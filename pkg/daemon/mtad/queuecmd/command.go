@@ -28,7 +28,8 @@ func Commands(h Host) []*cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.AddCommand(h.listCommand(), h.showCommand(), h.checkCommand())
+	root.AddCommand(h.listCommand(), h.showCommand(), h.checkCommand(), h.topCommand())
+	root.AddCommand(h.pauseCommands()...)
 	root.AddCommand(h.changeCommands()...)
 	return []*cobra.Command{root}
 }

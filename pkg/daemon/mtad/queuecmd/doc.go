@@ -7,5 +7,6 @@
 //
 // Files in reading order: verbs.go (the daemon's side), wire.go (what goes
 // over the socket), command.go (the tree of commands), cmd_list.go and mailq.go,
-// cmd_show.go, cmd_change.go, cmd_check.go.
+// cmd_show.go, cmd_change.go, cmd_pause.go,
+// top.go and cmd_top.go, cmd_check.go.
 package queuecmd

@@ -346,10 +346,49 @@ func TestCheck(t *testing.T) {
 // Listing and flushing are open to those whom Access lets, mail itself is not.
 func TestWhoMayDoWhat(t *testing.T) {
 	h := newHost(t)
-	open := map[string]bool{VerbList: true, VerbStats: true, VerbFlush: true}
+	open := map[string]bool{VerbList: true, VerbStats: true, VerbFlush: true, VerbTop: true}
 	for _, v := range Verbs(h.q, Access{}) {
 		if open[v.Name] != (v.Who == control.Status) {
 			t.Errorf("%s is for %v", v.Name, v.Who)
 		}
+	}
+}
+
+func TestTopAndPause(t *testing.T) {
+	h := newHost(t)
+	for range 3 {
+		h.submit(env("ann@example.com", "bob@example.net", "carol@example.net"), "Subject: x\r\n\r\n")
+	}
+	h.submit(env("ann@example.com", "dan@example.org"), "Subject: x\r\n\r\n")
+	h.result = queue.Result{Status: queue.Deferred, Reason: "connect to mx: refused"}
+	h.once()
+	out, err := h.run("top")
+	if err != nil || !strings.HasPrefix(out, "4 messages, 7 recipients\n\nRECIPIENTS   OLDEST  DOMAIN") ||
+		!regexp.MustCompile(`\n +6 +\S+  example\.net +connect to mx: refused\n +1 +\S+  example\.org +connect to mx: refused\n`).MatchString(out) {
+		t.Errorf("top: %v\n%s", err, out)
+	}
+	var top Top
+	out, err = h.run("top", "--json")
+	if err != nil || json.Unmarshal([]byte(out), &top) != nil || top.Recipients != 7 || len(top.Rows) != 2 {
+		t.Errorf("top --json: %v %s", err, out)
+	}
+	for _, c := range []struct{ want, args string }{
+		{"", "pause"},
+		{"", "pause example.net"},
+		{"", "pause smtp:"},
+		{"example.net\nsmtp:\n", "pause"},
+		{"{\"paused\":[\"example.net\",\"smtp:\"]}\n", "pause --json"},
+		{"Resumed example.net: 0 messages\n", "resume example.net"},
+		{"{\"changed\":4}\n", "flush --json"},
+	} {
+		if out, err := h.run(strings.Fields(c.args)...); err != nil || out != c.want {
+			t.Errorf("%s: %q, %v", c.args, out, err)
+		}
+	}
+	if _, err := h.run("resume", "example.net"); !fail.Is(err, fail.NotFound) {
+		t.Errorf("resumed twice: %v", err)
+	}
+	if _, err := h.run("pause", "a b"); !fail.Is(err, fail.Invalid) {
+		t.Errorf("paused nonsense: %v", err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/postcote/postcote/pkg/mta/queue"
 	"github.com/postcote/postcote/pkg/platform/fail"
@@ -35,7 +36,13 @@ func Verbs(q *queue.Queue, access Access) []control.Verb {
 			return changeMessages(ctx, args, emit, do)
 		}}
 	}
-	return []control.Verb{
+	return append(pauseVerbs(q), []control.Verb{
+		{Name: VerbTop, Who: control.Status, Handler: func(ctx context.Context, _ []string, emit control.Emit) error {
+			if err := allowed(ctx, access.List); err != nil {
+				return err
+			}
+			return top(ctx, q, time.Now(), emit)
+		}},
 		{Name: VerbList, Who: control.Status, Handler: func(ctx context.Context, args []string, emit control.Emit) error {
 			if err := allowed(ctx, access.List); err != nil {
 				return err
@@ -60,7 +67,7 @@ func Verbs(q *queue.Queue, access Access) []control.Verb {
 		change(VerbRequeue, q.Requeue),
 		change(VerbExpire, q.Expire),
 		change(VerbExpireHeld, q.ExpireHeld),
-	}
+	}...)
 }
 
 // filter reads arguments "state=S", "sender=A", "recipient=A",

@@ -20,6 +20,11 @@ const (
 
 	// VerbExpireHeld is VerbExpire, but what is on hold stays there.
 	VerbExpireHeld = "QUEUE-EXPIRE-HELD"
+
+	VerbTop    = "QUEUE-TOP"
+	VerbPause  = "QUEUE-PAUSE"
+	VerbResume = "QUEUE-RESUME"
+	VerbPaused = "QUEUE-PAUSED"
 )
 
 // IsID reports whether s can be a queue id.
