@@ -166,8 +166,12 @@ func (s *session) ask(ctx context.Context, stage gate.Stage, tx *server.Transact
 	return s.refuse(stage.String(), tx, nil, "", v)
 }
 
-// refuse logs and counts a refusal and words it.
+// refuse logs and counts a refusal and words it. With soft_bounce none is for
+// good.
 func (s *session) refuse(stage string, tx *server.Transaction, rcpt *addr.Address, qid string, v gate.Verdict) server.Reply {
+	if s.st.cfg.Queue.SoftBounce && v.Code >= 500 {
+		v.Action, v.Code, v.Enhanced[0] = gate.Defer, v.Code-100, 4
+	}
 	e := rejected{client: s.who, QID: qid, Stage: stage, Reply: v.String(), Rcpt: rcpt, Proto: s.proto(), Helo: s.c.Helo, Cause: v.Cause}
 	if tx != nil {
 		from := tx.From

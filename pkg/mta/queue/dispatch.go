@@ -124,7 +124,7 @@ func (s *scheduler) apply(j *job, out Outcome, began time.Time) (why Result) {
 		if k < len(out.Results) {
 			r = out.Results[k]
 		}
-		r = r.complete()
+		r = s.softened(r.complete())
 		if r.Status == Deferred && why.Reason == "" {
 			why = r
 		}
@@ -165,13 +165,18 @@ func (r Result) complete() Result {
 	return r
 }
 
+// softened is soft_bounce: a failure for good becomes one for now.
+func (s *scheduler) softened(r Result) Result {
+	if r.Status == Failed && s.q.settings.Load().SoftBounce {
+		r.Status, r.Code.Class = Deferred, 4
+	}
+	return r
+}
+
 // settle turns a result into the state of a recipient.
 func (s *scheduler) settle(m *message, i int, r Result) {
 	now := s.q.now()
 	set := s.q.settings.Load()
-	if set.SoftBounce && r.Status == Failed {
-		r.Status, r.Code.Class = Deferred, 4
-	}
 	st := &m.states[i]
 	st.Status, st.Code, st.Reason, st.Diagnostic, st.Remote, st.Relayed = r.Status, r.Code, r.Reason, r.Diagnostic, r.Remote, r.Relayed
 	st.Last, st.Next = now, time.Time{}

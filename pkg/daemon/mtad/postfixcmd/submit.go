@@ -31,6 +31,10 @@ func (t *tool) dial(ctx context.Context, path string) (net.Conn, error) {
 	return d.DialContext(ctx, "unix", path)
 }
 
+// greetingTime is how long mtad may take to say hello. systemd holds the
+// socket open while mtad cannot be started; the drop is better than to wait.
+const greetingTime = 10 * time.Second
+
 // submit hands the message to mtad, or into the drop while mtad is not there.
 func (t *tool) submit(ctx context.Context, set Settings, l *letter, msg io.Reader) int {
 	conn, err := t.dial(ctx, set.Submit)
@@ -39,7 +43,9 @@ func (t *tool) submit(ctx context.Context, set Settings, l *letter, msg io.Reade
 	}
 	var session *client.Conn
 	if err == nil {
-		session, err = client.New(ctx, conn, client.Config{Name: "localhost", MaxLine: -1})
+		session, err = client.New(ctx, conn, client.Config{
+			Name: "localhost", MaxLine: -1, Timeouts: client.Timeouts{Greeting: greetingTime, Hello: greetingTime},
+		})
 	}
 	if err != nil {
 		return t.drop(set, l, msg, err)
