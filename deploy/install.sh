@@ -19,7 +19,7 @@ put 0755 bin/authd-checkpassword "$prefix/sbin/authd-checkpassword"
 # Postfix's commands, in a folder of their own: Postfix may be installed, too.
 # docs/mtad/sendmail.md says how to make them the system's.
 install -d -m 0755 "$root$prefix/lib/postcote/bin"
-for name in sendmail mailq newaliases postqueue postsuper postcat postlog; do
+for name in sendmail mailq newaliases postqueue postsuper postcat postmap postalias postlog; do
 	ln -sf "$prefix/sbin/mtad" "$root$prefix/lib/postcote/bin/$name"
 done
 for unit in deploy/systemd/*.service deploy/systemd/*.socket deploy/systemd/helpers/*; do

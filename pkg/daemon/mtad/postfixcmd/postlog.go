@@ -65,7 +65,3 @@ func syslogLine(tag, level, text string) error {
 	_, err = fmt.Fprintf(conn, "<%d>%s %s[%d]: %s", facilityMail|severity, time.Now().Format(time.Stamp), oneLine(tag), os.Getpid(), text)
 	return err
 }
-
-// newaliases is newaliases(1). mtad reads its tables from their text, so
-// there is nothing to build.
-func (t *tool) newaliases(context.Context, []string) int { return exitOK }

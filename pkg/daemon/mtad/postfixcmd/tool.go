@@ -13,6 +13,7 @@ import (
 
 	"github.com/postcote/postcote/pkg/platform/disk"
 	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/platform/lookup"
 )
 
 // Exit codes of sysexits(3).
@@ -31,9 +32,10 @@ type Settings struct {
 	Submit  string // path of the submit socket
 	Control string // paths of the control and status sockets
 	Status  string
-	Drop    string // the mail drop; empty: none
-	Origin  string // domain of addresses without one
-	Size    int64  // of the largest message, 0: no limit
+	Drop    string   // the mail drop; empty: none
+	Origin  string   // domain of addresses without one
+	Size    int64    // of the largest message, 0: no limit
+	Aliases []string // files of aliases(5)
 }
 
 // System is what a command touches of the system around it.
@@ -49,6 +51,7 @@ type System struct {
 	// Settings reads a configuration file; named says that the caller asked
 	// for this one.
 	Settings func(file string, named bool) (Settings, error)
+	Drivers  map[string]lookup.Driver            // types of tables beside those of package lookup
 	Log      func(tag, level, text string) error // to the mail log
 }
 
@@ -87,6 +90,8 @@ func commands() map[string]func(*tool, context.Context, []string) int {
 		"postsuper":  (*tool).postsuper,
 		"postcat":    (*tool).postcat,
 		"postlog":    (*tool).postlog,
+		"postmap":    (*tool).postmap,
+		"postalias":  (*tool).postalias,
 	}
 }
 
