@@ -20,9 +20,9 @@ func TestSettingsFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]Limits{
-		"smtp": {Concurrency: 10, Initial: 5, Destination: 10, Recipients: 50}, // a destination cannot have more than the transport
-		"lmtp": {Concurrency: 100, Initial: 5, Destination: 20, Recipients: 1},
-		"none": {Concurrency: 100, Initial: 5, Destination: 20, Recipients: 50},
+		"smtp": {Concurrency: 10, Initial: 5, Destination: 10, Recipients: 50, Cohort: 1}, // a destination cannot have more than the transport
+		"lmtp": {Concurrency: 100, Initial: 5, Destination: 20, Recipients: 1, Cohort: 1},
+		"none": {Concurrency: 100, Initial: 5, Destination: 20, Recipients: 50, Cohort: 1},
 	} {
 		if got := s.limits(name); got != want {
 			t.Errorf("limits of %s: %+v, want %+v", name, got, want)
@@ -31,7 +31,7 @@ func TestSettingsFile(t *testing.T) {
 	if s.MinBackoff.Std() != time.Minute || s.MaxBackoff.Std() != 4000*time.Second {
 		t.Errorf("back-off %v to %v", s.MinBackoff, s.MaxBackoff)
 	}
-	if got := (&Settings{}).limits("smtp"); got != (Limits{Concurrency: 100, Initial: 5, Destination: 20, Recipients: 50}) {
+	if got := (&Settings{}).limits("smtp"); got != (Limits{Concurrency: 100, Initial: 5, Destination: 20, Recipients: 50, Cohort: 1}) {
 		t.Errorf("limits of nothing: %+v", got)
 	}
 }
