@@ -82,7 +82,7 @@ func TestLogReaders(t *testing.T) {
 		arrived(t, s, "bob", fmt.Sprintf("local-%d", i))
 	}
 	submit(t, s, "far@far.test", "deferred") // nobody listens at the relay host
-	for range 2 {                             // refused before the message
+	for range 2 {                            // refused before the message
 		_, _ = try(letter("x@x.test", "nobody@demo.test", "no"), "curl", "-sS", "--mail-from", "x@x.test", "--mail-rcpt", "nobody@demo.test", "-T", "-", "smtp://"+s.Addr(25))
 	}
 	_, _ = try("", "swaks", "--server", "127.0.0.1", "--port", fmt.Sprint(s.Base+587), "--tls", "--auth", "PLAIN", "--auth-user", alice, "--auth-password", "wrong", "--quit-after", "AUTH")

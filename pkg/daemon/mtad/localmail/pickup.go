@@ -30,7 +30,7 @@ type Pickup struct {
 
 const (
 	pickupInterval = 10 * time.Second
-	pickupAtOnce   = 1000 // files of one look
+	pickupAtOnce   = 100000 // files of one look
 	unfinishedAge  = 24 * time.Hour
 )
 
@@ -62,45 +62,58 @@ func (p *Pickup) Run(ctx context.Context) {
 	}
 }
 
-// look takes what is there. The first message that has to wait ends it.
+// look takes what is there. A user whose message has to wait does not keep
+// those of others waiting; the first such reason is returned.
 func (p *Pickup) look(ctx context.Context) error {
 	if err := maildrop.Tidy(p.FS, p.Dir, p.Now(), unfinishedAge); err != nil {
 		return err
 	}
-	for {
-		names, err := maildrop.List(p.FS, p.Dir, pickupAtOnce)
-		if err != nil || len(names) == 0 {
-			return err
-		}
-		for _, name := range names {
-			if err := p.take(ctx, name); err != nil {
-				return err
-			}
-		}
+	names, err := maildrop.List(p.FS, p.Dir, pickupAtOnce)
+	if err != nil {
+		return err
 	}
-}
-
-// take submits one message and removes its file. What can never be taken is
-// set aside; only what has to be tried again is an error.
-func (p *Pickup) take(ctx context.Context, name string) error {
-	err := p.submit(ctx, name)
-	switch {
-	case err == nil:
-		disk.Point(p.FS, "maildrop.taken")
-		return maildrop.Remove(p.FS, name)
-	case fail.Is(err, fail.Corrupt), fail.Is(err, fail.Permanent), fail.Is(err, fail.Invalid):
-		p.Log.Error("a message in the mail drop was refused and set aside", slog.String("file", name), obs.Err(err))
-		return maildrop.SetAside(p.FS, name)
+	waits := map[int]bool{} // users
+	for _, name := range names {
+		uid, terr := p.take(ctx, name, waits)
+		if terr == nil {
+			continue
+		}
+		if err == nil {
+			err = terr
+		}
+		if uid < 0 || ctx.Err() != nil {
+			return err // not a matter of one user
+		}
+		waits[uid] = true
 	}
 	return err
 }
 
-func (p *Pickup) submit(ctx context.Context, name string) error {
+// take submits one message and removes its file, unless its user has to wait.
+// What can never be taken is set aside; only what has to be tried again is an
+// error. uid is -1 when the file could not be read.
+func (p *Pickup) take(ctx context.Context, name string, waits map[int]bool) (uid int, err error) {
 	mail, err := maildrop.Open(p.FS, name)
-	if err != nil {
-		return err
+	uid = -1
+	if err == nil {
+		defer mail.Close()
+		if uid = mail.UID; waits[uid] {
+			return uid, nil
+		}
+		err = p.submit(ctx, name, mail)
 	}
-	defer mail.Close()
+	switch {
+	case err == nil:
+		disk.Point(p.FS, "maildrop.taken")
+		return uid, maildrop.Remove(p.FS, name)
+	case fail.Is(err, fail.Corrupt), fail.Is(err, fail.Permanent), fail.Is(err, fail.Invalid):
+		p.Log.Error("a message in the mail drop was refused and set aside", slog.String("file", name), obs.Err(err))
+		return uid, maildrop.SetAside(p.FS, name)
+	}
+	return uid, err
+}
+
+func (p *Pickup) submit(ctx context.Context, name string, mail *maildrop.Mail) error {
 	env, err := envelope(&mail.Envelope)
 	if err != nil {
 		return err
@@ -108,7 +121,7 @@ func (p *Pickup) submit(ctx context.Context, name string) error {
 	env.Size = mail.Size
 	conn, err := p.Dial(ctx, mail.UID)
 	if err != nil {
-		return err
+		return fail.Wrap(fail.Temporary, err, "submission")
 	}
 	c, err := client.New(ctx, conn, client.Config{Name: "localhost", MaxLine: -1})
 	if err != nil {

@@ -1,0 +1,120 @@
+package localmail
+
+import (
+	"context"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/postcote/postcote/pkg/mta/maildrop"
+	"github.com/postcote/postcote/pkg/platform/disk"
+	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/platform/obs"
+	"github.com/postcote/postcote/pkg/proto/smtp/server"
+)
+
+// taker is a submit listener that answers by the local part of the recipient.
+type taker struct {
+	t   *testing.T
+	got []string
+}
+
+func (k *taker) dial(ctx context.Context, uid int) (net.Conn, error) {
+	srv, peer, err := As(uid)
+	if err != nil {
+		return nil, err
+	}
+	c := server.Default()
+	c.Hostname = "mx.example"
+	c.Accept = func(_ context.Context, conn *server.Conn) (server.Session, server.Reply) {
+		if got, ok := UIDOf(conn.Net); !ok || got != uid {
+			k.t.Errorf("the peer is %d, want %d", got, uid)
+		}
+		return takerSession{k: k}, server.Reply{}
+	}
+	engine, err := server.New(c)
+	if err != nil {
+		return nil, err
+	}
+	go engine.Serve(ctx, srv)
+	return peer, nil
+}
+
+type takerSession struct{ k *taker }
+
+func (takerSession) Helo(context.Context) server.Reply { return server.Reply{} }
+
+func (takerSession) Mail(context.Context, *server.Transaction) server.Verdict {
+	return server.Verdict{}
+}
+
+func (takerSession) Data(context.Context, *server.Transaction) server.Verdict {
+	return server.Verdict{}
+}
+func (takerSession) Reset(*server.Transaction) {}
+func (takerSession) Event(server.Event)        {}
+func (takerSession) Close(server.Summary)      {}
+func (s takerSession) Rcpt(_ context.Context, _ *server.Transaction, r server.Recipient) server.Verdict {
+	switch r.To.Local {
+	case "never":
+		return server.Say(server.MakeReply(550, 5, 7, 1, "no"))
+	case "later":
+		return server.Say(server.MakeReply(450, 4, 7, 1, "too much"))
+	}
+	return server.Verdict{}
+}
+
+func (s takerSession) Message(_ context.Context, tx *server.Transaction, r io.Reader) server.Result {
+	text, _ := io.ReadAll(r)
+	s.k.got = append(s.k.got, tx.Rcpts[0].To.Local+" "+strings.TrimSpace(string(text)))
+	return server.Result{}
+}
+
+func put(t *testing.T, dir, to string, at int64) {
+	t.Helper()
+	env := &maildrop.Envelope{Sender: "joe@x.example", Recipients: []maildrop.Recipient{{To: to + "@x.example"}}}
+	w, err := maildrop.Create(disk.OS(), dir, env, time.Unix(at, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(w, "text\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Commit(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Messages are taken in order; what is refused for good is set aside, what has
+// to wait stays and is taken once it may.
+func TestPickup(t *testing.T) {
+	dir := t.TempDir()
+	for i, to := range []string{"a", "never", "b", "later", "c"} {
+		put(t, dir, to, int64(1000+i))
+	}
+	if err := os.WriteFile(filepath.Join(dir, "0-junk.mail"), []byte("junk"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	k := &taker{t: t}
+	p := &Pickup{FS: disk.OS(), Dir: dir, Now: time.Now, Log: obs.Discard(), Dial: k.dial}
+	if err := p.look(t.Context()); !fail.Is(err, fail.Temporary) {
+		t.Errorf("look: %v, want Temporary", err)
+	}
+	// All files are of one user, so c waits behind what is to come later.
+	if want := []string{"a text", "b text"}; !slices.Equal(k.got, want) {
+		t.Errorf("taken: %q, want %q", k.got, want)
+	}
+	count := map[string]int{}
+	entries, _ := os.ReadDir(dir)
+	for _, e := range entries {
+		count[filepath.Ext(e.Name())]++
+	}
+	if count[".mail"] != 2 || count[".refused"] != 2 || len(count) != 2 {
+		t.Errorf("left: %v", count)
+	}
+}
