@@ -77,6 +77,12 @@ func (c Config) tableNames() ([]string, error) {
 func Tool(args []string) (code int, ok bool) {
 	s := postfixcmd.OS()
 	s.Args, s.Settings = args, toolSettings
+	if len(args) > 0 {
+		if t := tablecmd.Named(args[0]); t != nil {
+			t.Stdin, t.Stdout, t.Stderr = s.Stdin, s.Stdout, s.Stderr
+			return t.Postmap(context.Background(), args[1:]), true
+		}
+	}
 	return postfixcmd.Run(context.Background(), s)
 }
 

@@ -3,13 +3,61 @@ package tablecmd
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"strings"
+	"time"
 
+	"github.com/postcote/postcote/pkg/mta/rewrite/aliases"
 	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/platform/lookup"
+	"github.com/postcote/postcote/pkg/platform/lookup/text"
 )
 
 // defaultType is what a file without a type is to postmap.
 const defaultType = "hash"
+
+// Named is the command of Postfix that a program was called by, nil for none:
+// postmap, and postalias, which reads files as aliases(5).
+func Named(program string) *Tool {
+	switch name := filepath.Base(program); name {
+	case "postmap":
+		return &Tool{Name: name}
+	case "postalias":
+		return &Tool{Name: name, Open: openAliases}
+	}
+	return nil
+}
+
+// openAliases opens the types that Postfix builds as files of aliases.
+func openAliases(spec string, o lookup.Options) (lookup.Table, error) {
+	s, err := lookup.ParseSpec(spec)
+	if err != nil {
+		return nil, err
+	}
+	switch s.Type {
+	case "aliases", "hash", "btree", "cdb", "lmdb", "dbm", "sdbm", "texthash":
+		return aliasFile{aliases.Open(s.Name, time.Now), s.Name, o}, nil
+	}
+	return lookup.Open(spec, o)
+}
+
+// aliasFile can be checked.
+type aliasFile struct {
+	*aliases.File
+	path    string
+	options lookup.Options
+}
+
+// Check reads the file and reports its bad lines.
+func (f aliasFile) Check(ctx context.Context) error {
+	if _, err := f.Lookup(ctx, "postmaster"); err != nil && !fail.Is(err, fail.NotFound) {
+		return err
+	}
+	for _, p := range f.Problems() {
+		f.options.Warn(text.Problem{Source: f.path, Line: p.Line, Text: p.Text})
+	}
+	return nil
+}
 
 // Postmap is postmap(1), or postalias(1): -q and -s ask and list; without them
 // the files are checked, since mtad reads the text and nothing has to be built.

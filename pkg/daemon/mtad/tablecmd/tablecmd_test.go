@@ -96,3 +96,29 @@ func TestCommands(t *testing.T) {
 		}
 	}
 }
+
+// postalias reads aliases(5), postmap does not.
+func TestNamed(t *testing.T) {
+	place(t)
+	if err := os.WriteFile("aliases", []byte("root: joe, ann\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for program, want := range map[string]string{"/usr/sbin/postalias": "joe, ann\n", "postmap": "", "mtad": "none"} {
+		tool := Named(program)
+		if (tool == nil) != (want == "none") {
+			t.Errorf("%s: %v", program, tool)
+		}
+		if tool == nil {
+			continue
+		}
+		var stdout, stderr strings.Builder
+		tool.Stdout, tool.Stderr = &stdout, &stderr
+		code := tool.Postmap(t.Context(), []string{"-q", "root", "hash:aliases"})
+		if stdout.String() != want || (code == 0) != (want != "") {
+			t.Errorf("%s: code %d, %q, %q", program, code, stdout.String(), stderr.String())
+		}
+		if code := tool.Postmap(t.Context(), []string{"nowhere"}); code == 0 {
+			t.Errorf("%s finds nothing wrong with a file that is not there", program)
+		}
+	}
+}
