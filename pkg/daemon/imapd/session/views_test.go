@@ -34,7 +34,6 @@ var (
 	sizeItem    = regexp.MustCompile(`RFC822\.SIZE (\d+)`)
 	subjectItem = regexp.MustCompile(`ENVELOPE \(NIL (?:NIL|"([^"]*)") `)
 	dateItem    = regexp.MustCompile(`INTERNALDATE "([^"]*)"`)
-	statusLine  = regexp.MustCompile(`^\* STATUS INBOX \((.*)\)$`)
 )
 
 // viewer is a client that looks at everything, and changes nothing.
