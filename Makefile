@@ -20,6 +20,7 @@ help: ## this list
 build: ## static binaries in ./bin
 	@for d in $(DAEMONS); do $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/$$d ./cmd/$$d || exit 1; done
 	@$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/authd-checkpassword ./cmd/authd/checkpassword
+	@$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/mtad-run ./cmd/mtad/run
 	@if [ -e /usr/include/security/pam_appl.h ] && command -v cc >/dev/null; then \
 		CGO_ENABLED=1 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/authd-pam ./cmd/authd/pamhelper; \
 	else echo "authd-pam is not built: it needs a C compiler and PAM's headers (libpam0g-dev)"; fi

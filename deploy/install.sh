@@ -15,6 +15,7 @@ for d in mtad deliverd imapd authd; do
 done
 # helpers: off until their sockets are enabled; authd-pam needs C and PAM to build
 put 0755 bin/authd-checkpassword "$prefix/sbin/authd-checkpassword"
+put 0755 bin/mtad-run "$prefix/sbin/mtad-run"
 [ ! -e bin/authd-pam ] || put 0755 bin/authd-pam "$prefix/sbin/authd-pam"
 # Postfix's commands, in a folder of their own: Postfix may be installed, too.
 # docs/mtad/sendmail.md says how to make them the system's.

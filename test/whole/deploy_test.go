@@ -174,7 +174,7 @@ func TestUnitsVerify(t *testing.T) {
 	args := []string{"verify"}
 	for _, f := range files {
 		// The manual pages are looked up with man(1), which a test machine may lack.
-		text := strings.NewReplacer("/usr/sbin/authd-pam", binDir+"/pamhelper", "/usr/sbin/authd-checkpassword", binDir+"/checkpassword",
+		text := strings.NewReplacer("/usr/sbin/authd-pam", binDir+"/pamhelper", "/usr/sbin/authd-checkpassword", binDir+"/checkpassword", "/usr/sbin/mtad-run", binDir+"/run",
 			"/usr/sbin/", binDir+"/", "Documentation=", "#").Replace(mustRead(t, f))
 		to := filepath.Join(dir, filepath.Base(f))
 		if err := os.WriteFile(to, []byte(text), 0o600); err != nil {

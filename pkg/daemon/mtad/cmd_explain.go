@@ -257,6 +257,9 @@ func (e *explanation) delivery(ctx context.Context, sender, rcpt, original addr.
 		return e.alias(ctx, sender, rcpt, depth)
 	case route.SMTP:
 		return e.away(ctx, sender, rcpt, original, hop)
+	case route.Error, route.Retry:
+		e.note("not delivered", rcpt.String(), hop.String(), "")
+		return nil
 	}
 	e.note("delivered by", rcpt.String(), hop.String(), "")
 	return nil

@@ -9,6 +9,7 @@ import (
 	"github.com/emersion/go-smtp"
 
 	"github.com/postcote/postcote/pkg/daemon/mtad/forward"
+	"github.com/postcote/postcote/pkg/daemon/mtad/piping"
 	"github.com/postcote/postcote/pkg/daemon/mtad/routing"
 	"github.com/postcote/postcote/pkg/mta/bounce"
 	"github.com/postcote/postcote/pkg/mta/gate/header"
@@ -67,7 +68,7 @@ func (x deliverer) Deliver(ctx context.Context, job *queue.Job) queue.Outcome {
 	case route.LocalAgent:
 		return x.local(st).Deliver(ctx, job)
 	case route.Pipe:
-		return x.pipe(ctx, st, job, hop)
+		return piping.Deliver(ctx, hop.Name, st.cfg.Transports[hop.Name], job, hop.Text)
 	case route.SMTP:
 		return x.smtp(ctx, st, job, hop)
 	}
@@ -82,13 +83,13 @@ func (x deliverer) local(st *state) *forward.Agent {
 			return x.send(ctx, st, job, st.mailbox, []queue.Recipient{r}, job.Envelope.Sender).Results[0]
 		},
 		Program: func(ctx context.Context, job *queue.Job, r queue.Recipient, t aliases.Target) queue.Result {
+			name := st.cfg.Rewrite.AliasTransport
+			if own, ok := st.cfg.Transports[name]; ok {
+				return piping.Alias(ctx, name, own, job, r, t)
+			}
 			return queue.Result{Status: queue.Failed, Code: queue.Code{Class: 5, Subject: 3, Detail: 5}, Reason: "mail to commands and files is not set up here"}
 		},
 	}
-}
-
-func (x deliverer) pipe(context.Context, *state, *queue.Job, route.Hop) queue.Outcome {
-	return queue.Outcome{}
 }
 
 // smtp sends to another host, each recipient under the sender that it needs.

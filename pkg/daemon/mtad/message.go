@@ -195,23 +195,36 @@ func (s *session) recipients(ctx context.Context, sender addr.Address, given []s
 	if err != nil {
 		return nil, err
 	}
-	out := make([]queue.Recipient, len(to))
-	for i, t := range to {
-		out[i].Addr = t.Addr
-		if t.Given < 0 {
-			out[i].Notify = queue.NotifyNever // a blind copy is none of the sender's business
-			continue
+	out := make([]queue.Recipient, 0, len(to))
+	for len(to) > 0 {
+		n := 1
+		for n < len(to) && to[n].Given == to[0].Given {
+			n++
 		}
-		r := given[t.Given]
-		out[i].Notify = notifyOf(r.Options.Notify)
-		if t.Addr != r.To {
-			out[i].Original = r.To
+		same := make([]addr.Address, n)
+		for i, t := range to[:n] {
+			same[i] = t.Addr
 		}
-		if r.Options.OriginalRecipient != "" {
-			out[i].ORCPT = strings.ToLower(string(r.Options.OriginalRecipientType)) + ";" + r.Options.OriginalRecipient
+		if g := to[0].Given; g >= 0 {
+			out = append(out, queue.Expand(recipientFrom(given[g]), same)...)
+		} else {
+			for _, a := range same {
+				// A blind copy is none of the sender's business.
+				out = append(out, queue.Recipient{Addr: a, Notify: queue.NotifyNever})
+			}
 		}
+		to = to[n:]
 	}
 	return out, nil
+}
+
+// recipientFrom is a recipient as it was given.
+func recipientFrom(r server.Recipient) queue.Recipient {
+	q := queue.Recipient{Addr: r.To, Notify: notifyOf(r.Options.Notify)}
+	if r.Options.OriginalRecipient != "" {
+		q.ORCPT = strings.ToLower(string(r.Options.OriginalRecipientType)) + ";" + r.Options.OriginalRecipient
+	}
+	return q
 }
 
 func returnOf(r smtp.DSNReturn) queue.Return {

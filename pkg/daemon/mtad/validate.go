@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/postcote/postcote/pkg/daemon/mtad/routing"
 	"github.com/postcote/postcote/pkg/mta/route"
 	"github.com/postcote/postcote/pkg/platform/addr"
 	"github.com/postcote/postcote/pkg/platform/conf"
@@ -94,6 +95,9 @@ func (c Config) validateRouting(p *conf.Reporter) {
 	}
 	reportRoute(p.At("domains"), route.Config{Mailboxes: c.Domains.Mailbox, RelayTo: c.Domains.Relay, Locals: c.Domains.Local, Aliases: c.Domains.Alias})
 	c.Config.Check(p, c.Domains, c.routingHost(nil))
+	if name := c.Rewrite.AliasTransport; name != "" && c.Transports[name].Type != routing.KindPipe {
+		p.At("rewrite.alias_transport").Errorf("%q is no transport of type pipe", name)
+	}
 	if routes, err := route.New(route.Config{}); err == nil {
 		c.Rewrite.Check(p.At("rewrite"), c.rewritingHost(routes, time.Now))
 	}

@@ -2,6 +2,7 @@ package maps
 
 import (
 	"context"
+	"strings"
 
 	"github.com/postcote/postcote/pkg/mta/explain"
 	"github.com/postcote/postcote/pkg/platform/addr"
@@ -84,5 +85,11 @@ func (m Map) Find(ctx context.Context, a addr.Address, q Query) (Match, error) {
 	}
 	f, err := lookup.Address(ctx, m.Tables, a.String(), keys)
 	v, err := m.answer(ctx, f.Key, f.Value, err)
-	return Match{Value: v, Rest: f.Extension}, err
+	match := Match{Value: v, Rest: f.Extension}
+	// A catch-all speaks for all details, so none is left over; but "@other"
+	// keeps the whole local part, which comes back without the detail.
+	if base, _ := lookup.SplitExtension(a.Local, q.Delims); strings.HasPrefix(f.Key, "@") && !strings.HasPrefix(v, base+"@") {
+		match.Rest = ""
+	}
+	return match, err
 }

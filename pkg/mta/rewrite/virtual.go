@@ -115,6 +115,9 @@ func (e *Engine) Known(ctx context.Context, a addr.Address) (bool, error) {
 // Moved is the text of relocated_maps for a recipient. Errors: fail.NotFound
 // when it has not moved.
 func (e *Engine) Moved(ctx context.Context, a addr.Address) (string, error) {
+	if e.cfg.Relocated.Empty() {
+		return "", fail.New(fail.NotFound, "relocated_maps is empty")
+	}
 	q, err := e.query(ctx, a)
 	if err != nil {
 		return "", err

@@ -177,7 +177,7 @@ user: plain@far.example
 		{"joe@ours.example", `\joe@ours.example, copy@far.example`},
 		{"ann@ours.example", `\ann@ours.example, copy@far.example`},
 		{"team@ours.example", `\joe@ours.example, copy@far.example, \ann@ours.example`},
-		{"one@ours.example", `\one@ours.example`},
+		{"one@ours.example", "permanent"},
 		{"members@ours.example", `\joe@ours.example by owner-members@ours.example, copy@far.example by owner-members@ours.example, ann@far.example by owner-members@ours.example, \ann@ours.example by owner-members@ours.example`},
 		{"nested@ours.example", `\joe@ours.example by owner-members@ours.example, copy@far.example by owner-members@ours.example, ann@far.example by owner-members@ours.example, \ann@ours.example by owner-members@ours.example, \joe@ours.example, copy@far.example, admin@far.example`},
 		{"owner-members@ours.example", "ann.smith@far.example"},

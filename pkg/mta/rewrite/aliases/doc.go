@@ -4,7 +4,8 @@
 //
 // Invariants:
 //   - Expansion ends: depth, number of targets and size of included files are
-//     capped, and a name that leads back to itself means the mailbox.
+//     capped, a name among its own results means the mailbox, and one that comes
+//     back by way of others is an error.
 //   - Commands and files count only where the operator allows them; by default
 //     not in included files.
 //   - An included file that others may write is refused.

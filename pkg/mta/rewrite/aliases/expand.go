@@ -101,6 +101,15 @@ func (f *frame) has(name string) bool {
 	return false
 }
 
+// self reports whether name is that of the alias being expanded, be it by way
+// of a file.
+func (f *frame) self(name string) bool {
+	for f != nil && f.file {
+		f = f.up
+	}
+	return f != nil && f.name == name
+}
+
 // alias expands a below f.
 func (r *run) alias(ctx context.Context, a addr.Address, f frame) error {
 	found, err := r.x.find(ctx, a)
@@ -214,8 +223,12 @@ func (r *run) address(ctx context.Context, a addr.Address, user, local bool, f f
 	}
 	t.Kind = User
 	base, _ := a.Split(r.x.cfg.Delims)
-	if user || f.has(strings.ToLower(base)) || f.has(strings.ToLower(a.Local)) {
+	name, whole := strings.ToLower(base), strings.ToLower(a.Local)
+	switch {
+	case user || f.self(name) || f.self(whole):
 		return r.add(t)
+	case f.has(name) || f.has(whole):
+		return fail.New(fail.Permanent, "possible alias database loop for %s", a.Local)
 	}
 	err := r.alias(ctx, a, f)
 	if fail.Is(err, fail.NotFound) {

@@ -1,0 +1,85 @@
+package piping
+
+import (
+	"context"
+
+	"github.com/postcote/postcote/pkg/daemon/mtad/routing"
+	"github.com/postcote/postcote/pkg/mta/queue"
+	"github.com/postcote/postcote/pkg/mta/rewrite/aliases"
+	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/proto/program"
+)
+
+// Deliver makes one attempt for all recipients of a job.
+func Deliver(ctx context.Context, name string, t routing.Transport, job *queue.Job, nextHop string) queue.Outcome {
+	r := request(job, job.Recipients)
+	r.Command, r.NextHop = t.Command, nextHop
+	res, down := run(ctx, name, t, job, r)
+	out := queue.Outcome{Results: make([]queue.Result, len(job.Recipients)), SiteFailure: down}
+	for i := range out.Results {
+		out.Results[i] = res
+	}
+	return out
+}
+
+// Alias delivers to the command or file of an alias.
+func Alias(ctx context.Context, name string, t routing.Transport, job *queue.Job, rcpt queue.Recipient, to aliases.Target) queue.Result {
+	r := request(job, []queue.Recipient{rcpt})
+	if to.Kind == aliases.Path {
+		r.File = to.Text
+	} else {
+		r.Text = to.Text
+	}
+	res, _ := run(ctx, name, t, job, r)
+	return res
+}
+
+func request(job *queue.Job, rcpts []queue.Recipient) program.Request {
+	env := job.Envelope
+	r := program.Request{
+		Sender: env.Sender.String(), QueueID: job.ID.String(), Size: env.Size,
+		ClientName: env.Client.Name, ClientAddress: env.Client.Addr, ClientHelo: env.Client.Helo, ClientProtocol: env.Client.Proto,
+		SASLUser: env.SASLUser, SASLMethod: env.SASLMethod,
+	}
+	for _, rc := range rcpts {
+		to := program.Recipient{Address: rc.Addr.String()}
+		if !rc.Original.Null() {
+			to.Original = rc.Original.String()
+		}
+		r.Recipients = append(r.Recipients, to)
+	}
+	return r
+}
+
+// run asks the helper. down says that it could not be reached.
+func run(ctx context.Context, name string, t routing.Transport, job *queue.Job, r program.Request) (res queue.Result, down bool) {
+	ctx, cancel := context.WithTimeout(ctx, t.TimeLimit.Std())
+	defer cancel()
+	c, err := job.Open()
+	if err != nil {
+		return deferred(err), false
+	}
+	defer func() { _ = c.Close() }()
+	reply, err := program.Run(ctx, t.Socket, r, c.Reader())
+	if err != nil {
+		return deferred(err), fail.Is(err, fail.Unavailable)
+	}
+	dsn, text := reply.Status()
+	res = queue.Result{Relay: name, Code: queue.Code{Class: uint16(dsn[0]), Subject: uint16(dsn[1]), Detail: uint16(dsn[2])}, Reason: text}
+	switch dsn[0] {
+	case 2:
+		res.Status, res.Reason = queue.Delivered, "delivered via "+name+" service"
+		if text != "" {
+			res.Reason += " (" + text + ")"
+		}
+	case 5:
+		res.Status = queue.Failed
+	default:
+		res.Status = queue.Deferred
+	}
+	return res, false
+}
+
+func deferred(err error) queue.Result {
+	return queue.Result{Status: queue.Deferred, Code: queue.Code{Class: 4, Subject: 3}, Reason: err.Error()}
+}

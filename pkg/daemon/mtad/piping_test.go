@@ -1,0 +1,124 @@
+package mtad
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/postcote/postcote/pkg/daemon/mtad/routing"
+	"github.com/postcote/postcote/pkg/platform/conf"
+	"github.com/postcote/postcote/pkg/proto/program"
+)
+
+// programs is a helper unit that does nothing but note what it is asked.
+type programs struct {
+	mu    sync.Mutex
+	asked []string
+}
+
+func (p *programs) serve(_ context.Context, c net.Conn) {
+	r, body, err := program.Receive(bufio.NewReader(c))
+	if err != nil {
+		return
+	}
+	text, err := io.ReadAll(body)
+	if err != nil {
+		return
+	}
+	var to []string
+	for _, rc := range r.Recipients {
+		to = append(to, rc.Address)
+	}
+	p.mu.Lock()
+	p.asked = append(p.asked, fmt.Sprintf("%s%s%s|%s|%s|%s|%v", r.Command, r.Text, r.File, r.NextHop, r.Sender, strings.Join(to, ","), strings.HasSuffix(string(text), "hello\r\n")))
+	p.mu.Unlock()
+	reply := program.Reply{Output: "well\ndone"}
+	if r.Text == "unknown" {
+		reply = program.Reply{Exit: 67, Output: "no list"}
+	}
+	_, _ = c.Write(reply.Append(nil))
+}
+
+// Transports of type pipe, commands and files of aliases go to the helper.
+func TestProgramsAreTheHelpers(t *testing.T) {
+	w := newWorld(t)
+	p := &programs{}
+	helper := serveUnix(t, filepath.Join(w.dir, "run"), p.serve)
+	w.cfg.Domains.Local = []string{"host.example"}
+	w.cfg.Transports = map[string]routing.Transport{"prog": {Type: "pipe", Socket: helper.path, Command: "filter", TimeLimit: conf.Duration(10 * time.Second)}}
+	w.cfg.Routes = map[string]string{"far.example": "prog:a list"}
+	w.cfg.Rewrite.AliasTransport = "prog"
+	w.cfg.Rewrite.Aliases = []string{"inline:{ {list = |post all}, {archive = /var/mail/archive}, {wrong = |unknown} }"}
+	w.start()
+	player := &player{t: t, w: w}
+	for _, line := range strings.Split(`connect submit
+S: 220 *
+C: HELO x
+S: 250 *
+C: MAIL FROM:<joe@ours.example>
+S: 250 *
+C: RCPT TO:<a@far.example>
+S: 250 *
+C: RCPT TO:<b@far.example>
+S: 250 *
+C: RCPT TO:<list@host.example>
+S: 250 *
+C: RCPT TO:<archive@host.example>
+S: 250 *
+C: RCPT TO:<wrong@host.example>
+S: 250 *
+C: DATA
+S: 354 *
+C: hello
+C: .
+S: 250 *
+lmtp joe@ours.example: 1
+has Final-Recipient: rfc822; wrong@host.example
+queued 0
+log: postfix/prog: *: to=<a@far.example>, relay=prog, *, dsn=2.0.0, status=sent (delivered via prog service (well done))
+log: postfix/local: *: to=<list@host.example>, relay=local, *, status=sent (delivered via prog service (well done))
+log: postfix/local: *: to=<wrong@host.example>, relay=local, *, dsn=5.1.1, status=bounced (user unknown. Command output: no list)`, "\n") {
+		if err := player.step(line); err != nil {
+			t.Fatalf("%s: %v\n%s", line, err, strings.Join(w.log.Classic(), "\n"))
+		}
+	}
+	p.mu.Lock()
+	got := strings.Join(p.asked, "\n") + "\n"
+	p.mu.Unlock()
+	for _, want := range []string{
+		"filter|a list|joe@ours.example|a@far.example,b@far.example|true", "post all||joe@ours.example|list@host.example|true",
+		"/var/mail/archive||joe@ours.example|archive@host.example|true",
+	} {
+		if !strings.Contains(got, want+"\n") {
+			t.Errorf("%s is missing in\n%s", want, got)
+		}
+	}
+	helper.down()
+	for _, line := range strings.Split(`C: MAIL FROM:<joe@ours.example>
+S: 250 *
+C: RCPT TO:<c@far.example>
+S: 250 *
+C: DATA
+S: 354 *
+C: hello
+C: .
+S: 250 *
+log: postfix/prog: *: to=<c@far.example>, relay=none, *, status=deferred (helper: *`, "\n") {
+		if err := player.step(line); err != nil {
+			t.Fatalf("%s: %v\n%s", line, err, strings.Join(w.log.Classic(), "\n"))
+		}
+	}
+	helper.up()
+	eventually(t, "the program is run when the helper is back", func() bool {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return strings.Contains(strings.Join(p.asked, "\n"), "|c@far.example|")
+	})
+}
