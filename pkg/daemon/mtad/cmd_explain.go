@@ -272,7 +272,11 @@ func (e *explanation) alias(ctx context.Context, sender, rcpt addr.Address, dept
 		return nil
 	}
 	targets, err := e.st.rewriter.Aliases(ctx, rcpt)
-	if err != nil {
+	switch {
+	case fail.Is(err, fail.Permanent):
+		e.note("not delivered", rcpt.String(), err.Error(), "rewrite.alias_maps")
+		return nil
+	case err != nil:
 		return err
 	}
 	for _, t := range targets {
