@@ -391,10 +391,11 @@ func (a *Account) openBoxes() map[string]*boxSlot {
 // long one that nobody asks anything of stays in memory.
 const boxLinger = 10 * time.Second
 
-// tidy closes or evicts boxes that have been idle for a while.
-func (a *Account) tidy(ctx context.Context, now time.Time) {
+// tidy closes or evicts boxes that have been idle for a while, and returns how
+// many bytes of memory nobody needs any more.
+func (a *Account) tidy(ctx context.Context, now time.Time) (dropped int) {
 	if !a.freeze.TryRLock() {
-		return
+		return 0
 	}
 	defer a.freeze.RUnlock()
 	for name, slot := range a.openBoxes() {
@@ -407,6 +408,7 @@ func (a *Account) tidy(ctx context.Context, now time.Time) {
 		a.mu.Unlock()
 		switch {
 		case idle:
+			dropped += b.now.Load().im.Resident()
 			if err := b.close(ctx, fail.New(fail.Unavailable, "folder %s is closed", name)); err != nil {
 				a.store.log.Error("closing a folder failed", obs.Err(err))
 			}
@@ -415,9 +417,10 @@ func (a *Account) tidy(ctx context.Context, now time.Time) {
 			a.mu.Unlock()
 			close(slot.gone)
 		case now.UnixNano()-b.lastUse.Load() >= int64(boxLinger):
-			b.rest()
+			dropped += b.rest()
 		}
 	}
+	return dropped
 }
 
 // poll looks at selected folders that cannot be watched, and at others that

@@ -184,17 +184,18 @@ func (b *box) flushNow(ctx context.Context) error {
 	return b.flushAll(ctx, false)
 }
 
-// rest drops what an idle mailbox keeps in memory. What is not on disk yet in
-// the form that can be read back goes there first.
-func (b *box) rest() {
+// rest drops what an idle mailbox keeps in memory, and returns how many bytes
+// that were. What is not on disk yet in the form that can be read back goes
+// there first.
+func (b *box) rest() (dropped int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.usable() != nil || b.ix == nil {
-		return
+		return 0
 	}
 	im := b.ix.Image()
 	if b.evicted == im {
-		return
+		return 0
 	}
 	if im.Unplaced() > 4<<10 {
 		if c := b.ix.Start(); c != nil {
@@ -204,8 +205,10 @@ func (b *box) rest() {
 		}
 	}
 	b.cache.Rest()
+	before := im.Resident()
 	im.Evict()
 	b.evicted = im
+	return before - im.Resident()
 }
 
 // flushSlice renames the files of some messages whose names do not say what is

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -144,6 +145,23 @@ func TestWriteBehind(t *testing.T) {
 	}
 }
 
+// A process whose clients have all gone idle allocates nothing, so that the
+// runtime would leave what was dropped in memory for minutes.
+func TestDroppedMemoryIsCollected(t *testing.T) {
+	h := inMemory(t, Exclusive)
+	collections := func() int64 {
+		var s debug.GCStats
+		debug.ReadGCStats(&s)
+		return s.NumGC
+	}
+	before := collections()
+	h.store.dropped = collectAt
+	h.store.tidy()
+	if h.store.dropped != 0 || collections() == before {
+		t.Errorf("%d collections more, %d bytes left", collections()-before, h.store.dropped)
+	}
+}
+
 // Idle folders are closed, idle accounts give their lock back, and both come
 // back when they are asked for.
 func TestIdleThingsAreClosed(t *testing.T) {
@@ -160,6 +178,9 @@ func TestIdleThingsAreClosed(t *testing.T) {
 	h.store.tidy()
 	if n := m.box.ix.Image().Resident(); n != 0 {
 		t.Errorf("%d bytes of an idle mailbox stay in memory", n)
+	}
+	if h.store.dropped < 150*30 {
+		t.Errorf("%d bytes were dropped", h.store.dropped)
 	}
 	h.see(m, want)
 	must(t, m.Close())

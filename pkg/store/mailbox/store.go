@@ -3,6 +3,7 @@ package mailbox
 import (
 	"context"
 	"errors"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -28,6 +29,8 @@ type Store struct {
 	ctx    context.Context //nolint:containedctx // of the background work, ends with Close
 	cancel context.CancelFunc
 	runs   atomic.Bool
+
+	dropped int // bytes since the last collection; Run's alone
 
 	mu       sync.Mutex
 	wg       sync.WaitGroup // background work
@@ -125,8 +128,9 @@ func (s *Store) open() []*Account {
 func (s *Store) tidy() {
 	now := s.now()
 	for _, a := range s.open() {
-		a.tidy(s.ctx, now)
+		s.dropped += a.tidy(s.ctx, now)
 	}
+	s.collect()
 	s.mu.Lock()
 	var idle []string
 	for user, slot := range s.accounts {
@@ -139,6 +143,19 @@ func (s *Store) tidy() {
 		if err := s.closeAccount(s.ctx, user, true, nil); err != nil {
 			s.log.Error("closing an account failed", obs.Err(err))
 		}
+	}
+}
+
+// collectAt is how much dropped memory is worth a collection.
+const collectAt = 16 << 20
+
+// collect gives what idle mailboxes have dropped back to the system. The runtime
+// collects when a process allocates, which one whose clients have all gone idle
+// does not do: their mailboxes would stay in memory for minutes.
+func (s *Store) collect() {
+	if s.dropped >= collectAt {
+		s.dropped = 0
+		debug.FreeOSMemory()
 	}
 }
 
