@@ -65,9 +65,6 @@ func mixedWork(clients int) runner {
 		for i := range readers {
 			readers[i] = &reader{t: t, user: fmt.Sprint("u", i%smallUsers), r: rand.New(rand.NewPCG(uint64(i), uint64(seq))), letters: texts}
 		}
-		if err := makeSent(ctx, t, clients); err != nil {
-			return Result{}, err
-		}
 		return measure(t, func() (int, []time.Duration, error) {
 			took, err := load.CrowdFor(ctx, clients, time.Duration(n)*time.Second, func(worker, _ int) error { return readers[worker].step() })
 			var wg sync.WaitGroup
@@ -81,17 +78,4 @@ func mixedWork(clients int) runner {
 			return len(took), took, err
 		})
 	}
-}
-
-// makeSent makes the folder that readers ask about, where it is missing.
-func makeSent(ctx context.Context, t *peer.Server, clients int) error {
-	_, err := load.Crowd(ctx, 8, min(clients, smallUsers), func(_, i int) error {
-		c, err := login(t, fmt.Sprint("u", i), load.Options{Buffer: 4 << 10})
-		if err != nil {
-			return err
-		}
-		_ = c.Command("CREATE Sent") // it may be there
-		return c.Logout()
-	})
-	return err
 }

@@ -62,11 +62,17 @@ type Goal struct {
 	Most  float64
 }
 
-// Times, Part, MostTime and MostBytes are the forms that a goal has.
-func Times(n float64) Goal          { return Goal{Ratio: n} }
-func Part(n float64) Goal           { return Goal{Ratio: 1 / n} }
+// Times is so many times as much as the peer.
+func Times(n float64) Goal { return Goal{Ratio: n} }
+
+// Part is an n-th of what the peer has.
+func Part(n float64) Goal { return Goal{Ratio: 1 / n} }
+
+// MostTime is a time of ours.
 func MostTime(d time.Duration) Goal { return Goal{Most: float64(d) / 1e3} }
-func MostBytes(n float64) Goal      { return Goal{Most: n} }
+
+// MostBytes is memory of ours.
+func MostBytes(n float64) Goal { return Goal{Most: n} }
 
 // verdict says what the goal is and whether it was met.
 func (g Goal) verdict(f figure, medians []float64) string {

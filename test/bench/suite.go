@@ -27,6 +27,7 @@ type Suite struct {
 	// Start starts the servers in dir, the peer first; ours is the last one.
 	Start     func(ctx context.Context, dir string, o Options) ([]*peer.Server, error)
 	Scenarios []Scenario
+	Rows      []Growth // or costs that should not grow
 }
 
 // Scenario is one kind of work. Run does about n operations; seq numbers the
@@ -70,11 +71,16 @@ func runSuite(ctx context.Context, s Suite, o Options) error {
 	if err != nil {
 		return err
 	}
+	if s.Rows != nil {
+		s.Rows = slices.DeleteFunc(slices.Clone(s.Rows), func(g Growth) bool { return !strings.Contains(g.Name, o.Scenario) })
+		return grow(ctx, s, targets[len(targets)-1], o)
+	}
 	s.Scenarios = slices.DeleteFunc(slices.Clone(s.Scenarios), func(sc Scenario) bool { return !strings.Contains(sc.Name, o.Scenario) })
 	all := make(table, len(s.Scenarios))
 	for i := range all {
 		all[i] = make([][]Result, len(targets))
 	}
+	defer func() { report(os.Stdout, s, targets, all) }() // what there is, when it was interrupted
 	for rep := range o.Reps {
 		for i, sc := range s.Scenarios {
 			for j, t := range targets {
@@ -88,7 +94,6 @@ func runSuite(ctx context.Context, s Suite, o Options) error {
 			}
 		}
 	}
-	report(os.Stdout, s, targets, all)
 	return nil
 }
 

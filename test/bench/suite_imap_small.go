@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	smallUsers = 500 // each with smallBox messages
+	smallUsers = 200 // each with smallBox messages
 	smallBox   = 200
 	midBox     = 10000 // what is copied, moved and expunged, by a user for each repetition
 )
@@ -76,28 +76,38 @@ func startUsers(dir string, o Options, fresh bool) ([]*peer.Server, error) {
 			return w.servers, err
 		}
 	}
-	return w.servers, prepare(w, mid)
+	return w.servers, w.prepare(mid)
 }
 
-// prepare makes the folders that the scenarios put messages into.
-func prepare(w *world, mid []string) error {
+// prepare makes the folders that the scenarios use. It is each user's first
+// login, which makes more than a later one does.
+func (w *world) prepare(mid []string) error {
+	users := append(w.users[:smallUsers:smallUsers], mid...)
 	for _, s := range w.servers {
-		for _, user := range append(w.users[:10:10], mid...) {
-			c, err := login(s, user, load.Options{})
+		_, err := load.Crowd(context.Background(), 16, len(users), func(_, i int) error {
+			c, err := open(s, users[i], load.Options{Buffer: 4 << 10})
 			if err != nil {
 				return err
 			}
-			for _, folder := range []string{"Copied", "Moved", "Appended"} {
-				if err := c.Command("CREATE %s", folder); err != nil {
-					return err
-				}
+			for _, folder := range foldersOf(i) {
+				_ = c.Command("CREATE %s", folder) // ours has made Sent by itself
 			}
-			if err := c.Logout(); err != nil {
-				return err
-			}
+			return c.Logout()
+		})
+		if err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// foldersOf the i-th user. Those that messages are put into in numbers are of a
+// few.
+func foldersOf(i int) []string {
+	if i >= 10 && i < smallUsers {
+		return []string{"Sent"}
+	}
+	return []string{"Sent", "Copied", "Moved", "Appended"}
 }
 
 func logins(clients int, tls bool) runner {
@@ -223,6 +233,20 @@ func idleIMAP(tls bool) runner {
 const settled = 25 * time.Second
 
 func holdIdle(ctx context.Context, t *peer.Server, n int, user func(i int) string, tls bool) (Result, error) {
+	return hold(ctx, t, n, func(i int) (closer, error) {
+		c, err := open(t, user(i), load.Options{TLS: tls, Buffer: 512})
+		if err != nil {
+			return nil, err
+		}
+		return c, c.Idle()
+	})
+}
+
+type closer interface{ Close() }
+
+// hold opens n connections to a server that has just been started, waits, and
+// takes the memory of all, and what each has added.
+func hold(ctx context.Context, t *peer.Server, n int, dial func(i int) (closer, error)) (Result, error) {
 	if err := t.Restart(); err != nil {
 		return Result{}, err
 	}
@@ -230,7 +254,7 @@ func holdIdle(ctx context.Context, t *peer.Server, n int, user func(i int) strin
 	if err != nil {
 		return Result{}, err
 	}
-	conns := make([]*load.IMAP, n)
+	conns := make([]closer, n)
 	defer func() {
 		for _, c := range conns {
 			if c != nil {
@@ -239,12 +263,12 @@ func holdIdle(ctx context.Context, t *peer.Server, n int, user func(i int) strin
 		}
 	}()
 	_, err = load.Crowd(ctx, 8, n, func(_, i int) error {
-		c, err := open(t, user(i), load.Options{TLS: tls, Buffer: 512})
+		c, err := dial(i)
 		if err != nil {
 			return fmt.Errorf("connection %d: %w", i, err)
 		}
 		conns[i] = c
-		return c.Idle()
+		return nil
 	})
 	if err != nil {
 		return Result{}, err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -17,6 +18,8 @@ type world struct {
 	users   []string
 	// fresh has Dovecot start a process for each login, as it does by default.
 	fresh bool
+	alone bool   // only ours
+	hole  string // where nobody answers; empty: nobody needs it
 	// processes of ours; nil: all that a mailbox needs.
 	processes []string
 	servers   []*peer.Server
@@ -24,7 +27,7 @@ type world struct {
 
 // start starts Dovecot, if it is there, and ours.
 func (w *world) start() error {
-	if peer.HasDovecot() {
+	if peer.HasDovecot() && !w.alone {
 		d, err := peer.DovecotMail(filepath.Join(w.dir, "dovecot"), w.users, w.fresh)
 		if err != nil {
 			return err
@@ -34,7 +37,7 @@ func (w *world) start() error {
 	if w.processes == nil {
 		w.processes = []string{"authd", "deliverd", "imapd", "imapd-login"}
 	}
-	ours, err := peer.Ours("Postcote", filepath.Join(w.dir, "ours"), w.options.Bin, w.users, "127.0.0.1:9", "127.0.0.1:9", w.processes...)
+	ours, err := peer.Ours("Postcote", filepath.Join(w.dir, "ours"), w.options.Bin, w.users, "127.0.0.1:9", cmp.Or(w.hole, "127.0.0.1:9"), w.processes...)
 	if err != nil {
 		return err
 	}

@@ -74,14 +74,14 @@ func (l *letter) header(i int) {
 	from, to := l.r.IntN(len(people)), l.r.IntN(len(people))
 	subject := fmt.Sprintf("%s and %s, %d", topics[l.r.IntN(len(topics))], topics[l.r.IntN(len(topics))], i)
 	if l.r.IntN(6) == 0 {
-		subject = "=?UTF-8?Q?" + strings.ReplaceAll(subject, " ", "_") + "_f=C3=BCr_heute?="
+		subject = "=?UTF-8?B?" + base64.StdEncoding.EncodeToString([]byte(subject+" für heute")) + "?="
 	}
 	name := names[from%len(names)]
 	if strings.IndexFunc(name, func(r rune) bool { return r > 126 }) >= 0 {
 		name = "=?UTF-8?B?" + base64.StdEncoding.EncodeToString([]byte(name)) + "?="
 	}
 	date := Written(i).Format("Mon, 02 Jan 2006 15:04:05 -0700")
-	fmt.Fprintf(&l.b, "Return-Path: <%[1]s@sender.test>\r\nReceived: from out.sender.test (out.sender.test [192.0.2.7])\r\n\tby mx.bench.test with ESMTPS id %[2]08x;\r\n\t%[3]s\r\n", people[from], i, date)
+	fmt.Fprintf(&l.b, "Return-Path: <%[1]s@sender.test>\r\nReceived: from out.sender.test (out.sender.test [192.0.2.7])\r\n\tby mx.bench.test with ESMTPS id %08[2]x;\r\n\t%[3]s\r\n", people[from], i, date)
 	fmt.Fprintf(&l.b, "From: %s <%s@sender.test>\r\nTo: %s@bench.test\r\nSubject: %s\r\nDate: %s\r\nMessage-ID: <%x.%d@sender.test>\r\n", name, people[from], people[to], subject, date, l.r.Uint64(), i)
 	if l.r.IntN(3) == 0 {
 		fmt.Fprintf(&l.b, "Cc: %s@bench.test, %s@bench.test\r\n", people[l.r.IntN(len(people))], people[l.r.IntN(len(people))])

@@ -15,7 +15,7 @@ import (
 // patience is how long a client waits for its server in all.
 const patience = 10 * time.Minute
 
-// Dial options of a client.
+// Options of a client.
 type Options struct {
 	TLS    bool // from the first byte; the certificate is not looked at
 	Buffer int  // bytes for reading; 0: 64 KiB

@@ -103,14 +103,18 @@ func (s *Server) Delivered(users []string) (n int) {
 	return n
 }
 
-// RaiseFiles lets this process and those it starts open n files, if it may.
-func RaiseFiles(n uint64) error {
+// RaiseFiles lets this process and those it starts open n files, or as many as
+// it may, and returns how many that are.
+func RaiseFiles(n uint64) (uint64, error) {
 	var l syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l); err != nil {
-		return err
+		return 0, err
 	}
 	if l.Cur >= n {
-		return nil
+		return l.Cur, nil
 	}
-	return syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: n, Max: max(n, l.Max)})
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: n, Max: max(n, l.Max)}); err == nil {
+		return n, nil
+	}
+	return l.Max, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: l.Max, Max: l.Max})
 }

@@ -35,16 +35,22 @@ func Ours(name, dir, bin string, users []string, sink, hole string, processes ..
 	o := &Server{
 		Name: name, LMTP: s.Path("run/deliverd/lmtp"),
 		SMTP: s.Addr(25), IMAP: s.Addr(143), IMAPS: s.Addr(993), POP3: s.Addr(110),
-		Home: s.Home,
-		stop: s.Stop,
-		roots: func() (pids []int) {
-			for _, p := range processes {
+		Home:  s.Home,
+		Index: func(user string) string { return s.Path("lib/imapd/index", user+"@"+Domain) },
+		Users: func(names []string) error { return writeUsers(file, names) },
+		stop:  s.Stop,
+	}
+	o.only = func(names []string) *Server {
+		some := *o
+		some.roots = func() (pids []int) {
+			for _, p := range names {
 				if pid := s.Procs[p].PID(); pid != 0 {
 					pids = append(pids, pid)
 				}
 			}
 			return pids
-		},
+		}
+		return &some
 	}
 	start := func() error {
 		for _, p := range processes {
@@ -64,7 +70,7 @@ func Ours(name, dir, bin string, users []string, sink, hole string, processes ..
 		s.Stop()
 		return nil, err
 	}
-	return o, nil
+	return o.only(processes), nil
 }
 
 // editAuthd puts a file of users in the place of authd's own store, as the peer

@@ -16,7 +16,10 @@ type Server struct {
 	Name                    string
 	Auth, IMAP, IMAPS, POP3 string
 	LMTP, SMTP              string
-	Home                    func(user string) string // a user's home folder; the mail is in Maildir below
+	Home                    func(user string) string   // a user's home folder; the mail is in Maildir below
+	Index                   func(user string) string   // the folder of a user's indexes, of ours only
+	Users                   func(names []string) error // has authd know these, of ours only
+	only                    func(processes []string) *Server
 	roots                   func() []int
 	stop                    func()
 	restart                 func() error
@@ -28,6 +31,9 @@ func (s *Server) Stop() {
 		s.stop()
 	}
 }
+
+// Only counts some of our processes.
+func (s *Server) Only(processes ...string) *Server { return s.only(processes) }
 
 // Restart stops the server and starts it again on the same addresses.
 func (s *Server) Restart() error { return s.restart() }
