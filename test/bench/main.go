@@ -44,6 +44,7 @@ func parse(args []string) (Options, error) {
 	only := fs.String("suite", strings.Join(names, ","), "suites to run, separated by commas")
 	fs.IntVar(&o.Reps, "reps", 3, "repetitions")
 	fs.Float64Var(&o.Scale, "scale", 1, "how much work, as a factor")
+	fs.BoolVar(&o.Keep, "keep", false, "leave the servers' folders and logs")
 	fs.IntVar(&o.Messages, "messages", 20000, "messages in the mailbox of imap_big")
 	fs.StringVar(&o.Scenario, "scenario", "", "only scenarios whose name contains this")
 	fs.StringVar(&o.Bin, "bin", "./bin", "folder of our binaries")

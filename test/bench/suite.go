@@ -18,6 +18,7 @@ type Options struct {
 	Scale    float64
 	Messages int    // in the mailbox of imap_big
 	Bin      string // folder of our binaries
+	Keep     bool   // leave the folder of a suite
 	Scenario string // only those whose name contains it
 }
 
@@ -58,7 +59,11 @@ func runSuite(ctx context.Context, s Suite, o Options) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	if o.Keep {
+		fmt.Fprintln(os.Stderr, "folder:", dir)
+	} else {
+		defer os.RemoveAll(dir)
+	}
 	if err := os.Chmod(dir, 0o755); err != nil { // peers run as other users
 		return err
 	}

@@ -87,7 +87,7 @@ func (w *world) prepare(mid []string) error {
 		_, err := load.Crowd(context.Background(), 16, len(users), func(_, i int) error {
 			c, err := open(s, users[i], load.Options{Buffer: 4 << 10})
 			if err != nil {
-				return err
+				return fmt.Errorf("%s, first login of %s: %w", s.Name, users[i], err)
 			}
 			for _, folder := range foldersOf(i) {
 				_ = c.Command("CREATE %s", folder) // ours has made Sent by itself
