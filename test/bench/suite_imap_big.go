@@ -23,7 +23,7 @@ func imapBigSuite() Suite {
 		{Name: "SELECT, the first ever", Goals: Goals{"p50": Part(3)}, Run: once("big", "", "SELECT INBOX")},
 		{Name: "SELECT, new process", Goals: Goals{"p50": MostTime(2 * time.Millisecond)}, Run: selectRestarted},
 		{Name: "SELECT again", N: 300, Goals: Goals{"p50": MostTime(200 * time.Microsecond)}, Run: selectAgain},
-		{Name: "SELECT after a delivery", N: 9, Goals: Goals{"p50": MostTime(2 * time.Millisecond)}, Run: selectChanged},
+		{Name: "SELECT after a delivery", N: 3, Goals: Goals{"p50": MostTime(2 * time.Millisecond)}, Run: selectChanged},
 		{Name: "FETCH UID FLAGS", Goals: Goals{"CPU/op": Part(6)}, Run: again("big", "FETCH 1:* (UID FLAGS)")},
 		{Name: "FETCH envelope and structure, cold", Goals: Goals{"CPU/op": Part(3.5), "p50": Part(5)}, Run: once("big", "SELECT INBOX", envelopes)},
 		{Name: "FETCH envelope and structure, cached", Goals: Goals{"p50": Part(8)}, Run: again("big", envelopes)},
@@ -177,9 +177,13 @@ func selectAgain(_ context.Context, t *peer.Server, n, seq int) (Result, error) 
 	return reselect(t, fmt.Sprint("big", seq), n, func(int) error { return nil })
 }
 
+// selectChanged has a message come while nobody has the mailbox selected. The
+// change before it is older than the steps in which a file system counts time,
+// as it nearly always is.
 func selectChanged(_ context.Context, t *peer.Server, n, seq int) (Result, error) {
 	user := fmt.Sprint("big", seq)
 	return reselect(t, user, n, func(i int) error {
+		time.Sleep(writeBehind)
 		return t.Drop(user, fmt.Sprintf("%d.M%dP9.bench.test", time.Now().Unix(), i), load.Message(i))
 	})
 }
