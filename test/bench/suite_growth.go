@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"github.com/postcote/postcote/test/bench/load"
@@ -44,7 +45,7 @@ func (g *growthWorld) start(_ context.Context, dir string, o Options) ([]*peer.S
 		return nil, err
 	}
 	g.world = &world{
-		dir: dir, options: o, users: numbered("u", 1000), alone: true, hole: g.hole.Address(),
+		dir: dir, options: o, users: append(numbered("u", 1000), numbered("m", 10)...), alone: true, hole: g.hole.Address(),
 		processes: []string{"authd", "imapd", "imapd-login", "mtad"},
 	}
 	if err := g.world.start(); err != nil {
@@ -79,7 +80,7 @@ func (g *growthWorld) recipients(ctx context.Context, t *peer.Server, size, n in
 // connections opens more of them, of users with nothing in their mailboxes.
 func (g *growthWorld) connections(_ context.Context, t *peer.Server, size int) error {
 	for len(g.idle) < size {
-		c, err := open(t, fmt.Sprint("u", len(g.idle)%len(g.users)), load.Options{Buffer: 512})
+		c, err := open(t, fmt.Sprint("u", len(g.idle)%1000), load.Options{Buffer: 512})
 		if err != nil {
 			return fmt.Errorf("connection %d: %w", len(g.idle), err)
 		}
@@ -135,7 +136,8 @@ func (g *growthWorld) mailbox(_ context.Context, t *peer.Server, size int) error
 	return nil
 }
 
-func sized(messages int) string { return fmt.Sprint("u", messages%997) }
+// sized is who has a mailbox of that size.
+func sized(messages int) string { return fmt.Sprint("m", len(strconv.Itoa(messages))) }
 
 // command sends a command n times, for a message after the other.
 func command(format string) func(context.Context, *peer.Server, int, int) (Result, error) {
@@ -175,7 +177,7 @@ func (g *growthWorld) append(_ context.Context, t *peer.Server, size, n int) (Re
 
 // population has authd know more users.
 func (g *growthWorld) population(_ context.Context, t *peer.Server, size int) error {
-	if err := t.Users(numbered("u", max(size, len(g.users)))); err != nil {
+	if err := t.Users(numbered("u", max(size, 1000))); err != nil {
 		return err
 	}
 	return t.Restart()

@@ -23,10 +23,10 @@ const idleBox = 10000
 // The account, the index and the state in memory are each user's own.
 func idleSuite() Suite {
 	return Suite{Name: "idle", Start: startIdle, Scenarios: []Scenario{
-		{Name: "10 000 in IDLE, plain", N: 10000, Goals: Goals{"memory": MostBytes(150 << 20)}, Run: idleUsers(false)},
-		{Name: "10 000 in IDLE, TLS", N: 10000, Goals: Goals{"memory": MostBytes(350 << 20)}, Run: idleUsers(true)},
-		{Name: "200 SMTP sessions", N: 200, Goals: Goals{"memory": MostBytes(60 << 20)}, Run: idleSMTP},
-		{Name: "5 000 SMTP sessions", N: 5000, Goals: Goals{"memory": MostBytes(200 << 20)}, Run: idleSMTP},
+		{Name: "IMAP in IDLE, plain, 10 000 at scale 1", N: 10000, Goals: Goals{"memory": MostBytes(150 << 20)}, Run: idleUsers(false)},
+		{Name: "IMAP in IDLE, TLS, 10 000 at scale 1", N: 10000, Goals: Goals{"memory": MostBytes(350 << 20)}, Run: idleUsers(true)},
+		{Name: "SMTP sessions, 200 at scale 1", N: 200, Goals: Goals{"memory": MostBytes(60 << 20)}, Run: idleSMTP},
+		{Name: "SMTP sessions, 5 000 at scale 1", N: 5000, Goals: Goals{"memory": MostBytes(200 << 20)}, Run: idleSMTP},
 	}}
 }
 

@@ -95,7 +95,7 @@ func editMtad(text, sink, hole string) string {
 	_, rest, _ = strings.Cut(rest, "auth_socket:")
 	text = head + fmt.Sprintf("domains:\n  mailbox: [%s]\n  tables: []\n  relay: [sink.test, hold.test]\nauth_socket:", Domain) + rest
 	return text + fmt.Sprintf(`client_names: false
-transports:
+routes:
   sink.test: "lmtp:%s"
   hold.test: "lmtp:%s"
 limits: {connections_per_peer: 0}

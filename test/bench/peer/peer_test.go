@@ -36,8 +36,8 @@ func TestConfigurations(t *testing.T) {
 	if err := conf.Parse("mtad.yaml", []byte(editMtad(read("mtad.yaml"), "127.0.0.1:1", "127.0.0.1:2")), &m); err != nil {
 		t.Error(err)
 	}
-	if m.Transports["sink.test"] != "lmtp:127.0.0.1:1" || m.Transports["hold.test"] != "lmtp:127.0.0.1:2" || len(m.Domains.Tables) != 0 {
-		t.Errorf("mtad: %+v %+v", m.Transports, m.Domains)
+	if m.Routes["sink.test"] != "lmtp:127.0.0.1:1" || m.Routes["hold.test"] != "lmtp:127.0.0.1:2" || len(m.Domains.Tables) != 0 {
+		t.Errorf("mtad: %+v %+v", m.Routes, m.Domains)
 	}
 }
 

@@ -59,6 +59,7 @@ func (r *role) run(ctx context.Context, rt *service.Runtime, doors []*door) erro
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var g errgroup.Group
 	g.Go(func() error { r.offer.keep(background, r.auth); return nil })
+	g.Go(func() error { keepSmall(background); return nil })
 	if r.keeper != nil {
 		g.Go(func() error { r.keeper.Run(background); return nil })
 	}
