@@ -54,7 +54,7 @@ fuzz: ## every fuzz target for FUZZTIME (10s) each
 
 BENCHFLAGS ?=
 BENCHTIME  ?= 500ms
-bench: build ## Go benchmarks (BENCHTIME=500ms each), then ours beside Postfix and Dovecot: ratios and goals (BENCHFLAGS="-suite lmtp -reps 1 -scale 0.5")
+bench: build ## Go benchmarks (BENCHTIME=500ms each), then ours beside Postfix and Dovecot, ratios and goals: docs/performance.md (BENCHFLAGS="-suite lmtp -reps 1 -scale 0.5")
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) $$(grep -rl --include='*_test.go' '^func Benchmark' pkg | xargs -n1 dirname | sort -u | sed 's,^,./,')
 	$(GO) run ./test/bench -bin ./bin $(BENCHFLAGS)
 

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/postcote/postcote/test/bench/load"
@@ -30,7 +31,7 @@ func growthSuite() Suite {
 		{Name: "accept, recipients of the message", Sizes: [3]int{1, 10, 100}, Most: index, N: 100, Grow: nothing, Run: g.recipients},
 		{Name: "NOOP, connections", Sizes: [3]int{100, 1000, 10000}, Most: index, N: 10000, Grow: g.connections, Run: g.noop},
 		{Name: "FETCH of one, messages in the mailbox", Sizes: [3]int{1000, 10000, 100000}, Most: index, N: 5000, Grow: g.mailbox, Run: command("FETCH %d (FLAGS ENVELOPE)")},
-		{Name: "STORE of one, messages in the mailbox", Sizes: [3]int{1000, 10000, 100000}, Most: files, N: 2000, Grow: g.mailbox, Run: command("STORE %d +FLAGS (\\Answered)")},
+		{Name: "STORE of one, messages in the mailbox", Sizes: [3]int{1000, 10000, 100000}, Most: files, N: 2000, Grow: g.mailbox, Run: command("STORE %d %cFLAGS (\\Answered)")},
 		{Name: "APPEND, messages in the mailbox", Sizes: [3]int{1000, 10000, 100000}, Most: files, N: 500, Grow: g.mailbox, Run: g.append},
 		{Name: "login, users", Sizes: [3]int{1000, 10000, 100000}, Most: index, N: 1000, Grow: g.population, Run: g.login},
 	}}
@@ -139,8 +140,10 @@ func (g *growthWorld) mailbox(_ context.Context, t *peer.Server, size int) error
 // sized is who has a mailbox of that size.
 func sized(messages int) string { return fmt.Sprint("m", len(strconv.Itoa(messages))) }
 
-// command sends a command n times, for a message after the other.
+// command sends a command n times, for a hundred messages in turn; a second
+// verb of its format is + and - by turns, so that each changes something.
 func command(format string) func(context.Context, *peer.Server, int, int) (Result, error) {
+	signed := strings.Contains(format, "%c")
 	return func(_ context.Context, t *peer.Server, size, n int) (Result, error) {
 		c, err := open(t, sized(size), load.Options{})
 		if err != nil {
@@ -149,7 +152,11 @@ func command(format string) func(context.Context, *peer.Server, int, int) (Resul
 		defer c.Close()
 		return measure(t, func() (int, []time.Duration, error) {
 			for i := range n {
-				if err := c.Command(format, 1+i*37%size); err != nil {
+				args := []any{1 + i%100*size/100}
+				if signed {
+					args = append(args, "+-"[i/100%2])
+				}
+				if err := c.Command(format, args...); err != nil {
 					return 0, nil, err
 				}
 			}
