@@ -42,8 +42,8 @@ func parse(args []string) (Options, error) {
 	var o Options
 	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
 	only := fs.String("suite", strings.Join(names, ","), "suites to run, separated by commas")
-	fs.IntVar(&o.Reps, "reps", 3, "repetitions")
-	fs.Float64Var(&o.Scale, "scale", 1, "how much work, as a factor")
+	fs.IntVar(&o.Reps, "reps", 2, "repetitions")
+	fs.Float64Var(&o.Scale, "scale", 0.5, "how much work, as a factor")
 	fs.BoolVar(&o.Keep, "keep", false, "leave the servers' folders and logs")
 	fs.IntVar(&o.Messages, "messages", 20000, "messages in the mailbox of imap_big")
 	fs.StringVar(&o.Scenario, "scenario", "", "only scenarios whose name contains this")

@@ -17,7 +17,7 @@ func TestParse(t *testing.T) {
 	for _, s := range suites() {
 		all = append(all, s.Name)
 	}
-	usual := Options{Suites: all, Reps: 3, Scale: 1, Messages: 20000, Bin: "./bin"}
+	usual := Options{Suites: all, Reps: 2, Scale: 0.5, Messages: 20000, Bin: "./bin"}
 	with := func(edit func(*Options)) Options { o := usual; edit(&o); return o }
 	for _, tc := range []struct {
 		args string
