@@ -49,9 +49,10 @@ func ParseTemplates(text string) (Templates, error) {
 		if line == "" || line[0] == '#' {
 			continue
 		}
-		name, mark, ok := strings.Cut(line, "=")
-		name, mark = strings.TrimSpace(name), strings.TrimSpace(mark)
-		if mark, ok = strings.CutPrefix(mark, "<<"); !ok || mark == "" {
+		name, mark, _ := strings.Cut(line, "=")
+		name = strings.TrimSpace(name)
+		mark, ok := strings.CutPrefix(strings.TrimSpace(mark), "<<")
+		if !ok || mark == "" {
 			return out, fail.New(fail.Invalid, "line %d: want NAME = <<MARK", n)
 		}
 		begin := n

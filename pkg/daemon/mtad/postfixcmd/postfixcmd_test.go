@@ -1,7 +1,6 @@
 package postfixcmd
 
 import (
-	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -102,12 +101,12 @@ func TestAddresses(t *testing.T) {
 		"":                              "",
 	} {
 		list, err := addresses(in, "o.example")
-		got := strings.Trim(fmt.Sprint(list), "[]")
 		var texts []string
 		for _, a := range list {
 			texts = append(texts, a.String())
 		}
-		if got = strings.Join(texts, " "); err != nil {
+		got := strings.Join(texts, " ")
+		if err != nil {
 			got = "error"
 		}
 		if got != want {
