@@ -3,6 +3,7 @@ package mtad
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -99,12 +100,23 @@ func toolSettings(file string, named bool) (postfixcmd.Settings, error) {
 	}
 	out := postfixcmd.Settings{
 		Submit: c.Submit.Path(), Control: c.Control.Listen.Unix(), Status: c.Status.Listen.Unix(), Drop: c.Submit.Drop,
-		Origin: c.hostname(), Size: c.MessageSize.Int64(),
+		Origin: c.hostname(), Size: c.MessageSize.Int64(), Aliases: aliasFiles(c.Rewrite.Aliases),
 	}
 	if out.Status == "" {
 		out.Status = "/run/postcote-mtad/status"
 	}
 	return out, nil
+}
+
+// aliasFiles are the files of aliases(5) among tables.
+func aliasFiles(specs []string) []string {
+	var files []string
+	for _, s := range specs {
+		if kind, path, ok := strings.Cut(s, ":"); ok && strings.HasPrefix(path, "/") && slices.Contains([]string{"aliases", "hash", "btree", "cdb", "lmdb"}, kind) {
+			files = append(files, s)
+		}
+	}
+	return files
 }
 
 // access is what the configuration lets ordinary users do with the queue.

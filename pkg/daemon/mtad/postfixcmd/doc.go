@@ -1,6 +1,6 @@
 // Package postfixcmd is the commands of Postfix that other programs call, by
-// their names: sendmail, mailq, newaliases, postqueue, postsuper, postcat,
-// postmap, postalias and postlog. mtad is one of them when it is called by such a name.
+// their names: sendmail, mailq, newaliases, postqueue, postsuper, postcat
+// and postlog. (postmap and postalias are package tablecmd's.) mtad is one of them when it is called by such a name.
 //
 // Options, output and exit codes are those of Postfix 3.7, since cron, PHP and
 // monitoring read them; docs/mtad/sendmail.md has what differs.
@@ -15,6 +15,6 @@
 // Files in reading order: tool.go (names, settings, exit codes), getopt.go,
 // sendmail.go (options), message.go (the message on standard input),
 // recipients.go, submit.go (to mtad, or into the drop), queue.go (mailq,
-// postqueue), postsuper.go, postcat.go, tables.go
-// (postmap, postalias, newaliases), postlog.go.
+// postqueue), postsuper.go, postcat.go,
+// newaliases.go, postlog.go.
 package postfixcmd

@@ -13,7 +13,6 @@ import (
 
 	"github.com/postcote/postcote/pkg/platform/disk"
 	"github.com/postcote/postcote/pkg/platform/fail"
-	"github.com/postcote/postcote/pkg/platform/lookup"
 )
 
 // Exit codes of sysexits(3).
@@ -51,7 +50,6 @@ type System struct {
 	// Settings reads a configuration file; named says that the caller asked
 	// for this one.
 	Settings func(file string, named bool) (Settings, error)
-	Drivers  map[string]lookup.Driver            // types of tables beside those of package lookup
 	Log      func(tag, level, text string) error // to the mail log
 }
 
@@ -90,8 +88,6 @@ func commands() map[string]func(*tool, context.Context, []string) int {
 		"postsuper":  (*tool).postsuper,
 		"postcat":    (*tool).postcat,
 		"postlog":    (*tool).postlog,
-		"postmap":    (*tool).postmap,
-		"postalias":  (*tool).postalias,
 	}
 }
 

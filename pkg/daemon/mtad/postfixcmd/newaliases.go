@@ -1,0 +1,34 @@
+package postfixcmd
+
+import (
+	"context"
+	"strings"
+
+	"github.com/postcote/postcote/pkg/mta/rewrite/aliases"
+	"github.com/postcote/postcote/pkg/platform/disk"
+)
+
+const maxAliases = 64 << 20
+
+// newaliases is newaliases(1): it looks for mistakes in the files of aliases
+// that are configured; mtad reads their text, so they need not be built.
+func (t *tool) newaliases(context.Context, []string) int {
+	set, err := t.settings()
+	if err != nil {
+		return t.fatal(exitUnavailable, "%v", err)
+	}
+	for _, file := range set.Aliases {
+		if i := strings.IndexByte(file, ':'); i >= 0 {
+			file = file[i+1:]
+		}
+		text, err := disk.ReadFile(t.FS, file, maxAliases)
+		if err != nil {
+			return t.fatal(exitUnavailable, "%v", err)
+		}
+		_, problems := aliases.Parse(text)
+		for _, p := range problems {
+			t.warn("%s, line %d: %s", file, p.Line, p.Text)
+		}
+	}
+	return exitOK
+}
