@@ -285,6 +285,25 @@ func TestRealPeerIsKnownByTheKernel(t *testing.T) {
 	}
 }
 
+// Several listeners may share a server: the control and the status socket do.
+func TestTwoListeners(t *testing.T) {
+	s := newServer()
+	s.identify = nil
+	first, second := start(t, s), start(t, s)
+	for _, socket := range []string{first, second} {
+		c, err := Dial(t.Context(), socket)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var who struct{ UID int }
+		err = c.One(t.Context(), &who, "WHO")
+		if err != nil || who.UID != os.Getuid() {
+			t.Errorf("%+v %v", who, err)
+		}
+		_ = c.Close()
+	}
+}
+
 func TestAdminGroup(t *testing.T) {
 	group, err := user.LookupGroupId("0")
 	if err != nil {

@@ -54,11 +54,9 @@ func (s *Server) Add(v Verb) {
 
 // Serve answers connections until ctx is done, then closes them and the
 // listener and returns nil; any other failure of the listener is returned.
-// The verb HELP is always there.
+// The verb HELP is always there. Several calls, each with its listener, may run
+// at a time.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
-	if s.identify == nil {
-		s.identify = s.peerOf
-	}
 	server := netx.Server{
 		Handler:    s.connection,
 		Limits:     netx.Limits{MaxConns: or(s.MaxConns, 32)},
@@ -80,7 +78,11 @@ func or[T comparable](value, preset T) T {
 func (s *Server) connection(ctx context.Context, conn net.Conn) {
 	stop := context.AfterFunc(ctx, func() { conn.SetReadDeadline(time.Now()) })
 	defer stop()
-	peer, err := s.identify(conn)
+	identify := s.peerOf
+	if s.identify != nil {
+		identify = s.identify
+	}
+	peer, err := identify(conn)
 	if err != nil {
 		return
 	}
