@@ -123,6 +123,7 @@ func TestStatusAfterACrash(t *testing.T) {
 	h.reopen() // keeps the statuses
 	m := h.box("f0")
 	h.append("f0", "x", Incoming{})
+	m.box.cache.Settle() // what works in the background still uses the disk
 	must(t, m.Close())
 	c.Forgetful = c.Crash()
 	h.open()
