@@ -205,13 +205,15 @@ func (r *run) takeTurns(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		when := fmt.Sprintf("turn %d", turn+1)
+		r.ledger.climb(when, left, found)
 		us, them := left, found
 		if s == theirs {
 			us, them = found, left
 		} else if err := r.pause(ctx); err != nil { // Dovecot has moved messages to cur
 			return err
 		}
-		r.ledger.agree(fmt.Sprintf("turn %d", turn+1), us, them)
+		r.ledger.agree(when, us, them)
 	}
 	return nil
 }

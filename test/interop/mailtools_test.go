@@ -140,7 +140,7 @@ func TestDSNWithPostfix(t *testing.T) {
 	need(t, "postfix")
 	port := freePort(t)
 	s := start(t, map[string]func(string) string{"mtad": func(c string) string {
-		return c + fmt.Sprintf("\ntransports: {remote.test: \"smtp:[127.0.0.1]:%d\", plain.test: \"smtp:[127.0.0.1]:%d\"}\n", port, port)
+		return c + fmt.Sprintf("\nroutes: {remote.test: \"smtp:[127.0.0.1]:%d\", plain.test: \"smtp:[127.0.0.1]:%d\"}\n", port, port)
 	}})
 	p := dsnPostfix(t, s)
 	run(t, "", "postconf", "-c", filepath.Join(p.dir, "etc"), "-M", fmt.Sprintf("127.0.0.1:%d/inet=127.0.0.1:%d inet n - n - - smtpd", port, port))
