@@ -48,7 +48,7 @@ func TestParseTable(t *testing.T) {
 		"unix:run/x:domains": "", "/run/x": "", "unix:/run/x": "", "inet:host:m": "", "": "", "unix:/run/x:a b": "",
 	} {
 		got, err := ParseTable(spec, time.Second)
-		if (err == nil) != (want != "") || (err == nil && got.network+" "+got.address+" "+got.name != want) {
+		if (err == nil) != (want != "") || (err == nil && got.server.Network+" "+got.server.Address+" "+got.name != want) {
 			t.Errorf("%q: %+v %v", spec, got, err)
 		}
 	}
@@ -121,7 +121,7 @@ func TestOutages(t *testing.T) {
 		tb, _ := server(t, reply)
 		v, err := tb.Lookup(t.Context(), "example.org")
 		if name == "more than asked" {
-			if v != "mailbox" || err != nil || len(tb.idle) != 0 {
+			if v != "mailbox" || err != nil || tb.server.Idle() != 0 {
 				t.Errorf("%s: %q %v", name, v, err)
 			}
 			continue

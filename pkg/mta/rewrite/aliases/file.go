@@ -7,10 +7,10 @@ import (
 	"io"
 	"os"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/platform/lookup/text"
 )
 
 // Caps on what is read.
@@ -28,13 +28,13 @@ type Problem struct {
 // Parse reads the text of an aliases file. Names are in lower case; of a name
 // that is there twice the first counts, as with Postfix. Lines that are not
 // understood are reported and left out.
-func Parse(text []byte) (map[string]string, []Problem) {
+func Parse(source []byte) (map[string]string, []Problem) {
 	table := map[string]string{}
 	var problems []Problem
 	bad := func(line int, format string, args ...any) {
 		problems = append(problems, Problem{line, fmt.Sprintf(format, args...)})
 	}
-	for _, l := range logicalLines(text) {
+	for _, l := range logicalLines(source) {
 		name, value, err := entry(l.text)
 		switch {
 		case err != "":
@@ -123,73 +123,49 @@ func unquote(s string) (text, rest string, ok bool) {
 	return "", "", false
 }
 
-// recheck is how often a file is looked at for changes.
-const recheck = time.Second
-
 // File is an aliases file as a table. It is read again when it has changed.
 // It is safe for concurrent use.
 type File struct {
 	path string
-	now  func() time.Time
+	file *text.File[contents]
+}
 
-	mu       sync.Mutex
+type contents struct {
 	table    map[string]string
 	problems []Problem
-	stamp    string // of what was read
-	checked  time.Time
 }
 
 // Open reads a file; a file that cannot be read now is read when it is asked.
 func Open(path string, now func() time.Time) *File {
-	f := &File{path: path, now: now}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	_ = f.refresh()
+	f := &File{path, text.NewFile(path, text.Limits{Size: maxFile}, now, parse)}
+	_, _ = f.file.Get()
 	return f
+}
+
+func parse(in io.Reader, _ int64) (c contents, err error) {
+	whole, err := io.ReadAll(io.LimitReader(in, maxFile))
+	if err == nil {
+		c.table, c.problems = Parse(whole)
+	}
+	return c, err
 }
 
 // Problems are the lines of the file that do not count.
 func (f *File) Problems() []Problem {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.problems
+	c, _ := f.file.Get()
+	return c.problems
 }
 
 // Lookup implements lookup.Table.
 func (f *File) Lookup(_ context.Context, key string) (string, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if err := f.refresh(); err != nil {
+	c, err := f.file.Get()
+	if err != nil {
 		return "", err
 	}
-	if v, ok := f.table[strings.ToLower(key)]; ok {
+	if v, ok := c.table[strings.ToLower(key)]; ok {
 		return v, nil
 	}
 	return "", fail.New(fail.NotFound, "%s has no %q", f.path, key)
-}
-
-// refresh reads the file if it is not the one that was read last.
-func (f *File) refresh() error {
-	now := f.now()
-	if f.table != nil && now.Sub(f.checked) < recheck && !now.Before(f.checked) {
-		return nil
-	}
-	info, err := os.Stat(f.path)
-	if err != nil {
-		return fail.Wrap(fail.Unavailable, err, "aliases")
-	}
-	f.checked = now
-	stamp := fmt.Sprint(info.ModTime().UnixNano(), info.Size())
-	if stamp == f.stamp {
-		return nil
-	}
-	text, err := readCapped(f.path, maxFile)
-	if err != nil {
-		return err
-	}
-	f.table, f.problems = Parse(text)
-	f.stamp = stamp
-	return nil
 }
 
 func readCapped(path string, limit int64) ([]byte, error) {
