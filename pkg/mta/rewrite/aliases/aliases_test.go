@@ -267,6 +267,25 @@ func TestFileIsReadAgain(t *testing.T) {
 	}
 }
 
+// A change that size and mtime do not tell is seen all the same.
+func TestFileOfEqualSizeAndTime(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "aliases")
+	now := time.Now()
+	f := Open(path, func() time.Time { return now })
+	for _, want := range []string{"joe", "ann"} {
+		if err := os.WriteFile(path, []byte("root: "+want+"\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(path, time.Time{}, time.Unix(1700000000, 0)); err != nil {
+			t.Fatal(err)
+		}
+		now = now.Add(2 * time.Second)
+		if got, err := f.Lookup(context.Background(), "root"); err != nil || got != want {
+			t.Errorf("%s, %v, want %s", got, err, want)
+		}
+	}
+}
+
 func FuzzParseFile(f *testing.F) {
 	for _, s := range []string{"a: b\n", "\"a b\": c,\n d\n#x\n e", ":", "a", "\"", "a: \"|x y\", :include:/z, \\u\n"} {
 		f.Add(s)
