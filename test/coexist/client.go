@@ -2,6 +2,7 @@ package coexist
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -140,8 +141,17 @@ func (c *imapClient) look() error {
 	}
 	var set imap.SeqSet
 	set.AddRange(n-min(n-1, 10), n)
-	_, err := c.fetch(set)
-	return err
+	if _, err := c.fetch(set); !goneMeanwhile(err) {
+		return err
+	}
+	return nil
+}
+
+// goneMeanwhile: another client's EXPUNGE came between NOOP and FETCH. Both
+// servers say so in the words of RFC 5530, and nothing was refused.
+func goneMeanwhile(err error) bool {
+	var refusal *imap.Error
+	return errors.As(err, &refusal) && refusal.Code == "EXPUNGEISSUED"
 }
 
 // fetch notes which message has which UID, and returns the messages.

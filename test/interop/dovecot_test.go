@@ -3,13 +3,16 @@
 package interop
 
 import (
+	"bufio"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/postcote/postcote/test/suite"
 )
@@ -109,7 +112,26 @@ service imap-login {
 		os.RemoveAll(dir)
 	})
 	waitPort(t, d.port)
+	d.waitGreeting(t)
 	return d
+}
+
+// waitGreeting returns when the login and auth processes have read their
+// configuration: a reload before that leaves them without one, which Dovecot
+// logs as an error.
+func (d dovecot) waitGreeting(t *testing.T) {
+	t.Helper()
+	c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", d.port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.SetDeadline(time.Now().Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	if line, err := bufio.NewReader(c).ReadString('\n'); err != nil || !strings.HasPrefix(line, "* OK") {
+		t.Fatalf("Dovecot greets with %q, %v", line, err)
+	}
 }
 
 var (
