@@ -20,6 +20,7 @@ type Common struct {
 	Metrics  Metrics    `yaml:"metrics" doc:"Listener for Prometheus metrics (/metrics) and health (/healthz)."`
 	Control  Control    `yaml:"control" doc:"Socket for the operator's commands."`
 	Shutdown Shutdown   `yaml:"shutdown" doc:"How the daemon stops."`
+	Memory   Memory     `yaml:"memory" doc:"What the daemon may keep."`
 }
 
 // Metrics is the `metrics` section.
@@ -38,6 +39,11 @@ type Shutdown struct {
 	Timeout conf.Duration `yaml:"timeout" min:"1s" max:"1h" reload:"true" doc:"How long open sessions may go on after SIGTERM before they are cut off."`
 }
 
+// Memory is the `memory` section.
+type Memory struct {
+	Headroom conf.Size `yaml:"headroom" max:"16GiB" doc:"How much garbage may lie in memory before it is collected, at least; more is left as the daemon keeps more in use. Less saves memory, more saves CPU. Without effect where the environment has GOGC."`
+}
+
 // DefaultCommon is the default of the common sections for the named daemon,
 // whose runtime directory is /run/postcote-<daemon>.
 func DefaultCommon(daemon string) Common {
@@ -48,6 +54,7 @@ func DefaultCommon(daemon string) Common {
 			AdminGroup: "postcote-admin",
 		},
 		Shutdown: Shutdown{Timeout: conf.Duration(30 * time.Second)},
+		Memory:   Memory{Headroom: 16 << 20},
 	}
 }
 

@@ -54,6 +54,7 @@ func (p *process) serve(ctx context.Context, file string) error {
 	if err := p.open(ctx, rt, common); err != nil {
 		return rt.failed("cannot start", err)
 	}
+	rt.background.Go(func() { keepHeadroom(ctx, uint64(common.Memory.Headroom)) })
 	logStart(rt)
 	return (&supervisor{process: p, rt: rt, role: role, started: cfg, current: cfg, signals: signals}).run(ctx)
 }
