@@ -12,6 +12,8 @@ type Config struct {
 	Delimiter string             `yaml:"recipient_delimiter" max:"8" doc:"As in mtad.yaml, for ${user}, ${extension} and ${mailbox}."`
 	Commands  map[string]Command `yaml:"commands" doc:"What may be run, by name: the command of a transport, or the text behind | of an alias."`
 	Files     []string           `yaml:"files" example:"/var/mail/archive" doc:"Files (in mbox form) and folders (with / at the end: Maildir) that aliases may name; they are made if missing."`
+
+	ForwardPath []string `yaml:"forward_path" example:"[\"${home}/.forward\"]" doc:"Where the .forward file of a user may be: the first that exists counts. Macros: ${user} ${home} ${extension} ${domain} ${local} ${recipient_delimiter}; an entry with one that has no value is left out. Empty: this helper reads none."`
 }
 
 // Command is one program.
@@ -38,6 +40,15 @@ const knownFlags = "BDFORXhuq.>"
 
 // Validate reports what the tags cannot say.
 func (c Config) Validate(p *conf.Reporter) {
+	for i, path := range c.ForwardPath {
+		at := p.At("forward_path[%d]", i)
+		if !strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "${home}/") && !strings.HasPrefix(path, "$home/") {
+			at.Hint("begin it with / or ${home}/").Errorf("%q is no absolute path", path)
+		}
+		if name, bad := unknownMacro(path, forwardMacros); bad {
+			at.Errorf("there is no macro %q here", name)
+		}
+	}
 	for name, cmd := range c.Commands {
 		at := p.At("commands[%s]", name)
 		if len(cmd.Argv) == 0 || !strings.HasPrefix(cmd.Argv[0], "/") {
@@ -48,7 +59,7 @@ func (c Config) Validate(p *conf.Reporter) {
 			at.At("argv").Errorf("the program cannot be a macro")
 		}
 		for _, arg := range cmd.Argv[1:] {
-			if name, bad := unknownMacro(arg); bad {
+			if name, bad := unknownMacro(arg, perRecipient, perMessage); bad {
 				at.At("argv").Errorf("there is no macro %q", name)
 			}
 		}

@@ -28,7 +28,13 @@ func serve(conn net.Conn, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	reply := deliver(cfg, r, body)
+	var reply program.Reply
+	if r.Ask == "" {
+		reply = deliver(cfg, r, body)
+	} else {
+		_, _ = io.Copy(io.Discard, body) // empty; what is not read would cut the answer off
+		reply = (&forwarder{cfg: cfg, find: lookupUser}).answer(r)
+	}
 	_, err = conn.Write(reply.Append(nil))
 	return err
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -19,23 +20,15 @@ var perMessage = []string{
 	"sender", "nexthop", "size", "queue_id", "client_address", "client_hostname", "client_helo", "client_protocol", "sasl_username", "sasl_method",
 }
 
-func unknownMacro(arg string) (name string, bad bool) {
-	for _, m := range macro.FindAllStringSubmatch(arg, -1) {
+// unknownMacro is the first macro of a text that is in none of the lists.
+func unknownMacro(text string, known ...[]string) (name string, bad bool) {
+	for _, m := range macro.FindAllStringSubmatch(text, -1) {
 		name := m[1] + m[2] + m[3]
-		if name != "" && !contains(perRecipient, name) && !contains(perMessage, name) {
+		if name != "" && !slices.ContainsFunc(known, func(list []string) bool { return slices.Contains(list, name) }) {
 			return name, true
 		}
 	}
 	return "", false
-}
-
-func contains(list []string, s string) bool {
-	for _, v := range list {
-		if v == s {
-			return true
-		}
-	}
-	return false
 }
 
 // values are the macros of a message, and of each of its recipients.
@@ -111,7 +104,7 @@ func (c Command) argv(v values) []string {
 
 func macroOf(arg string, names []string) bool {
 	for _, m := range macro.FindAllStringSubmatch(arg, -1) {
-		if contains(names, m[1]+m[2]+m[3]) {
+		if slices.Contains(names, m[1]+m[2]+m[3]) {
 			return true
 		}
 	}

@@ -168,7 +168,7 @@ func TestHalfAMessage(t *testing.T) {
 func TestConfigRefuses(t *testing.T) {
 	for _, text := range []string{
 		"commands: {x: {argv: []}}", "commands: {x: {argv: [cat]}}", "commands: {x: {argv: [/bin/cat, '${nothing}']}}",
-		"commands: {x: {argv: ['/bin/${user}']}}", "commands: {x: {argv: [/bin/cat], flags: Z}}", "files: [relative]", "what: x",
+		"commands: {x: {argv: ['/bin/${user}']}}", "commands: {x: {argv: [/bin/cat], flags: Z}}", "files: [relative]", "forward_path: [x]", "forward_path: ['${home}/${sender}']", "what: x",
 	} {
 		cfg := Default()
 		if err := conf.Parse("run.yaml", []byte(text), &cfg); err == nil {

@@ -273,6 +273,9 @@ func (e *explanation) alias(ctx context.Context, sender, rcpt addr.Address, dept
 	}
 	targets, err := e.st.rewriter.Aliases(ctx, rcpt)
 	switch {
+	case fail.Is(err, fail.NotFound):
+		e.note("delivered by", rcpt.String(), e.st.mailbox.String(), "deliver.lmtp")
+		return nil
 	case fail.Is(err, fail.Permanent):
 		e.note("not delivered", rcpt.String(), err.Error(), "rewrite.alias_maps")
 		return nil
@@ -288,10 +291,15 @@ func (e *explanation) alias(ctx context.Context, sender, rcpt addr.Address, dept
 		switch t.Kind {
 		case aliases.User:
 			e.note("delivered by", t.Addr.String(), e.st.mailbox.String(), "deliver.lmtp")
-		case aliases.Command:
-			e.note("command", t.Text, e.st.cfg.Rewrite.AliasTransport, "rewrite.alias_transport")
-		case aliases.Path:
-			e.note("file", t.Text, e.st.cfg.Rewrite.AliasTransport, "rewrite.alias_transport")
+		case aliases.Command, aliases.Path:
+			what, by, key := "command", e.st.cfg.Rewrite.AliasTransport, "rewrite.alias_transport"
+			if t.Kind == aliases.Path {
+				what = "file"
+			}
+			if t.User != "" {
+				by, key = e.st.rewriter.ForwardPrograms(t.User), "rewrite.forward_programs"
+			}
+			e.note(what, t.Text, by, key)
 		default:
 			list, err := e.st.rewriter.Recipients(ctx, from, []addr.Address{t.Addr})
 			if err != nil {

@@ -58,7 +58,8 @@ type Config struct {
 
 	service.Common `yaml:",inline"`
 
-	lookups lookup.Options // how the daemon opens tables, see tables
+	lookups lookup.Options               // how the daemon opens tables, see tables
+	warn    func(text string, err error) // where warnings of a running daemon go; nil for nowhere
 }
 
 // Roles of a listener.

@@ -39,15 +39,15 @@ func (r router) Route(ctx context.Context, env *queue.Envelope, rcpt addr.Addres
 	return queue.Route{Transport: to.Via(), NextHop: to.Next()}, nil
 }
 
-// route is where a recipient's mail goes. A name without aliases goes straight
-// to its mailbox.
+// route is where a recipient's mail goes. A name with neither an alias nor,
+// maybe, a .forward file goes straight to its mailbox.
 func (st *state) route(ctx context.Context, sender, rcpt addr.Address) (route.Hop, error) {
 	to, err := st.routes.Route(ctx, sender, rcpt)
 	if err != nil || to.Hop.Transport != route.LocalAgent {
 		return to.Hop, err
 	}
-	alias, err := st.rewriter.HasAlias(ctx, rcpt)
-	if err != nil || alias {
+	straight, err := st.rewriter.Straight(ctx, rcpt)
+	if err != nil || !straight {
 		return to.Hop, err
 	}
 	return st.mailbox, nil
@@ -84,10 +84,13 @@ func (x deliverer) local(st *state) *forward.Agent {
 		},
 		Program: func(ctx context.Context, job *queue.Job, r queue.Recipient, t aliases.Target) queue.Result {
 			name := st.cfg.Rewrite.AliasTransport
+			if t.User != "" {
+				return piping.Forward(ctx, st.rewriter.ForwardPrograms(t.User), job, r, t)
+			}
 			if own, ok := st.cfg.Transports[name]; ok {
 				return piping.Alias(ctx, name, own, job, r, t)
 			}
-			return queue.Result{Status: queue.Failed, Code: queue.Code{Class: 5, Subject: 3, Detail: 5}, Reason: "mail to commands and files is not set up here"}
+			return piping.NotSetUp()
 		},
 	}
 }

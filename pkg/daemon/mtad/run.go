@@ -127,6 +127,7 @@ func (d *daemon) apply(cfg Config) error {
 	}
 	d.tables.Renew()
 	cfg.lookups = d.tables.Options()
+	cfg.warn = func(text string, err error) { d.log.Warn(text, obs.Err(err)) }
 	st, err := newState(cfg, known, d.now)
 	if err != nil {
 		return err

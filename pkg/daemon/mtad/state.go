@@ -82,7 +82,7 @@ func (c Config) routingHost(ask route.Domains) routing.Host {
 
 func (c Config) rewritingHost(routes *route.Table, now func() time.Time) rewriting.Host {
 	return rewriting.Host{
-		Hostname: c.hostname(), Delims: c.Delimiter, Trusted: c.trusted(), Routes: routes, Tables: c.tables(), Now: now,
+		Hostname: c.hostname(), Delims: c.Delimiter, Trusted: c.trusted(), Routes: routes, Tables: c.tables(), Now: now, Warn: c.warn,
 	}
 }
 

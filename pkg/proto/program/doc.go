@@ -10,7 +10,8 @@
 // Invariants:
 //   - No value can begin a line of its own; names are a closed list.
 //   - A message that was cut off is never taken for a whole one.
-//   - Caps: a line 4 KiB, 10 000 recipients, a chunk 64 KiB, output 8 KiB.
+//   - Caps: a line 4 KiB, 10 000 recipients, a chunk 64 KiB, output 64 KiB.
 //
-// Reading order: wire.go, client.go, status.go (exit codes as enhanced status).
+// Reading order: wire.go, client.go, status.go (exit codes as enhanced status),
+// forward.go (a helper that reads .forward files).
 package program

@@ -15,7 +15,7 @@ const (
 	maxLine    = 4096
 	maxLines   = 20100
 	maxChunk   = 64 << 10
-	maxOutput  = 8 << 10
+	maxOutput  = 64 << 10
 	maxPerCall = 10000
 )
 
@@ -24,6 +24,7 @@ type Request struct {
 	Command string // name of a command in the helper's configuration
 	Text    string // of an alias: what stands behind the bar; it names the command
 	File    string // of an alias: the path
+	Ask     string // in place of a delivery, see Forward
 
 	Sender     string // empty for the null sender
 	Recipients []Recipient
@@ -50,6 +51,7 @@ func (r *Request) fields() []struct {
 		{"command", &r.Command},
 		{"text", &r.Text},
 		{"file", &r.File},
+		{"ask", &r.Ask},
 		{"sender", &r.Sender},
 		{"nexthop", &r.NextHop},
 		{"queue_id", &r.QueueID},

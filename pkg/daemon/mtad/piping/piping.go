@@ -2,10 +2,12 @@ package piping
 
 import (
 	"context"
+	"time"
 
 	"github.com/postcote/postcote/pkg/daemon/mtad/routing"
 	"github.com/postcote/postcote/pkg/mta/queue"
 	"github.com/postcote/postcote/pkg/mta/rewrite/aliases"
+	"github.com/postcote/postcote/pkg/platform/conf"
 	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/proto/program"
 )
@@ -32,6 +34,24 @@ func Alias(ctx context.Context, name string, t routing.Transport, job *queue.Job
 	}
 	res, _ := run(ctx, name, t, job, r)
 	return res
+}
+
+// forwardTime is how long a program of a .forward file may take, as Postfix's
+// command_time_limit.
+const forwardTime = 1000 * time.Second
+
+// Forward delivers to the command or file of a .forward file, by the helper of
+// its user.
+func Forward(ctx context.Context, socket string, job *queue.Job, rcpt queue.Recipient, to aliases.Target) queue.Result {
+	if socket == "" {
+		return NotSetUp()
+	}
+	return Alias(ctx, "local", routing.Transport{Socket: socket, TimeLimit: conf.Duration(forwardTime)}, job, rcpt, to)
+}
+
+// NotSetUp is the result where no helper is configured.
+func NotSetUp() queue.Result {
+	return queue.Result{Status: queue.Failed, Code: queue.Code{Class: 5, Subject: 3, Detail: 5}, Reason: "mail to commands and files is not set up here"}
 }
 
 func request(job *queue.Job, rcpts []queue.Recipient) program.Request {

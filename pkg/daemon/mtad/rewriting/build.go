@@ -26,21 +26,23 @@ type Host struct {
 	Routes   *route.Table
 	Tables   lookup.Options
 	Now      func() time.Time
+	Warn     func(text string, err error) // nil tells nobody
 }
 
 // Rewriter is what the section means. It is immutable and safe for concurrent
 // use.
 type Rewriter struct {
 	*rewrite.Engine
-	cfg     Config
-	aliases *aliases.Expander // nil without alias_maps
-	srs     *srs.Rewriter     // nil without srs.domain
-	logins  maps.Map
-	delims  string
-	clients []netip.Prefix
-	authed  bool // authenticated clients are this site's own
-	routes  *route.Table
-	copies  bool // some table makes blind copies
+	cfg      Config
+	aliases  *aliases.Expander // nil without alias_maps
+	forwards *aliases.Forwards // nil without forward_socket
+	srs      *srs.Rewriter     // nil without srs.domain
+	logins   maps.Map
+	delims   string
+	clients  []netip.Prefix
+	authed   bool // authenticated clients are this site's own
+	routes   *route.Table
+	copies   bool // some table makes blind copies
 }
 
 // New builds a Rewriter. Errors: fail.Invalid, or the key file cannot be read.
@@ -64,6 +66,7 @@ func (c Config) New(h Host) (*Rewriter, error) {
 	if err := r.openAliases(h); err != nil {
 		return nil, err
 	}
+	r.openForwards(h)
 	return r, r.openSRS(h)
 }
 
@@ -211,10 +214,13 @@ func (c Config) Check(p *conf.Reporter, h Host) {
 			p.At("propagate_unmatched_extensions").Errorf("%q is no kind of table", w)
 		}
 	}
+	if s := c.ForwardPrograms; s != "" && !strings.Contains(s, userMacro) {
+		p.At("forward_programs").Hint("/run/mtad-run-${user}/socket").Errorf("each user's programs need a helper of their own: ${user} is missing")
+	}
 	for key, list := range map[string][]string{"allow_mail_to_commands": c.AllowCommands, "allow_mail_to_files": c.AllowFiles} {
 		for _, w := range list {
-			if w != "alias" && w != "include" {
-				p.At(key).Hint("alias, include").Errorf("%q is not allowed", w)
+			if w != "alias" && w != "include" && w != "forward" {
+				p.At(key).Hint("alias, include, forward").Errorf("%q is not allowed", w)
 			}
 		}
 	}

@@ -28,7 +28,7 @@ type Config struct {
 	VirtualAlias   []string `yaml:"virtual_alias_maps" example:"texthash:/etc/postcote/virtual" doc:"Tables that give recipients of any domain other addresses, one or several; results are looked up again."`
 	ExpansionLimit int      `yaml:"virtual_alias_expansion_limit" min:"1" max:"100000" doc:"The most addresses that one recipient may become."`
 	RecursionLimit int      `yaml:"virtual_alias_recursion_limit" min:"1" max:"1000" doc:"How often a result is looked up again."`
-	Propagate      []string `yaml:"propagate_unmatched_extensions" doc:"Tables whose results get the detail (user+detail) that the key did not name: canonical, virtual, alias, include, generic."`
+	Propagate      []string `yaml:"propagate_unmatched_extensions" doc:"Tables whose results get the detail (user+detail) that the key did not name: canonical, virtual, alias, forward, include, generic."`
 	Relocated      []string `yaml:"relocated_maps" example:"texthash:/etc/postcote/relocated" doc:"Tables of addresses that have moved; mail is refused with the new address."`
 	Generic        []string `yaml:"smtp_generic_maps" example:"texthash:/etc/postcote/generic" doc:"Tables that rewrite addresses of mail that leaves by SMTP, in envelope and header."`
 
@@ -38,9 +38,11 @@ type Config struct {
 
 	Aliases         []string `yaml:"alias_maps" example:"aliases:/etc/aliases" doc:"Tables of names in domains.local: files in aliases(5) form (aliases:/path, or hash:/path and the like), or any other table of such values."`
 	ExpandOwner     bool     `yaml:"expand_owner_alias" doc:"Mail to NAME has what owner-NAME stands for as its sender, and not owner-NAME itself."`
-	AllowCommands   []string `yaml:"allow_mail_to_commands" doc:"Where |command counts: alias, include."`
-	AllowFiles      []string `yaml:"allow_mail_to_files" doc:"Where /file counts: alias, include."`
+	AllowCommands   []string `yaml:"allow_mail_to_commands" doc:"Where |command counts: alias, include, forward."`
+	AllowFiles      []string `yaml:"allow_mail_to_files" doc:"Where /file counts: alias, include, forward."`
 	AliasTransport  string   `yaml:"alias_transport" example:"archive" doc:"The transport, of type pipe, to whose helper |command and /file are handed; its command is not used. Empty: such mail is returned."`
+	ForwardSocket   string   `yaml:"forward_socket" path:"connect" example:"/run/mtad-forward/socket" doc:"Socket of the helper unit that reads the .forward files of users in domains.local, see docs/mtad/rewriting.md. Empty: there are none."`
+	ForwardPrograms string   `yaml:"forward_programs" example:"/run/mtad-run-${user}/socket" doc:"Socket of the helper unit of a user, to which |command and /file of the user's .forward are handed; ${user} is the name. Empty: such mail is returned."`
 	SenderLoginMaps []string `yaml:"sender_login_maps" example:"socketmap:unix:/run/postcote-authd/socketmap:senders" doc:"Tables of sender addresses (user@domain, @domain) with the logins that may use them; see sender_login of listeners."`
 
 	SRS SRS `yaml:"srs" doc:"Senders of forwarded mail (Sender Rewriting Scheme)."`
@@ -66,8 +68,8 @@ func Default() Config {
 		ExpansionLimit:   1000,
 		RecursionLimit:   1000,
 		Propagate:        []string{"canonical", "virtual"},
-		AllowCommands:    []string{"alias"},
-		AllowFiles:       []string{"alias"},
+		AllowCommands:    []string{"alias", "forward"},
+		AllowFiles:       []string{"alias", "forward"},
 		SRS:              SRS{MaxAge: 21},
 	}
 }

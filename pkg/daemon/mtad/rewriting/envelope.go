@@ -7,10 +7,8 @@ import (
 
 	"github.com/postcote/postcote/pkg/mta/explain"
 	"github.com/postcote/postcote/pkg/mta/maps"
-	"github.com/postcote/postcote/pkg/mta/rewrite/aliases"
 	"github.com/postcote/postcote/pkg/mta/route"
 	"github.com/postcote/postcote/pkg/platform/addr"
-	"github.com/postcote/postcote/pkg/platform/fail"
 )
 
 // Rcpt is one recipient as the queue gets it.
@@ -126,23 +124,6 @@ func (r *Rewriter) Home(local bool, user string, ip netip.Addr) bool {
 		}
 	}
 	return false
-}
-
-// HasAlias reports whether a name of a local domain is an alias.
-func (r *Rewriter) HasAlias(ctx context.Context, a addr.Address) (bool, error) {
-	if r.aliases == nil {
-		return false, nil
-	}
-	return r.aliases.Has(ctx, a)
-}
-
-// Aliases follows the alias of a name. Errors: fail.NotFound when there is
-// none, see aliases.Expander.
-func (r *Rewriter) Aliases(ctx context.Context, a addr.Address) ([]aliases.Target, error) {
-	if r.aliases == nil {
-		return nil, fail.New(fail.NotFound, "there are no alias_maps")
-	}
-	return r.aliases.Expand(ctx, a)
 }
 
 // Owners implements gate.Owners.

@@ -13,5 +13,5 @@
 //     out of a list because of it.
 //
 // Reading order: file.go (the file), value.go (one right-hand side),
-// expand.go.
+// expand.go, forward.go (.forward files, which somebody else reads).
 package aliases

@@ -41,6 +41,8 @@ type Target struct {
 	Kind  Kind         // Address, User (the mailbox of Addr, whatever its aliases say), Command or Path
 	Addr  addr.Address // of Address and User
 	Text  string       // of Command and Path
+	Final bool         // of User: not even a .forward file counts
+	User  string       // of Command and Path in a .forward file: whose it is
 	Owner addr.Address // sender that takes the bounces; null means the original one
 	Alias string       // name that gave it, for the log
 }
@@ -221,7 +223,7 @@ func (r *run) address(ctx context.Context, a addr.Address, user, local bool, f f
 	if !local {
 		return r.add(t)
 	}
-	t.Kind = User
+	t.Kind, t.Final = User, user
 	base, _ := a.Split(r.x.cfg.Delims)
 	name, whole := strings.ToLower(base), strings.ToLower(a.Local)
 	switch {
@@ -239,7 +241,7 @@ func (r *run) address(ctx context.Context, a addr.Address, user, local bool, f f
 
 func (r *run) add(t Target) error {
 	key := t
-	key.Alias = ""
+	key.Alias, key.Final = "", false
 	if r.seen[key] {
 		return nil
 	}
@@ -266,16 +268,9 @@ func (r *run) include(ctx context.Context, path string, f frame) error {
 	if err != nil {
 		return err
 	}
-	var items []Item
-	for _, line := range strings.Split(string(text), "\n") {
-		if line = strings.TrimSpace(line); line == "" || line[0] == '#' {
-			continue
-		}
-		more, err := ParseValue(line)
-		if err != nil {
-			return fail.Wrap(fail.Permanent, err, "%s", path)
-		}
-		items = append(items, more...)
+	items, err := ParseList(string(text))
+	if err != nil {
+		return fail.Wrap(fail.Permanent, err, "%s", path)
 	}
 	sub := f
 	sub.up, sub.name, sub.file, sub.depth = &f, path, true, f.depth+1

@@ -46,6 +46,24 @@ func ParseValue(value string) ([]Item, error) {
 	return out, nil
 }
 
+// ParseList reads a file of right-hand sides, one or several in a line, as
+// :include: and .forward files are. Lines that begin with # do not count.
+// Errors: fail.Invalid.
+func ParseList(text string) ([]Item, error) {
+	var items []Item
+	for _, line := range strings.Split(text, "\n") {
+		if line = strings.TrimSpace(line); line == "" || line[0] == '#' {
+			continue
+		}
+		more, err := ParseValue(line)
+		if err != nil {
+			return nil, err
+		}
+		items = append(items, more...)
+	}
+	return items, nil
+}
+
 // cutItem ends an item at a comma that stands outside of quotes, brackets and
 // comments.
 func cutItem(s string) (text, rest string, err error) {
