@@ -80,27 +80,10 @@ login: {failure_delay: 100ms}
 	}
 }
 
-// startExim runs a private Exim in the foreground and returns its port.
+// startExim runs a private Exim that takes logins alone, and returns its port.
 func startExim(t *testing.T, exim, dir, sock string) int {
 	t.Helper()
-	port := freePort(t)
-	spool := filepath.Join(dir, "spool")
-	if err := os.Mkdir(spool, 0o777); err != nil {
-		t.Fatal(err)
-	}
-	conf := write(t, dir+"/exim.conf", fmt.Sprintf(`primary_hostname = exim.test
-exim_user = nobody
-exim_group = nogroup
-never_users =
-keep_environment =
-spool_directory = %[1]s
-log_file_path = %[2]s/exim-%%s.log
-pid_file_path = %[2]s/exim.pid
-local_interfaces = 127.0.0.1
-daemon_smtp_ports = %[3]d
-tls_advertise_hosts =
-host_lookup =
-rfc1413_hosts =
+	return runExim(t, exim, dir, fmt.Sprintf(`tls_advertise_hosts =
 acl_smtp_rcpt = rcpt
 begin acl
 rcpt:
@@ -115,14 +98,40 @@ begin authenticators
 plain:
   driver = dovecot
   public_name = PLAIN
-  server_socket = %[4]s
+  server_socket = %[1]s
   server_set_id = $auth1
 login:
   driver = dovecot
   public_name = LOGIN
-  server_socket = %[4]s
+  server_socket = %[1]s
   server_set_id = $auth1
-`, spool, dir, port, sock), 0o644)
+`, sock))
+}
+
+// runExim runs an Exim in the foreground, with a spool and logs of its own
+// below dir and the rest of its configuration from conf; it returns its port.
+func runExim(t *testing.T, exim, dir, conf string) int {
+	t.Helper()
+	port := freePort(t)
+	spool := filepath.Join(dir, "spool")
+	if err := os.Mkdir(spool, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	conf = write(t, dir+"/exim.conf", fmt.Sprintf(`primary_hostname = exim.test
+exim_user = nobody
+exim_group = nogroup
+never_users =
+exim_path = %[5]s
+keep_environment =
+spool_directory = %[1]s
+log_file_path = %[2]s/exim-%%s.log
+log_selector = +all
+pid_file_path = %[2]s/exim.pid
+local_interfaces = 127.0.0.1
+daemon_smtp_ports = %[3]d
+host_lookup =
+rfc1413_hosts =
+%[4]s`, spool, dir, port, conf, exim), 0o644)
 	run(t, "", "chown", "-R", "nobody:nogroup", spool)
 	run(t, "", "chmod", "777", dir)
 	cmd := exec.Command(exim, "-C", conf, "-bdf")
