@@ -6,8 +6,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/postcote/postcote/pkg/platform/fail"
 )
 
 // Unread returns a connection whose Read yields buffered before anything
@@ -106,27 +104,4 @@ func SocketPair() (local *net.UnixConn, remote *os.File, err error) {
 		return nil, nil, err
 	}
 	return conn.(*net.UnixConn), remote, nil
-}
-
-// StreamConn turns a received descriptor into a connection and closes f. It
-// refuses what is not a connected stream socket (kind Invalid).
-func StreamConn(f *os.File) (net.Conn, error) {
-	defer f.Close()
-	raw, err := f.SyscallConn()
-	if err != nil {
-		return nil, err
-	}
-	var typ, listening int
-	var serr error
-	if err := raw.Control(func(fd uintptr) {
-		if typ, serr = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_TYPE); serr == nil {
-			listening, serr = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
-		}
-	}); err != nil {
-		return nil, err
-	}
-	if serr != nil || typ != unix.SOCK_STREAM || listening != 0 {
-		return nil, fail.New(fail.Invalid, "the descriptor is not a connected stream socket")
-	}
-	return net.FileConn(f)
 }

@@ -11,9 +11,9 @@
 //     if it is the one that was made here.
 //   - A connection never outlives Server.Serve, and a panic in its handler
 //     ends that connection only.
-//   - A received descriptor is close-on-exec, and is closed on every path that
+//   - A received descriptor is close-on-exec and not blocking, and is closed on every path that
 //     returns an error.
 //
 // Files in reading order: listen.go, inherit.go, unix.go, peer.go, server.go,
-// accept.go, tally.go, conn.go, wait.go, frame.go, proxy.go, asker.go.
+// accept.go, tally.go, conn.go, wait.go, frame.go, stream.go, proxy.go, asker.go.
 package netx

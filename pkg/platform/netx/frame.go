@@ -45,12 +45,12 @@ func SendFrame(conn net.Conn, frame []byte, what syscall.Conn) error {
 	return err
 }
 
-// RecvFrame receives one packet of at most limit bytes with exactly one
-// descriptor, close-on-exec. io.EOF means that the peer is gone. A packet
-// that was cut, or that carries no or several descriptors, is an error of
-// kind Invalid, and what it carried is closed.
-func RecvFrame(conn net.Conn, limit int) ([]byte, *os.File, error) {
-	frame, fds, err := recv(conn, limit)
+// RecvFrame receives one packet, into buf, with exactly one descriptor,
+// close-on-exec and not blocking. io.EOF means that the peer is gone. A packet
+// that is longer than buf, or that carries no or several descriptors, is an
+// error of kind Invalid, and what it carried is closed.
+func RecvFrame(conn net.Conn, buf []byte) ([]byte, *os.File, error) {
+	frame, fds, err := recv(conn, buf)
 	if err == nil && len(fds) != 1 {
 		err = fail.New(fail.Invalid, "packet carries %d descriptors, not one", len(fds))
 	}
@@ -58,12 +58,13 @@ func RecvFrame(conn net.Conn, limit int) ([]byte, *os.File, error) {
 		closeAll(fds)
 		return nil, nil, err
 	}
+	_ = unix.SetNonblock(fds[0], true) // else a peer could tie up our threads
 	return frame, os.NewFile(uintptr(fds[0]), "received"), nil
 }
 
 // RecvPacket is RecvFrame for packets without a descriptor.
-func RecvPacket(conn net.Conn, limit int) ([]byte, error) {
-	frame, fds, err := recv(conn, limit)
+func RecvPacket(conn net.Conn, buf []byte) ([]byte, error) {
+	frame, fds, err := recv(conn, buf)
 	if err == nil && len(fds) != 0 {
 		err = fail.New(fail.Invalid, "packet carries %d descriptors, none is expected", len(fds))
 	}
@@ -74,12 +75,11 @@ func RecvPacket(conn net.Conn, limit int) ([]byte, error) {
 	return frame, nil
 }
 
-func recv(conn net.Conn, limit int) (frame []byte, fds []int, err error) {
+func recv(conn net.Conn, buf []byte) (frame []byte, fds []int, err error) {
 	uc, ok := Base(conn).(*net.UnixConn)
 	if !ok {
 		return nil, nil, fail.New(fail.Invalid, "%T cannot carry a descriptor", conn)
 	}
-	buf := make([]byte, limit)
 	oob := make([]byte, unix.CmsgSpace(oobFDs*4))
 	n, oobn, flags, _, err := uc.ReadMsgUnix(buf, oob) // sets MSG_CMSG_CLOEXEC
 	fds, perr := parseRights(oob[:max(oobn, 0)])
@@ -93,7 +93,7 @@ func recv(conn net.Conn, limit int) (frame []byte, fds []int, err error) {
 	case flags&unix.MSG_CTRUNC != 0:
 		return nil, fds, fail.New(fail.Invalid, "control message was cut")
 	case flags&unix.MSG_TRUNC != 0:
-		return nil, fds, fail.New(fail.Invalid, "packet is longer than %d bytes", limit)
+		return nil, fds, fail.New(fail.Invalid, "packet is longer than %d bytes", len(buf))
 	case n == 0 && len(fds) == 0:
 		return nil, nil, io.EOF // an empty packet says nothing either
 	}

@@ -63,7 +63,7 @@ func TestFrameCarriesOneDescriptor(t *testing.T) {
 	if err := SendFrame(a, []byte("frame"), tempFile(t, "content")); err != nil {
 		t.Fatal(err)
 	}
-	frame, f, err := RecvFrame(b, 5)
+	frame, f, err := RecvFrame(b, make([]byte, 5))
 	if err != nil || string(frame) != "frame" {
 		t.Fatalf("%q %v", frame, err)
 	}
@@ -76,7 +76,7 @@ func TestFrameCarriesOneDescriptor(t *testing.T) {
 		t.Fatal("the descriptor would survive an exec")
 	}
 	_ = a.Close()
-	if _, _, err := RecvFrame(b, 5); !errors.Is(err, io.EOF) {
+	if _, _, err := RecvFrame(b, make([]byte, 5)); !errors.Is(err, io.EOF) {
 		t.Fatal(err)
 	}
 }
@@ -125,7 +125,7 @@ func TestBadFramesLeakNothing(t *testing.T) {
 
 func frameOf(limit int) func(net.Conn) error {
 	return func(c net.Conn) error {
-		_, f, err := RecvFrame(c, limit)
+		_, f, err := RecvFrame(c, make([]byte, limit))
 		if err == nil {
 			_ = f.Close()
 		}
@@ -134,13 +134,13 @@ func frameOf(limit int) func(net.Conn) error {
 }
 
 func packetOf(limit int) func(net.Conn) error {
-	return func(c net.Conn) error { _, err := RecvPacket(c, limit); return err }
+	return func(c net.Conn) error { _, err := RecvPacket(c, make([]byte, limit)); return err }
 }
 
 func TestPacket(t *testing.T) {
 	a, b := packetPair(t)
 	_, _ = a.Write([]byte("hint"))
-	if got, err := RecvPacket(b, 10); err != nil || string(got) != "hint" {
+	if got, err := RecvPacket(b, make([]byte, 10)); err != nil || string(got) != "hint" {
 		t.Fatalf("%q %v", got, err)
 	}
 }
@@ -150,7 +150,7 @@ func TestFramesNeedUnixSockets(t *testing.T) {
 	if err := SendFrame(c, nil, tempFile(t, "")); fail.KindOf(err) != fail.Invalid {
 		t.Error(err)
 	}
-	if _, err := RecvPacket(c, 1); fail.KindOf(err) != fail.Invalid {
+	if _, err := RecvPacket(c, make([]byte, 1)); fail.KindOf(err) != fail.Invalid {
 		t.Error(err)
 	}
 	if _, err := Peer(c); fail.KindOf(err) != fail.Invalid {
@@ -209,7 +209,7 @@ func TestSentConnectionWorks(t *testing.T) {
 	if err := SendFrame(a, []byte("x"), server.(syscall.Conn)); err != nil {
 		t.Fatal(err)
 	}
-	_, f, err := RecvFrame(b, 1)
+	_, f, err := RecvFrame(b, make([]byte, 1))
 	if err != nil {
 		t.Fatal(err)
 	}

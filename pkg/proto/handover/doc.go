@@ -18,5 +18,5 @@
 //
 // The bytes are described in docs/formats/handover.md.
 //
-// Files in reading order: frame.go, codec.go, link.go.
+// Files in reading order: frame.go, codec.go, link.go, links.go, back.go.
 package handover

@@ -167,7 +167,7 @@ func sessionRole(t *testing.T, serve func(net.Conn)) (dial func() net.Conn) {
 
 func TestHandover(t *testing.T) {
 	dial := sessionRole(t, func(c net.Conn) {
-		f, stream, err := Receive(c)
+		f, stream, err := Receive(c, room())
 		if err != nil {
 			t.Error(err)
 			return
@@ -180,7 +180,7 @@ func TestHandover(t *testing.T) {
 			t.Error(err)
 		}
 		_, _ = io.WriteString(stream, f.Tag+" OK Logged in")
-		if _, _, err := Receive(c); !errors.Is(err, io.EOF) {
+		if _, _, err := Receive(c, room()); !errors.Is(err, io.EOF) {
 			t.Errorf("after the last frame: %v", err)
 		}
 	})
@@ -202,7 +202,7 @@ func TestHandover(t *testing.T) {
 }
 
 func TestHandoverFails(t *testing.T) {
-	drain := func(c net.Conn) *os.File { _, f, _ := netx.RecvFrame(c, MaxFrame); return f }
+	drain := func(c net.Conn) *os.File { _, f, _ := netx.RecvFrame(c, room()); return f }
 	for what, serve := range map[string]func(net.Conn){
 		"refused":        func(c net.Conn) { drain(c); _ = Refuse(c, "too many sessions\r\n"+strings.Repeat("x", 999)) },
 		"gone":           func(c net.Conn) { drain(c) },
@@ -265,7 +265,7 @@ func TestReceiveBelievesNothing(t *testing.T) {
 			t.Fatal(what, err)
 		}
 		_ = write.Close()
-		if _, _, err := Receive(b); fail.KindOf(err) != fail.Invalid {
+		if _, _, err := Receive(b, room()); fail.KindOf(err) != fail.Invalid {
 			t.Errorf("%s: %v", what, err)
 		}
 		// A pipe ends when nobody holds its other side any more.
@@ -276,6 +276,9 @@ func TestReceiveBelievesNothing(t *testing.T) {
 		_ = read.Close()
 	}
 }
+
+// room is space for a frame.
+func room() []byte { return make([]byte, MaxFrame) }
 
 func fileConn(t *testing.T, fd int) *net.UnixConn {
 	t.Helper()

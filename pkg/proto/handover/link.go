@@ -21,35 +21,49 @@ const maxAnswer = MaxWhy + 16
 // the caller's as before. On success the caller closes its own copy of stream
 // without writing to it.
 func Offer(ctx context.Context, conn net.Conn, f *Frame, stream syscall.Conn) (Answer, error) {
-	packet, err := f.Append(nil)
+	a, _, err := exchange(ctx, conn, f, stream)
 	if err != nil {
 		return Answer{}, err
+	}
+	return a, a.refusal()
+}
+
+// exchange is Offer without a refusal being an error. fit says that conn may be
+// used again.
+func exchange(ctx context.Context, conn net.Conn, f *Frame, stream syscall.Conn) (a Answer, fit bool, err error) {
+	packet, err := f.Append(make([]byte, 0, 256))
+	if err != nil {
+		return Answer{}, true, err
 	}
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	if err := netx.SendFrame(conn, packet, stream); err != nil {
-		return Answer{}, fail.Wrap(fail.Unavailable, err, "handing over to the session role")
+		return Answer{}, false, fail.Wrap(fail.Unavailable, err, "handing over to the session role")
 	}
-	reply, err := netx.RecvPacket(conn, maxAnswer)
+	reply, err := netx.RecvPacket(conn, make([]byte, maxAnswer))
 	if err != nil {
-		return Answer{}, fail.Wrap(fail.Unavailable, err, "waiting for the session role")
+		return Answer{}, false, fail.Wrap(fail.Unavailable, err, "waiting for the session role")
 	}
-	a, err := ParseAnswer(reply)
-	if err != nil {
-		return Answer{}, fail.Wrap(fail.Unavailable, err, "answer of the session role")
+	if a, err = ParseAnswer(reply); err != nil {
+		return Answer{}, false, fail.Wrap(fail.Unavailable, err, "answer of the session role")
 	}
-	if !a.Taken {
-		return a, fail.New(fail.Unavailable, "the session role refused the connection: %s", a.Why)
+	return a, stop(), nil
+}
+
+func (a Answer) refusal() error {
+	if a.Taken {
+		return nil
 	}
-	return a, nil
+	return fail.New(fail.Unavailable, "the session role refused the connection: %s", a.Why)
 }
 
 // Receive waits for a frame and its stream. io.EOF means that the peer has
 // no more. An error of kind Invalid means a peer that does not keep to the
 // protocol: close conn. The caller answers with Take or Refuse, in this order
-// before anything is written to the stream.
-func Receive(conn net.Conn) (*Frame, net.Conn, error) {
-	packet, file, err := netx.RecvFrame(conn, MaxFrame)
+// before anything is written to the stream. buf, of MaxFrame bytes, is free
+// again afterwards.
+func Receive(conn net.Conn, buf []byte) (*Frame, net.Conn, error) {
+	packet, file, err := netx.RecvFrame(conn, buf)
 	if err != nil {
 		if errors.Is(err, io.EOF) {
 			return nil, nil, io.EOF

@@ -157,7 +157,7 @@ func (r *receiver) accept() net.Conn {
 }
 
 func (r *receiver) next(c net.Conn) Hint {
-	packet, err := netx.RecvPacket(c, MaxPacket)
+	packet, err := netx.RecvPacket(c, make([]byte, MaxPacket))
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -114,7 +114,7 @@ func (a pop3Auth) Authenticate(ctx context.Context, at pop3login.Attempt, ask po
 // runIMAP speaks IMAP until a login or the end.
 func (c *client) runIMAP(ctx context.Context, start starter) outcome {
 	o := imaplogin.Options{
-		Auth: imapAuth{c.relay}, Greeting: c.cfg.Greeting,
+		Auth: imapAuth{c.relay}, Buffers: &c.role.imap, Greeting: c.cfg.Greeting,
 		ID: c.cfg.IMAPWords.ID(c.role.version), LiteralMinus: c.cfg.IMAPWords.Minus(),
 		Identified: c.introduced,
 		Secured:    c.secured(), AllowPlaintext: c.cfg.AllowPlaintext, StartTLS: start,

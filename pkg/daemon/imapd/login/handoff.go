@@ -2,7 +2,6 @@ package login
 
 import (
 	"context"
-	"errors"
 	"net"
 	"path/filepath"
 	"syscall"
@@ -48,11 +47,6 @@ func (c *client) offerTo(ctx context.Context, s *success) (local *net.UnixConn, 
 	if err != nil {
 		return nil, 0, err
 	}
-	link, err := dialPacket(ctx, path)
-	if err != nil {
-		return nil, 0, fail.Wrap(fail.Unavailable, err, "session role")
-	}
-	defer link.Close()
 	var stream syscall.Conn
 	if !c.pumped() {
 		var ok bool
@@ -70,7 +64,7 @@ func (c *client) offerTo(ctx context.Context, s *success) (local *net.UnixConn, 
 		defer remote.Close()
 		local, stream = pair, remote
 	}
-	a, err := handover.Offer(ctx, link, c.frame(s), stream)
+	a, err := c.role.links.Offer(ctx, path, c.frame(s), stream)
 	if err != nil {
 		if local != nil {
 			_ = local.Close()
@@ -92,25 +86,6 @@ func (c *client) socketFor(s *success) (string, error) {
 		}
 	}
 	return filepath.Join(c.cfg.SessionSockets, name), nil
-}
-
-// dialPacket connects, waiting a little while the backlog is full: Unix
-// sockets refuse then instead of queueing.
-func dialPacket(ctx context.Context, path string) (net.Conn, error) {
-	var d net.Dialer
-	for pause := time.Millisecond; ; pause *= 2 {
-		conn, err := d.DialContext(ctx, "unixpacket", path)
-		if err == nil || !errors.Is(err, syscall.EAGAIN) || pause > time.Second {
-			return conn, err
-		}
-		t := time.NewTimer(pause)
-		select {
-		case <-ctx.Done():
-			t.Stop()
-			return nil, err
-		case <-t.C:
-		}
-	}
 }
 
 // pumped: the connection stays here, and its bytes go through the pump.

@@ -16,6 +16,8 @@ import (
 	"github.com/postcote/postcote/pkg/platform/obs"
 	"github.com/postcote/postcote/pkg/platform/tlsx"
 	"github.com/postcote/postcote/pkg/proto/dovecotauth/authclient"
+	"github.com/postcote/postcote/pkg/proto/handover"
+	imapwire "github.com/postcote/postcote/pkg/proto/imap/wire"
 	pop3wire "github.com/postcote/postcote/pkg/proto/pop3/wire"
 )
 
@@ -27,10 +29,12 @@ type role struct {
 	now     func() time.Time
 	auth    *authclient.Client
 	offer   offer
+	links   handover.Links
 	keeper  *tlsx.Keeper // nil without certificates
 	waiting waiting
 	buffers sync.Pool
 	held    atomic.Int64 // buffers in use
+	imap    imapwire.Buffers
 	pop3    *pop3wire.Pools
 	server  *netx.Server
 	version string
@@ -46,6 +50,7 @@ func Run(ctx context.Context, rt *service.Runtime, cfg *Config) error {
 		return err
 	}
 	defer r.auth.Close()
+	defer r.links.Close()
 	doors, err := r.open(rt)
 	if err != nil {
 		return err

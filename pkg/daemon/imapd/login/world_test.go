@@ -418,11 +418,19 @@ func (s *sessionRole) stop() {
 }
 
 func (s *sessionRole) handle(ctx context.Context, link net.Conn) {
-	f, stream, err := handover.Receive(link)
-	if err != nil {
-		return
+	defer context.AfterFunc(ctx, func() { _ = link.SetReadDeadline(time.Unix(1, 0)) })()
+	buf := make([]byte, handover.MaxFrame)
+	for {
+		f, stream, err := handover.Receive(link, buf)
+		if err != nil {
+			return
+		}
+		s.frames <- f
+		s.take(ctx, link, f, stream)
 	}
-	s.frames <- f
+}
+
+func (s *sessionRole) take(ctx context.Context, link net.Conn, f *handover.Frame, stream net.Conn) {
 	if s.refuse.Load() {
 		_ = handover.Refuse(link, "full")
 		_ = stream.Close()

@@ -19,8 +19,9 @@ func (r *role) hints(ctx context.Context, conn net.Conn) {
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
 	var track hint.Tracker
+	buf := make([]byte, hint.MaxPacket)
 	for {
-		packet, err := netx.RecvPacket(conn, hint.MaxPacket)
+		packet, err := netx.RecvPacket(conn, buf)
 		if err != nil {
 			if !errors.Is(err, io.EOF) && ctx.Err() == nil {
 				r.log.Debug("events connection ended", obs.Err(err))

@@ -23,8 +23,9 @@ import (
 func (r *role) handovers(ctx context.Context, conn net.Conn) {
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
+	buf := make([]byte, handover.MaxFrame)
 	for {
-		frame, stream, err := handover.Receive(conn)
+		frame, stream, err := handover.Receive(conn, buf)
 		if err != nil {
 			if !errors.Is(err, io.EOF) && ctx.Err() == nil {
 				r.log.Warn("handover failed", obs.Err(err))

@@ -53,8 +53,11 @@ func New(conn net.Conn, opt Options) *Engine {
 		lim.NonSync = wire.LiteralMinus
 	}
 	e := &Engine{opt: opt, conn: conn, started: opt.Now()}
-	e.r = wire.NewReader(reader{e}, lim, e.carryOn)
-	e.w = wire.NewWriter(writer{e})
+	if opt.Buffers == nil {
+		opt.Buffers = new(wire.Buffers)
+	}
+	e.r = opt.Buffers.Reader(reader{e}, lim, e.carryOn)
+	e.w = opt.Buffers.Writer(writer{e})
 	if opt.Resumed {
 		e.greeted = true
 		e.r.Preload(opt.Buffered)
@@ -105,6 +108,8 @@ func (e *Engine) Run(ctx context.Context) Outcome {
 	_ = e.w.Release()
 	if stop(); e.out.Success != nil {
 		_ = e.conn.SetDeadline(time.Time{})
+	} else {
+		e.r.Drop()
 	}
 	e.out.Secured = e.opt.Secured
 	e.out.Duration = e.opt.Now().Sub(e.started)

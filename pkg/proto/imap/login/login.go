@@ -59,6 +59,10 @@ func (e *Refused) Error() string { return e.Text }
 type Options struct {
 	Auth Authenticator
 
+	// Buffers are shared by all connections of a server. Nil: this one has its
+	// own.
+	Buffers *wire.Buffers
+
 	// Greeting is the text after the capabilities, "Postcote ready.".
 	Greeting string
 	// ID is what the ID command answers, pairs of name and value in order.
