@@ -11,10 +11,13 @@
 //
 // Invariants: one event is one line, whatever bytes its values hold (control
 // characters are escaped); a log that cannot be written never stops or slows
-// the daemon for more than a second, and lost lines are counted; label values
-// of metrics come from closed lists, never a user or a domain.
+// the daemon for more than a second, and lost lines are counted; a line below
+// a warning that goes to a stream or file stands there 5 ms later at the latest,
+// so that a crash loses no more; label values of metrics come from closed
+// lists, never a user or a domain.
 //
 // Reading order: obs.go (Event, Config, Logger), attr.go (facts common to all
 // daemons), text.go, json.go, classic.go, journald.go (the three styles), sink.go
-// (where lines go), record.go (for tests), metrics.go, health.go.
+// (where lines go), gather.go (many lines in one write), record.go (for tests),
+// metrics.go, health.go.
 package obs

@@ -23,7 +23,7 @@ func (s *jsonStyle) line(dst []byte, e Event, at time.Time) []byte {
 		dst = append(dst, "]: "...)
 	}
 	dst = append(dst, `{"time":"`...)
-	dst = at.UTC().AppendFormat(dst, "2006-01-02T15:04:05.000000Z")
+	dst = appendTime(dst, at.UTC())
 	dst = append(dst, `","level":"`...)
 	dst = append(dst, levelName(e.Level())...)
 	dst = append(dst, `","daemon":`...)
@@ -40,6 +40,31 @@ func (s *jsonStyle) line(dst []byte, e Event, at time.Time) []byte {
 		dst = appendJSONValue(dst, v)
 	})
 	return append(dst, '}')
+}
+
+// appendTime is the layout 2006-01-02T15:04:05.000000Z, for years of four
+// digits. Reading a layout takes as long as all the rest of a short line.
+func appendTime(dst []byte, at time.Time) []byte {
+	year, month, day := at.Date()
+	hour, minute, second := at.Clock()
+	dst = appendDigits(dst, year, 4)
+	dst = appendDigits(append(dst, '-'), int(month), 2)
+	dst = appendDigits(append(dst, '-'), day, 2)
+	dst = appendDigits(append(dst, 'T'), hour, 2)
+	dst = appendDigits(append(dst, ':'), minute, 2)
+	dst = appendDigits(append(dst, ':'), second, 2)
+	dst = appendDigits(append(dst, '.'), at.Nanosecond()/1000, 6)
+	return append(dst, 'Z')
+}
+
+// appendDigits writes the last n digits of v.
+func appendDigits(dst []byte, v, n int) []byte {
+	var b [6]byte
+	for i := n - 1; i >= 0; i-- {
+		b[i] = byte('0' + v%10)
+		v /= 10
+	}
+	return append(dst, b[:n]...)
 }
 
 func levelName(l slog.Level) string {
@@ -101,12 +126,16 @@ func appendJSONString(dst []byte, s string) []byte {
 	s, shortened := cut(s)
 	dst = append(dst, '"')
 	for i := 0; i < len(s); {
-		c := s[i]
-		if c >= 0x20 && c < 0x7f {
-			if c == '"' || c == '\\' {
-				dst = append(dst, '\\')
-			}
-			dst = append(dst, c)
+		plain := i
+		for i < len(s) && s[i] >= 0x20 && s[i] < 0x7f && s[i] != '"' && s[i] != '\\' {
+			i++
+		}
+		dst = append(dst, s[plain:i]...)
+		if i == len(s) {
+			break
+		}
+		if c := s[i]; c == '"' || c == '\\' {
+			dst = append(dst, '\\', c)
 			i++
 			continue
 		}

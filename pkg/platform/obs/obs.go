@@ -45,6 +45,7 @@ type Logger struct {
 	level slog.LevelVar
 	style style
 	sink  sink
+	calm  *gather   // before a sink that takes many lines at once, or nil
 	rec   *Recorder // for tests, in place of style and sink
 	now   func() time.Time
 	bufs  sync.Pool // of *[]byte
@@ -108,6 +109,9 @@ func newLogger(cfg Config, daemon string, at places) (*Logger, error) {
 	default:
 		return nil, fail.New(fail.Invalid, "log style %q is not one of json, classic, journald", cfg.Style)
 	}
+	if !toSyslog {
+		l.calm = newGather(l.sink, func(lines int) { l.lost.Add(uint64(lines)) })
+	}
 	return l, nil
 }
 
@@ -119,7 +123,8 @@ func Discard() *Logger {
 }
 
 // Log writes one event. It blocks for at most a second when the place where
-// lines go does not take them; then the line is lost and counted.
+// lines go does not take them; then the line is lost and counted. In a stream
+// or file an event below a warning may stand 5 ms later, if there are many.
 func (l *Logger) Log(e Event) {
 	if e.Level() < l.level.Level() {
 		return
@@ -147,11 +152,13 @@ func (l *Logger) write(e Event) bool {
 	if len(*p) == 0 {
 		return true
 	}
-	if err := l.sink.write(*p, now); err != nil {
-		l.lost.Add(1)
-		return false
+	if l.calm != nil {
+		l.calm.add(*p, e.Level(), now)
+		return !l.calm.failed.Load()
 	}
-	return true
+	lost := l.sink.write(*p, now)
+	l.lost.Add(uint64(lost))
+	return lost == 0
 }
 
 // Enabled reports whether events of this level are written at all; it spares
@@ -188,10 +195,12 @@ func (l *Logger) SetLevel(name string) bool {
 // Reopen opens a log file again after it was rotated away. When that fails,
 // lines go on to the old file.
 func (l *Logger) Reopen() error {
-	if f, ok := l.sink.(*fileSink); ok {
-		return f.reopen()
+	f, ok := l.sink.(*fileSink)
+	if !ok {
+		return nil
 	}
-	return nil
+	l.calm.flush() // into the file that was open when it happened
+	return f.reopen()
 }
 
 // Lost counts lines that could not be written.
@@ -201,6 +210,9 @@ func (l *Logger) Lost() uint64 { return l.lost.Load() }
 func (l *Logger) Close() error {
 	if l.sink == nil {
 		return nil
+	}
+	if l.calm != nil {
+		l.calm.flush()
 	}
 	return l.sink.close()
 }

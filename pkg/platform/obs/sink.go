@@ -13,9 +13,11 @@ import (
 	"github.com/postcote/postcote/pkg/platform/fail"
 )
 
-// sink is a place where lines go. write blocks for at most patience.
+// sink is a place where lines go. write blocks for at most patience and
+// returns how many lines were lost. Only a stream or a file takes several, and
+// none has the end of the last one.
 type sink interface {
-	write(line []byte, now time.Time) error
+	write(lines []byte, now time.Time) (lost int)
 	close() error
 }
 
@@ -47,8 +49,6 @@ func (r *rest) resting(now time.Time) bool { return now.Before(r.until) }
 
 func (r *rest) failed(now time.Time) { r.until = now.Add(patience) }
 
-func errResting() error { return fail.New(fail.Unavailable, "the log does not take lines") }
-
 // socketSink is a datagram socket: /dev/log or the journal's. It connects
 // when needed and again when the other side was restarted.
 type socketSink struct {
@@ -62,11 +62,11 @@ type socketSink struct {
 
 func newSocketSink(path string) *socketSink { return &socketSink{path: path} }
 
-func (s *socketSink) write(line []byte, now time.Time) error {
+func (s *socketSink) write(line []byte, now time.Time) (lost int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.rest.resting(now) {
-		return errResting()
+		return 1
 	}
 	deadline := time.Now().Add(patience)
 	fresh := s.conn == nil
@@ -74,10 +74,13 @@ func (s *socketSink) write(line []byte, now time.Time) error {
 	if err != nil && !fresh && !errors.Is(err, os.ErrDeadlineExceeded) {
 		err = s.try(line, deadline) // the old connection may just be stale
 	}
-	if err != nil && !errors.Is(err, syscall.EMSGSIZE) {
+	if err == nil {
+		return 0
+	}
+	if !errors.Is(err, syscall.EMSGSIZE) {
 		s.rest.failed(now)
 	}
-	return err
+	return 1
 }
 
 func (s *socketSink) try(line []byte, deadline time.Time) error {
@@ -147,33 +150,41 @@ func newStreamSink(f *os.File) *streamSink {
 // sureBytes fit into a pipe or socket that poll calls writable (PIPE_BUF).
 const sureBytes = 4096
 
-func (s *streamSink) write(line []byte, now time.Time) error {
+func (s *streamSink) write(lines []byte, now time.Time) (lost int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.rest.resting(now) {
-		return errResting()
+		return unwritten(lines)
 	}
 	deadline := time.Now().Add(patience)
-	line = append(line, '\n')
+	lines = append(lines, '\n')
 	if s.part {
-		line = append([]byte("\n"), line...)
-	}
-	for len(line) > 0 {
-		chunk := line
-		if s.ask {
-			chunk = line[:min(len(line), sureBytes)]
-			if !s.writable(time.Until(deadline)) {
-				s.rest.failed(now)
-				return errResting()
-			}
+		if _, err := s.chunk([]byte("\n"), deadline, now); err != nil {
+			return unwritten(lines)
 		}
-		if _, err := s.f.Write(chunk); err != nil {
-			return err
-		}
-		line = line[len(chunk):]
-		s.part = len(line) > 0
 	}
-	return nil
+	for len(lines) > 0 {
+		n, err := s.chunk(lines, deadline, now)
+		if n > 0 {
+			s.part = lines[n-1] != '\n'
+		}
+		if lines = lines[n:]; err != nil {
+			return unwritten(lines)
+		}
+	}
+	return 0
+}
+
+// chunk writes as much as the stream takes for sure.
+func (s *streamSink) chunk(p []byte, deadline, now time.Time) (int, error) {
+	if s.ask {
+		p = p[:min(len(p), sureBytes)]
+		if !s.writable(time.Until(deadline)) {
+			s.rest.failed(now)
+			return 0, os.ErrDeadlineExceeded
+		}
+	}
+	return s.f.Write(p)
 }
 
 func (s *streamSink) writable(wait time.Duration) bool {
@@ -216,11 +227,15 @@ func (s *fileSink) reopen() error {
 	return nil
 }
 
-func (s *fileSink) write(line []byte, _ time.Time) error {
+func (s *fileSink) write(lines []byte, _ time.Time) (lost int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	_, err := s.f.Write(append(line, '\n'))
-	return err
+	lines = append(lines, '\n')
+	n, err := s.f.Write(lines)
+	if err == nil {
+		return 0
+	}
+	return unwritten(lines[n:])
 }
 
 func (s *fileSink) close() error {
