@@ -16,6 +16,7 @@ import (
 	"github.com/postcote/postcote/pkg/mta/queue"
 	"github.com/postcote/postcote/pkg/mta/remote"
 	"github.com/postcote/postcote/pkg/mta/remote/tlspolicy"
+	"github.com/postcote/postcote/pkg/mta/rewrite"
 	"github.com/postcote/postcote/pkg/mta/rewrite/aliases"
 	"github.com/postcote/postcote/pkg/mta/route"
 	"github.com/postcote/postcote/pkg/platform/addr"
@@ -180,7 +181,7 @@ func openRewritten(ctx context.Context, st *state, job *queue.Job) (io.ReadClose
 	}
 	edit := header.NewEditor(header.Rules{Rewrite: func(name, value string) (string, bool, error) {
 		return st.rewriter.OutboundField(ctx, name, value)
-	}})
+	}, Touches: rewrite.HasAddresses})
 	_, _ = edit.Write(start)
 	found := edit.Finish()
 	if found.Err != nil {

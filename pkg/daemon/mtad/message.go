@@ -11,6 +11,7 @@ import (
 	"github.com/postcote/postcote/pkg/mta/gate"
 	"github.com/postcote/postcote/pkg/mta/gate/header"
 	"github.com/postcote/postcote/pkg/mta/queue"
+	"github.com/postcote/postcote/pkg/mta/rewrite"
 	"github.com/postcote/postcote/pkg/platform/addr"
 	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/proto/smtp/server"
@@ -60,7 +61,8 @@ func (s *session) Message(ctx context.Context, tx *server.Transaction, content i
 	qid, now := msg.ID().String(), s.d.now()
 	say := func(r server.Reply) server.Result { return server.Result{Verdict: server.Say(r)} }
 
-	edit := header.NewEditor(s.headerRules(ctx, tx.From, qid, now))
+	edit := s.d.editors.Get(s.headerRules(ctx, tx.From, qid, now))
+	defer s.d.editors.Put(edit)
 	in := &receiving{msg: msg, edit: edit}
 	_, err := io.Copy(in, content) // the engine's reader hands over its own buffer
 	switch {
@@ -145,6 +147,7 @@ func (s *session) headerRules(ctx context.Context, from addr.Address, qid string
 	}
 	if s.home() {
 		rules.Rewrite = func(name, value string) (string, bool, error) { return s.st.rewriter.Field(ctx, name, value) }
+		rules.Touches = rewrite.HasAddresses
 	}
 	return rules
 }

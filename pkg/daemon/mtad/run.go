@@ -14,6 +14,7 @@ import (
 	"github.com/postcote/postcote/pkg/daemon/mtad/tables"
 	"github.com/postcote/postcote/pkg/daemon/service"
 	"github.com/postcote/postcote/pkg/mta/gate"
+	"github.com/postcote/postcote/pkg/mta/gate/header"
 	"github.com/postcote/postcote/pkg/mta/queue"
 	"github.com/postcote/postcote/pkg/platform/dnsx"
 	"github.com/postcote/postcote/pkg/platform/fail"
@@ -56,6 +57,7 @@ type daemon struct {
 	local    *localmail.Policy    // what local users may submit
 	flushing sync.Mutex           // held by the ETRN that is being carried out
 	sessions sync.Map             // *server.Conn to *session
+	editors  header.Editors
 	listens  []*listening
 	status   net.Listener // for local users; nil for none
 }

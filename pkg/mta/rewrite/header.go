@@ -19,6 +19,13 @@ func headerPlace(name string) (Places, bool) {
 	return 0, name == "errors-to" || name == "return-receipt-to" || name == "disposition-notification-to"
 }
 
+// HasAddresses reports whether Field and OutboundField look at the fields of a
+// name, in lower case.
+func HasAddresses(name []byte) bool {
+	_, ok := headerPlace(string(name))
+	return ok
+}
+
 // Field rewrites the addresses in the value of a header field as for mail of
 // this site's own users. changed is false for fields without addresses, and
 // for values that cannot be read without doubt. The rest of the value, names,

@@ -112,11 +112,14 @@ func (e *Engine) Known(ctx context.Context, a addr.Address) (bool, error) {
 	return false, nil
 }
 
+// errNotMoved is the answer where there is no table: it costs nothing.
+var errNotMoved = fail.New(fail.NotFound, "relocated_maps is empty")
+
 // Moved is the text of relocated_maps for a recipient. Errors: fail.NotFound
 // when it has not moved.
 func (e *Engine) Moved(ctx context.Context, a addr.Address) (string, error) {
 	if e.cfg.Relocated.Empty() {
-		return "", fail.New(fail.NotFound, "relocated_maps is empty")
+		return "", errNotMoved
 	}
 	q, err := e.query(ctx, a)
 	if err != nil {

@@ -2,6 +2,7 @@ package route
 
 import (
 	"context"
+	"iter"
 	"sort"
 	"strings"
 
@@ -63,10 +64,13 @@ func newDomainSet(key string, names []string) (domainSet, error) {
 }
 
 func (s domainSet) match(domain string) bool {
+	if len(s) == 0 {
+		return false
+	}
 	if s[domain] {
 		return true
 	}
-	for _, parent := range parents(domain) {
+	for parent := range parents(domain) {
 		if s[parent] {
 			return true
 		}
@@ -90,15 +94,15 @@ func (s domainSet) overlap(t domainSet) string {
 }
 
 // parents of "a.b.c": ".b.c", ".c". None for an address literal.
-func parents(domain string) []string {
-	if strings.HasPrefix(domain, "[") {
-		return nil
-	}
-	var out []string
-	for i := 0; i < len(domain); i++ {
-		if domain[i] == '.' {
-			out = append(out, domain[i:])
+func parents(domain string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		if strings.HasPrefix(domain, "[") {
+			return
+		}
+		for i := 0; i < len(domain); i++ {
+			if domain[i] == '.' && !yield(domain[i:]) {
+				return
+			}
 		}
 	}
-	return out
 }

@@ -10,6 +10,10 @@ import (
 	"github.com/postcote/postcote/pkg/platform/fail"
 )
 
+// errNoTable is the answer of a key without tables. It is the usual one, and
+// the same for everybody, so that it costs nothing.
+var errNoTable = fail.New(fail.NotFound, "there is no table")
+
 // Route decides for one recipient of a sender's message. In this order: the
 // table of transports, the sender's own, the class's; the next hop of the
 // default and relay classes is the sender's relay host, the relay host, or the
@@ -101,7 +105,7 @@ func (t *Table) relayed(ctx context.Context, hop Hop, key string, sender addr.Ad
 // ofSender looks a sender up; the value DUNNO ends the search without answer.
 func (t *Table) ofSender(ctx context.Context, m maps.Map, sender addr.Address) (string, error) {
 	if m.Empty() {
-		return "", fail.New(fail.NotFound, "%s is empty", m.Key)
+		return "", errNoTable
 	}
 	var value string
 	var err error
@@ -127,7 +131,7 @@ func badValue(m maps.Map, what addr.Address, err error) error {
 func (t *Table) tableOf(ctx context.Context, class Class, rcpt addr.Address, usual Hop) (Hop, error) {
 	m := t.cfg.TransportMaps
 	if m.Empty() {
-		return Hop{}, fail.New(fail.NotFound, "no transport_maps")
+		return Hop{}, errNoTable
 	}
 	value, err := t.transportOf(ctx, m, class, rcpt)
 	if err != nil {
@@ -152,8 +156,11 @@ func (t *Table) transportOf(ctx context.Context, m maps.Map, class Class, rcpt a
 	if base := rcpt.Base(t.delimiter); base != rcpt && fail.Is(err, fail.NotFound) {
 		value, err = m.LookupPart(ctx, base.String())
 	}
-	for _, key := range append([]string{rcpt.Domain}, parents(rcpt.Domain)...) {
-		if !fail.Is(err, fail.NotFound) || key == "" {
+	if rcpt.Domain != "" && fail.Is(err, fail.NotFound) {
+		value, err = m.LookupPart(ctx, rcpt.Domain)
+	}
+	for key := range parents(rcpt.Domain) {
+		if !fail.Is(err, fail.NotFound) {
 			break
 		}
 		value, err = m.LookupPart(ctx, key)
@@ -168,10 +175,13 @@ func (t *Table) transportOf(ctx context.Context, m maps.Map, class Class, rcpt a
 // then "*", which speaks for mail that leaves only (a catch-all must not take
 // our own mail away).
 func (t *Table) override(domain string, class Class) (Hop, bool) {
+	if len(t.transports) == 0 {
+		return Hop{}, false
+	}
 	if hop, ok := t.transports[domain]; ok {
 		return hop, true
 	}
-	for _, p := range parents(domain) {
+	for p := range parents(domain) {
 		if hop, ok := t.transports[p]; ok {
 			return hop, true
 		}

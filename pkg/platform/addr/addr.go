@@ -28,7 +28,12 @@ func (a Address) String() string {
 }
 
 // Path returns "<address>", "<>" for the null sender.
-func (a Address) Path() string { return "<" + a.String() + ">" }
+func (a Address) Path() string {
+	if a.Domain != "" && isDotString(a.Local) {
+		return "<" + a.Local + "@" + a.Domain + ">"
+	}
+	return "<" + a.String() + ">"
+}
 
 // Key returns the case-folded form used as a lookup key.
 func (a Address) Key() string { return strings.ToLower(a.String()) }

@@ -120,7 +120,7 @@ func Domain(s string) (string, error) {
 			return "", bad(s, "not a valid internationalised domain")
 		}
 	}
-	for _, label := range strings.Split(u, ".") {
+	for label := range strings.SplitSeq(u, ".") {
 		if !labelOK(label) {
 			return "", bad(s, "malformed domain")
 		}

@@ -66,6 +66,9 @@ func Wrap(k Kind, err error, format string, args ...any) error {
 
 // KindOf returns the outermost kind in err's chain; Temporary when there is none.
 func KindOf(err error) Kind {
+	if e, ok := err.(*kinded); ok { // the usual case, which needs no search
+		return e.kind
+	}
 	var e *kinded
 	if errors.As(err, &e) {
 		return e.kind

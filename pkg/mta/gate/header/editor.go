@@ -3,6 +3,7 @@ package header
 import (
 	"bytes"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/postcote/postcote/pkg/platform/addr"
@@ -17,6 +18,9 @@ type Rules struct {
 	// value from behind the colon to the line end; changed says that out is to
 	// stand in its place. nil: nothing is rewritten.
 	Rewrite func(name, value string) (out string, changed bool, err error)
+	// Touches reports, by their lower-case names, which fields Rewrite wants to
+	// see; the others cost nothing. nil: all.
+	Touches func(name []byte) bool
 
 	// Only for AddMissing:
 	Sender    addr.Address // value of From; no From is added for the null sender
@@ -24,9 +28,12 @@ type Rules struct {
 	Date      time.Time
 }
 
+var relayed = []string{"return-path"}
+
 // Relayed are the fields removed from mail of other servers: Return-Path is
-// the final delivery agent's to write (RFC 5321 section 4.4).
-func Relayed() []string { return []string{"return-path"} }
+// the final delivery agent's to write (RFC 5321 section 4.4). Nobody changes
+// the list.
+func Relayed() []string { return relayed }
 
 // Submitted are the fields removed from submissions, where Bcc would tell
 // every recipient about the blind ones (RFC 5322 section 3.6.3).
@@ -57,8 +64,10 @@ type Found struct {
 // a few kilobytes; Postfix cuts single fields at 100 KiB.
 const MaxBlock = 256 << 10
 
-// usualBlock is room for the header of most messages.
-const usualBlock = 2 << 10
+const (
+	usualBlock = 2 << 10  // room for the header of most messages
+	maxSpare   = 16 << 10 // of a block that an editor may keep
+)
 
 // maxPending caps the unfinished line that is held between two writes.
 const maxPending = 2048
@@ -86,10 +95,34 @@ type Editor struct {
 	pending []byte // start of a line that has not ended yet
 	name    []byte // of the current field, in lower case
 	at      int    // where the current field begins in the block
+	spare   []byte // memory of the block
 }
 
 // NewEditor makes an editor.
 func NewEditor(rules Rules) *Editor { return &Editor{rules: rules} }
+
+// Editors are editors to be used again, with the memory they have. The zero
+// value is ready.
+type Editors struct{ pool sync.Pool }
+
+// Get returns an editor for the next message.
+func (s *Editors) Get(rules Rules) *Editor {
+	e, _ := s.pool.Get().(*Editor)
+	if e == nil {
+		return NewEditor(rules)
+	}
+	*e = Editor{rules: rules, pending: e.pending[:0], name: e.name[:0], spare: e.spare}
+	return e
+}
+
+// Put takes an editor back. Found.Block of it must not be used any more.
+func (s *Editors) Put(e *Editor) {
+	if cap(e.spare) > maxSpare {
+		e.spare = nil
+	}
+	e.rules, e.found = Rules{}, Found{}
+	s.pool.Put(e)
+}
 
 // Finish ends the message and returns what was found.
 func (e *Editor) Finish() Found {
@@ -102,6 +135,9 @@ func (e *Editor) Finish() Found {
 		e.additions()
 	}
 	e.found.TooLarge = e.full && e.found.Edited
+	if e.found.Block != nil {
+		e.spare = e.found.Block[:0]
+	}
 	if !e.found.Edited || e.full {
 		e.found.Block = nil
 	}
@@ -193,6 +229,9 @@ func (e *Editor) endField() {
 	if e.rules.Rewrite == nil || !e.seen || e.drop || e.full || e.found.Err != nil {
 		return
 	}
+	if e.rules.Touches != nil && !e.rules.Touches(e.name) {
+		return
+	}
 	text := e.found.Block[e.at:]
 	colon := bytes.IndexByte(text, ':')
 	if colon < 0 {
@@ -244,7 +283,10 @@ func (e *Editor) block(p []byte) {
 		return
 	}
 	if e.found.Block == nil {
-		e.found.Block = make([]byte, 0, usualBlock)
+		if e.spare == nil {
+			e.spare = make([]byte, 0, usualBlock)
+		}
+		e.found.Block, e.spare = e.spare[:0], nil
 	}
 	e.found.Block = append(e.found.Block, p...)
 }

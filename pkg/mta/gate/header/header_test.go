@@ -200,3 +200,25 @@ func TestRewrite(t *testing.T) {
 		t.Errorf("%+v", found)
 	}
 }
+
+// An editor that is used again knows nothing of the message before.
+func TestEditorsAreUsedAgain(t *testing.T) {
+	var pool Editors
+	long := "Subject: " + strings.Repeat("x", 2*maxSpare) + "\r\n\r\n"
+	rules := Rules{Drop: []string{"bcc"}, Touches: func(name []byte) bool { return string(name) == "to" }, Rewrite: func(name, value string) (string, bool, error) {
+		if name != "to" {
+			t.Errorf("%s was not to be seen", name)
+		}
+		return strings.ToUpper(value), true, nil
+	}}
+	for _, in := range []string{"From: joe\r\nBcc: x\r\nTo: ann\r\n\r\n", "Bcc: x", long, "no header\r\n", "", "To: a", "Message-Id: <1>\r\nTo: b\r\n\r\nbody"} {
+		fresh, again := NewEditor(rules), pool.Get(rules)
+		_, _ = fresh.Write([]byte(in))
+		_, _ = again.Write([]byte(in))
+		a, b := fresh.Finish(), again.Finish()
+		if string(a.Block) != string(b.Block) || a.Skip != b.Skip || a.Edited != b.Edited || a.MessageID != b.MessageID {
+			t.Errorf("%.20q: %+v, want %+v", in, b, a)
+		}
+		pool.Put(again)
+	}
+}
