@@ -32,12 +32,23 @@ const (
 // AppendSummary encodes s at the end of dst. Times are kept as distances
 // from base, the arrival of the message.
 func AppendSummary(dst []byte, s *Summary, base time.Time) []byte {
-	dst = appendText(dst, packNullable(s.Sender))
+	dst = appendNullable(dst, s.Sender)
 	dst = binary.AppendUvarint(dst, uint64(len(s.Recipients)))
 	for i := range s.Recipients {
 		r := &s.Recipients[i]
-		dst = appendText(dst, packNullable(r.Addr))
+		dst = appendNullable(dst, r.Addr)
 		dst = AppendState(dst, &r.State, base)
+	}
+	return dst
+}
+
+// AppendOpen is AppendSummary of a message that is not packed.
+func AppendOpen(dst []byte, e *Envelope, states []State, base time.Time) []byte {
+	dst = appendNullable(dst, e.Sender)
+	dst = binary.AppendUvarint(dst, uint64(len(states)))
+	for i := range states {
+		dst = appendNullable(dst, e.Recipients[i].Addr)
+		dst = AppendState(dst, &states[i], base)
 	}
 	return dst
 }
@@ -118,11 +129,11 @@ func (c *cursor) state(base time.Time) (s State) {
 	return s
 }
 
-func packNullable(a addr.Address) string {
+func appendNullable(dst []byte, a addr.Address) []byte {
 	if a.Null() {
-		return ""
+		return append(dst, 0)
 	}
-	return packAddress(a)
+	return appendPacked(dst, a)
 }
 
 func appendText(dst []byte, s string) []byte {

@@ -33,13 +33,20 @@ func appendAddress(dst []byte, tag uint64, a addr.Address) []byte {
 	if a.Null() {
 		return dst
 	}
-	return appendField(dst, tag, packAddress(a))
+	dst = binary.AppendUvarint(dst, tag)
+	return appendPacked(dst, a)
 }
 
-// packAddress joins the parts with NUL, which no local part may hold.
-func packAddress(a addr.Address) string { return a.Local + "\x00" + a.Domain }
+// appendPacked writes the parts joined with NUL, which no local part may hold,
+// behind their length.
+func appendPacked(dst []byte, a addr.Address) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(a.Local)+1+len(a.Domain)))
+	dst = append(dst, a.Local...)
+	dst = append(dst, 0)
+	return append(dst, a.Domain...)
+}
 
-// unpackAddress accepts only what packAddress can have written.
+// unpackAddress accepts only what appendPacked can have written.
 func unpackAddress(s string) (addr.Address, error) {
 	for i := 0; i < len(s); i++ {
 		if s[i] != 0 {

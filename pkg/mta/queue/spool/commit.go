@@ -37,9 +37,31 @@ type committer struct {
 	spare   []*pending
 	busy    bool
 	buf     []byte // the leader's
+	used    sync.Pool
 
 	syncs   atomic.Uint64
 	commits atomic.Uint64
+}
+
+// maxKept caps the memory of a record's parts that is used again.
+const maxKept = 4 << 10
+
+// begin is an empty pending, with memory for its parts.
+func (c *committer) begin() *pending {
+	p, _ := c.used.Get().(*pending)
+	if p == nil {
+		p = &pending{wake: make(chan struct{}, 1), env: make([]byte, 0, 384), summary: make([]byte, 0, 128)}
+	}
+	return p
+}
+
+// done takes back what begin gave, once submit has returned.
+func (c *committer) done(p *pending) {
+	if cap(p.env) > maxKept || cap(p.summary) > maxKept {
+		return
+	}
+	*p = pending{wake: p.wake, env: p.env[:0], summary: p.summary[:0]}
+	c.used.Put(p)
 }
 
 const (

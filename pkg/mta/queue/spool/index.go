@@ -36,6 +36,15 @@ const gone = 1 << 31
 type hot struct {
 	env    *item.Envelope
 	states []item.State
+	one    [1]item.State // what states is usually made of
+}
+
+func newHot(env *item.Envelope) *hot {
+	h := &hot{env: env}
+	if h.states = h.one[:]; len(env.Recipients) != 1 {
+		h.states = make([]item.State, len(env.Recipients))
+	}
+	return h
 }
 
 // Flags of an entry that users of the spool know.
@@ -78,8 +87,7 @@ func (s *Spool) packed(dst []byte, e *Entry) []byte {
 	if e.hot == nil {
 		return append(dst, e.summary...)
 	}
-	sum := s.decoded(e)
-	return item.AppendSummary(dst, &sum, e.base())
+	return item.AppendOpen(dst, e.hot.env, e.hot.states, e.base())
 }
 
 // message is e as written to log and checkpoint. s.mu is held.
@@ -152,7 +160,7 @@ func (s *Spool) Load(e *Entry) (*item.Envelope, []item.State, error) {
 				s.mu.Unlock()
 				return nil, nil, s.damaged(e, "envelope has another number of recipients than the state log")
 			}
-			h := &hot{env: env, states: make([]item.State, len(sum.Recipients))}
+			h := newHot(env)
 			for i := range h.states {
 				h.states[i] = sum.Recipients[i].State
 			}

@@ -59,7 +59,12 @@ func (b *buffers) get(n int) []byte {
 			return nil
 		}
 		b.used.Add(int64(size))
-		if p, ok := b.pools[i].Get().(*[]byte); ok {
+		switch p := b.pools[i].Get().(type) {
+		case *[smallBuffer]byte:
+			return p[:0]
+		case *[streamBuffer]byte:
+			return p[:0]
+		case *[]byte:
 			return (*p)[:0]
 		}
 		return make([]byte, 0, size)
@@ -71,7 +76,14 @@ func (b *buffers) put(p []byte) {
 	for i, size := range b.sizes {
 		if cap(p) == size {
 			b.used.Add(-int64(size))
-			b.pools[i].Put(&p)
+			switch size { // a pointer to an array is kept without an allocation of its own
+			case smallBuffer:
+				b.pools[i].Put((*[smallBuffer]byte)(p[:smallBuffer]))
+			case streamBuffer:
+				b.pools[i].Put((*[streamBuffer]byte)(p[:streamBuffer]))
+			default:
+				b.pools[i].Put(&p)
+			}
 			return
 		}
 	}
@@ -249,6 +261,8 @@ func (w *Writer) Commit(ctx context.Context, env *item.Envelope, headers []byte,
 	}
 	p := w.pending(env, headers, skip)
 	err := w.s.submit(p)
+	e := p.entry
+	w.s.commit.done(p)
 	if err != nil {
 		w.Abort()
 		return nil, err
@@ -258,7 +272,7 @@ func (w *Writer) Commit(ctx context.Context, env *item.Envelope, headers []byte,
 	if w.file != nil {
 		_ = w.file.Close()
 	}
-	return p.entry, nil
+	return e, nil
 }
 
 func (w *Writer) check(env *item.Envelope, headers []byte, skip int64) error {
@@ -299,12 +313,13 @@ func (w *Writer) pending(env *item.Envelope, headers []byte, skip int64) *pendin
 	env.Arrival = time.Unix(0, env.Arrival.UnixNano()) // as it will be read back
 	env.Size = int64(len(headers)) + w.size - skip
 	e := &Entry{ID: w.id, Pos: -1, size: env.Size, arrival: env.Arrival.UnixNano()}
-	e.hot = &hot{env: env, states: make([]item.State, len(env.Recipients))}
+	e.hot = newHot(env)
 	if env.Hold {
 		e.flags |= format.MsgHeld
 	}
-	p := &pending{entry: e, headers: headers, wake: make(chan struct{}, 1)}
-	p.env = item.AppendEnvelope(make([]byte, 0, 256+128*len(env.Recipients)), env)
+	p := w.s.commit.begin()
+	p.entry, p.headers = e, headers
+	p.env = item.AppendEnvelope(p.env, env)
 	p.rec = format.Record{
 		ID: w.id, Envelope: uint32(len(p.env)), Headers: uint32(len(headers)), Body: uint64(w.size), Skip: uint64(skip),
 		MetaSum: format.Sum(format.Sum(0, p.env), headers), BodySum: w.sum,
@@ -315,7 +330,6 @@ func (w *Writer) pending(env *item.Envelope, headers []byte, skip int64) *pendin
 	} else {
 		p.body = w.buf
 	}
-	sum := w.s.decoded(e)
-	p.summary = item.AppendSummary(make([]byte, 0, 64*(1+len(env.Recipients))), &sum, env.Arrival)
+	p.summary = item.AppendOpen(p.summary, env, e.hot.states, env.Arrival)
 	return p
 }
