@@ -25,6 +25,7 @@ type client struct {
 	Local   bool // by the submit socket
 	UID     int
 	text    string // String, where a session has made it already
+	peer    string // and ip
 }
 
 // String is Postfix's NAME[IP].
@@ -40,7 +41,10 @@ func (c client) String() string {
 
 // ip is the address's text; a proxy may not know one.
 func (c client) ip() string {
-	if !c.IP.IsValid() {
+	switch {
+	case c.peer != "":
+		return c.peer
+	case !c.IP.IsValid():
 		return "unknown"
 	}
 	return c.IP.Unmap().WithZone("").String()
@@ -53,7 +57,7 @@ func (c client) attrs(more ...slog.Attr) []slog.Attr {
 	if c.Local {
 		peer = fmt.Sprintf("uid:%d", c.UID)
 	}
-	out := []slog.Attr{slog.String("listener", c.Service), slog.String(obs.KeyConn, c.Conn), slog.String(obs.KeyPeer, peer)}
+	out := append(make([]slog.Attr, 0, 4+len(more)), slog.String("listener", c.Service), slog.String(obs.KeyConn, c.Conn), slog.String(obs.KeyPeer, peer))
 	if !c.Local {
 		out = append(out, slog.String("name", c.Name))
 	}

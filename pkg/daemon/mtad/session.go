@@ -67,7 +67,7 @@ func (s *session) identify(ctx context.Context) {
 			s.d.log.Log(nameMismatch{s.who, claimed})
 		}
 	}
-	s.who.text = s.who.String()
+	s.who.text, s.who.peer = s.who.String(), s.who.ip()
 	s.st.cfg.Smtpd.Apply(&s.c.Policy, s.words, s.who.IP)
 }
 

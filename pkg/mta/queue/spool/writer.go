@@ -82,12 +82,14 @@ func (b *buffers) put(p []byte) {
 			case streamBuffer:
 				b.pools[i].Put((*[streamBuffer]byte)(p[:streamBuffer]))
 			default:
-				b.pools[i].Put(&p)
+				b.keep(i, p)
 			}
 			return
 		}
 	}
 }
+
+func (b *buffers) keep(i int, p []byte) { b.pools[i].Put(&p) }
 
 // Writer takes one message. One goroutine uses it.
 type Writer struct {
