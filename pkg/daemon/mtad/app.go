@@ -12,8 +12,11 @@ import (
 	"github.com/postcote/postcote/pkg/daemon/mtad/postfixcmd"
 	"github.com/postcote/postcote/pkg/daemon/mtad/queuecmd"
 	"github.com/postcote/postcote/pkg/daemon/mtad/tablecmd"
+	"github.com/postcote/postcote/pkg/daemon/mtad/verifying"
 	"github.com/postcote/postcote/pkg/daemon/service"
+	"github.com/postcote/postcote/pkg/mta/gate"
 	"github.com/postcote/postcote/pkg/mta/queue"
+	"github.com/postcote/postcote/pkg/platform/addr"
 	"github.com/postcote/postcote/pkg/platform/conf"
 	"github.com/postcote/postcote/pkg/platform/disk"
 	"github.com/postcote/postcote/pkg/platform/fail"
@@ -136,6 +139,23 @@ func (d *daemon) access() queuecmd.Access {
 	}
 }
 
+// reporter answers local users who ask where mail would go. The rules of
+// submission hold: a report is mail, too.
+func (d *daemon) reporter() *verifying.Reporter {
+	return &verifying.Reporter{
+		Allow: func(ctx context.Context, sender addr.Address) error {
+			uid := int(control.PeerOf(ctx).UID)
+			for _, v := range []gate.Verdict{d.local.Connect(uid), d.local.Mail(uid, sender)} {
+				if v.Refused() {
+					return fail.New(fail.Denied, "%s", v)
+				}
+			}
+			return nil
+		},
+		Probe: d.probe, Bouncer: bouncer{d}, Queue: d.queue, Now: d.now, Timeout: d.state.Load().cfg.Verify.Timeout.Std(),
+	}
+}
+
 // registerVerbs adds what the control socket can do and tell.
 func (d *daemon) registerVerbs() {
 	d.rt.Status("sessions", func() any {
@@ -146,6 +166,7 @@ func (d *daemon) registerVerbs() {
 		return open
 	})
 	d.rt.Status("queue", func() any { return d.queue.Stats() })
+	d.rt.Control(d.reporter().Verb())
 	for _, v := range queuecmd.Verbs(d.queue, d.access()) {
 		d.rt.Control(v)
 	}

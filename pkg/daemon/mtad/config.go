@@ -7,6 +7,7 @@ import (
 	"github.com/postcote/postcote/pkg/daemon/mtad/localmail"
 	"github.com/postcote/postcote/pkg/daemon/mtad/rewriting"
 	"github.com/postcote/postcote/pkg/daemon/mtad/routing"
+	"github.com/postcote/postcote/pkg/daemon/mtad/verifying"
 	"github.com/postcote/postcote/pkg/daemon/service"
 	"github.com/postcote/postcote/pkg/mta/bounce"
 	"github.com/postcote/postcote/pkg/mta/queue"
@@ -45,6 +46,8 @@ type Config struct {
 
 	Remote Remote      `yaml:"remote" reload:"true" doc:"How mail is sent to other hosts."`
 	DNS    dnsx.Config `yaml:"dns" doc:"Name servers."`
+
+	Verify verifying.Config `yaml:"address_verify" doc:"How it is found out whether other hosts take mail for an address."`
 
 	Smtpd edge.Config `yaml:"smtpd" reload:"true" doc:"What listeners demand of their clients and tell them; the submit socket has none of it."`
 
@@ -200,6 +203,7 @@ func Default() Config {
 		},
 		DNS:         dnsx.DefaultConfig(),
 		MessageSize: 50 << 20,
+		Verify:      verifying.Default(),
 		Smtpd:       edge.DefaultConfig(),
 		ClientNames: true,
 		Limits:      Limits{Connections: 10000, ConnectionsPerPeer: 50, Recipients: 1000, SoftErrors: 10, HardErrors: 20, JunkCommands: 100, Overshoot: 1000},

@@ -11,6 +11,7 @@ import (
 	"github.com/postcote/postcote/pkg/daemon/mtad/forward"
 	"github.com/postcote/postcote/pkg/daemon/mtad/piping"
 	"github.com/postcote/postcote/pkg/daemon/mtad/routing"
+	"github.com/postcote/postcote/pkg/daemon/mtad/verifying"
 	"github.com/postcote/postcote/pkg/mta/bounce"
 	"github.com/postcote/postcote/pkg/mta/gate/header"
 	"github.com/postcote/postcote/pkg/mta/queue"
@@ -19,6 +20,7 @@ import (
 	"github.com/postcote/postcote/pkg/mta/rewrite"
 	"github.com/postcote/postcote/pkg/mta/rewrite/aliases"
 	"github.com/postcote/postcote/pkg/mta/route"
+	"github.com/postcote/postcote/pkg/mta/verify"
 	"github.com/postcote/postcote/pkg/platform/addr"
 	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/platform/lookup"
@@ -164,6 +166,53 @@ func (x deliverer) send(ctx context.Context, st *state, job *queue.Job, hop rout
 		x.d.agents.away(hop.Socket)
 	}
 	return result
+}
+
+// probe finds out whether an address takes mail, by the ways that mail takes.
+func (d *daemon) probe(ctx context.Context, rcpt addr.Address) verify.Answer {
+	st := d.state.Load()
+	return verifying.Probe(ctx, ways{d, st}, st.cfg.Verify.From(), rcpt)
+}
+
+// ways implements verifying.Ways.
+type ways struct {
+	d  *daemon
+	st *state
+}
+
+func (w ways) Recipients(ctx context.Context, sender, rcpt addr.Address) ([]addr.Address, error) {
+	to, err := w.st.routes.Resolve(ctx, rcpt)
+	if err != nil {
+		return nil, err
+	}
+	list, err := w.st.rewriter.Recipients(ctx, sender, []addr.Address{to})
+	var out []addr.Address
+	for _, r := range list {
+		if r.Given >= 0 { // no blind copy
+			out = append(out, r.Addr)
+		}
+	}
+	return out, err
+}
+
+func (w ways) Route(ctx context.Context, sender, rcpt addr.Address) (route.Hop, error) {
+	return w.st.route(ctx, sender, rcpt)
+}
+
+func (w ways) Ask(ctx context.Context, hop route.Hop, sender, rcpt addr.Address) remote.Outcome {
+	if hop.Transport == route.SMTP && w.st.rewriter.RewritesOutbound() {
+		for _, a := range []*addr.Address{&sender, &rcpt} {
+			if out, err := w.st.rewriter.Outbound(ctx, *a); err == nil {
+				*a = out
+			}
+		}
+	}
+	return w.d.remote.Load().of(hop).Deliver(ctx, hop, remote.Message{
+		From: sender, Verify: true, UTF8: sender.NeedsUTF8() || rcpt.NeedsUTF8(),
+		Login: func(ctx context.Context, hop route.Hop) (*remote.Credentials, error) {
+			return w.st.logins.For(ctx, sender, hop)
+		},
+	}, []remote.Recipient{{To: rcpt}})[0]
 }
 
 // openRewritten opens the content with the addresses of its header as the

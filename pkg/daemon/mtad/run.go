@@ -16,6 +16,7 @@ import (
 	"github.com/postcote/postcote/pkg/mta/gate"
 	"github.com/postcote/postcote/pkg/mta/gate/header"
 	"github.com/postcote/postcote/pkg/mta/queue"
+	"github.com/postcote/postcote/pkg/mta/verify"
 	"github.com/postcote/postcote/pkg/platform/dnsx"
 	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/platform/obs"
@@ -55,6 +56,7 @@ type daemon struct {
 	auth     *authenticator       // nil without auth socket
 	users    *userdbclient.Client // nil without exists socket
 	local    *localmail.Policy    // what local users may submit
+	verify   *verify.Service      // which addresses elsewhere take mail
 	flushing sync.Mutex           // held by the ETRN that is being carried out
 	sessions sync.Map             // *server.Conn to *session
 	editors  header.Editors
@@ -118,6 +120,10 @@ func newDaemon(rt *service.Runtime, cfg Config, p parts) (*daemon, error) {
 	if cfg.ExistsSocket != "" {
 		d.users = userdbclient.New(userdbclient.Config{Address: cfg.ExistsSocket, Patience: p.Patience})
 	}
+	v := cfg.Verify
+	d.verify = verify.New(verify.Config{
+		Times: v.Times(), Wait: v.Wait.Std(), Timeout: v.Timeout.Std(), Probe: d.probe, FS: rt.FS, Path: v.Map, Now: d.now, Log: d.log,
+	})
 	return d, d.apply(cfg)
 }
 
@@ -194,6 +200,10 @@ func (d *daemon) serve(ctx context.Context, cfg Config) error {
 	}
 	g.Go(func() error {
 		d.agents.run(gctx)
+		return nil
+	})
+	g.Go(func() error {
+		d.verify.Run(gctx)
 		return nil
 	})
 	d.serveLocal(gctx, g, cfg)
@@ -281,6 +291,7 @@ func (d *daemon) reloaded(cfg any) error {
 	}
 	d.queue.Reload(d.queueSettings(*c))
 	d.local.Reload(c.Submit)
+	d.verify.Reload(c.Verify.Times(), c.Verify.Wait.Std())
 	if d.keeper != nil {
 		d.keeper.Check()
 	}

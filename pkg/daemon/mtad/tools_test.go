@@ -147,7 +147,6 @@ func TestSendmailRefuses(t *testing.T) {
 		{"-t", "Subject: x\n\n", 65, "No recipient addresses found in message header"},
 		{"-Z x@ours.example", "x", 64, "usage: sendmail"},
 		{"a\x00b@ours.example", "x", 65, "malformed address"},
-		{"-bv x@ours.example", "x", 69, "mtad explain"},
 	} {
 		got := w.tool(c.in, append([]string{"sendmail"}, strings.Fields(c.args)...)...)
 		if got.code != c.code || !strings.Contains(got.errout, c.says) {
@@ -157,6 +156,44 @@ func TestSendmailRefuses(t *testing.T) {
 	w.stopMTA()
 	if got := w.tool("x", "sendmail", "ann@ours.example"); got.code != 75 || !strings.Contains(got.errout, "mail system is down") {
 		t.Errorf("with mtad down: exit %d: %s", got.code, got.errout)
+	}
+}
+
+// -bv asks where mail would go, and has the answer sent to who asks. Nobody
+// gets anything else.
+func TestSendmailVerifies(t *testing.T) {
+	t.Parallel()
+	w := toolWorld(t)
+	w.cfg.Domains.Local = []string{"host.example"}
+	w.cfg.Rewrite.Aliases = []string{"inline:{ {root = joe@ours.example} }"}
+	w.cfg.Submit.Senders = map[string][]string{"*": {"joe@ours.example"}}
+	w.start()
+	w.admin()
+	got := w.tool("", "sendmail", "-bv", "-fjoe@ours.example", "ann@ours.example", "refused@far.example", "later@far.example", "good@far.example", "root@host.example")
+	if got.code != 0 || got.out != "Mail Delivery Status Report will be mailed to <joe@ours.example>.\n" {
+		t.Fatalf("exit %d: %s%s", got.code, got.out, got.errout)
+	}
+	text := w.arrived(w.lmtp, "joe@ours.example", "Subject: Mail Delivery Status Report")
+	for _, want := range []string{
+		"Final-Recipient: rfc822; ann@ours.example\r\nAction: deliverable\r\nStatus: 2.1.5\r\n",
+		"Final-Recipient: rfc822; refused@far.example\r\nAction: undeliverable\r\nStatus: 5.1.1\r\nRemote-MTA: dns; mx.far.example\r\nDiagnostic-Code: smtp; 550 5.1.1 no such user here\r\n",
+		"Final-Recipient: rfc822; later@far.example\r\nAction: delayed\r\nStatus: 4.2.1\r\n",
+		"Final-Recipient: rfc822; good@far.example\r\nAction: deliverable\r\n",
+		"Final-Recipient: rfc822; root@host.example\r\nAction: deliverable\r\n",
+		"<good@far.example>: delivery via mx.far.example[192.0.2.1]:25: 250",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("missing %q in\n%s", want, text)
+		}
+	}
+	if len(w.far.messages("")) != 0 || len(w.lmtp.messages("")) != 1 {
+		t.Error("somebody got a message")
+	}
+	if got := w.tool("", "sendmail", "-bv", "-feve@ours.example", "ann@ours.example"); os.Getuid() != 0 && got.code != 77 {
+		t.Errorf("in somebody else's name: exit %d: %s", got.code, got.errout)
+	}
+	if got := w.tool("", "sendmail", "-bv"); got.code != 64 {
+		t.Errorf("of nobody: exit %d: %s", got.code, got.errout)
 	}
 }
 

@@ -25,6 +25,7 @@ func (c Config) Validate(p *conf.Reporter) {
 		c.validateListener(p.At("listeners[%d]", i), l)
 	}
 	c.validateRouting(p)
+	c.Verify.Check(p.At("address_verify"))
 	for _, s := range []struct{ key, path string }{{"auth_socket", c.AuthSocket}, {"exists_socket", c.ExistsSocket}} {
 		if path := strings.TrimPrefix(s.path, "unix:"); path != "" && !strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "inet:") {
 			p.At(s.key).Hint("write the absolute path of a socket, or inet:host:port").Errorf("%q is not a socket", s.path)

@@ -55,9 +55,11 @@ func (c *Composer) Compose(ctx context.Context, w io.Writer, id queue.ID, n *que
 	out.WriteString(text)
 	r.part(out, pick(r.utf8Status, "message/global-delivery-status", "message/delivery-status"), "Delivery report", r.utf8Status)
 	out.WriteString(r.status())
-	r.part(out, r.orig.mediaType(), r.orig.description(n.Kind), r.orig.eightBit)
-	if err := r.orig.copy(out); err != nil {
-		return queue.Composed{}, err
+	if n.Open != nil {
+		r.part(out, r.orig.mediaType(), r.orig.description(n.Kind), r.orig.eightBit)
+		if err := r.orig.copy(out); err != nil {
+			return queue.Composed{}, err
+		}
 	}
 	fmt.Fprintf(out, "\r\n--%s--\r\n", r.boundary())
 	return queue.Composed{SMTPUTF8: n.To.NeedsUTF8(), EightBit: r.eightBit()}, out.Flush()
@@ -78,6 +80,9 @@ func (r *report) look() error {
 	for i := range r.n.Recipients {
 		rc := &r.n.Recipients[i]
 		r.utf8Status = r.utf8Status || rc.Addr.NeedsUTF8() || rc.Original.NeedsUTF8() || !ascii(rc.ORCPT)
+	}
+	if r.n.Open == nil {
+		return nil
 	}
 	return r.orig.look()
 }
@@ -145,6 +150,8 @@ func (r *report) subject() string {
 		text = "Delayed Mail (still being retried)"
 	case k == queue.NoticeSuccess:
 		text = "Successful Mail Delivery Report"
+	case k == queue.NoticeVerify:
+		text = "Mail Delivery Status Report"
 	}
 	if t := r.c.Templates.of(k); t != nil && !k.ForPostmaster() {
 		text = t.subject

@@ -19,7 +19,9 @@ func (r *report) status() string {
 	if env.EnvID != "" {
 		r.field(&b, "Original-Envelope-Id", env.EnvID)
 	}
-	r.field(&b, "X-Postcote-Queue-ID", r.n.ID.String())
+	if r.n.ID != 0 {
+		r.field(&b, "X-Postcote-Queue-ID", r.n.ID.String())
+	}
 	if !env.Sender.Null() {
 		r.field(&b, "X-Postcote-Sender", typed(env.Sender))
 	}
@@ -45,7 +47,7 @@ func (r *report) recipient(b *strings.Builder, rc *queue.NoticeRecipient) {
 		r.field(b, "Remote-MTA", "dns; "+rc.Remote)
 	}
 	switch {
-	case r.n.Kind == queue.NoticeSuccess: // the field is for what went wrong
+	case r.n.Kind == queue.NoticeSuccess, r.n.Kind == queue.NoticeVerify && rc.Status == queue.Delivered: // the field is for what went wrong
 	case rc.Diagnostic != "":
 		r.field(b, "Diagnostic-Code", "smtp; "+rc.Diagnostic)
 	case rc.Reason != "":
@@ -66,6 +68,8 @@ func (r *report) field(b *strings.Builder, name, value string) {
 
 func (r *report) action(rc *queue.NoticeRecipient) string {
 	switch {
+	case r.n.Kind == queue.NoticeVerify:
+		return verified(rc.Status)
 	case r.n.Kind.Delay():
 		return "delayed"
 	case r.n.Kind.Failure():
@@ -76,6 +80,17 @@ func (r *report) action(rc *queue.NoticeRecipient) string {
 		return "relayed" // to a host that does not promise to report (RFC 3461 section 5.2.2)
 	}
 	return "delivered"
+}
+
+// verified is Postfix's word for what a probe found.
+func verified(s queue.Status) string {
+	switch s {
+	case queue.Delivered:
+		return "deliverable"
+	case queue.Failed:
+		return "undeliverable"
+	}
+	return "delayed"
 }
 
 // statusCode is the code of the last attempt; what expired keeps its 4.x.x

@@ -24,7 +24,7 @@ type template struct {
 	lines      []string
 }
 
-// Names of the templates that are used; verify_template is read and left.
+// Names of the templates.
 const (
 	failureTemplate = "failure_template"
 	delayTemplate   = "delay_template"
@@ -137,6 +137,9 @@ func (t Templates) of(k queue.NoticeKind) *template {
 		return t.byName[failureTemplate]
 	case k.Delay():
 		return t.byName[delayTemplate]
+	}
+	if k == queue.NoticeVerify {
+		return t.byName[verifyTemplate]
 	}
 	return t.byName[successTemplate]
 }

@@ -37,6 +37,8 @@ func (r *report) text() string {
 		fmt.Fprintf(&b, "Your message has been waiting for %s for the recipients listed\r\nbelow. Delivery will be tried until %s.\r\n\r\n",
 			span(r.n.Now.Sub(r.n.Envelope.Arrival)), date(r.n.Expires))
 		r.help(&b)
+	case k == queue.NoticeVerify:
+		b.WriteString("You asked where mail for the addresses below would go. They were looked\r\nup, and the hosts behind them were asked; nothing was sent to them.\r\n\r\n")
 	case r.askedFor():
 		b.WriteString("You asked to be told: your message has been delivered to the recipients\r\nlisted below. ")
 		b.WriteString("If it was passed on to a system that does not report further,\r\nyou may hear no more of it.\r\n\r\n")

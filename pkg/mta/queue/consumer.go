@@ -121,7 +121,7 @@ type Notice struct {
 	Recipients []NoticeRecipient
 	Expires    time.Time // Delay only: when the queue gives up
 	Now        time.Time
-	Open       func() (*Content, error) // the original message; the caller closes it
+	Open       func() (*Content, error) // the original message; the caller closes it; nil if there is none
 }
 
 // NoticeRecipient is one recipient a notification reports on.
@@ -145,16 +145,20 @@ const (
 	NoticeFailureCopy
 	NoticeDelayCopy
 	NoticeDouble // a notification could not be delivered
+
+	// NoticeVerify is about a question, not a message: where mail would go.
+	// The queue has none of its own; see Notice.Open.
+	NoticeVerify
 )
 
-var noticeNames = [...]string{"failure", "delay", "success", "failure_copy", "delay_copy", "double"}
+var noticeNames = [...]string{"failure", "delay", "success", "failure_copy", "delay_copy", "double", "verify"}
 
 // String returns the name, a metric label.
 func (k NoticeKind) String() string { return noticeNames[min(int(k), len(noticeNames)-1)] }
 
 // ForPostmaster reports whether a notification of this kind goes to the
 // postmaster rather than to the sender.
-func (k NoticeKind) ForPostmaster() bool { return k >= NoticeFailureCopy }
+func (k NoticeKind) ForPostmaster() bool { return k >= NoticeFailureCopy && k <= NoticeDouble }
 
 // Failure reports whether a notification of this kind is about a failure.
 func (k NoticeKind) Failure() bool {

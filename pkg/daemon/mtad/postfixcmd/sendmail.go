@@ -2,11 +2,14 @@ package postfixcmd
 
 import (
 	"context"
+	"encoding/json"
 	"strings"
 
 	"github.com/emersion/go-smtp"
 
+	"github.com/postcote/postcote/pkg/daemon/mtad/verifying"
 	"github.com/postcote/postcote/pkg/platform/addr"
+	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/proto/smtp/wire"
 )
 
@@ -20,6 +23,7 @@ const (
 	modeSMTP    = 's'
 	modeQueue   = 'p'
 	modeAliases = 'i'
+	modeVerify  = 'v'
 	modeFlush   = 'q' // ours: option -q
 	modeDaemon  = 'd'
 )
@@ -64,7 +68,7 @@ func (t *tool) sendmail(ctx context.Context, args []string) int {
 		}
 	}
 	switch req.mode {
-	case modeDeliver:
+	case modeDeliver, modeVerify:
 		return t.deliver(ctx, req, rest)
 	case modeSMTP:
 		return t.proxy(ctx)
@@ -142,12 +146,10 @@ func (t *tool) option(req *request, o option) int {
 
 func (t *tool) mode(req *request, mode string) int {
 	switch mode {
-	case "m", "s", "p", "i":
+	case "m", "s", "p", "i", "v":
 		req.mode = mode[0]
 	case "d", "l", "D":
 		req.mode = modeDaemon
-	case "v":
-		return t.fatal(exitUnavailable, "-bv is not supported: mtad explain ADDRESS tells where mail for an address goes")
 	default:
 		return t.fatal(exitUsage, "unsupported: -b%s", mode)
 	}
@@ -253,6 +255,9 @@ func (t *tool) deliver(ctx context.Context, req *request, args []string) int {
 	if len(req.rcpts) == 0 && !req.fromHeader {
 		return t.fatal(exitUsage, "%s(%d): Recipient addresses must be specified on the command line or via the -t option", login, t.UID)
 	}
+	if req.mode == modeVerify && !req.fromHeader {
+		return t.verify(ctx, &req.letter)
+	}
 	if req.verbose && req.notify == nil && !req.sender.Null() {
 		req.notify = []smtp.DSNNotify{smtp.DSNNotifySuccess, smtp.DSNNotifyFailure, smtp.DSNNotifyDelayed}
 		t.printf("Mail Delivery Status Report will be mailed to %s.\n", req.sender.Path())
@@ -264,5 +269,27 @@ func (t *tool) deliver(ctx context.Context, req *request, args []string) int {
 	if len(req.rcpts) == 0 {
 		return t.fatal(exitData, "%s(%d): No recipient addresses found in message header", login, t.UID)
 	}
+	if req.mode == modeVerify {
+		return t.verify(ctx, &req.letter)
+	}
 	return t.submit(ctx, set, &req.letter, msg)
+}
+
+// verify is -bv: nothing is sent, and the sender is told where mail would go.
+func (t *tool) verify(ctx context.Context, l *letter) int {
+	args := []string{l.sender.String()}
+	for _, a := range l.unique() {
+		args = append(args, a.String())
+	}
+	t.printf("Mail Delivery Status Report will be mailed to %s.\n", l.sender.Path())
+	err := t.ask(ctx, false, verifying.VerbVerify, args, func(json.RawMessage) error { return nil })
+	switch {
+	case fail.Is(err, fail.Denied):
+		return t.fatal(exitDenied, "%v", err)
+	case fail.Is(err, fail.Invalid):
+		return t.fatal(exitData, "%v", err)
+	case err != nil:
+		return t.fatal(exitTemporary, "mail system: %v", err)
+	}
+	return exitOK
 }

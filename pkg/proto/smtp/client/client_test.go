@@ -67,6 +67,32 @@ func TestSend(t *testing.T) {
 	}
 }
 
+// With Verify the transaction ends behind the recipients, and the session is
+// of use for another.
+func TestVerify(t *testing.T) {
+	for _, cfg := range []Config{{}, {SkipPipelining: true}, {LMTP: true}} {
+		f := &fake{rcpt: func(line string) string {
+			if strings.Contains(line, "nobody") {
+				return "550 5.1.1 no such user"
+			}
+			return "250 2.1.5 fine"
+		}}
+		c := open(t, f, cfg)
+		env := envelope(t, "a@b.example", "one@b.example", "nobody@b.example")
+		env.Verify = true
+		for range 2 {
+			got, err := c.Send(context.Background(), env, nil)
+			if err != nil || !got[0].Sent() || got[0].Text != "fine" || got[0].Stage != StageRcpt || !got[1].Permanent() {
+				t.Errorf("%+v, %v", got, err)
+			}
+		}
+		once := "MAIL FROM:<a@b.example>\nRCPT TO:<one@b.example>\nRCPT TO:<nobody@b.example>"
+		if got := f.heard(); !strings.HasSuffix(got, "LO client.test\n"+once+"\nRSET\n"+once) {
+			t.Errorf("heard\n%s", got)
+		}
+	}
+}
+
 // Without extensions nothing is sent that needs them, and what cannot do
 // without is a CapabilityError before anything is said.
 func TestPlainServer(t *testing.T) {

@@ -21,6 +21,10 @@ type Envelope struct {
 	UTF8       bool          // header or envelope need SMTPUTF8; else a CapabilityError
 	Return     smtp.DSNReturn
 	EnvelopeID string // decoded; sent as xtext when DSN is announced
+
+	// Verify ends the transaction behind the recipients: nothing is sent, and
+	// a Result is the reply to RCPT.
+	Verify bool
 }
 
 // Recipient is an address with its DSN parameters.

@@ -18,7 +18,7 @@ const maxGroup = 16 << 10
 // share it), a *CapabilityError, a *ContentError, or of kind fail.Invalid for
 // an address that cannot be written.
 func (c *Conn) Send(ctx context.Context, env Envelope, content io.Reader) ([]Result, error) {
-	t := &sending{c: c, ctx: ctx, results: make([]Result, len(env.To))}
+	t := &sending{c: c, ctx: ctx, verify: env.Verify, results: make([]Result, len(env.To))}
 	if c.dead {
 		return t.results, ErrClosed
 	}
@@ -47,6 +47,7 @@ type sending struct {
 	results  []Result
 	accepted []int // indexes of recipients
 	refused  bool  // MAIL was
+	verify   bool  // recipients are all that is of interest
 }
 
 func (t *sending) run(content io.Reader) error {
@@ -59,18 +60,18 @@ func (t *sending) run(content io.Reader) error {
 			end = t.group(next)
 		}
 		last := end == len(t.lines)
-		if err := t.exchange(next, end, pipelined && last); err != nil {
+		if err := t.exchange(next, end, pipelined && last && !t.verify); err != nil {
 			return err
 		}
 		next = end
 		if t.refused {
 			break
 		}
-		if pipelined && last {
+		if pipelined && last && !t.verify {
 			return t.data(content)
 		}
 	}
-	if t.refused || len(t.accepted) == 0 {
+	if t.refused || t.verify || len(t.accepted) == 0 {
 		return nil // RSET comes with the next use
 	}
 	t.c.out.WriteString("DATA\r\n") //nolint:errcheck // flush returns it
@@ -133,7 +134,7 @@ func (t *sending) answered(i int) error {
 		t.refused = true
 		t.all(resultOf(r, StageMail))
 	case i == 0 || t.refused:
-	case r.OK():
+	case r.OK() && !t.verify:
 		t.accepted = append(t.accepted, i-1)
 	default:
 		t.results[i-1] = resultOf(r, StageRcpt)
