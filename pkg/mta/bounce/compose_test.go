@@ -266,8 +266,12 @@ func checkReport(t *testing.T, text string, facts queue.Composed) []*textproto.H
 	}
 	for _, g := range groups[1:] {
 		// RFC 3464 section 2.3.3: which actions there are; the class of the
-		// status goes with the action.
-		classes := map[string]string{"failed": "54", "delayed": "4", "delivered": "2", "relayed": "2", "expanded": "2"}[g.Get("Action")]
+		// status goes with the action. A probe has words of Postfix's.
+		actions := map[string]string{"failed": "54", "delayed": "4", "delivered": "2", "relayed": "2", "expanded": "2"}
+		if parts == 2 {
+			actions = map[string]string{"undeliverable": "5", "delayed": "4", "deliverable": "2"}
+		}
+		classes := actions[g.Get("Action")]
 		if !strings.Contains(g.Get("Final-Recipient"), ";") || classes == "" {
 			t.Errorf("per-recipient fields: %v", g)
 		}
