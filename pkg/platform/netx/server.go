@@ -77,7 +77,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	if guarded, ok := l.(*Listener); ok {
 		guarded.OnDenied(s.denied)
 	}
-	g := &group{s: s, open: map[net.Conn]context.CancelCauseFunc{}}
+	g := &group{s: s, crew: Crew{Rest: restingHandlers}, open: map[net.Conn]context.CancelCauseFunc{}}
 	stop := context.AfterFunc(ctx, func() { _ = l.Close() })
 	a := &acceptor{l: l, log: s.logger(), reject: s.reject}
 	err := a.run(ctx, func(conn net.Conn) { s.admit(ctx, g, conn) })
@@ -157,10 +157,13 @@ func (s *Server) reject(conn net.Conn, why Reason) {
 	s.OnReject(conn, why)
 }
 
+// restingHandlers bounds the goroutines that wait for the next connection.
+const restingHandlers = 16
+
 // group is the connections of one Serve.
 type group struct {
-	s  *Server
-	wg sync.WaitGroup
+	s    *Server
+	crew Crew
 
 	mu   sync.Mutex
 	open map[net.Conn]context.CancelCauseFunc
@@ -171,14 +174,12 @@ func (g *group) run(ctx context.Context, conn net.Conn, release func()) {
 	g.mu.Lock()
 	g.open[conn] = cancel
 	g.mu.Unlock()
-	g.wg.Add(1)
-	go func() {
-		defer g.wg.Done()
+	g.crew.Go(func() {
 		defer release()
 		defer g.forget(conn, cancel)
 		defer g.s.recoverPanic(conn)
 		g.s.Handler(sctx, conn)
-	}()
+	})
 }
 
 func (g *group) forget(conn net.Conn, cancel context.CancelCauseFunc) {
@@ -214,7 +215,7 @@ func (g *group) drain(limit time.Duration) {
 	g.mu.Unlock()
 	done := make(chan struct{})
 	go func() {
-		g.wg.Wait()
+		g.crew.Wait()
 		close(done)
 	}()
 	t := time.NewTimer(limit)

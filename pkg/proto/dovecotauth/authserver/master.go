@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/platform/netx"
 	"github.com/postcote/postcote/pkg/proto/dovecotauth"
 )
 
@@ -25,6 +26,7 @@ type masterConn struct {
 
 	versionSeen bool
 	running     sync.WaitGroup
+	crew        netx.Crew // runs lookups
 	slots       chan struct{}
 	listing     chan struct{} // one LIST at a time, as Dovecot
 }
@@ -61,6 +63,7 @@ func (s *Server) serveMaster(base *conn, peer Peer) error {
 	}
 	err := c.loop()
 	c.finish(&c.running)
+	c.crew.Wait()
 	return c.inOrder(err)
 }
 
@@ -129,7 +132,7 @@ func (c *masterConn) spawn(id string, lookup func() error) error {
 		}
 	}
 	c.running.Add(1)
-	go func() {
+	c.crew.Go(func() {
 		defer c.running.Done()
 		defer func() { <-c.slots }()
 		defer func() {
@@ -139,6 +142,6 @@ func (c *masterConn) spawn(id string, lookup func() error) error {
 			}
 		}()
 		_ = lookup()
-	}()
+	})
 	return nil
 }
