@@ -194,8 +194,8 @@ func (l *DotLock) Touch() error {
 }
 
 func (l *DotLock) stillOurs() error {
-	info, err := l.fsys.Stat(l.path)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && IDOf(info) != l.id {
+	now, err := Peek(l.fsys, l.path)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && now.ID != l.id {
 		return fail.Wrap(fail.Unavailable, ErrLocked, "%s was broken by another process", l.path)
 	}
 	return err

@@ -25,7 +25,16 @@ func (osFS) OpenFile(name string, flag int, perm fs.FileMode) (File, error) {
 	return &osFile{os.NewFile(uintptr(fd), name)}, nil
 }
 
-func (osFS) Rename(oldName, newName string) error       { return os.Rename(oldName, newName) }
+// Rename leaves out what package os does before: it asks whether newName is a
+// folder, which the kernel refuses as well.
+func (osFS) Rename(oldName, newName string) error {
+	err := again(func() error { return unix.Rename(oldName, newName) })
+	if err != nil {
+		return &os.LinkError{Op: "rename", Old: oldName, New: newName, Err: err}
+	}
+	return nil
+}
+
 func (osFS) Link(oldName, newName string) error         { return os.Link(oldName, newName) }
 func (osFS) Remove(name string) error                   { return os.Remove(name) }
 func (osFS) Mkdir(name string, perm fs.FileMode) error  { return os.Mkdir(name, perm) }
@@ -43,18 +52,27 @@ func (osFS) ReadDir(name string) ([]fs.DirEntry, error) {
 }
 
 func (osFS) SyncDir(name string) error {
-	d, err := os.OpenFile(name, unix.O_DIRECTORY|os.O_RDONLY, 0)
+	fd, err := open(name, unix.O_DIRECTORY|os.O_RDONLY, 0)
 	if err != nil {
 		return err
 	}
-	defer d.Close()
-	err = d.Sync()
+	defer unix.Close(fd)
+	err = again(func() error { return unix.Fsync(fd) })
 	// Some network file systems cannot sync a folder and keep names in order
 	// by themselves; they say so with EINVAL.
-	if errors.Is(err, unix.EINVAL) || errors.Is(err, errors.ErrUnsupported) {
+	if err == nil || errors.Is(err, unix.EINVAL) || errors.Is(err, errors.ErrUnsupported) {
 		return nil
 	}
-	return err
+	return &fs.PathError{Op: "fsync", Path: name, Err: err}
+}
+
+// again makes a system call until no signal comes in its way.
+func again(call func() error) error {
+	for {
+		if err := call(); !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
 }
 
 func (osFS) Statfs(dir string) (Space, error) { return statfs(dir) }
@@ -70,12 +88,7 @@ func (f *osFile) Sync() error {
 	}
 	var serr error
 	err = raw.Control(func(fd uintptr) {
-		for {
-			serr = unix.Fdatasync(int(fd))
-			if !errors.Is(serr, unix.EINTR) {
-				return
-			}
-		}
+		serr = again(func() error { return unix.Fdatasync(int(fd)) })
 	})
 	if err == nil {
 		err = serr

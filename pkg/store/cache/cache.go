@@ -4,6 +4,7 @@ import (
 	"context"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/postcote/postcote/pkg/platform/disk"
@@ -32,6 +33,7 @@ type Cache struct {
 	columns columns
 	makers  sync.Pool // of *maker
 	filler  filler
+	wanted  atomic.Bool // clients ask for what Full gives: it is made of new messages
 }
 
 // New is the cache in the folder of the mailbox's index. It opens nothing.
@@ -70,8 +72,12 @@ func (c *Cache) Entry(ctx context.Context, uid uint32) (Entry, error) {
 	return c.entry(ctx, uid, false)
 }
 
-// Full is Entry with preview and id.
-func (c *Cache) Full(ctx context.Context, uid uint32) (Entry, error) { return c.entry(ctx, uid, true) }
+// Full is Entry with preview and id. Once it was asked for, they are made of
+// each new message, too.
+func (c *Cache) Full(ctx context.Context, uid uint32) (Entry, error) {
+	c.wanted.Store(true)
+	return c.entry(ctx, uid, true)
+}
 
 // Kept is Entry without reading the message.
 func (c *Cache) Kept(uid uint32) (e Entry, found bool) {

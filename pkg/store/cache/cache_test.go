@@ -415,6 +415,8 @@ func TestAheadEndsWithItsCommand(t *testing.T) {
 
 func TestFill(t *testing.T) {
 	w := newWorld(t, 20)
+	_, err := w.cache.Full(context.Background(), 1) // somebody wants previews
+	must(t, err)
 	w.cache.Fill(w.uids())
 	w.cache.Settle()
 	if n := w.reads(); n != 20 {
@@ -434,6 +436,31 @@ func TestFill(t *testing.T) {
 	w.cache.Fill([]uint32{21})
 	w.cache.Settle()
 	if w.place[21] != 0 {
+		t.Error("something was written to a frozen account")
+	}
+}
+
+// What is at hand is read from no file; previews are made once they are asked for.
+func TestTake(t *testing.T) {
+	w := newWorld(t, 3)
+	for uid, wanted := range []bool{1: false, 2: true} {
+		if uid == 0 {
+			continue
+		}
+		if !w.cache.Take(uint32(uid), []byte(w.text[uint32(uid)])) || w.reads() != 0 {
+			t.Errorf("message %d was not taken", uid)
+		}
+		if e := w.entry(uint32(uid)); w.reads() != 0 || e.Previewed() != wanted {
+			t.Errorf("message %d: previewed %v", uid, e.Previewed())
+		}
+		if !wanted {
+			_, err := w.cache.Full(context.Background(), 3)
+			must(t, err)
+			w.reads()
+		}
+	}
+	w.frozen = true
+	if w.cache.Take(3, []byte(w.text[3])) {
 		t.Error("something was written to a frozen account")
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"runtime"
 	"sync"
+	"time"
 )
 
 // maxQueue is how many messages wait to be read in the background. More come
@@ -64,6 +65,21 @@ func (c *Cache) Fill(uids []uint32) {
 	}
 }
 
+// Take reads a message whose text is at hand, as Fill would. It is false when
+// nothing may be written now.
+func (c *Cache) Take(uid uint32, text []byte) bool {
+	return c.src.Quiet(func() {
+		m := c.maker()
+		defer c.makers.Put(m)
+		b := batch{data: make([]byte, 0, usualEntry)}
+		m.now.Set(text)
+		if c.add(m, &b, uid, &m.now, time.Time{}, c.wanted.Load()) == nil {
+			c.keep(&b, false)
+		}
+		m.now.Set(nil)
+	})
+}
+
 // Settle waits until the messages of all calls of Fill so far were read.
 func (c *Cache) Settle() { c.filler.wg.Wait() }
 
@@ -86,6 +102,6 @@ func (c *Cache) fillSome(uids []uint32) {
 		}
 	}
 	if len(missing) > 0 {
-		c.make(c.filler.ctx, missing, true, false, func(int, Entry, error) {})
+		c.make(c.filler.ctx, missing, c.wanted.Load(), false, func(int, Entry, error) {})
 	}
 }

@@ -28,6 +28,7 @@ type Lesson struct {
 type maker struct {
 	parser message.Parser
 	mem    message.Memory
+	now    message.Memory // a message that somebody else holds
 	parts  []byte
 	fields []byte
 	left   []byte
@@ -91,15 +92,21 @@ type batch struct {
 	lessons []Lesson
 }
 
+// usualEntry is how many bytes an entry has.
+const usualEntry = 1536
+
+func (c *Cache) maker() *maker {
+	if m, ok := c.makers.Get().(*maker); ok {
+		return m
+	}
+	return &maker{}
+}
+
 // make reads messages and keeps what they give. use gets each one's entry, or
 // why there is none. again: their rows are known already.
 func (c *Cache) make(ctx context.Context, uids []uint32, full, again bool, use func(i int, e Entry, err error)) {
-	m, _ := c.makers.Get().(*maker)
-	if m == nil {
-		m = &maker{}
-	}
-	const usual = 1536 // bytes of an entry
-	b := batch{data: make([]byte, 0, len(uids)*usual)}
+	m := c.maker()
+	b := batch{data: make([]byte, 0, len(uids)*usualEntry)}
 	at := make([]int, len(uids)) // of each one's entry in b, or -1
 	for i, uid := range uids {
 		at[i] = -1
@@ -134,6 +141,11 @@ func (c *Cache) one(ctx context.Context, m *maker, b *batch, uid uint32, full bo
 		return err
 	}
 	defer f.Close()
+	return c.add(m, b, uid, f, date, full)
+}
+
+// add reads an open message and adds what it gives to the batch.
+func (c *Cache) add(m *maker, b *batch, uid uint32, f Message, date time.Time, full bool) (err error) {
 	before := len(b.data)
 	var out made
 	if b.data, out, err = m.append(b.data, uid, f, full); err != nil {

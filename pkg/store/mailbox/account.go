@@ -70,7 +70,7 @@ func (s *Store) openAccount(ctx context.Context, cfg AccountConfig) (*Account, e
 	if err := maildir.CheckNode(s.fs, cfg.Maildir, cfg.Pinned); err != nil {
 		return nil, err
 	}
-	tree := maildir.NewTree(s.fs, cfg.Maildir, maildir.Options{Layout: cfg.Layout, Separator: cfg.Separator, Namer: s.namer, Now: s.now})
+	tree := maildir.NewTree(s.fs, cfg.Maildir, maildir.Options{Layout: cfg.Layout, Separator: cfg.Separator, Namer: s.namer, Buffers: &s.texts, Now: s.now})
 	cfg.Separator = tree.Separator()
 	a := &Account{
 		store: s, cfg: cfg, tree: tree, boxes: map[string]*boxSlot{}, indexDir: filepath.Join(s.cfg.IndexRoot, userDir(cfg.User)),

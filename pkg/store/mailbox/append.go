@@ -110,7 +110,8 @@ func (p *Append) Add(ctx context.Context, in Incoming, r io.Reader) error {
 		return err
 	}
 	p.new = append(p.new, newborn{file, in.Flags & maildir.AllFlags, in.Keywords, in.Date})
-	if _, err = io.Copy(file, r); err == nil {
+	file.Keep()
+	if err = p.acct.store.copy(file, r); err == nil {
 		err = ctx.Err()
 	}
 	if err == nil {
@@ -119,6 +120,18 @@ func (p *Append) Add(ctx context.Context, in Incoming, r io.Reader) error {
 	if err != nil {
 		p.Abort()
 	}
+	return err
+}
+
+// copy copies all of r.
+func (s *Store) copy(w io.Writer, r io.Reader) error {
+	const piece = 16 << 10
+	buf, _ := s.copies.Get().(*[]byte)
+	if buf == nil {
+		buf = new(make([]byte, piece))
+	}
+	defer s.copies.Put(buf)
+	_, err := io.CopyBuffer(w, r, *buf)
 	return err
 }
 
@@ -131,7 +144,7 @@ func (p *Append) Commit(ctx context.Context) (uidValidity uint32, uids []uint32,
 	if uidValidity, uids, err = p.box.letIn(ctx, p); err != nil {
 		return 0, nil, err
 	}
-	p.new = nil
+	p.box.read(uids, p.new)
 	if p.in != nil {
 		disk.Point(p.acct.store.fs, "mailbox.replace.before_remove")
 		_, err = p.in.Remove(ctx, SetOf(p.out))
@@ -232,19 +245,13 @@ func (b *box) admit(ctx context.Context, list []newborn) ([]uint32, error) {
 		return nil, nil
 	}
 	// What others put into the folder first gets its UIDs first.
-	if err := b.sync(ctx, false); err != nil {
-		return nil, err
-	}
-	lk, err := b.format.Lock(ctx)
+	lk, look, err := b.lockSynced(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if err := b.syncUnder(lk); err != nil {
-		return nil, firstErr(err, lk.Unlock())
-	}
 	var uids []uint32
 	batch := b.ix.Begin()
-	err = b.own(func() error {
+	err = b.ownSince(look, func() error {
 		var err error
 		uids, err = b.admitLocked(lk, batch, list)
 		return err
@@ -263,7 +270,6 @@ func (b *box) admit(ctx context.Context, list []newborn) ([]uint32, error) {
 	if l, ok := b.format.(uidList); ok && l.Behind() {
 		b.flushSoon()
 	}
-	b.fill(uids)
 	return uids, nil
 }
 
@@ -373,6 +379,7 @@ func (b *box) copyTo(ctx context.Context, set Set, folder string, move bool) (Co
 		return Copied{}, err
 	}
 	done, out.Source = true, source
+	dest.fill(out.Dest)
 	return out, nil
 }
 

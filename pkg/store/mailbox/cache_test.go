@@ -15,9 +15,11 @@ func TestNewMessagesAreReadInTheBackground(t *testing.T) {
 	h := inMemory(t, Exclusive)
 	m := h.box("INBOX")
 	first := h.append("INBOX", "Subject: one\n\nx\n", Incoming{})
+	_, err := m.Full(bg, first) // previews are wanted from now on
+	must(t, err)
 	h.deliver("INBOX", "Subject: two\n\nSee you.\n", 0)
 	must(t, m.Sync(bg))
-	_, err := m.Copy(bg, SetOf(first), "INBOX")
+	_, err = m.Copy(bg, SetOf(first), "INBOX")
 	must(t, err)
 	m.box.cache.Settle()
 	for _, dir := range []string{"cur/", "new/"} {
@@ -34,6 +36,23 @@ func TestNewMessagesAreReadInTheBackground(t *testing.T) {
 	}
 	if e, err := m.Full(bg, 2); err != nil || string(e.Preview) != "See you." {
 		t.Errorf("preview %q %v", e.Preview, err)
+	}
+}
+
+// A message that was appended is read while it is in memory: its entry is there
+// when the client has its answer, and no file was opened. Large ones are read in
+// the background.
+func TestAnAppendedMessageIsKnownAtOnce(t *testing.T) {
+	h := inMemory(t, Exclusive)
+	m := h.box("INBOX")
+	uid := h.append("INBOX", "Subject: small\r\n\r\nx\r\n", Incoming{})
+	if e, ok := m.Kept(uid); !ok || !strings.Contains(string(e.Envelope), "small") {
+		t.Errorf("%v %s", ok, e.Envelope)
+	}
+	uid = h.append("INBOX", "Subject: large\r\n\r\n"+strings.Repeat("0123456789\r\n", 10_000), Incoming{})
+	m.box.cache.Settle()
+	if e, ok := m.Kept(uid); !ok || !strings.Contains(string(e.Envelope), "large") {
+		t.Errorf("%v %s", ok, e.Envelope)
 	}
 }
 

@@ -148,7 +148,7 @@ func (b *box) settle(ctx context.Context) error {
 		}
 	}
 	if b.watch != nil {
-		look, err := b.format.Look()
+		look, err := b.format.Look(true)
 		if err != nil {
 			return err
 		}

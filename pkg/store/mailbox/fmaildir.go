@@ -55,8 +55,12 @@ func sameStamp(a, b index.FileStamp) bool {
 	return a.Dev == b.Dev && a.Ino == b.Ino && a.Size == b.Size && a.Mtime.Equal(b.Mtime)
 }
 
-func (f *maildirFormat) Look() (index.Stamps, error) {
-	s, err := f.folder().Look()
+func (f *maildirFormat) Look(onlyDirs bool) (index.Stamps, error) {
+	look := (*maildir.Folder).Look
+	if onlyDirs {
+		look = (*maildir.Folder).LookAtDirs
+	}
+	s, err := look(f.folder())
 	return index.Stamps{
 		New: index.DirStamp(s.New), Cur: index.DirStamp(s.Cur),
 		UIDList: fileStamp(s.UIDList), Keywords: fileStamp(s.Keywords),
@@ -113,7 +117,7 @@ func (f *maildirFormat) UIDNext(crashed bool) (uint32, error) {
 
 func (f *maildirFormat) nextListed() (uint32, error) {
 	if f.counted {
-		if look, err := f.Look(); err == nil && sameStamp(look.UIDList, f.trust) {
+		if same, err := f.trusted(); err == nil && same {
 			return f.next, nil
 		}
 	}
@@ -125,6 +129,12 @@ func (f *maildirFormat) nextListed() (uint32, error) {
 		return 1, nil
 	}
 	return 0, err
+}
+
+// trusted reports whether the list is still the one that we know.
+func (f *maildirFormat) trusted() (bool, error) {
+	now, err := f.folder().UIDListStamp()
+	return sameStamp(fileStamp(now), f.trust), err
 }
 
 // Behind implements uidList.
@@ -353,8 +363,8 @@ func (l *maildirLocked) Assign(entries []Entry, floor uint32, sure bool) (uids [
 
 // freshen reads the list when somebody else has written it, or in any case.
 func (l *maildirLocked) freshen(always bool) error {
-	stamps, err := l.Look()
-	if err == nil && l.list == nil && (always || l.stale || l.trust == (index.FileStamp{}) || !sameStamp(stamps.UIDList, l.trust)) {
+	same, err := l.trusted()
+	if err == nil && l.list == nil && (always || l.stale || l.trust == (index.FileStamp{}) || !same) {
 		l.list, err = l.readList()
 	}
 	return err

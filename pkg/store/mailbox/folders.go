@@ -402,7 +402,7 @@ func (a *Account) cached(name string, withSize bool) (Status, bool) {
 	if !known || withSize && st.Size < 0 {
 		return Status{}, false
 	}
-	look, err := newMaildirFormat(f, nil, true).Look()
+	look, err := newMaildirFormat(f, nil, true).Look(false)
 	same := func(now, before index.DirStamp) bool {
 		return maildir.DirStamp(now).Unchanged(maildir.DirStamp(before))
 	}

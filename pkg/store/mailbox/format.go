@@ -16,8 +16,9 @@ import (
 type Format interface {
 	// Ident reads what identifies the folder, making it when it is new.
 	Ident(ctx context.Context) (Ident, error)
-	// Look tells cheaply whether somebody may have changed the folder.
-	Look() (index.Stamps, error)
+	// Look tells cheaply whether somebody may have changed the folder, or, with
+	// onlyDirs, the directories that its messages are in.
+	Look(onlyDirs bool) (index.Stamps, error)
 	// Trusted is what the folder's list of UIDs looked like when nothing in it
 	// was unknown. The mailbox keeps it across restarts.
 	Trusted() *index.FileStamp
@@ -97,10 +98,14 @@ type Newborn interface {
 	io.Writer
 	// Size is the number of bytes as stored.
 	Size() int64
+	// Keep has Text be there until Abort.
+	Keep()
 	// Finish makes the bytes durable; date is the INTERNALDATE.
 	Finish(date time.Time) error
-	// Abort removes what was written or published; after Published it does
-	// nothing.
+	// Text is a finished message as it is stored; nil when it is not at hand.
+	Text() []byte
+	// Abort removes what was written or published; after Published it only
+	// gives back what it holds.
 	Abort()
 	Published()
 }

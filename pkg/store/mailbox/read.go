@@ -11,6 +11,7 @@ import (
 	"github.com/postcote/postcote/pkg/platform/message/digest"
 	"github.com/postcote/postcote/pkg/platform/obs"
 	"github.com/postcote/postcote/pkg/store/cache"
+	"github.com/postcote/postcote/pkg/store/expand"
 	"github.com/postcote/postcote/pkg/store/index"
 )
 
@@ -334,6 +335,19 @@ func (b *box) fill(uids []uint32) {
 	if len(uids) > 0 && len(uids) <= few {
 		b.cache.Fill(uids)
 	}
+}
+
+// read has the cache read new messages: where they are still in memory now,
+// else as fill does. The folder is not locked.
+func (b *box) read(uids []uint32, list []newborn) {
+	var later []uint32
+	for i, n := range list {
+		text := n.file.Text()
+		if text == nil || !expand.Plain(text) || !b.cache.Take(uids[i], text) {
+			later = append(later, uids[i])
+		}
+	}
+	b.fill(later)
 }
 
 func (b *box) newCache(ix *index.Index) {

@@ -333,7 +333,7 @@ func (b *box) hunt(lk Locked, wanted map[string]bool) (found map[string]Entry, e
 		if len(found) == len(wanted) {
 			return found, nil
 		}
-		after, err := b.format.Look()
+		after, err := b.format.Look(true)
 		if err != nil {
 			return nil, err
 		}

@@ -24,6 +24,8 @@ type Store struct {
 	log     *obs.Logger
 	now     func() time.Time
 	namer   *maildir.Namer
+	texts   maildir.Buffers
+	copies  sync.Pool        // of *[]byte, for what is on its way into a message
 	watcher *maildir.Watcher // nil: poll
 
 	ctx    context.Context //nolint:containedctx // of the background work, ends with Close

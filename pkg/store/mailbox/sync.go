@@ -21,7 +21,7 @@ const maxDoubt = 30 * time.Second
 // sync looks for changes by others, b.mu held. It costs four stats when there
 // are none.
 func (b *box) sync(ctx context.Context, force bool) error {
-	onlyNew, all, err := b.whatChanged(force)
+	_, onlyNew, all, err := b.whatChanged(force)
 	if err != nil || !onlyNew && !all {
 		return err
 	}
@@ -32,38 +32,44 @@ func (b *box) sync(ctx context.Context, force bool) error {
 	return firstErr(b.syncLocked(lk, all), lk.Unlock())
 }
 
-// syncUnder looks again under the lock: since the last look others may have
-// given out UIDs, and nobody may pass those by.
-func (b *box) syncUnder(lk Locked) error {
-	look, err := b.format.Look()
+// lockSynced locks the folder and looks for changes by others: whoever has
+// given out UIDs before may not be passed by. It returns what the folder looks
+// like then.
+func (b *box) lockSynced(ctx context.Context) (Locked, index.Stamps, error) {
+	lk, err := b.format.Lock(ctx)
 	if err != nil {
-		return err
+		_, _, _, gone := b.whatChanged(false) // it may be the folder that is not there
+		return nil, index.Stamps{}, firstErr(gone, err)
 	}
-	onlyNew, all := b.whereChanged(look)
-	if !onlyNew && !all {
-		return nil
+	look, onlyNew, all, err := b.whatChanged(false)
+	if err == nil && (onlyNew || all) {
+		if err = b.syncLocked(lk, all); err == nil {
+			look, err = b.format.Look(true)
+		}
 	}
-	return b.syncLocked(lk, all)
+	if err != nil {
+		return nil, look, firstErr(err, lk.Unlock())
+	}
+	return lk, look, nil
 }
 
 // whatChanged decides where to look.
-func (b *box) whatChanged(force bool) (onlyNew, all bool, err error) {
-	look, err := b.format.Look()
-	if err != nil {
+func (b *box) whatChanged(force bool) (look index.Stamps, onlyNew, all bool, err error) {
+	if look, err = b.format.Look(false); err != nil {
 		if fail.Is(err, fail.NotFound) {
 			b.die(err)
 		}
-		return false, false, err
+		return look, false, false, err
 	}
 	if err := b.checkIdent(look); err != nil {
-		return false, false, err
+		return look, false, false, err
 	}
 	inNew, inCur := b.whereChanged(look)
 	all = all || force || inCur
 	if !b.doubt.IsZero() && b.acct.store.now().Sub(b.doubt) > maxDoubt {
 		all = true
 	}
-	return inNew, all, nil
+	return look, inNew, all, nil
 }
 
 // whereChanged says which directories are to be listed. A UID list that
@@ -354,12 +360,22 @@ func (c flagChange) compare(d flagChange) int {
 // shows in the watch; without one it may hide, and a later complete look is
 // noted as due.
 func (b *box) own(fn func() error) error {
-	before, err := b.format.Look()
+	before, err := b.format.Look(true)
 	if err != nil {
 		return err
 	}
-	err = fn()
-	after, lerr := b.format.Look()
+	return b.ownSince(before, fn)
+}
+
+// ownSince is own for a caller that has just looked.
+func (b *box) ownSince(before index.Stamps, fn func() error) error {
+	list := b.format.Trusted()
+	checked := sameStamp(b.identAt, *list)
+	err := fn()
+	if checked && list.Dev == b.identAt.Dev && list.Ino == b.identAt.Ino {
+		b.identAt = *list // it has only grown, and its first line says what it did
+	}
+	after, lerr := b.format.Look(true)
 	if lerr != nil {
 		return firstErr(err, lerr)
 	}

@@ -1,7 +1,6 @@
 package maildir
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"io"
@@ -9,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -43,7 +43,8 @@ type Delivery struct {
 	base   string // without sizes
 	tmp    string // path; "" when over
 	file   disk.File
-	buf    *bufio.Writer
+	text   collector
+	keep   bool // text is wanted after Finish
 	lf     *message.LFWriter
 	err    error
 	dest   string // path, once it is published
@@ -72,10 +73,21 @@ func (f *Folder) begin() (*Delivery, error) {
 	if err != nil {
 		return nil, ioError(err, "delivering to folder %s", f.name)
 	}
-	d.file = file
-	d.buf = bufio.NewWriterSize(file, 32<<10)
-	d.lf = message.NewLFWriter(d.buf)
+	d.file, d.text = file, collector{file: file, from: t.opts.Buffers}
+	d.lf = message.NewLFWriter(&d.text)
 	return d, nil
+}
+
+// Keep has Text be there until Abort, which then ends every delivery.
+func (d *Delivery) Keep() { d.keep = true }
+
+// Text is a finished message as it is stored, nil when nobody has asked for it
+// before, or when it is a large one.
+func (d *Delivery) Text() []byte {
+	if !d.keep || d.text.spilled || d.text.held == nil {
+		return nil
+	}
+	return *d.text.held
 }
 
 // Write stores p. Full: the disk is full; the delivery can only be aborted.
@@ -152,7 +164,10 @@ func (d *Delivery) Finish(date time.Time) error {
 	}
 	err := d.lf.Flush()
 	if err == nil {
-		err = d.buf.Flush()
+		err = d.text.flush()
+	}
+	if !d.keep {
+		d.text.release()
 	}
 	t := d.folder.tree
 	if date.IsZero() {
@@ -171,7 +186,7 @@ func (d *Delivery) Finish(date time.Time) error {
 	if cerr := d.file.Close(); err == nil {
 		err = cerr
 	}
-	d.file, d.buf = nil, nil
+	d.file = nil
 	if err != nil {
 		d.err = ioError(err, "writing %s", d.tmp)
 		return d.err
@@ -226,6 +241,7 @@ func (f *Folder) allot(ctx context.Context, names []string) (Letters, error) {
 // Abort removes what was written.
 func (d *Delivery) Abort() {
 	fsys := d.folder.tree.fs
+	d.text.release()
 	if d.file != nil {
 		_ = d.file.Close()
 		d.file = nil
@@ -331,4 +347,60 @@ func (t *Tree) copyFrom(ctx context.Context, path string, d Delivered, folder st
 	m.Date = d.Date
 	done, err := to.Publish(ctx, m)
 	return to, done, err
+}
+
+// Buffers lends deliveries the memory in which they collect a message, so that
+// most are written at once.
+type Buffers struct{ pool sync.Pool } // of *[]byte
+
+const (
+	usualText = 16 << 10
+	maxText   = 64 << 10 // what is larger is written in pieces of that size
+)
+
+// collector collects a message for its file.
+type collector struct {
+	file    disk.File
+	from    *Buffers
+	held    *[]byte // nil: nothing is borrowed
+	spilled bool    // it is only the end of the message
+}
+
+// Write never keeps p.
+func (c *collector) Write(p []byte) (int, error) {
+	if c.held == nil {
+		if c.held, _ = c.from.pool.Get().(*[]byte); c.held == nil {
+			c.held = new(make([]byte, 0, usualText))
+		}
+	}
+	b := *c.held
+	if len(b)+len(p) > maxText {
+		c.spilled = true
+		if err := c.flush(); err != nil {
+			return 0, err
+		}
+		if b = b[:0]; len(p) > maxText {
+			return c.file.Write(p)
+		}
+	}
+	*c.held = append(b, p...)
+	return len(p), nil
+}
+
+// flush writes what is held to the file. It stays what is held, unless more
+// comes.
+func (c *collector) flush() error {
+	if c.held == nil || len(*c.held) == 0 {
+		return nil
+	}
+	_, err := c.file.Write(*c.held)
+	return err
+}
+
+func (c *collector) release() {
+	if c.held != nil {
+		*c.held = (*c.held)[:0]
+		c.from.pool.Put(c.held)
+		c.held = nil
+	}
 }

@@ -96,7 +96,7 @@ func TestDeliverFaults(t *testing.T) {
 		{disk.Fault{Op: disk.OpCreate, Path: "/m/tmp/*", Err: syscall.EROFS}, fail.Temporary},
 		{disk.Fault{Op: disk.OpCreate, Path: "/m/tmp/*", Err: syscall.EACCES}, fail.Denied},
 		{disk.Fault{Op: disk.OpWrite, Nth: 1, Short: true, Err: syscall.ENOSPC}, fail.Full},
-		{disk.Fault{Op: disk.OpWrite, Nth: 3, Short: true, Err: syscall.EDQUOT}, fail.Full},
+		{disk.Fault{Op: disk.OpWrite, Nth: 2, Short: true, Err: syscall.EDQUOT}, fail.Full},
 		{disk.Fault{Op: disk.OpWrite, Nth: 2, Err: syscall.EIO}, fail.Temporary},
 		{disk.Fault{Op: disk.OpSync, Err: syscall.EIO}, fail.Temporary},
 		{disk.Fault{Op: disk.OpSync, Err: syscall.ENOSPC}, fail.Full},

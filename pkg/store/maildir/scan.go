@@ -58,34 +58,34 @@ type Stamps struct {
 
 // Look stats the folder: four system calls. NotFound: it is gone.
 func (f *Folder) Look() (Stamps, error) {
-	var s Stamps
-	for _, p := range []struct {
-		dir string
-		to  *DirStamp
-	}{{"new", &s.New}, {"cur", &s.Cur}} {
-		d, err := f.lookDir(p.dir)
-		if err != nil {
-			return s, err
-		}
-		*p.to = d
+	s, err := f.LookAtDirs()
+	if err != nil {
+		return s, err
 	}
-	var err error
 	if s.UIDList, err = stampOf(f.tree.fs, f.path(uidlistName)); err == nil {
 		s.Keywords, err = stampOf(f.tree.fs, f.path(keywordsName))
 	}
 	return s, ioError(err, "looking at folder %s", f.name)
 }
 
+// LookAtDirs is the half of Look that tells of messages.
+func (f *Folder) LookAtDirs() (s Stamps, err error) {
+	if s.New, err = f.lookDir("new"); err == nil {
+		s.Cur, err = f.lookDir("cur")
+	}
+	return s, err
+}
+
 func (f *Folder) lookDir(dir string) (DirStamp, error) {
 	at := f.tree.opts.Now()
-	info, err := f.tree.fs.Stat(f.path(dir))
+	now, err := disk.Peek(f.tree.fs, f.path(dir))
 	if errors.Is(err, fs.ErrNotExist) {
 		return DirStamp{}, errNoFolder(f.name)
 	}
 	if err != nil {
 		return DirStamp{}, ioError(err, "looking at folder %s", f.name)
 	}
-	return DirStamp{Mtime: info.ModTime(), At: at}, nil
+	return DirStamp{Mtime: now.ModTime, At: at}, nil
 }
 
 // Files lists the message files in new/ or cur/, in no order, with the look at

@@ -19,6 +19,7 @@ type Options struct {
 	Layout    Layout           // how folder names become directories
 	Separator byte             // between the parts of a folder name; 0 means '.', in the nested layout '/'
 	Namer     *Namer           // nil means one of its own; processes share one
+	Buffers   *Buffers         // the same
 	Now       func() time.Time // nil means time.Now
 	DirPerm   fs.FileMode      // 0 means 2770
 	FilePerm  fs.FileMode      // 0 means 0660
@@ -42,6 +43,9 @@ func NewTree(fsys disk.FS, root string, opts Options) *Tree {
 	}
 	if opts.Namer == nil {
 		opts.Namer = NewNamer("", os.Getpid(), opts.Now)
+	}
+	if opts.Buffers == nil {
+		opts.Buffers = new(Buffers)
 	}
 	if opts.DirPerm == 0 {
 		// mkdir(2) takes setgid from the parent folder, not from us.

@@ -32,14 +32,20 @@ type Stamp struct {
 
 // stampOf describes name; the zero Stamp means that it does not exist.
 func stampOf(fsys disk.FS, name string) (Stamp, error) {
-	info, err := fsys.Stat(name)
+	now, err := disk.Peek(fsys, name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Stamp{}, nil
 	}
 	if err != nil {
 		return Stamp{}, err
 	}
-	return Stamp{ID: disk.IDOf(info), Size: info.Size(), Mtime: info.ModTime()}, nil
+	return Stamp{ID: now.ID, Size: now.Size, Mtime: now.ModTime}, nil
+}
+
+// UIDListStamp describes the folder's UID list; it is zero where there is none.
+func (f *Folder) UIDListStamp() (Stamp, error) {
+	s, err := stampOf(f.tree.fs, f.path(uidlistName))
+	return s, ioError(err, "looking at folder %s", f.name)
 }
 
 // Same reports whether nothing has changed between two looks.
