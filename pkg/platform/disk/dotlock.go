@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/postcote/postcote/pkg/platform/fail"
@@ -22,6 +23,7 @@ type DotLockOptions struct {
 	Timeout time.Duration // how long to wait; 0 means 120 s, negative means try once
 	Stale   time.Duration // a lock untouched for so long is broken; 0 means 120 s
 	Refresh time.Duration // Touch does nothing more often than this; 0 means 10 s
+	Spare   *Spare        // may be nil
 
 	Now   func() time.Time                           // nil means time.Now
 	Sleep func(context.Context, time.Duration) error // nil means a timer
@@ -48,6 +50,68 @@ func (o *DotLockOptions) fill() {
 	}
 }
 
+// Spare is a lock file that is put aside when a lock is given back, and gets a
+// second name when the lock is taken again. A file system that creates and
+// removes a file each time is slow: ext4 passes over the inodes that it freed
+// in the last minute whenever it looks for one. It is for locks that are held
+// one after the other, never two at a time: one file cannot tell them apart.
+type Spare struct {
+	path    string
+	there   bool
+	never   bool // no links here
+	id      ID
+	touched time.Time
+}
+
+// At says where the file is put aside: in the file system of the locks, and
+// under a name that nobody else uses.
+func (s *Spare) At(path string) { s.path = path }
+
+// Drop removes the file. No lock may be held.
+func (s *Spare) Drop(fsys FS) {
+	if s.there {
+		_ = fsys.Remove(s.path)
+	}
+	s.there = false
+}
+
+// take links the lock file, if there is a spare one. Whoever waits for the lock
+// judges by its mtime whether the holder lives.
+func (s *Spare) take(l *DotLock) (ok bool, err error) {
+	if s == nil || !s.there {
+		return false, nil
+	}
+	if now := l.opts.Now(); now.Sub(s.touched) >= l.opts.Refresh {
+		err = Chtimes(l.fsys, s.path, now)
+		s.touched = now
+	}
+	if err == nil {
+		err = l.fsys.Link(s.path, l.path)
+	}
+	switch {
+	case err == nil:
+		l.linked, l.id, l.touched = true, s.id, s.touched
+		return true, nil
+	case errors.Is(err, fs.ErrNotExist): // somebody has cleaned up
+		s.there = false
+		return false, nil
+	case errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EXDEV), errors.Is(err, syscall.EMLINK), errors.Is(err, errors.ErrUnsupported):
+		s.Drop(l.fsys)
+		s.never = true
+		return false, nil
+	}
+	return false, err
+}
+
+// keep puts a lock's file aside, which gives the lock back.
+func (s *Spare) keep(l *DotLock) bool {
+	if s == nil || s.there || s.never || l.fsys.Rename(l.path, s.path) != nil {
+		return false
+	}
+	s.there, s.id, s.touched = true, l.id, l.touched
+	return true
+}
+
 // DotLock is a held lock file NAME.lock beside the file it protects, the kind
 // of lock that Dovecot, mutt and procmail understand, also over NFS.
 type DotLock struct {
@@ -57,7 +121,8 @@ type DotLock struct {
 	opts DotLockOptions
 
 	mu      sync.Mutex
-	file    File // nil after Release or Commit
+	file    File // nil after Release or Commit, and while linked
+	linked  bool // the file has another name, see Spare
 	id      ID
 	touched time.Time
 }
@@ -100,14 +165,22 @@ func (l *DotLock) orErr(err error) (*DotLock, error) {
 }
 
 func (l *DotLock) try() error {
-	f, err := l.fsys.OpenFile(l.path, os.O_RDWR|os.O_CREATE|os.O_EXCL, l.opts.Perm)
+	if ok, err := l.opts.Spare.take(l); ok || err != nil {
+		return err
+	}
+	return l.create(l.path)
+}
+
+// create makes a lock file.
+func (l *DotLock) create(path string) error {
+	f, err := l.fsys.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, l.opts.Perm)
 	if err != nil {
 		return err
 	}
 	info, err := f.Stat()
 	if err != nil {
 		_ = f.Close()
-		_ = l.fsys.Remove(l.path)
+		_ = l.fsys.Remove(path)
 		return err
 	}
 	l.file, l.id, l.touched = f, IDOf(info), l.opts.Now()
@@ -144,13 +217,13 @@ func (l *DotLock) breakStale(seen *rival) (broke bool, err error) {
 	if now.Sub(seen.since) < l.opts.Stale {
 		return false, nil
 	}
-	return l.takeAway(id)
+	return l.takeAway(seen)
 }
 
 // takeAway removes the lock file if it is still the one that was judged. Two
 // waiters may both have judged it; a plain remove by the slower one would hit
 // the faster one's new lock, so it is moved aside and looked at first.
-func (l *DotLock) takeAway(id ID) (bool, error) {
+func (l *DotLock) takeAway(judged *rival) (bool, error) {
 	var mark [6]byte
 	_, _ = rand.Read(mark[:]) // never fails
 	aside := l.path + "." + hex.EncodeToString(mark[:])
@@ -161,7 +234,7 @@ func (l *DotLock) takeAway(id ID) (bool, error) {
 		return false, err
 	}
 	info, err := l.fsys.Stat(aside)
-	if err == nil && IDOf(info) != id {
+	if err == nil && (IDOf(info) != judged.id || !info.ModTime().Equal(judged.mtime)) {
 		_ = l.fsys.Link(aside, l.path) // a live lock: give it back
 	}
 	if rerr := l.fsys.Remove(aside); rerr != nil && !errors.Is(rerr, fs.ErrNotExist) {
@@ -171,8 +244,36 @@ func (l *DotLock) takeAway(id ID) (bool, error) {
 }
 
 // File is the open lock file; what is written to it becomes the protected
-// file's content with Commit.
+// file's content with Commit. With a Spare there may be none before Separate.
 func (l *DotLock) File() File { return l.file }
+
+// Separate gives the lock a file of its own: that of a Spare must not become
+// the protected file.
+func (l *DotLock) Separate() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.linked {
+		return nil
+	}
+	fresh := l.opts.Spare.path + ".new"
+	err := l.stillOurs()
+	if err == nil {
+		err = l.create(fresh)
+	}
+	if err != nil {
+		return err
+	}
+	if err := l.fsys.Rename(fresh, l.path); err != nil {
+		_ = l.file.Close()
+		_ = l.fsys.Remove(fresh)
+		l.file, l.id = nil, l.opts.Spare.id
+		return fmt.Errorf("locking %s: %w", l.name, err)
+	}
+	l.linked = false
+	return nil
+}
+
+func (l *DotLock) held() bool { return l.file != nil || l.linked }
 
 // Touch tells waiters that the holder lives. It is cheap to call often. An
 // error of kind Unavailable means that the lock was broken by another process.
@@ -180,7 +281,7 @@ func (l *DotLock) Touch() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.opts.Now()
-	if l.file == nil || now.Sub(l.touched) < l.opts.Refresh {
+	if !l.held() || now.Sub(l.touched) < l.opts.Refresh {
 		return nil
 	}
 	if err := l.stillOurs(); err != nil {
@@ -206,13 +307,20 @@ func (l *DotLock) stillOurs() error {
 func (l *DotLock) Release() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.file == nil {
+	if !l.held() {
 		return nil
 	}
-	cerr := l.file.Close()
-	l.file = nil
+	var cerr error
+	if l.file != nil {
+		cerr = l.file.Close()
+	}
+	linked := l.linked
+	l.file, l.linked = nil, false
 	if err := l.stillOurs(); err != nil {
 		return err
+	}
+	if !linked && cerr == nil && l.opts.Spare.keep(l) {
+		return nil
 	}
 	if err := l.fsys.Remove(l.path); err != nil {
 		return err
@@ -228,7 +336,7 @@ func (l *DotLock) Commit() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.file == nil {
-		return fail.New(fail.Invalid, "%s: lock is not held", l.path)
+		return fail.New(fail.Invalid, "%s: lock is not held, or its file is not its own", l.path)
 	}
 	f := l.file
 	l.file = nil

@@ -205,7 +205,7 @@ func TestSlowBreakerGivesBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := slow.takeAway(IDOf(stale)); err != nil {
+	if _, err := slow.takeAway(&rival{id: IDOf(stale), mtime: stale.ModTime()}); err != nil {
 		t.Fatal(err)
 	}
 	if err := fast.Release(); err != nil {
@@ -266,6 +266,104 @@ func TestDotLockCannotBeMade(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := AcquireDotLock(context.Background(), OS(), filepath.Join(t.TempDir(), "no", "list"), DotLockOptions{}); !errors.Is(err, os.ErrNotExist) {
+		t.Fatal(err)
+	}
+}
+
+// With a spare file a lock is made anew by a link, and is a lock like any other.
+func TestSpare(t *testing.T) {
+	both(t, func(t *testing.T, fsys FS, dir string) {
+		ctx, name, aside := context.Background(), filepath.Join(dir, "list"), filepath.Join(dir, "aside")
+		put(t, fsys, name, "old")
+		spare := new(Spare)
+		spare.At(aside)
+		lock := func() (*DotLock, ID) {
+			t.Helper()
+			l, err := AcquireDotLock(ctx, fsys, name, DotLockOptions{Timeout: -1, Spare: spare})
+			must(t, err)
+			info, err := fsys.Stat(name + ".lock")
+			must(t, err)
+			if _, err := AcquireDotLock(ctx, fsys, name, DotLockOptions{Timeout: -1}); !errors.Is(err, ErrLocked) {
+				t.Fatalf("a second lock: %v", err)
+			}
+			return l, IDOf(info)
+		}
+		release := func(l *DotLock) {
+			t.Helper()
+			must(t, l.Release())
+			if ok, _ := Exists(fsys, name+".lock"); ok {
+				t.Fatal("the lock is still there")
+			}
+		}
+		l, first := lock()
+		release(l)
+		l, again := lock()
+		if first != again {
+			t.Error("the spare file was not used")
+		}
+		release(l)
+		must(t, fsys.Remove(aside)) // somebody cleans up
+		l, _ = lock()
+		release(l)
+		l, _ = lock()
+		must(t, l.Separate())
+		if _, err := l.File().Write([]byte("new")); err != nil {
+			t.Fatal(err)
+		}
+		must(t, l.Commit())
+		if got := get(t, fsys, name); got != "new" {
+			t.Error(got)
+		}
+		l, _ = lock()
+		release(l)
+		if got := get(t, fsys, name); got != "new" || get(t, fsys, aside) != "" {
+			t.Errorf("%q: the spare file has become the protected one", got)
+		}
+		spare.Drop(fsys)
+		if ok, _ := Exists(fsys, aside); ok {
+			t.Error("the spare file is still there")
+		}
+	})
+}
+
+// A spare file may be old when it becomes a lock; that does not make it stale.
+func TestSpareIsFresh(t *testing.T) {
+	m, c := dotFS(t)
+	opts := c.options()
+	opts.Spare = new(Spare)
+	opts.Spare.At("/aside")
+	l, err := AcquireDotLock(context.Background(), m, "/list", opts)
+	must(t, err)
+	must(t, l.Release())
+	must(t, c.sleep(context.Background(), time.Hour))
+	l, err = AcquireDotLock(context.Background(), m, "/list", opts)
+	must(t, err)
+	other := c.options()
+	other.Timeout = 100 * time.Second
+	if _, err := AcquireDotLock(context.Background(), m, "/list", other); !errors.Is(err, ErrLocked) {
+		t.Errorf("the lock was broken: %v", err)
+	}
+	must(t, l.Release())
+}
+
+// Where links cannot be made each lock is a new file.
+func TestSpareWithoutLinks(t *testing.T) {
+	faulty := NewFaulty(NewForgetful(), Fault{Op: OpLink, Err: syscall.EPERM, Forever: true})
+	spare := new(Spare)
+	spare.At("/aside")
+	for range 3 {
+		l, err := AcquireDotLock(context.Background(), faulty, "/list", DotLockOptions{Spare: spare})
+		must(t, err)
+		must(t, l.Release())
+	}
+	if ok, _ := Exists(faulty, "/aside"); ok || faulty.Hits() != 1 {
+		t.Errorf("%d links tried, the spare file is there: %v", faulty.Hits(), ok)
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
 		t.Fatal(err)
 	}
 }

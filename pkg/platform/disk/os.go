@@ -25,16 +25,7 @@ func (osFS) OpenFile(name string, flag int, perm fs.FileMode) (File, error) {
 	return &osFile{os.NewFile(uintptr(fd), name)}, nil
 }
 
-// Rename leaves out what package os does before: it asks whether newName is a
-// folder, which the kernel refuses as well.
-func (osFS) Rename(oldName, newName string) error {
-	err := again(func() error { return unix.Rename(oldName, newName) })
-	if err != nil {
-		return &os.LinkError{Op: "rename", Old: oldName, New: newName, Err: err}
-	}
-	return nil
-}
-
+func (osFS) Rename(oldName, newName string) error       { return os.Rename(oldName, newName) }
 func (osFS) Link(oldName, newName string) error         { return os.Link(oldName, newName) }
 func (osFS) Remove(name string) error                   { return os.Remove(name) }
 func (osFS) Mkdir(name string, perm fs.FileMode) error  { return os.Mkdir(name, perm) }

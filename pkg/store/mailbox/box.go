@@ -2,6 +2,7 @@ package mailbox
 
 import (
 	"context"
+	"io"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -406,6 +407,9 @@ func (b *box) close(ctx context.Context, why error) error {
 	if b.watch != nil {
 		b.watch.Close()
 		b.watch = nil
+	}
+	if c, ok := b.format.(io.Closer); ok {
+		_ = c.Close()
 	}
 	cerr := b.ix.Close()
 	if fail.Is(cerr, fail.NotFound) {

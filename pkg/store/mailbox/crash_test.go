@@ -221,7 +221,7 @@ func TestFaults(t *testing.T) {
 		{Op: disk.OpSyncDir, Path: "/home/Maildir/cur", Err: syscall.EIO},
 		{Op: disk.OpWrite, Path: "dovecot-uidlist", Err: syscall.ENOSPC, Short: true},
 		{Op: disk.OpSync, Path: "dovecot-uidlist", Err: syscall.EIO},
-		{Op: disk.OpCreate, Path: "dovecot-uidlist.lock", Err: syscall.EROFS},
+		{Op: disk.OpLink, Path: "dovecot-uidlist.lock", Err: syscall.EROFS},
 		{Op: disk.OpWrite, Path: "log.*", Err: syscall.ENOSPC},
 	} {
 		faulty := disk.NewFaulty(disk.NewForgetful())

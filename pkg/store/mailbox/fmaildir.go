@@ -35,6 +35,7 @@ type maildirFormat struct {
 	validity uint32 // UIDVALIDITY; 0 before Ident
 	ahead    int    // so many lines of it may not be on disk; names have the same UIDs
 	counted  bool   // next is above all UIDs of the list that we know
+	spare    maildir.Spare
 }
 
 func newMaildirFormat(folder *maildir.Folder, w *maildir.Watcher, alone bool) *maildirFormat {
@@ -260,7 +261,7 @@ func (w *maildirWatch) Close() {
 }
 
 func (f *maildirFormat) Lock(ctx context.Context) (Locked, error) {
-	lk, err := f.folder().Lock(ctx)
+	lk, err := f.folder().LockAgain(ctx, &f.spare)
 	if err != nil {
 		return nil, err
 	}
@@ -390,7 +391,7 @@ func (l *maildirLocked) relock() error {
 	if l.lk.Held() {
 		return nil
 	}
-	lk, err := l.folder().Lock(l.ctx)
+	lk, err := l.folder().LockAgain(l.ctx, &l.spare)
 	if err == nil {
 		l.lk = lk
 	}
@@ -517,6 +518,12 @@ func (l *maildirLocked) Compact(messages int, live func(uint32) bool) error {
 	err = l.rewrite(list)
 	l.short = l.trust.Size
 	return err
+}
+
+// Close removes what makes locking cheap.
+func (f *maildirFormat) Close() error {
+	f.folder().DropSpare(&f.spare)
+	return nil
 }
 
 // FileChanged reads a message's file's ctime.

@@ -23,12 +23,21 @@ type rivalFS struct {
 }
 
 func (r *rivalFS) OpenFile(name string, flag int, perm fs.FileMode) (disk.File, error) {
+	r.beforeLock(name)
+	return r.Forgetful.OpenFile(name, flag, perm)
+}
+
+func (r *rivalFS) Link(oldName, newName string) error {
+	r.beforeLock(newName)
+	return r.Forgetful.Link(oldName, newName)
+}
+
+func (r *rivalFS) beforeLock(name string) {
 	if strings.HasSuffix(name, "dovecot-uidlist.lock") {
 		if act := r.locking.Swap(nil); act != nil {
 			(*act)()
 		}
 	}
-	return r.Forgetful.OpenFile(name, flag, perm)
 }
 
 func (r *rivalFS) Stat(name string) (fs.FileInfo, error) {

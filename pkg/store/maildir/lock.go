@@ -18,12 +18,35 @@ type Lock struct {
 
 // Lock waits for the lock: 120 s at most, as Dovecot does. Unavailable: others
 // held it all that time, or ctx ended.
-func (f *Folder) Lock(ctx context.Context) (*Lock, error) {
-	dot, err := disk.AcquireDotLock(ctx, f.tree.fs, f.path(uidlistName), disk.DotLockOptions{Perm: f.tree.opts.FilePerm})
+func (f *Folder) Lock(ctx context.Context) (*Lock, error) { return f.LockAgain(ctx, nil) }
+
+// Spare is what LockAgain keeps of a lock, in the folder's tmp/ until DropSpare.
+type Spare struct {
+	name string
+	file disk.Spare
+}
+
+// LockAgain is Lock for somebody who does so often, never twice at a time.
+func (f *Folder) LockAgain(ctx context.Context, s *Spare) (*Lock, error) {
+	opts := disk.DotLockOptions{Perm: f.tree.opts.FilePerm}
+	if s != nil {
+		if s.name == "" {
+			s.name = f.tree.opts.Namer.Next() + ".lock"
+		}
+		s.file.At(f.path("tmp", s.name)) // the folder may have another name now
+		opts.Spare = &s.file
+	}
+	dot, err := disk.AcquireDotLock(ctx, f.tree.fs, f.path(uidlistName), opts)
 	if err != nil {
 		return nil, ioError(err, "locking folder %s", f.name)
 	}
 	return &Lock{folder: f, dot: dot}, nil
+}
+
+// DropSpare removes what LockAgain has kept.
+func (f *Folder) DropSpare(s *Spare) {
+	s.file.At(f.path("tmp", s.name))
+	s.file.Drop(f.tree.fs)
 }
 
 // Touch says that the holder lives; to be called at least every minute. An

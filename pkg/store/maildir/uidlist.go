@@ -326,6 +326,9 @@ func (l *Lock) Rewrite(list *UIDList) error {
 	}
 	name := f.path(uidlistName)
 	old, err := stampOf(f.tree.fs, name)
+	if err == nil {
+		err = l.dot.Separate()
+	}
 	if err != nil {
 		return errors.Join(ioError(err, "rewriting the UID list of folder %s", f.name), l.Unlock())
 	}
