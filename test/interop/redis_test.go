@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/postcote/postcote/pkg/daemon/mtad/tables"
 	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/proto/dovecotauth/authclient"
 )
@@ -71,6 +72,59 @@ func (r *redisServer) kill() {
 		_ = r.cmd.Wait()
 		r.cmd = nil
 	}
+}
+
+// A table of mtad's asks a real Redis, does not take an outage for an answer,
+// and finds the way back.
+func TestRedisTables(t *testing.T) {
+	r := startRedis(t)
+	dir := tempDir(t, "redistables")
+	fill := func() {
+		for _, line := range []string{"SET alias:info@example.org joe@example.org", "HSET boxes joe@example.org joe/", "SADD list:team b@example.org a@example.org"} {
+			run(t, "", "redis-cli", append([]string{"-s", r.socket}, strings.Fields(line)...)...)
+		}
+	}
+	fill()
+	head := "hosts = unix:" + r.socket + "\ntimeout = 1\n"
+	for name, text := range map[string]string{"aliases": "prefix = alias:", "boxes": "query = boxes\nfield = %s", "lists": "query = list:%u\ncommand = smembers"} {
+		write(t, dir+"/"+name, head+text+"\n", 0o600)
+	}
+	set := tables.New(tables.Events{})
+	defer func() { _ = set.Close() }()
+	say := func(name, key string) string {
+		table, err := set.Open("redis:" + dir + "/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		value, err := table.Lookup(t.Context(), key)
+		if err != nil {
+			return fail.KindOf(err).String()
+		}
+		return value
+	}
+	for _, tc := range []struct{ name, key, want string }{
+		{"aliases", "Info@example.org", "joe@example.org"},
+		{"aliases", "x@example.org", "not found"},
+		{"aliases", "x\r\nFLUSHALL", "not found"},
+		{"boxes", "joe@example.org", "joe/"},
+		{"lists", "team@example.org", "a@example.org,b@example.org"},
+		{"lists", "boxes@example.org", "not found"},
+	} {
+		if got := say(tc.name, tc.key); got != tc.want {
+			t.Errorf("%s: %q is %q, want %q", tc.name, tc.key, got, tc.want)
+		}
+	}
+	r.freeze()
+	if got := say("aliases", "info@example.org"); got != "unavailable" {
+		t.Error("a server that says nothing:", got)
+	}
+	r.kill()
+	if got := say("aliases", "x@example.org"); got != "unavailable" {
+		t.Error("without a server:", got)
+	}
+	r.start()
+	fill()
+	eventually(t, "the table answers again", func() bool { return say("aliases", "info@example.org") == "joe@example.org" })
 }
 
 // node is one of several authds that share a Redis. They know alice.

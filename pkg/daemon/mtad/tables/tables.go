@@ -8,6 +8,7 @@ import (
 
 	"github.com/postcote/postcote/pkg/platform/lookup"
 	"github.com/postcote/postcote/pkg/platform/lookup/ldaptable"
+	"github.com/postcote/postcote/pkg/platform/lookup/redistable"
 	"github.com/postcote/postcote/pkg/platform/lookup/sqlpool"
 	"github.com/postcote/postcote/pkg/platform/lookup/sqltable"
 	"github.com/postcote/postcote/pkg/platform/lookup/tcptable"
@@ -56,6 +57,7 @@ func (s *Set) Options() lookup.Options {
 		"socketmap":    openSocketmap,
 		"tcp":          tcptable.Open,
 		"ldap":         ldaptable.Open,
+		"redis":        redistable.Open,
 		sqlpool.MySQL:  sqltable.Driver(sqlpool.MySQL, &s.sql),
 		sqlpool.PgSQL:  sqltable.Driver(sqlpool.PgSQL, &s.sql),
 		sqlpool.SQLite: sqltable.Driver(sqlpool.SQLite, &s.sql),
