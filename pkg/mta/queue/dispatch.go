@@ -20,7 +20,15 @@ func (s *scheduler) dispatchAll() {
 // dispatch starts jobs of one transport, its destinations taking turns.
 // s.mu is held.
 func (s *scheduler) dispatch(t *transport) {
-	for !s.stopping && !t.resting && t.ready.len() > 0 && t.running < t.limits.Concurrency {
+	for j := s.begin(t); j != nil; j = s.begin(t) {
+		s.busy.Go(func() { s.work(j) })
+	}
+}
+
+// begin takes the next job of a transport that may start, nil when there is
+// none. s.mu is held.
+func (s *scheduler) begin(t *transport) (next *job) {
+	for next == nil && !s.stopping && !t.resting && t.ready.len() > 0 && t.running < t.limits.Concurrency {
 		d := t.ready.pop()
 		d.isReady = false
 		if d.jobs.len() == 0 || d.running >= d.allowed() || d.resting {
@@ -32,11 +40,20 @@ func (s *scheduler) dispatch(t *transport) {
 		} else {
 			d.running++
 			t.running++
-			s.busy.Go(func() { s.run(j) })
 			s.restTransport(t)
+			next = j
 		}
 		d.offer()
 		s.refill(d)
+	}
+	return next
+}
+
+// work makes an attempt, and those that may follow it: a new goroutine for each
+// would have to grow its stack again.
+func (s *scheduler) work(j *job) {
+	for j != nil {
+		j = s.run(j)
 	}
 }
 
@@ -58,8 +75,9 @@ func (s *scheduler) refill(d *dest) {
 	s.wake()
 }
 
-// run makes one attempt.
-func (s *scheduler) run(j *job) {
+// run makes one attempt, and returns a job that its caller is to do. What has
+// failed may take its time, so that nothing waits behind it.
+func (s *scheduler) run(j *job) (next *job) {
 	began := s.q.now()
 	out := s.attempt(j)
 	why := s.apply(j, out, began)
@@ -85,6 +103,9 @@ func (s *scheduler) run(j *job) {
 	s.restDest(d)
 	d.offer()
 	s.refill(d)
+	if !j.failed() {
+		next = s.begin(d.t)
+	}
 	s.dispatch(d.t)
 	s.mu.Unlock()
 
@@ -92,6 +113,17 @@ func (s *scheduler) run(j *job) {
 		s.suspend(w)
 	}
 	s.ended(j)
+	return next
+}
+
+// failed reports whether somebody may have to be told about a recipient.
+func (j *job) failed() bool {
+	for _, i := range j.index {
+		if j.m.states[i].Status != Delivered || j.m.env.Recipients[i].Notify.Success() {
+			return true
+		}
+	}
+	return false
 }
 
 // attempt calls the Deliverer and survives what it does.

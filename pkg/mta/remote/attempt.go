@@ -63,6 +63,7 @@ type attempt struct {
 	start time.Time
 	login *Credentials // for the hop
 	tls   tlspolicy.Policy
+	key   string // what an idle session must match to be used again
 }
 
 // conclude gives o to every recipient that is still to do.
@@ -93,6 +94,7 @@ func (a *attempt) runHop(ctx context.Context) (lost bool) {
 	if !a.logIn(ctx) || !a.secure(ctx) {
 		return false
 	}
+	a.key = a.idleKey()
 	if a.tryIdle(ctx); len(a.todo) == 0 {
 		return false
 	}
@@ -172,7 +174,7 @@ func (a *attempt) note(o Outcome) {
 // turns out to be dead means nothing.
 func (a *attempt) tryIdle(ctx context.Context) {
 	for ctx.Err() == nil {
-		s := a.c.idle.take(a.key())
+		s := a.c.idle.take(a.key)
 		if s == nil {
 			return
 		}
@@ -182,8 +184,7 @@ func (a *attempt) tryIdle(ctx context.Context) {
 	}
 }
 
-// key is what an idle session must match to be used again.
-func (a *attempt) key() string {
+func (a *attempt) idleKey() string {
 	key := a.hop.String() + " tls " + a.tls.Level.String()
 	if a.login != nil {
 		key += " as " + a.login.User

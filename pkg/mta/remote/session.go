@@ -138,7 +138,7 @@ func (s *session) transact(ctx context.Context, a *attempt) bool {
 	}
 	_, base.DSNOffered = s.conn.Extension("DSN")
 	a.record(results, s.failed(ctx, err), base, s.target)
-	s.release(a.key())
+	s.release(a.key)
 	return true
 }
 

@@ -138,11 +138,19 @@ func (c *Conn) use(conn net.Conn) {
 	c.out = bufio.NewWriterSize(&blockWriter{c: c}, blockSize)
 }
 
-// blockWriter gives each write its own time limit.
-type blockWriter struct{ c *Conn }
+// blockWriter gives each write its own time limit. The deadline is moved only
+// when it has drifted by a noticeable part: moving it costs as much as a reply.
+type blockWriter struct {
+	c     *Conn
+	armed time.Time // the deadline the connection has
+}
 
 func (w *blockWriter) Write(p []byte) (int, error) {
-	_ = w.c.net.SetWriteDeadline(time.Now().Add(w.c.cfg.Timeouts.Transfer)) // fails only when closed
+	limit := w.c.cfg.Timeouts.Transfer
+	if t := time.Now().Add(limit); t.Sub(w.armed) > limit/16 {
+		w.armed = t
+		_ = w.c.net.SetWriteDeadline(t) // fails only when closed
+	}
 	return w.c.net.Write(p)
 }
 
@@ -180,7 +188,9 @@ func (c *Conn) flush(ctx context.Context, stage Stage) error {
 
 // reply reads one reply. 421 and whatever is no reply end the session.
 func (c *Conn) reply(ctx context.Context, stage Stage, timeout time.Duration) (wire.Reply, error) {
-	_ = c.net.SetReadDeadline(time.Now().Add(timeout)) // fails only when closed
+	if !c.in.HasLine() {
+		_ = c.net.SetReadDeadline(time.Now().Add(timeout)) // fails only when closed
+	}
 	r, err := c.in.ReadReply(wire.DefaultReplyLimits())
 	switch {
 	case err != nil:
