@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"runtime/debug"
 	"strings"
+	"time"
 
 	"github.com/postcote/postcote/pkg/daemon/mtad/edge"
 	"github.com/postcote/postcote/pkg/daemon/mtad/localmail"
@@ -33,6 +34,7 @@ type session struct {
 	words   server.Words   // what the listener announces to anybody
 	remote  netip.AddrPort // of the client; invalid on the submit socket
 	address string         // its text, without the port
+	slow    int            // number of the transaction in which a recipient's check was slow
 }
 
 // accept begins a session: who is it, and may it talk to us at all.
@@ -204,18 +206,33 @@ func (s *session) Mail(ctx context.Context, tx *server.Transaction) server.Verdi
 	return server.Verdict{}
 }
 
-// Rcpt checks a recipient. Lookups of pipelined recipients run side by side;
-// the engine keeps the order of the replies. The last one is looked up here: a
-// goroutine for it would only be waited for.
+// slowCheck is how long the check of a recipient takes when somebody had to be
+// asked. One that finds its answers in memory takes some microseconds.
+const slowCheck = 500 * time.Microsecond
+
+// Rcpt checks a recipient. Once a check in a transaction was slow, those of
+// further pipelined recipients run side by side; the engine keeps the order of
+// the replies. The last one is looked up here: a goroutine for it would only be
+// waited for.
 func (s *session) Rcpt(ctx context.Context, tx *server.Transaction, rcpt server.Recipient) server.Verdict {
+	if s.slow == tx.Number && tx.More {
+		f := s.candidate(ctx, tx, rcpt)
+		answer := make(chan server.Reply, 1)
+		go func() { answer <- s.judge(ctx, f) }()
+		return server.Later(answer)
+	}
+	began := time.Now()
+	reply := s.judge(ctx, s.candidate(ctx, tx, rcpt))
+	if time.Since(began) > slowCheck {
+		s.slow = tx.Number
+	}
+	return server.Say(reply)
+}
+
+func (s *session) candidate(ctx context.Context, tx *server.Transaction, rcpt server.Recipient) gate.Facts {
 	f := s.facts(tx)
 	f.Rcpt = s.whole(ctx, rcpt.To)
-	if !tx.More {
-		return server.Say(s.judge(ctx, f))
-	}
-	answer := make(chan server.Reply, 1)
-	go func() { answer <- s.judge(ctx, f) }()
-	return server.Later(answer)
+	return f
 }
 
 // judge is the reply to a recipient.

@@ -1,5 +1,7 @@
 package server
 
+import "time"
+
 // queued is a RCPT whose reply waits for its turn.
 type queued struct {
 	verdict Verdict
@@ -45,8 +47,12 @@ func (e *engine) conclude(rcpt Recipient, r Reply) {
 	e.say(r)
 }
 
-// await returns the verdict's reply. The client gets what is written so far
-// before we wait.
+// holdBack is how long replies wait for the next verdict, so that those of a
+// pipelined group leave together.
+const holdBack = 10 * time.Millisecond
+
+// await returns the verdict's reply. The client gets what is written so far if
+// that takes its time.
 func (e *engine) await(v Verdict) Reply {
 	if v.Pending == nil {
 		return v.Reply
@@ -56,7 +62,16 @@ func (e *engine) await(v Verdict) Reply {
 		return e.arrived(r, ok)
 	default:
 	}
-	e.out.flush()
+	if len(e.out.buf) > 0 {
+		t := time.NewTimer(holdBack)
+		defer t.Stop()
+		select {
+		case r, ok := <-v.Pending:
+			return e.arrived(r, ok)
+		case <-t.C:
+		}
+		e.out.flush()
+	}
 	r, ok := <-v.Pending
 	return e.arrived(r, ok)
 }
