@@ -156,13 +156,15 @@ func (c *call) perform() {
 }
 
 func (c *call) answer() {
-	c.sum.Commands++
-	if c.notify != nil { // whatever the client was told, it may know better after this
-		c.notify.told = nil
+	if _, again := c.cmd.(*idling); !again {
+		c.sum.Commands++
+		if c.notify != nil { // whatever the client was told, it may know better after this
+			c.notify.told = nil
+		}
 	}
 	r := c.execute()
 	if r.typ == "" {
-		return // the session has ended
+		return // the session has ended, or goes on idling later
 	}
 	r = c.conclude(r)
 	tag := c.tag
@@ -191,7 +193,7 @@ func (c *call) execute() reply {
 	if c.view == nil && c.spec.rules&authed == 0 {
 		return bad("No mailbox selected.")
 	}
-	if c.lostMailbox() {
+	if _, again := c.cmd.(*idling); !again && c.lostMailbox() {
 		return none()
 	}
 	ctx := c.patient // a command that has begun is finished
@@ -213,7 +215,7 @@ func (c *call) execute() reply {
 		}
 		return c.refused
 	}
-	if !c.done {
+	if !c.done && !c.parking {
 		c.after(ctx)
 	}
 	return r

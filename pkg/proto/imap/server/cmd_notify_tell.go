@@ -15,29 +15,30 @@ import (
 // alone: however much happens elsewhere, commands have their turn.
 const lull = time.Millisecond
 
-// await returns when the client has sent something. Meanwhile it tells what
-// NOTIFY has asked for.
-func (s *session) await() error {
-	if s.notify == nil {
-		return s.io.wait(s.srv.cfg.IdleTimeout)
+// await returns when the client has sent something, or when the session may be
+// parked. Meanwhile it tells what NOTIFY has asked for.
+func (s *session) await() (event, error) {
+	if s.until.IsZero() {
+		s.until = time.Now().Add(s.srv.cfg.IdleTimeout)
 	}
-	until := time.Now().Add(s.srv.cfg.IdleTimeout)
 	for {
-		s.notify.attend(s.view)
-		if s.notify.isDue() {
-			c := &call{session: s, touches: alone}
-			c.announce(s.alive, false)
-			if input, err := s.afterwards(); input || err != nil {
-				return err
+		if s.notify != nil {
+			s.notify.attend(s.view)
+			if s.notify.isDue() {
+				c := &call{session: s, touches: alone}
+				c.announce(s.alive, false)
+				if input, err := s.afterwards(); input || err != nil {
+					return eventInput, err
+				}
 			}
 		}
-		switch ev, err := s.io.waitEvent(time.Until(until)); {
+		switch ev, err := s.io.waitUntil(s.until); {
 		case err != nil:
-			return err
-		case ev == eventInput:
-			return nil
+			return 0, err
 		case ev == eventTimeout:
-			return os.ErrDeadlineExceeded
+			return 0, os.ErrDeadlineExceeded
+		case ev != eventWake: // one that came too late for its IDLE means nothing here
+			return ev, nil
 		}
 	}
 }

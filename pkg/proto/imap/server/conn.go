@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -19,6 +20,10 @@ type pipe struct {
 	conn  net.Conn
 	stall time.Duration
 	flush func() error
+	// lot is where the connection waits that has been silent for patience; nil:
+	// in its goroutine.
+	lot      *netx.Lot
+	patience time.Duration
 	// With COMPRESS (RFC 4978) these stand between the session and conn.
 	inflate *wire.Inflater
 	deflate *wire.Deflater
@@ -27,6 +32,9 @@ type pipe struct {
 	ctx   context.Context
 	woken atomic.Bool
 	ended atomic.Bool
+
+	mu   sync.Mutex // guards spot, and orders parking and poking
+	spot *netx.Spot // while the session is parked
 }
 
 // errShutdown is the error of a read when the server stops, errEnded when the
@@ -36,8 +44,17 @@ var (
 	errEnded    = errors.New("the session is over")
 )
 
-// poke ends a wait in another goroutine: it returns and finds out why.
-func (p *pipe) poke() { _ = p.conn.SetReadDeadline(time.Unix(1, 0)) }
+// poke ends a wait in another goroutine, or in the lot: it returns and finds out
+// why.
+func (p *pipe) poke() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.spot != nil {
+		p.spot.Wake()
+		return
+	}
+	_ = p.conn.SetReadDeadline(time.Unix(1, 0))
+}
 
 // end ends all reading for good.
 func (p *pipe) end() {
@@ -67,23 +84,6 @@ func (p *pipe) deadline(d time.Duration) error {
 	return nil
 }
 
-// wait returns when bytes can be read, or when d has passed
-// (os.ErrDeadlineExceeded), or when the server stops.
-func (p *pipe) wait(d time.Duration) error {
-	for {
-		ev, err := p.waitEvent(d)
-		switch {
-		case err != nil:
-			return err
-		case ev == eventInput:
-			return nil
-		case ev == eventTimeout:
-			return os.ErrDeadlineExceeded
-		}
-		// A wake that came too late for its IDLE means nothing here.
-	}
-}
-
 // lull waits for input for a short time, whatever else happens.
 func (p *pipe) lull(d time.Duration) (input bool, err error) {
 	if err := p.deadline(d); err != nil {
@@ -102,6 +102,7 @@ const (
 	eventInput event = iota
 	eventWake
 	eventTimeout
+	eventPark // nothing has happened for so long that the session may be parked
 )
 
 // waitEvent is wait for IDLE: a wake ends it too.
@@ -122,6 +123,46 @@ func (p *pipe) waitEvent(d time.Duration) (event, error) {
 		return eventWake, nil
 	}
 	return eventTimeout, nil
+}
+
+// waitUntil is waitEvent for a session that may be parked while it waits.
+func (p *pipe) waitUntil(until time.Time) (event, error) {
+	left := time.Until(until)
+	if p.lot == nil || left <= p.patience {
+		return p.waitEvent(left)
+	}
+	ev, err := p.waitEvent(p.patience)
+	if ev == eventTimeout {
+		ev = eventPark
+	}
+	return ev, err
+}
+
+// park leaves the connection in the lot until there is input, until has come,
+// or somebody pokes; resume runs then. It is false when the session has to wait
+// by itself, or need not wait any more. Its caller must be through with the
+// session: resume may be running by the time it returns.
+func (p *pipe) park(until time.Time, resume func()) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.woken.Load() || p.ended.Load() || p.ctx.Err() != nil {
+		return false
+	}
+	left := time.Until(until)
+	if left <= 0 {
+		return false
+	}
+	spot, err := p.lot.Park(p.conn, left, func() {
+		p.mu.Lock()
+		p.spot = nil
+		p.mu.Unlock()
+		resume()
+	})
+	if err != nil {
+		return false
+	}
+	p.spot = spot
+	return true
 }
 
 // readable waits until a Read would return something. Compressed bytes that

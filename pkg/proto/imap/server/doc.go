@@ -15,8 +15,9 @@
 //     beside it what RFC 9051 section 5.5 allows: that is data in the command
 //     table. Whatever overlaps, the mailbox becomes, and each command answers,
 //     what it would have one by one; only the order of the answers differs.
-//   - An idle connection holds no buffer and one goroutine; IDLE and NOTIFY
-//     start none. What waits for a client to read does not grow without end.
+//   - An idle connection holds no buffer, and where there is a lot to park it
+//     in no goroutine; IDLE and NOTIFY start none. What waits for a client to
+//     read does not grow without end.
 //   - When the connection dies, commands that only read stop. No goroutine
 //     outlives Serve.
 //   - A capability is announced only when all of its RFC is served.

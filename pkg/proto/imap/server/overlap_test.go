@@ -129,14 +129,12 @@ func liveSession(t *testing.T, srv *Server, a *fakeAccount) *live {
 	l := &live{newSession(srv, ours, Start{Account: a}), theirs, bufio.NewReader(theirs), make(chan Summary, 1)}
 	ctx, cancel := context.WithCancel(context.Background())
 	l.begin(ctx)
-	stop := context.AfterFunc(ctx, l.io.poke)
-	go func() {
-		l.run()
-		stop()
-		l.close()
+	l.stop = context.AfterFunc(ctx, l.io.poke)
+	l.over = func(sum Summary) {
 		_ = ours.Close()
-		l.ended <- l.summary()
-	}()
+		l.ended <- sum
+	}
+	go l.turn()
 	t.Cleanup(func() {
 		cancel()
 		_ = theirs.Close()

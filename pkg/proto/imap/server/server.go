@@ -3,11 +3,11 @@ package server
 import (
 	"context"
 	"net"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/postcote/postcote/pkg/platform/netx"
 	"github.com/postcote/postcote/pkg/proto/imap/wire"
 )
 
@@ -46,6 +46,9 @@ type Config struct {
 	// Command is told of each finished command; result is "ok", "no" or
 	// "bad". May be nil.
 	Command func(verb, result string, took time.Duration)
+	// Lot is where sessions wait that have been silent for a second: without a
+	// goroutine. nil: each waits in its own.
+	Lot *netx.Lot
 }
 
 // Workaround is a set of things done differently for the sake of clients.
@@ -85,7 +88,12 @@ type Server struct {
 	askAfter   time.Duration // see the constant; tests have another
 	tellEvery  time.Duration // as well
 	maxSaved   int           // as well
+	parkAfter  time.Duration // as well
 }
+
+// parkAfter is how long a session is silent before it is parked: one between
+// the commands of a client at work is not.
+const parkAfter = time.Second
 
 // New makes a server.
 func New(cfg Config) *Server {
@@ -112,7 +120,7 @@ func New(cfg Config) *Server {
 	if cfg.Command == nil {
 		cfg.Command = func(string, string, time.Duration) {}
 	}
-	return &Server{cfg: cfg, table: commandTable(), caps: without(capabilityTable(), cfg.Without), watch: watch{patience: patience}, askAfter: askAfter, tellEvery: tellEvery, maxSaved: maxSaved}
+	return &Server{cfg: cfg, table: commandTable(), caps: without(capabilityTable(), cfg.Without), watch: watch{patience: patience}, askAfter: askAfter, tellEvery: tellEvery, maxSaved: maxSaved, parkAfter: parkAfter}
 }
 
 // Start is how a session begins.
@@ -156,23 +164,21 @@ type Summary struct {
 // cause of ctx other than netx.ErrShutdown is what the client is told. It does
 // not close conn. A panic inside ends this session only; it is in
 // Summary.Err with its stack.
-func (srv *Server) Serve(ctx context.Context, conn net.Conn, start Start) (sum Summary) {
+func (srv *Server) Serve(ctx context.Context, conn net.Conn, start Start) Summary {
+	over := make(chan Summary, 1)
+	srv.Begin(ctx, conn, start, func(sum Summary) { over <- sum })
+	return <-over
+}
+
+// Begin is Serve for a caller who does not wait: over is called at the end.
+// Begin returns then, or before, when the session has been parked in
+// Config.Lot; it goes on, and ends, in other goroutines.
+func (srv *Server) Begin(ctx context.Context, conn net.Conn, start Start, over func(Summary)) {
 	s := newSession(srv, conn, start)
+	s.over = over
 	s.begin(ctx)
-	defer func() {
-		if v := recover(); v != nil {
-			s.fault(v, debug.Stack())
-		}
-		s.close()
-		sum = s.summary()
-		if s.back != nil {
-			start.Back(s.back)
-		}
-	}()
-	stop := context.AfterFunc(ctx, s.io.poke)
-	defer stop()
-	s.run()
-	return
+	s.stop = context.AfterFunc(ctx, s.io.poke)
+	s.turn()
 }
 
 // Fault is the error of a session that panicked.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -31,6 +32,14 @@ type session struct {
 	patient, alive context.Context
 	drop           context.CancelFunc
 
+	over func(Summary) // is told at the end
+	stop func() bool   // ends the watch of ctx
+
+	greeted bool
+	until   time.Time // how long the present wait may last; zero: it has not begun
+	parking bool      // the session's goroutine is to leave it in the lot
+	idling  *idling   // the IDLE during which it is parked
+
 	back       []byte  // what goes back with the connection; nil when it does not
 	identified int     // how many IDs were logged
 	enabled    feature // by ENABLE; changed only by a command that is alone
@@ -54,7 +63,7 @@ func newSession(srv *Server, conn net.Conn, start Start) *session {
 		start.Delim = '.'
 	}
 	s := &session{srv: srv, start: start}
-	s.io = &pipe{conn: conn, stall: srv.cfg.Stall, ctx: context.Background()}
+	s.io = &pipe{conn: conn, stall: srv.cfg.Stall, ctx: context.Background(), lot: srv.cfg.Lot, patience: srv.parkAfter}
 	s.w = srv.bufs.Writer(s.io)
 	s.io.flush = s.flush
 	lim := wire.DefaultLimits()
@@ -94,15 +103,63 @@ func (s *session) begin(ctx context.Context) {
 	s.alive, s.drop = context.WithCancel(ctx)
 }
 
-// run is the loop of the session.
-func (s *session) run() {
-	s.greet()
+// turn runs the session until it ends, or until it has been silent for so long
+// that it is parked; then another goroutine takes its turn.
+func (s *session) turn() {
+	for s.run() {
+		if s.io.park(s.until, s.turn) {
+			return
+		}
+	}
+	s.finish()
+}
+
+// run is the loop of the session. It is true when the session may be parked. A
+// panic ends the session.
+func (s *session) run() (park bool) {
+	defer func() {
+		if v := recover(); v != nil {
+			s.fault(v, debug.Stack())
+			park = false
+		}
+	}()
+	if !s.greeted {
+		s.greeted = true
+		s.greet()
+	}
 	for !s.done {
-		if c := s.next(); c != nil {
+		var c *call
+		if s.idling != nil {
+			c = s.idling.again(s)
+		} else {
+			c = s.next()
+		}
+		if c != nil {
 			s.perform(c)
+		}
+		if s.parking {
+			s.parking = false
+			s.leave()
+			return true
 		}
 	}
 	_ = s.w.Flush()
+	return false
+}
+
+// finish gives back what the session holds and tells of its end.
+func (s *session) finish() {
+	defer func() {
+		if v := recover(); v != nil {
+			s.sum.Reason, s.sum.Err = "Internal error", &Fault{v, debug.Stack()}
+		}
+		s.over(s.sum)
+	}()
+	s.stop()
+	s.close()
+	if s.back != nil {
+		s.start.Back(s.back)
+	}
 }
 
 // greet answers the login.
@@ -122,12 +179,14 @@ func (s *session) next() *call {
 	if c == nil && err == nil && len(s.r.Buffered()) == 0 {
 		s.leave()
 		s.r.Release()
+		ev := eventInput
 		if err = s.w.Release(); err == nil {
-			err = s.await()
+			ev, err = s.await()
 		}
-		if s.done {
+		if s.parking = ev == eventPark; s.done || s.parking {
 			return nil
 		}
+		s.until = time.Time{}
 	}
 	if c == nil && err == nil {
 		c = &s.company().own
@@ -227,8 +286,6 @@ func (s *session) close() {
 	s.sum.Out += s.w.Total()
 	s.r.Drop()
 }
-
-func (s *session) summary() Summary { return s.sum }
 
 // unselect closes the selected mailbox without expunging anything.
 func (s *session) unselect() {

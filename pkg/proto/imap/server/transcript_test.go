@@ -12,6 +12,7 @@ import (
 	imap "github.com/emersion/go-imap/v2"
 
 	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/platform/netx"
 	"github.com/postcote/postcote/pkg/proto/imap/wire/wiretest"
 )
 
@@ -72,9 +73,26 @@ func (w *world) dial() net.Conn {
 	return client
 }
 
-func TestTranscripts(t *testing.T) {
+func TestTranscripts(t *testing.T) { transcripts(t, nil) }
+
+// Nothing is different for a client whose session is parked whenever it can be.
+func TestTranscriptsParked(t *testing.T) {
+	lot, err := netx.NewLot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if n := lot.Parked(); n > 0 {
+			t.Errorf("%d sessions are still parked", n)
+		}
+		_ = lot.Close()
+	})
+	transcripts(t, lot)
+}
+
+func transcripts(t *testing.T, lot *netx.Lot) {
 	wiretest.Dir(t, "testdata/*.txt", func(t *testing.T, name string) *wiretest.Script {
-		cfg := Config{ID: [][2]string{{"name", "Postcote"}}, MaxMessage: 1 << 20}
+		cfg := Config{ID: [][2]string{{"name", "Postcote"}}, MaxMessage: 1 << 20, Lot: lot}
 		switch name {
 		case "idle_keepalive":
 			cfg.Keepalive = 20 * time.Millisecond
@@ -96,6 +114,7 @@ func TestTranscripts(t *testing.T) {
 		if name == "inprogress" {
 			w.srv.tellEvery = 0
 		}
+		w.srv.parkAfter = time.Millisecond
 		w.start.Shared = name == "condstore_shared"
 		if name == "quota" {
 			w.start.Account = limitedAccount{w.account}
