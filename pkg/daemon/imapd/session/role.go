@@ -44,6 +44,7 @@ type role struct {
 	auth    redeemer
 	store   *mailbox.Store
 	imap    *server.Server
+	lot     *netx.Lot // where silent sessions wait
 	pop3    *pop3wire.Pools
 	rules   maildrop.Rules
 	locks   maildrop.Locks
@@ -62,6 +63,7 @@ func Run(ctx context.Context, rt *service.Runtime, cfg *Config) error {
 	if err != nil {
 		return err
 	}
+	defer r.lot.Close()
 	auth := userdbclient.New(userdbclient.Config{Address: cfg.AuthSocket, RequestTimeout: time.Duration(cfg.AuthWait)})
 	defer auth.Close()
 	r.auth, r.ctx = auth, ctx
@@ -119,7 +121,11 @@ func newRole(rt *service.Runtime, cfg *Config) (*role, error) {
 	if err != nil {
 		return nil, err
 	}
+	if r.lot, err = netx.NewLot(); err != nil {
+		return nil, err
+	}
 	engine := server.Config{
+		Lot:         r.lot,
 		MaxMessage:  int64(cfg.MessageSize),
 		MaxLine:     int(cfg.Limits.LineLength),
 		MaxBad:      cfg.Limits.BadCommands,

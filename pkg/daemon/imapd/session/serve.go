@@ -35,20 +35,24 @@ type session struct {
 	stop    func() bool
 }
 
-// run serves the session to its end. A panic ends this session only.
+// run serves the session: one of POP3 to its end, one of IMAP until it is
+// parked, or to its end. A panic ends this session only.
 func (r *role) run(s *session) {
-	defer r.forget(s)
-	defer func() {
-		if v := recover(); v != nil {
-			r.log.Error("panic in a session", slog.String(obs.KeyUser, s.user), slog.Any("panic", v), slog.String("stack", string(debug.Stack())))
-		}
-	}()
-	if s.frame.Protocol == handover.POP3 {
-		r.runPOP3(s)
-	} else {
+	if s.frame.Protocol == handover.IMAP {
 		r.runIMAP(s)
+		return
 	}
+	defer r.forget(s)
+	defer r.caught(s)
+	r.runPOP3(s)
 	r.expire(s)
+}
+
+// caught ends a panic in a session.
+func (r *role) caught(s *session) {
+	if v := recover(); v != nil {
+		r.log.Error("panic in a session", slog.String(obs.KeyUser, s.user), slog.Any("panic", v), slog.String("stack", string(debug.Stack())))
+	}
 }
 
 // expireLimit bounds what the end of a session has to remove.
@@ -93,12 +97,19 @@ func (r *role) runIMAP(s *session) {
 			}
 		}
 	}
-	sum := r.imap.Serve(feed.As(s.ctx, s), s.stream, start)
+	r.imap.Begin(feed.As(s.ctx, s), s.stream, start, func(sum server.Summary) { r.endIMAP(s, sum) })
+}
+
+// endIMAP is called when a session of IMAP is over.
+func (r *role) endIMAP(s *session, sum server.Summary) {
+	defer r.forget(s)
+	defer r.caught(s)
 	var crash *server.Fault
 	if errors.As(sum.Err, &crash) {
 		r.log.Error("panic in a session", slog.String(obs.KeyUser, s.user), slog.Any("panic", crash.Value), slog.String("stack", string(crash.Stack)))
 	}
 	r.log.Log(imapClosed{r.facts(s), sum})
+	r.expire(s)
 }
 
 func (r *role) runPOP3(s *session) {
