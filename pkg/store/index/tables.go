@@ -61,6 +61,7 @@ func (in *interner) host(h string) (int, bool) {
 	i, ok := in.hostAt[h]
 	if !ok && len(in.hosts) < maxHosts && len(h) <= maxText {
 		i, ok = len(in.hosts), true
+		h = strings.Clone(h) // it is a part of a file's name, and that of all names of a folder
 		in.hosts = append(in.hosts, h)
 		in.hostAt[h] = i
 	}
@@ -73,7 +74,7 @@ func (in *interner) keyword(name string) (int, bool) {
 	i, ok := in.keywordAt[key]
 	if !ok && len(in.keywords) < MaxKeywords && len(name) <= maxText {
 		i, ok = len(in.keywords), true
-		in.keywords = append(in.keywords, name)
+		in.keywords = append(in.keywords, strings.Clone(name))
 		in.keywordAt[key] = i
 	}
 	return i, ok
