@@ -242,6 +242,13 @@ func (c *Cache) Size() int64 { return c.entries.size() }
 // Rest writes what waits in memory, as far as it can be written.
 func (c *Cache) Rest() { _ = c.columns.flush() }
 
+// Sleep is Rest, and closes the files until they are needed.
+func (c *Cache) Sleep() {
+	c.Rest()
+	_ = c.columns.close()
+	_ = c.entries.close()
+}
+
 // Reset forgets everything: the UIDs are others now, or nobody knows.
 func (c *Cache) Reset() error {
 	if err := c.columns.reset(); err != nil {
@@ -267,7 +274,5 @@ func (c *Cache) Stop() { c.filler.stop() }
 // Close stops and closes.
 func (c *Cache) Close() {
 	c.Stop()
-	c.Rest()
-	_ = c.columns.close()
-	_ = c.entries.close()
+	c.Sleep()
 }

@@ -131,6 +131,9 @@ func (c *Checkpoint) newLog() (disk.File, int64, error) {
 // publish renames the new base into place.
 func (c *Checkpoint) publish() (*source, error) {
 	x, name := c.x, filepath.Join(c.x.dir, baseName)
+	if err := x.base.keep(); err != nil { // older Images read what has no name any more
+		return nil, err
+	}
 	disk.Point(x.fs, "index.checkpoint.before_rename")
 	if err := x.fs.Rename(c.tmp(), name); err != nil {
 		return nil, err
@@ -148,7 +151,7 @@ func (c *Checkpoint) publish() (*source, error) {
 		return nil, errors.Join(err, f.Close())
 	}
 	c.size = info.Size()
-	return &source{f, name}, nil
+	return &source{fs: x.fs, file: f, name: name}, nil
 }
 
 // pendings lists the flag changes that are not in file names yet, so that they
@@ -256,7 +259,7 @@ func writeBase(fsys disk.FS, name string, h head, im *Image, x *extra) ([]place,
 	w := bufio.NewWriterSize(f, 256<<10)
 	_, _ = w.Write(make([]byte, baseHeader)) // errors stay in w until Flush
 	off := int64(baseHeader)
-	places := make([]place, 0, len(im.chunks)+len(im.gone.blocks))
+	places := make([]place, 0, len(im.list().chunks)+len(im.gone.blocks))
 	for p := range im.parts() {
 		data, err := p.read()
 		if err != nil {
@@ -289,12 +292,10 @@ func appendTrailer(dst []byte, im *Image, places []place, x *extra) []byte {
 		u(uint64(len(s)))
 		dst = append(dst, s...)
 	}
-	at := func(p place) { u(uint64(p.off), uint64(p.size), uint64(p.crc)) }
-	u(uint64(len(im.chunks)))
-	for i, c := range im.chunks {
-		u(uint64(c.n), uint64(c.first), uint64(c.last), uint64(c.or), uint64(c.and), uint64(c.unseen), uint64(c.deleted))
-		u(uint64(c.vsize), uint64(c.unsized), uint64(c.dirty), uint64(c.fresh), c.modseq)
-		at(places[i])
+	chunks := im.list().chunks
+	u(uint64(len(chunks)))
+	for i, c := range chunks {
+		dst = places[i].append(c.summary.append(dst))
 	}
 	u(uint64(len(im.tab.keywords)))
 	for _, k := range im.tab.keywords {
@@ -323,13 +324,14 @@ func appendTrailer(dst []byte, im *Image, places []place, x *extra) []byte {
 	u(im.gone.since, uint64(len(im.gone.blocks)))
 	for i, b := range im.gone.blocks {
 		u(uint64(b.n), b.first, b.last)
-		at(places[len(im.chunks)+i])
+		dst = places[len(chunks)+i].append(dst)
 	}
 	return dst
 }
 
 // readBase reads header and trailer; chunks are read when they are looked at.
-func readBase(name string, f disk.File) (*Image, head, *extra, error) {
+func readBase(src *source) (*Image, head, *extra, error) {
+	name, f := src.name, src.file
 	info, err := f.Stat()
 	if err != nil {
 		return nil, head{}, nil, err
@@ -354,7 +356,7 @@ func readBase(name string, f disk.File) (*Image, head, *extra, error) {
 	if crc32.Checksum(buf, castagnoli) != h.trailcrc {
 		return nil, h, nil, damage(name, h.trailer, "checksum of the trailer")
 	}
-	t := trailerReader{d: decoder{b: buf}, src: &source{f, name}, end: h.trailer}
+	t := trailerReader{d: decoder{b: buf}, src: src, end: h.trailer}
 	im, x := t.read(h.version, h.meta)
 	if t.d.bad {
 		return nil, h, nil, damage(name, h.trailer, "the trailer makes no sense")
@@ -406,17 +408,8 @@ func (t *trailerReader) chunks(version uint8, m Meta) []*chunk {
 	last, total := uint32(0), uint64(0)
 	for n := t.d.uint(); n > 0 && !t.d.bad; n-- {
 		c := &chunk{}
-		count := t.d.uint()
-		c.first, c.last = t.d.uid(), t.d.uid()
-		c.or, c.and = uint8(t.d.uint()), uint8(t.d.uint())
-		unseen, deleted, vsize := t.d.uint(), t.d.uint(), t.d.uint()
-		unsized, dirty, fresh := t.d.uint(), t.d.uint(), t.d.uint()
-		if c.modseq = m.HighestModSeq; version >= 2 {
-			c.modseq = t.d.uint()
-		}
-		c.n, c.unseen, c.deleted, c.unsized = int(min(count, maxChunk)), int(min(unseen, count)), int(min(deleted, count)), int(min(unsized, count))
-		c.dirty, c.fresh = int(min(dirty, count)), int(min(fresh, count))
-		c.vsize = int64(min(vsize, math.MaxInt64/2))
+		c.modseq = m.HighestModSeq
+		count := c.parse(&t.d, version)
 		total += count
 		if count == 0 || count > maxChunk || c.first <= last || c.last < c.first || total > math.MaxInt32 {
 			t.d.fail()
@@ -426,6 +419,33 @@ func (t *trailerReader) chunks(version uint8, m Meta) []*chunk {
 		out = append(out, c)
 	}
 	return out
+}
+
+// append writes a chunk's summary as it is in a trailer.
+func (s *summary) append(dst []byte) []byte {
+	for _, v := range [...]uint64{
+		uint64(s.n), uint64(s.first), uint64(s.last), uint64(s.or), uint64(s.and), uint64(s.unseen), uint64(s.deleted),
+		uint64(s.vsize), uint64(s.unsized), uint64(s.dirty), uint64(s.fresh), s.modseq,
+	} {
+		dst = binary.AppendUvarint(dst, v)
+	}
+	return dst
+}
+
+// parse is the opposite; it returns the number of records that is written there.
+func (s *summary) parse(d *decoder, version uint8) (count uint64) {
+	count = d.uint()
+	s.first, s.last = d.uid(), d.uid()
+	s.or, s.and = uint8(d.uint()), uint8(d.uint())
+	upTo := func(most uint64) int { return int(min(d.uint(), most)) }
+	s.n = int(min(count, maxChunk))
+	s.unseen, s.deleted = upTo(count), upTo(count)
+	s.vsize = int64(min(d.uint(), math.MaxInt64/2))
+	s.unsized, s.dirty, s.fresh = upTo(count), upTo(count), upTo(count)
+	if version >= 2 {
+		s.modseq = d.uint()
+	}
+	return count
 }
 
 func (t *trailerReader) tables() tables {

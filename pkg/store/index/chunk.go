@@ -3,7 +3,10 @@ package index
 import (
 	"encoding/binary"
 	"hash/crc32"
+	"os"
+	"slices"
 	"sort"
+	"sync"
 	"sync/atomic"
 
 	"github.com/postcote/postcote/pkg/platform/disk"
@@ -52,7 +55,7 @@ func (s *stored) read() ([]byte, error) {
 	}
 	at := s.place.Load()
 	data := make([]byte, at.size)
-	if _, err := at.src.file.ReadAt(data, at.off); err != nil {
+	if err := at.src.readAt(data, at.off); err != nil {
 		return nil, damage(at.src.name, at.off, "reading a part: %v", err)
 	}
 	if crc32.Checksum(data, castagnoli) != at.crc {
@@ -89,11 +92,72 @@ type place struct {
 	crc  uint32
 }
 
-// source is a base file that is referred to. Old Images may hold on to a base
-// that was replaced, so it is closed by the garbage collector.
+// append writes a place as it is in a trailer.
+func (p *place) append(dst []byte) []byte {
+	for _, v := range [...]uint64{uint64(p.off), uint64(p.size), uint64(p.crc)} {
+		dst = binary.AppendUvarint(dst, v)
+	}
+	return dst
+}
+
+// source is a base file that is referred to. While nobody looks at it, it need
+// not be open. Old Images may hold on to a base that was replaced: it stays
+// open then, and is closed by the garbage collector.
 type source struct {
-	file disk.File
+	fs   disk.FS
 	name string
+
+	mu   sync.RWMutex
+	file disk.File // nil: to be opened
+	kept bool      // the file may have lost its name
+}
+
+// readAt fills data, or fails.
+func (s *source) readAt(data []byte, off int64) error {
+	s.mu.RLock()
+	for s.file == nil {
+		s.mu.RUnlock()
+		if err := s.open(false); err != nil {
+			return err
+		}
+		s.mu.RLock()
+	}
+	defer s.mu.RUnlock()
+	_, err := s.file.ReadAt(data, off)
+	return err
+}
+
+// open opens the file, if it is closed; with keep it is never closed again.
+func (s *source) open(keep bool) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.file == nil {
+		f, err := s.fs.OpenFile(s.name, os.O_RDONLY, 0)
+		if err != nil {
+			return err
+		}
+		s.file = f
+	}
+	s.kept = s.kept || keep
+	return nil
+}
+
+// keep is called before another base takes the name.
+func (s *source) keep() error {
+	if s == nil {
+		return nil
+	}
+	return s.open(true)
+}
+
+// rest closes the file until somebody reads.
+func (s *source) rest() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.file != nil && !s.kept {
+		_ = s.file.Close() // it was only read
+		s.file = nil
+	}
 }
 
 // The flags that summaries count, as in package maildir.
@@ -206,8 +270,65 @@ func find(data []byte, n int, uid uint32) (int, bool) {
 	return i, i < n && binary.LittleEndian.Uint32(data[i*recordSize:]) == uid
 }
 
-// pack makes chunks of records.
-func pack(recs []Record, t *interner) []*chunk {
+// same reports whether two chunks hold the same: they are one, or were until
+// they were packed.
+func same(a, b *chunk) bool {
+	if a == b {
+		return true
+	}
+	x, y := a.place.Load(), b.place.Load()
+	return x != nil && y != nil && x.src == y.src && x.off == y.off
+}
+
+// packed is a list of chunks whose records are not in memory, in a tenth of
+// the space: summary and place of each as in a trailer, with the number of the
+// source plus 1 before the place, or 0 for a chunk that is kept as it is.
+type packed struct {
+	text  []byte
+	srcs  []*source
+	whole []*chunk
+}
+
+func pack(chunks []*chunk) *packed {
+	p := &packed{text: make([]byte, 0, 40*len(chunks))}
+	for _, c := range chunks {
+		at := c.place.Load()
+		if at == nil {
+			p.text = append(p.text, 0)
+			p.whole = append(p.whole, c)
+			continue
+		}
+		src := slices.Index(p.srcs, at.src)
+		if src < 0 {
+			src = len(p.srcs)
+			p.srcs = append(p.srcs, at.src)
+		}
+		p.text = binary.AppendUvarint(p.text, uint64(src)+1)
+		p.text = at.append(c.summary.append(p.text))
+	}
+	p.text = slices.Clip(append([]byte(nil), p.text...))
+	return p
+}
+
+func (p *packed) unpack() []*chunk {
+	var out []*chunk
+	whole := p.whole
+	for d := (decoder{b: p.text}); len(d.b) > 0; {
+		src := d.uint()
+		if src == 0 {
+			out, whole = append(out, whole[0]), whole[1:]
+			continue
+		}
+		c := &chunk{}
+		c.parse(&d, version)
+		c.place.Store(&place{src: p.srcs[src-1], off: int64(d.uint()), size: int(d.uint()), crc: uint32(d.uint())})
+		out = append(out, c)
+	}
+	return out
+}
+
+// chop makes chunks of records.
+func chop(recs []Record, t *interner) []*chunk {
 	var out []*chunk
 	for len(recs) > 0 {
 		n := min(len(recs), maxChunk)

@@ -1,6 +1,9 @@
 package index
 
-import "sort"
+import (
+	"slices"
+	"sort"
+)
 
 // Range is the UIDs from First to Last, both included.
 type Range struct{ First, Last uint32 }
@@ -21,7 +24,7 @@ type editor struct {
 
 func newEditor(im *Image, tab *interner) *editor {
 	return &editor{
-		meta: im.Meta, chunks: append([]*chunk(nil), im.chunks...), tab: tab, gone: im.gone,
+		meta: im.Meta, chunks: slices.Clone(im.list().chunks), tab: tab, gone: im.gone,
 		own: map[int][]byte{}, counts: map[int]int{},
 	}
 }
@@ -122,7 +125,7 @@ func (e *editor) repack(ci int) {
 	for i := range recs {
 		recs[i] = at.at(e.own[ci], i, e.tab.hosts)
 	}
-	if packed := pack(recs, e.tab); len(packed) == 1 {
+	if packed := chop(recs, e.tab); len(packed) == 1 {
 		e.own[ci] = *packed[0].data.Load()
 	}
 }
@@ -146,7 +149,7 @@ func (e *editor) flush() {
 			add = add[k:]
 		}
 	}
-	for _, c := range pack(add, e.tab) {
+	for _, c := range chop(add, e.tab) {
 		e.own[len(e.chunks)] = *c.data.Load()
 		e.chunks = append(e.chunks, c)
 	}

@@ -3,6 +3,7 @@ package index
 import (
 	"iter"
 	"sort"
+	"sync/atomic"
 )
 
 // Meta is what an Image knows of the mailbox as a whole.
@@ -16,85 +17,116 @@ type Meta struct {
 // Image is an immutable view of a mailbox's index.
 type Image struct {
 	Meta
+	n    int                  // messages
+	body atomic.Pointer[list] // the same list in one form or the other
+	tab  tables
+	gone history
+}
+
+// list is an Image's chunks, or what is left of them while nobody looks.
+type list struct {
 	chunks []*chunk
 	starts []uint32 // index of each chunk's first record, and the total
-	tab    tables
-	gone   history
+	packed *packed  // nil, or all there is
 }
 
 func newImage(m Meta, chunks []*chunk, tab tables, gone history) *Image {
-	im := &Image{Meta: m, chunks: chunks, starts: make([]uint32, len(chunks)+1), tab: tab, gone: gone}
-	for i, c := range chunks {
-		im.starts[i+1] = im.starts[i] + uint32(c.n)
-	}
+	im := &Image{Meta: m, tab: tab, gone: gone}
+	l := newList(chunks)
+	im.n = int(l.starts[len(chunks)])
+	im.body.Store(l)
 	return im
 }
 
+func newList(chunks []*chunk) *list {
+	l := &list{chunks: chunks, starts: make([]uint32, len(chunks)+1)}
+	for i, c := range chunks {
+		l.starts[i+1] = l.starts[i] + uint32(c.n)
+	}
+	return l
+}
+
+// list is the chunks to look at.
+func (im *Image) list() *list {
+	for {
+		l := im.body.Load()
+		if l.packed == nil {
+			return l
+		}
+		im.body.CompareAndSwap(l, newList(l.packed.unpack()))
+	}
+}
+
 // Len is the number of messages.
-func (im *Image) Len() int { return int(im.starts[len(im.chunks)]) }
+func (im *Image) Len() int { return im.n }
 
 // chunkOf returns the chunk that holds message i.
-func (im *Image) chunkOf(i int) int {
-	return sort.Search(len(im.chunks), func(c int) bool { return int(im.starts[c+1]) > i })
+func (l *list) chunkOf(i int) int {
+	return sort.Search(len(l.chunks), func(c int) bool { return int(l.starts[c+1]) > i })
 }
 
 // At returns message i, 0 <= i < Len. Its UID is 0 when the record cannot be
 // read from disk (any more).
 func (im *Image) At(i int) Record {
-	ci := im.chunkOf(i)
-	c := im.chunks[ci]
+	l := im.list()
+	ci := l.chunkOf(i)
+	c := l.chunks[ci]
 	data, err := c.load()
 	if err != nil {
 		return Record{}
 	}
-	return c.at(data, i-int(im.starts[ci]), im.tab.hosts)
+	return c.at(data, i-int(l.starts[ci]), im.tab.hosts)
 }
 
 // Brief is At without the names, for those who only look at flags and sizes.
 func (im *Image) Brief(i int) Record {
-	ci := im.chunkOf(i)
-	data := im.chunks[ci].records()
+	l := im.list()
+	ci := l.chunkOf(i)
+	data := l.chunks[ci].records()
 	if data == nil {
 		return Record{}
 	}
-	return rec(data[(i-int(im.starts[ci]))*recordSize:]).get()
+	return rec(data[(i-int(l.starts[ci]))*recordSize:]).get()
 }
 
 // UID returns the UID of message i, 0 as in At.
 func (im *Image) UID(i int) uint32 {
-	ci := im.chunkOf(i)
-	data := im.chunks[ci].records()
+	l := im.list()
+	ci := l.chunkOf(i)
+	data := l.chunks[ci].records()
 	if data == nil {
 		return 0
 	}
-	return rec(data[(i-int(im.starts[ci]))*recordSize:]).uid()
+	return rec(data[(i-int(l.starts[ci]))*recordSize:]).uid()
 }
 
 // Find returns the index of uid; when there is no such message, the index at
 // which it would stand, and false.
 func (im *Image) Find(uid uint32) (int, bool) {
-	ci := sort.Search(len(im.chunks), func(c int) bool { return im.chunks[c].last >= uid })
-	if ci == len(im.chunks) {
+	l := im.list()
+	ci := sort.Search(len(l.chunks), func(c int) bool { return l.chunks[c].last >= uid })
+	if ci == len(l.chunks) {
 		return im.Len(), false
 	}
-	c := im.chunks[ci]
+	c := l.chunks[ci]
 	data := c.records()
 	if data == nil || uid < c.first {
-		return int(im.starts[ci]), false
+		return int(l.starts[ci]), false
 	}
 	i, ok := find(data, c.n, uid)
-	return int(im.starts[ci]) + i, ok
+	return int(l.starts[ci]) + i, ok
 }
 
 // Range yields messages lo <= i < hi without their names.
 func (im *Image) Range(lo, hi int) iter.Seq2[int, Record] {
+	l := im.list()
 	return func(yield func(int, Record) bool) {
 		hi = min(hi, im.Len())
 		if lo >= hi {
 			return
 		}
-		for ci := im.chunkOf(lo); ci < len(im.chunks) && int(im.starts[ci]) < hi; ci++ {
-			c, start := im.chunks[ci], int(im.starts[ci])
+		for ci := l.chunkOf(lo); ci < len(l.chunks) && int(l.starts[ci]) < hi; ci++ {
+			c, start := l.chunks[ci], int(l.starts[ci])
 			data := c.records()
 			for j := max(0, lo-start); j < c.n && start+j < hi; j++ {
 				var x Record
@@ -111,15 +143,16 @@ func (im *Image) Range(lo, hi int) iter.Seq2[int, Record] {
 
 // Named yields all messages with their names.
 func (im *Image) Named() iter.Seq2[int, Record] {
+	l := im.list()
 	return func(yield func(int, Record) bool) {
-		for ci, c := range im.chunks {
+		for ci, c := range l.chunks {
 			data, err := c.load()
 			for j := range c.n {
 				var x Record
 				if err == nil {
 					x = c.at(data, j, im.tab.hosts)
 				}
-				if !yield(int(im.starts[ci])+j, x) {
+				if !yield(int(l.starts[ci])+j, x) {
 					return
 				}
 			}
@@ -130,8 +163,9 @@ func (im *Image) Named() iter.Seq2[int, Record] {
 // Count is the number of messages that have all flags of with and none of
 // without. Chunks whose summary answers are not looked at.
 func (im *Image) Count(with, without uint8) int {
+	l := im.list()
 	n := 0
-	for _, c := range im.chunks {
+	for _, c := range l.chunks {
 		switch {
 		case c.or&with != with || c.and&without != 0:
 			continue
@@ -158,14 +192,15 @@ func (im *Image) Count(with, without uint8) int {
 // FirstWithout returns the index of the first message that lacks all of flags,
 // or -1.
 func (im *Image) FirstWithout(flags uint8) int {
-	for ci, c := range im.chunks {
+	l := im.list()
+	for ci, c := range l.chunks {
 		if c.and&flags != 0 {
 			continue
 		}
 		data := c.records()
 		for i := 0; i < len(data); i += recordSize {
 			if data[i+4]&flags == 0 {
-				return int(im.starts[ci]) + i/recordSize
+				return int(l.starts[ci]) + i/recordSize
 			}
 		}
 	}
@@ -175,13 +210,14 @@ func (im *Image) FirstWithout(flags uint8) int {
 // ChangedSince yields the indices lo <= i < hi of messages whose MODSEQ is
 // above modseq. Chunks in which all are older are not looked at.
 func (im *Image) ChangedSince(modseq uint64, lo, hi int) iter.Seq[int] {
+	l := im.list()
 	return func(yield func(int) bool) {
 		hi = min(hi, im.Len())
 		if lo >= hi {
 			return
 		}
-		for ci := im.chunkOf(lo); ci < len(im.chunks) && int(im.starts[ci]) < hi; ci++ {
-			c, start := im.chunks[ci], int(im.starts[ci])
+		for ci := l.chunkOf(lo); ci < len(l.chunks) && int(l.starts[ci]) < hi; ci++ {
+			c, start := l.chunks[ci], int(l.starts[ci])
 			if c.modseq <= modseq {
 				continue
 			}
@@ -197,7 +233,8 @@ func (im *Image) ChangedSince(modseq uint64, lo, hi int) iter.Seq[int] {
 
 // VSize is the sum of the known sizes, and how many are unknown.
 func (im *Image) VSize() (sum int64, unknown int) {
-	for _, c := range im.chunks {
+	l := im.list()
+	for _, c := range l.chunks {
 		sum += c.vsize
 		unknown += c.unsized
 	}
@@ -206,8 +243,9 @@ func (im *Image) VSize() (sum int64, unknown int) {
 
 // Dirty is the number of messages whose files are to be renamed.
 func (im *Image) Dirty() int {
+	l := im.list()
 	n := 0
-	for _, c := range im.chunks {
+	for _, c := range l.chunks {
 		n += c.dirty
 	}
 	return n
@@ -216,8 +254,9 @@ func (im *Image) Dirty() int {
 // In yields, with names, the messages from UID first on that are in a state:
 // InNew or Dirty. Chunks without any are not looked at.
 func (im *Image) In(state State, first uint32) iter.Seq[Record] {
+	l := im.list()
 	return func(yield func(Record) bool) {
-		for _, c := range im.chunks {
+		for _, c := range l.chunks {
 			if c.last < first || state == Dirty && c.dirty == 0 || state == InNew && c.fresh == 0 {
 				continue
 			}
@@ -255,9 +294,21 @@ func (im *Image) KeywordNames(set uint32) []string {
 }
 
 // parts yields all that is stored.
-func (im *Image) parts() iter.Seq[*stored] {
+func (im *Image) parts() iter.Seq[*stored] { return im.among(im.list().chunks) }
+
+// loaded yields what may be in memory.
+func (im *Image) loaded() iter.Seq[*stored] {
+	l := im.body.Load()
+	if l.packed != nil {
+		return im.among(l.packed.whole)
+	}
+	return im.among(l.chunks)
+}
+
+// among yields what is stored of some chunks, and of the history.
+func (im *Image) among(chunks []*chunk) iter.Seq[*stored] {
 	return func(yield func(*stored) bool) {
-		for _, c := range im.chunks {
+		for _, c := range chunks {
 			if !yield(&c.stored) {
 				return
 			}
@@ -270,10 +321,14 @@ func (im *Image) parts() iter.Seq[*stored] {
 	}
 }
 
-// Evict drops from memory what can be read from disk again.
+// Evict drops from memory what can be read from disk again, and packs what is
+// left of the chunks. It is for the writer while no checkpoint runs.
 func (im *Image) Evict() {
-	for p := range im.parts() {
+	for p := range im.loaded() {
 		p.evict()
+	}
+	if l := im.body.Load(); len(l.chunks) > 0 {
+		im.body.CompareAndSwap(l, &list{packed: pack(l.chunks)})
 	}
 }
 
@@ -281,7 +336,7 @@ func (im *Image) Evict() {
 // checkpoint.
 func (im *Image) Unplaced() int {
 	n := 0
-	for p := range im.parts() {
+	for p := range im.loaded() {
 		_, unplaced := p.resident()
 		n += unplaced
 	}
@@ -291,7 +346,7 @@ func (im *Image) Unplaced() int {
 // Resident is the number of bytes of records, names and history in memory.
 func (im *Image) Resident() int {
 	n := 0
-	for p := range im.parts() {
+	for p := range im.loaded() {
 		all, _ := p.resident()
 		n += all
 	}
@@ -313,27 +368,27 @@ type Delta struct {
 
 // cursor walks over the records of an Image.
 type cursor struct {
-	im   *Image
+	*list
 	ci   int
 	pos  int
 	data []byte
 }
 
-func (c *cursor) done() bool { return c.ci >= len(c.im.chunks) }
+func (c *cursor) done() bool { return c.ci >= len(c.chunks) }
 
-func (c *cursor) index() int { return int(c.im.starts[c.ci]) + c.pos }
+func (c *cursor) index() int { return int(c.starts[c.ci]) + c.pos }
 
 func (c *cursor) rec() rec {
 	if c.data == nil {
-		if c.data = c.im.chunks[c.ci].records(); c.data == nil {
-			c.data = make([]byte, c.im.chunks[c.ci].n*recordSize) // unreadable: UID 0
+		if c.data = c.chunks[c.ci].records(); c.data == nil {
+			c.data = make([]byte, c.chunks[c.ci].n*recordSize) // unreadable: UID 0
 		}
 	}
 	return rec(c.data[c.pos*recordSize : (c.pos+1)*recordSize])
 }
 
 func (c *cursor) next() {
-	if c.pos++; c.pos >= c.im.chunks[c.ci].n {
+	if c.pos++; c.pos >= c.chunks[c.ci].n {
 		c.nextChunk()
 	}
 }
@@ -344,9 +399,9 @@ func (c *cursor) nextChunk() { c.ci, c.pos, c.data = c.ci+1, 0, nil }
 // share are skipped.
 func Diff(older, newer *Image) Delta {
 	d := Delta{Appended: newer.Len()}
-	a, b := cursor{im: older}, cursor{im: newer}
+	a, b := cursor{list: older.list()}, cursor{list: newer.list()}
 	for !a.done() && !b.done() {
-		if a.pos == 0 && b.pos == 0 && older.chunks[a.ci] == newer.chunks[b.ci] {
+		if a.pos == 0 && b.pos == 0 && same(a.chunks[a.ci], b.chunks[b.ci]) {
 			a.nextChunk()
 			b.nextChunk()
 			continue

@@ -2,6 +2,7 @@ package index
 
 import (
 	"fmt"
+	"os"
 	"reflect"
 	"slices"
 	"sort"
@@ -65,7 +66,7 @@ func TestRecordKeepsWhatItIsGiven(t *testing.T) {
 			x.Date = rapid.Int64Range(Unknown+1, -Unknown-1).Draw(t, "date")
 		}
 		in := newInterner(tables{})
-		c := pack([]Record{x}, in)[0]
+		c := chop([]Record{x}, in)[0]
 		data, _ := c.load()
 		if got := c.at(data, 0, in.hosts); got != x {
 			t.Fatalf("put %+v, got %+v", x, got)
@@ -92,13 +93,13 @@ func TestChunksAreShared(t *testing.T) {
 	now, err := x.Commit(b, true)
 	must(t, err)
 	differ := 0
-	for i := range old.chunks {
-		if old.chunks[i] != now.chunks[i] {
+	for i := range old.list().chunks {
+		if old.list().chunks[i] != now.list().chunks[i] {
 			differ++
 		}
 	}
-	if differ != 1 || len(old.chunks) != len(now.chunks) {
-		t.Errorf("%d of %d chunks were replaced", differ, len(old.chunks))
+	if differ != 1 || len(old.list().chunks) != len(now.list().chunks) {
+		t.Errorf("%d of %d chunks were replaced", differ, len(old.list().chunks))
 	}
 	if old.At(1999).Flags != 0 || now.At(1999).Flags != flagSeen {
 		t.Error("the old image changed, or the new one did not")
@@ -427,4 +428,96 @@ func TestOpenMissing(t *testing.T) {
 	if _, err := Open(disk.NewForgetful(), "/none", 1); !fail.Is(err, fail.NotFound) {
 		t.Errorf("%v", err)
 	}
+}
+
+// What rests takes next to nothing, and is the same when somebody looks: the
+// present image and older ones, which outlive the base they are in.
+func TestRest(t *testing.T) {
+	fsys := disk.NewForgetful()
+	x := filled(t, fsys, 5_000)
+	must(t, x.Checkpoint())
+	commit := func(fn func(b *Batch)) *Image {
+		b := x.Begin()
+		fn(b)
+		im, err := x.Commit(b, false)
+		must(t, err)
+		return im
+	}
+	all := func(im *Image) (out []Record) {
+		for _, r := range im.Named() {
+			out = append(out, r)
+		}
+		return out
+	}
+	first := x.Image()
+	want := all(first)
+	must(t, x.Rest())
+	must(t, x.Rest()) // again
+	if n := first.Resident(); n != 0 {
+		t.Errorf("%d bytes are in memory for nobody", n)
+	}
+	if l := first.body.Load(); l.packed == nil || len(l.packed.text) > 60*10 {
+		t.Errorf("ten chunks are not packed, or into %d bytes", len(l.packed.text))
+	}
+	flagged := commit(func(b *Batch) {
+		fresh, _ := b.Keyword("$Fresh")
+		b.Flags([]Range{{2000, 2000}}, flagSeen, 0, []uint16{fresh}, nil, b.ModSeq())
+	})
+	if d := Diff(first, flagged); !reflect.DeepEqual(d, Delta{Changed: []int{1999}, Appended: 5000}) {
+		t.Errorf("%+v", d)
+	}
+	must(t, x.Rest())
+	if n := flagged.Resident(); n > 64*maxChunk { // the changed chunk is nowhere else
+		t.Errorf("%d bytes stay of one chunk", n)
+	}
+	if d := Diff(first, flagged); !reflect.DeepEqual(d, Delta{Changed: []int{1999}, Appended: 5000}) {
+		t.Errorf("%+v", d)
+	}
+	if got := flagged.KeywordNames(flagged.At(1999).Keywords); !reflect.DeepEqual(got, []string{"$Fresh"}) {
+		t.Errorf("keywords %q", got)
+	}
+	first.Evict()
+	x.base.rest()
+	must(t, x.Checkpoint()) // another base takes the name
+	must(t, x.Rest())
+	if !reflect.DeepEqual(all(first), want) {
+		t.Error("the first image is another")
+	}
+	last := commit(func(b *Batch) { b.Expunge([]Range{{1, 4000}}, b.ModSeq()) })
+	must(t, x.Rest())
+	must(t, x.Close())
+	again, err := Open(fsys, x.Dir(), 2)
+	must(t, err)
+	if !reflect.DeepEqual(all(again.Image()), all(last)) || again.Image().HighestModSeq != last.HighestModSeq {
+		t.Error("what was committed between rests is not on disk")
+	}
+	must(t, again.Close())
+}
+
+// A log that has become shorter while it was closed is not written to: its
+// place is taken by a checkpoint.
+func TestRestLogShrinks(t *testing.T) {
+	fsys := disk.NewForgetful()
+	x := filled(t, fsys, 100)
+	must(t, x.Rest())
+	f, err := fsys.OpenFile(x.logName(x.seq), os.O_RDWR, 0)
+	must(t, err)
+	must(t, f.Truncate(10))
+	must(t, f.Close())
+	b := x.Begin()
+	b.Flags([]Range{{7, 7}}, flagSeen, 0, nil, nil, b.ModSeq())
+	if _, err := x.Commit(b, true); err == nil {
+		t.Error("a log of another was written to")
+	}
+	b = x.Begin()
+	b.Flags([]Range{{7, 7}}, flagSeen, 0, nil, nil, b.ModSeq())
+	_, err = x.Commit(b, true)
+	must(t, err)
+	must(t, x.Close())
+	again, err := Open(fsys, x.Dir(), 2)
+	must(t, err)
+	if again.Image().At(6).Flags != flagSeen {
+		t.Error("the second attempt is lost")
+	}
+	must(t, again.Close())
 }

@@ -121,7 +121,8 @@ func Open(fsys disk.FS, dir string, epoch uint64) (*Index, error) {
 	if err != nil {
 		return nil, ioError(err, "opening index %s", dir)
 	}
-	im, h, ex, err := readBase(name, f)
+	src := &source{fs: fsys, file: f, name: name}
+	im, h, ex, err := readBase(src)
 	if ok, _ := disk.Exists(fsys, filepath.Join(dir, condemnedName)); ok && err == nil {
 		err = damage(name, 0, "its writer found it damaged")
 	}
@@ -132,7 +133,7 @@ func Open(fsys disk.FS, dir string, epoch uint64) (*Index, error) {
 		_ = f.Close()
 		return nil, err
 	}
-	x := &Index{fs: fsys, dir: dir, epoch: epoch, seq: h.seq, used: h.seq, x: *ex, base: &source{f, name}, size: h.trailer + h.trailen}
+	x := &Index{fs: fsys, dir: dir, epoch: epoch, seq: h.seq, used: h.seq, x: *ex, base: src, size: h.trailer + h.trailen}
 	x.in = newInterner(im.tab)
 	x.removeStrays()
 	if err := x.replay(im); err != nil {
@@ -163,7 +164,7 @@ func OwnerOf(fsys disk.FS, dir string) (string, error) {
 		return "", ioError(err, "opening index %s", dir)
 	}
 	defer f.Close()
-	_, _, x, err := readBase(name, f)
+	_, _, x, err := readBase(&source{file: f, name: name})
 	if err != nil {
 		return "", err
 	}
@@ -216,9 +217,10 @@ func (x *Index) replay(im *Image) error {
 	x.marked = !x.x.clean
 	if !x.x.clean {
 		// MODSEQs up to the bound may have been shown and their frames lost.
-		im := *x.image.Load()
-		im.HighestModSeq = max(im.HighestModSeq, x.x.reserved)
-		x.image.Store(&im)
+		im := x.image.Load()
+		m := im.Meta
+		m.HighestModSeq = max(m.HighestModSeq, x.x.reserved)
+		x.image.Store(newImage(m, im.list().chunks, im.tab, im.gone))
 	}
 	return nil
 }
@@ -276,7 +278,7 @@ func (x *Index) Image() *Image { return x.image.Load() }
 // Begin starts a batch. One batch at a time: commit it or forget it before the
 // next.
 func (x *Index) Begin() *Batch {
-	return &Batch{tab: x.in, next: x.image.Load().HighestModSeq + 1}
+	return &Batch{tab: x.interner(), next: x.image.Load().HighestModSeq + 1}
 }
 
 // Commit writes a batch to the log, applies it and returns the new Image. With
@@ -305,6 +307,9 @@ func (x *Index) Commit(b *Batch, durable bool) (*Image, error) {
 	if b.modseq && !x.marked {
 		durable = true // after a crash the index must not look as if it was closed
 	}
+	if err := x.openLog(); err != nil {
+		return nil, x.breakLog(err)
+	}
 	frame := appendFrame(nil, b.buf, x.synced)
 	disk.Point(x.fs, "index.commit.before_write")
 	if _, err := x.log.WriteAt(frame, x.logEnd); err != nil {
@@ -317,7 +322,7 @@ func (x *Index) Commit(b *Batch, durable bool) (*Image, error) {
 		}
 		disk.Point(x.fs, "index.commit.after_sync")
 	}
-	im, err := apply(x.Image(), &x.x, x.in, b.buf)
+	im, err := apply(x.Image(), &x.x, x.interner(), b.buf)
 	if err != nil {
 		x.dead = err
 		return nil, x.breakLog(err)
@@ -331,6 +336,57 @@ func (x *Index) Commit(b *Batch, durable bool) (*Image, error) {
 	}
 	x.image.Store(im)
 	return im, nil
+}
+
+// interner is the one that goes with the present Image.
+func (x *Index) interner() *interner {
+	if x.in == nil {
+		x.in = newInterner(x.Image().tab)
+	}
+	return x.in
+}
+
+// Rest drops what nobody needs while nothing happens: all that is on disk from
+// memory, and the open files. What was committed is durable after it. Images
+// stay usable.
+func (x *Index) Rest() error {
+	if x.running != nil || x.dead != nil || x.broken != nil {
+		return nil
+	}
+	if err := x.Sync(); err != nil {
+		return err
+	}
+	x.Image().Evict()
+	x.in = nil
+	x.base.rest()
+	if x.log == nil {
+		return nil
+	}
+	err := x.log.Close()
+	x.log = nil
+	return ioError(err, "closing index %s", x.dir)
+}
+
+// openLog opens the log again after Rest.
+func (x *Index) openLog() error {
+	if x.log != nil {
+		return nil
+	}
+	name := x.logName(x.seq)
+	f, err := x.fs.OpenFile(name, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	info, err := f.Stat()
+	if err == nil && info.Size() < x.logEnd {
+		err = damage(name, info.Size(), "the log has become shorter, it had %d bytes", x.logEnd)
+	}
+	if err != nil {
+		_ = f.Close()
+		return err
+	}
+	x.log = disk.Guard(f, name)
+	return nil
 }
 
 // breakLog notes that the log may hold a frame that must not count.
@@ -380,6 +436,9 @@ func (x *Index) Close() error {
 		err = x.Checkpoint()
 	}
 	if err == nil {
+		err = x.openLog()
+	}
+	if err == nil {
 		b := Batch{}
 		b.op(opClean, x.Image().HighestModSeq)
 		frame := appendFrame(nil, b.buf, x.synced)
@@ -391,8 +450,9 @@ func (x *Index) Close() error {
 	if x.log != nil {
 		err = errors.Join(err, x.log.Close())
 	}
-	// The base stays open for Images that are still held; the garbage
+	// The base is, or stays, open for Images that are still held; the garbage
 	// collector closes it.
+	_ = x.base.keep() // fails when the mailbox is gone
 	return ioError(err, "closing index %s", x.dir)
 }
 

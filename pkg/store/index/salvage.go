@@ -67,7 +67,7 @@ func (s *salvage) base(fsys disk.FS, name string) {
 		return
 	}
 	defer f.Close()
-	im, h, x, err := readBase(name, f)
+	im, h, x, err := readBase(&source{file: f, name: name})
 	if h.seq != 0 { // the header at least is good
 		s.out.UIDValidity, s.out.UIDNext, s.out.FirstRecent = h.meta.UIDValidity, h.meta.UIDNext, h.meta.FirstRecent
 		s.out.ModSeq = max(h.reserved, h.meta.HighestModSeq)

@@ -3,7 +3,8 @@ package index
 // AppendUIDs appends the UIDs of all messages. A message that cannot be read
 // back has 0, or in a chunk that cannot, all have.
 func (im *Image) AppendUIDs(dst []uint32) []uint32 {
-	for _, c := range im.chunks {
+	l := im.list()
+	for _, c := range l.chunks {
 		data := c.records()
 		if data == nil {
 			dst = append(dst, make([]uint32, c.n)...)
@@ -19,8 +20,9 @@ func (im *Image) AppendUIDs(dst []uint32) []uint32 {
 // SelectFlags sets the bits of the messages that have all flags of with.
 // Chunks whose summary answers are not looked at.
 func (im *Image) SelectFlags(with uint8, bits []uint64) {
-	for ci, c := range im.chunks {
-		start := int(im.starts[ci])
+	l := im.list()
+	for ci, c := range l.chunks {
+		start := int(l.starts[ci])
 		switch {
 		case c.or&with != with:
 			continue
@@ -60,9 +62,10 @@ func (im *Image) SelectSizes(from, to int64, hits, open []uint64) {
 }
 
 func (im *Image) selectBy(hits, open []uint64, meets func(rec) (hit, known bool)) {
-	for ci, c := range im.chunks {
+	l := im.list()
+	for ci, c := range l.chunks {
 		data := c.records()
-		k := int(im.starts[ci])
+		k := int(l.starts[ci])
 		for i := 0; i < len(data); i += recordSize {
 			hit, known := meets(rec(data[i : i+recordSize]))
 			if known {

@@ -204,9 +204,11 @@ func (b *box) rest() (dropped int) {
 			}
 		}
 	}
-	b.cache.Rest()
+	b.cache.Sleep()
 	before := im.Resident()
-	im.Evict()
+	if err := b.ix.Rest(); err != nil {
+		b.acct.store.log.Warn("writing the index failed", obs.Err(err))
+	}
 	b.evicted = im
 	return before - im.Resident()
 }
