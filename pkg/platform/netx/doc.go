@@ -15,5 +15,5 @@
 //     returns an error.
 //
 // Files in reading order: listen.go, inherit.go, unix.go, peer.go, server.go,
-// crew.go, accept.go, tally.go, conn.go, wait.go, lot.go, frame.go, stream.go, proxy.go, asker.go.
+// crew.go, accept.go, tally.go, conn.go, wait.go, frame.go, stream.go, proxy.go, asker.go.
 package netx
