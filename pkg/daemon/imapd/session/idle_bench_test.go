@@ -70,4 +70,3 @@ func descriptors(t testing.TB) int {
 	}
 	return len(list)
 }
-
