@@ -2,6 +2,7 @@ package mtad
 
 import (
 	"context"
+	"io"
 	"slices"
 	"strings"
 	"time"
@@ -136,6 +137,10 @@ func (d *daemon) access() queuecmd.Access {
 	return queuecmd.Access{
 		List:  may(func(s localmail.Status) []string { return s.Mailq }),
 		Flush: may(func(s localmail.Status) []string { return s.Flush }),
+
+		Readdress: func(ctx context.Context, env *queue.Envelope) (*queue.Envelope, func(io.Reader) (io.Reader, error), error) {
+			return d.state.Load().rewriter.Again(ctx, env)
+		},
 	}
 }
 

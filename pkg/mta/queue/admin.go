@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"io"
 	"slices"
 	"strings"
 	"time"
@@ -22,7 +23,13 @@ type Selection struct {
 	Places      []Place  // if not empty, only messages that are in one of these
 	KeepDown    bool     // Flush only: what is known of destinations that are down stays
 	Changed     func(ID) // if not nil, told of each message that was changed
+	Readdress   Readdress
 }
+
+// Readdress is for Requeue: what the addresses of an envelope, which has the
+// unfinished recipients only, mean today; edit, if not nil, is applied to the
+// content. The envelope that it is given is its own to change.
+type Readdress func(ctx context.Context, env *Envelope) (next *Envelope, edit func(io.Reader) (io.Reader, error), err error)
 
 // selected returns the messages of a selection and an error of kind NotFound
 // that names ids that are not there.
@@ -180,16 +187,37 @@ func (q *Queue) Flush(ctx context.Context, sel Selection) (int, error) {
 
 // Requeue makes unfinished recipients as if they had just arrived: no
 // reason, no attempts, tried at once with a new route. Held ones are released.
-// A message that is being worked on is left alone.
+// With Selection.Readdress a message whose addresses mean something else today
+// gets a new id, and the old one goes; a crash between the two leaves both. A
+// message that is being worked on is left alone, and so is one that could not
+// be addressed anew: the first error says why.
 func (q *Queue) Requeue(ctx context.Context, sel Selection) (int, error) {
-	s := &q.sched
-	return q.each(ctx, sel, func(e *spool.Entry) bool {
-		v, ok := q.spool.View(e)
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if !ok || !s.unplace(e) {
+	var first error
+	n, err := q.each(ctx, sel, func(e *spool.Entry) bool {
+		due, ok := q.sched.claim(e)
+		if !ok {
 			return false
 		}
+		moved, err := q.readdress(ctx, e, sel.Readdress)
+		if err != nil {
+			if first == nil {
+				first = fail.Wrap(fail.KindOf(err), err, "%s stays as it is", e.ID)
+			}
+			q.sched.unclaim(e, due)
+			return false
+		}
+		return moved || q.afresh(e)
+	})
+	if err == nil {
+		err = first
+	}
+	return n, err
+}
+
+// afresh forgets what happened to a message that is claimed.
+func (q *Queue) afresh(e *spool.Entry) bool {
+	v, ok := q.spool.View(e)
+	if ok {
 		var changes []format.IndexedState
 		for i := range v.Recipients {
 			if !v.Recipients[i].State.Status.Final() {
@@ -198,9 +226,89 @@ func (q *Queue) Requeue(ctx context.Context, sel Selection) (int, error) {
 		}
 		q.spool.SetStates(e, changes)
 		q.spool.SetFlags(e, 0, spool.Held)
-		s.postpone(e, 0)
-		return true
-	})
+	}
+	q.sched.unclaim(e, 0)
+	return ok
+}
+
+// claim takes a waiting message away from everybody else until unclaim; false
+// when it is being worked on. due is when it would have been tried.
+func (s *scheduler) claim(e *spool.Entry) (due int64, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	due = e.Due
+	if !s.unplace(e) {
+		return 0, false
+	}
+	e.Pos = posClaimed
+	return due, true
+}
+
+func (s *scheduler) unclaim(e *spool.Entry, due int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.place(e, due)
+}
+
+// readdress queues a claimed message anew if its addresses have changed; moved
+// says that it did.
+func (q *Queue) readdress(ctx context.Context, e *spool.Entry, how Readdress) (moved bool, err error) {
+	if how == nil {
+		return false, nil
+	}
+	env, states, err := q.spool.Load(e)
+	if err != nil {
+		return false, err
+	}
+	q.spool.Park(e)
+	left := *env
+	left.Recipients = nil
+	for i, r := range env.Recipients {
+		if !states[i].Status.Final() {
+			left.Recipients = append(left.Recipients, r)
+		}
+	}
+	next, edit, err := how(ctx, &left)
+	if err != nil || len(next.Recipients) == 0 || edit == nil && next.Sender == env.Sender && slices.Equal(next.Recipients, left.Recipients) {
+		return false, err
+	}
+	id, err := q.again(ctx, e, next, edit)
+	if err != nil {
+		return false, err
+	}
+	if !q.spool.Remove(e) { // somebody has deleted it meanwhile
+		_, err = q.Delete(ctx, Selection{IDs: []ID{id}})
+		return false, err
+	}
+	q.sched.mu.Lock()
+	e.Pos = posNone
+	q.sched.mu.Unlock()
+	return true, nil
+}
+
+// again makes a new message of the content of e.
+func (q *Queue) again(ctx context.Context, e *spool.Entry, env *Envelope, edit func(io.Reader) (io.Reader, error)) (ID, error) {
+	c, err := q.open(e)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = c.Close() }()
+	in := io.Reader(c.Reader())
+	if edit != nil {
+		if in, err = edit(in); err != nil {
+			return 0, err
+		}
+	}
+	msg, err := q.Begin(ctx, c.Size())
+	if err != nil {
+		return 0, err
+	}
+	defer msg.Abort()
+	if _, err := io.Copy(msg, in); err != nil {
+		return 0, err
+	}
+	env.Hold, env.Size = false, 0
+	return msg.ID(), msg.Commit(ctx, env)
 }
 
 // Expire gives the selected messages up as if their lifetime were over:

@@ -2,7 +2,9 @@ package queue
 
 import (
 	"context"
+	"io"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -203,6 +205,68 @@ func TestExpireAndRequeue(t *testing.T) {
 		synctest.Wait()
 		if len(w.list(Filter{})) != 0 || w.try("c@x.example") != 2 {
 			t.Errorf("after requeue: %v, tries %v", places(w), w.tries)
+		}
+	})
+}
+
+// A message whose addresses mean something else today is queued anew, without
+// the recipients that are done; one whose addresses do not, or cannot be looked
+// up, stays what it is.
+func TestRequeueReaddresses(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, w *world) {
+		open := false
+		w.deliver = func(_ context.Context, job *Job) Outcome {
+			out := all(job, deferred("later"))
+			for i, r := range job.Recipients {
+				if open || r.Addr.Local == "done" {
+					out.Results[i] = delivered()
+				}
+			}
+			return out
+		}
+		changed := w.submit(to("old@x.example", "done@x.example"))
+		same := w.submit(to("same@x.example"))
+		broken := w.submit(to("broken@x.example"))
+		do(t, w.q.Hold, Selection{IDs: []ID{same}}, 1)
+		w.sleep(time.Second)
+		w.log()
+		readdress := func(_ context.Context, env *Envelope) (*Envelope, func(io.Reader) (io.Reader, error), error) {
+			switch env.Recipients[0].Addr.Local {
+			case "old":
+				if len(env.Recipients) != 1 {
+					t.Errorf("given %v", env.Recipients)
+				}
+				next := *env
+				next.Recipients = []Recipient{{Addr: mustParse("new@x.example"), Original: env.Recipients[0].Addr}}
+				return &next, func(in io.Reader) (io.Reader, error) {
+					return io.MultiReader(strings.NewReader("X-Again: yes\r\n"), in), nil
+				}, nil
+			case "broken":
+				return nil, nil, fail.New(fail.Unavailable, "table is down")
+			}
+			return env, nil, nil
+		}
+		var ids []ID
+		n, err := w.q.Requeue(context.Background(), Selection{All: true, Readdress: readdress, Changed: func(id ID) { ids = append(ids, id) }})
+		if n != 2 || !fail.Is(err, fail.Unavailable) || !strings.Contains(err.Error(), broken.String()) || !slices.Equal(ids, []ID{changed, same}) {
+			t.Fatalf("%d %v, %v", n, ids, err)
+		}
+		synctest.Wait()
+		if w.try("broken@x.example") != 1 || w.try("same@x.example") < 1 || w.try("old@x.example") != 1 || w.try("new@x.example") != 1 || w.try("done@x.example") != 1 {
+			t.Errorf("tries %v", w.tries)
+		}
+		list := w.list(Filter{Recipient: "new@x.example"})
+		if len(list) != 1 || list[0].ID == changed || len(w.list(Filter{IDs: []ID{changed}})) != 0 {
+			t.Fatalf("%+v", list)
+		}
+		if body := w.bodyOf(list[0].ID); !strings.HasPrefix(body, "X-Again: yes\r\n") {
+			t.Errorf("content %q", body)
+		}
+		open = true
+		do(t, w.q.Flush, Selection{All: true}, 3)
+		synctest.Wait()
+		if left := w.list(Filter{}); len(left) != 0 || w.try("done@x.example") != 1 {
+			t.Errorf("left %v", places(w))
 		}
 	})
 }

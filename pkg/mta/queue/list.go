@@ -112,7 +112,7 @@ func place(e *spool.Entry, flags uint32) Place {
 		return Held
 	case e.Pos >= 0:
 		return Waiting
-	case e.Pos == posActive, e.Pos == posBacklog:
+	case e.Pos == posActive, e.Pos == posBacklog, e.Pos == posClaimed:
 		return Active
 	}
 	return Incoming

@@ -41,6 +41,7 @@ const (
 	posActive   = -3 // being worked on
 	posHeld     = -4
 	posBacklog  = -5 // waits for its destination to have room
+	posClaimed  = -6 // see claim
 )
 
 // message is an active message.
@@ -209,7 +210,7 @@ func (s *scheduler) wakeIfDue() {
 // s.mu is held.
 func (s *scheduler) unplace(e *spool.Entry) bool {
 	switch {
-	case e.Pos == posActive:
+	case e.Pos == posActive || e.Pos == posClaimed:
 		return false
 	case e.Pos >= 0:
 		s.due.remove(e)

@@ -43,6 +43,13 @@ func (e *Engine) Field(ctx context.Context, name, value string) (out string, cha
 	})
 }
 
+// RewritesHeaders reports whether Field changes more than it completes.
+func (e *Engine) RewritesHeaders() bool {
+	inHeader := func(c Canonical) bool { return !c.Map.Empty() && c.Places&(HeaderSender|HeaderRecipient) != 0 }
+	return inHeader(e.cfg.Canonical) || inHeader(e.cfg.SenderCanonical) || inHeader(e.cfg.RecipientCanonical) ||
+		len(e.cfg.Masquerade) > 0 && e.cfg.MasqueradePlaces&(HeaderSender|HeaderRecipient) != 0
+}
+
 // OutboundField is Field for mail that leaves for another host.
 func (e *Engine) OutboundField(ctx context.Context, name, value string) (out string, changed bool, err error) {
 	if _, ok := headerPlace(name); !ok {

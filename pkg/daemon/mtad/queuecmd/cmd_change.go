@@ -29,7 +29,7 @@ func (h Host) changeCommands() []*cobra.Command {
 		},
 		{
 			"requeue", VerbRequeue, "Treat messages as if they had just arrived",
-			"Forgets reasons and attempts, finds a new route, and tries at once. Held messages are released.", "Requeued", true,
+			"Forgets reasons and attempts, rewrites addresses by the present configuration, finds a new route, and tries at once. Held messages are released. A message whose addresses change gets a new id.", "Requeued", true,
 		},
 		{
 			"expire", VerbExpire, "Return messages to their senders",

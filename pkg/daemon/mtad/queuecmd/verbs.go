@@ -18,6 +18,8 @@ import (
 // functions return an error of kind fail.Denied, nil ones let everybody.
 type Access struct {
 	List, Flush func(ctx context.Context) error
+	// Readdress is what a message that is queued again is addressed to.
+	Readdress queue.Readdress
 }
 
 func allowed(ctx context.Context, may func(context.Context) error) error {
@@ -64,7 +66,10 @@ func Verbs(q *queue.Queue, access Access) []control.Verb {
 		change(VerbDelete, q.Delete),
 		change(VerbHold, q.Hold),
 		change(VerbRelease, q.Release),
-		change(VerbRequeue, q.Requeue),
+		change(VerbRequeue, func(ctx context.Context, sel queue.Selection) (int, error) {
+			sel.Readdress = access.Readdress
+			return q.Requeue(ctx, sel)
+		}),
 		change(VerbExpire, q.Expire),
 		change(VerbExpireHeld, q.ExpireHeld),
 	}...)
