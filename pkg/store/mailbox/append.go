@@ -2,6 +2,7 @@ package mailbox
 
 import (
 	"context"
+	"errors"
 	"io"
 	"slices"
 	"time"
@@ -336,21 +337,32 @@ func (m *Mailbox) Move(ctx context.Context, set Set, folder string) (Copied, err
 	return out, err
 }
 
-// copyTo links the files into the other folder's tmp/, then admits them there.
-// No two boxes are locked at once.
+// copyTo copies messages. No two boxes are locked at once: while the links are
+// made in the other folder, files of this one may get other names. Then all is
+// done once more with links that hold on to them.
 func (b *box) copyTo(ctx context.Context, set Set, folder string, move bool) (Copied, error) {
-	var out Copied
 	if err := b.usable(); err != nil {
-		return out, err
+		return Copied{}, err
 	}
 	b.touch()
 	dest, err := b.acct.acquire(ctx, folder)
 	if err != nil {
-		return out, err
+		return Copied{}, err
 	}
 	defer b.acct.release(dest)
 	dest.startWatch()
-	list, source, err := b.duplicates(ctx, dest, set)
+	out, err := b.copyInto(ctx, dest, set, move, true)
+	if errors.Is(err, maildir.ErrNotLinked) {
+		out, err = b.copyInto(ctx, dest, set, move, false)
+	}
+	return out, err
+}
+
+// copyInto links the files into the other folder, or first, unless later, into
+// its tmp/, and admits them there.
+func (b *box) copyInto(ctx context.Context, dest *box, set Set, move, later bool) (Copied, error) {
+	var out Copied
+	list, source, err := b.duplicates(ctx, dest, set, later)
 	done := false
 	defer func() {
 		for _, n := range list {
@@ -384,8 +396,9 @@ func (b *box) copyTo(ctx context.Context, set Set, folder string, move bool) (Co
 }
 
 // duplicates makes newborns of the messages of set. After an error those made
-// so far are returned too.
-func (b *box) duplicates(ctx context.Context, dest *box, set Set) (list []newborn, source []uint32, err error) {
+// so far are returned too. The first is linked at once in any case: that shows
+// whether links can be made.
+func (b *box) duplicates(ctx context.Context, dest *box, set Set, later bool) (list []newborn, source []uint32, err error) {
 	im := b.now.Load().im
 	set.Normalize().each(im, func(i int, brief index.Record) bool {
 		if err = ctx.Err(); err != nil {
@@ -393,7 +406,7 @@ func (b *box) duplicates(ctx context.Context, dest *box, set Set) (list []newbor
 		}
 		r := im.At(i)
 		var n newborn
-		n.file, err = b.duplicate(ctx, dest, r)
+		n.file, err = b.duplicate(ctx, dest, r, later && len(list) > 0)
 		if fail.Is(err, fail.NotFound) {
 			err = nil
 			return true
@@ -402,6 +415,9 @@ func (b *box) duplicates(ctx context.Context, dest *box, set Set) (list []newbor
 			return false
 		}
 		n.flags, n.keywords = Flags(brief.Flags)&maildir.AllFlags, im.KeywordNames(brief.Keywords)
+		if r.Date != index.Unknown {
+			n.date = time.Unix(r.Date, 0)
+		}
 		list, source = append(list, n), append(source, r.UID)
 		return true
 	})
@@ -409,11 +425,11 @@ func (b *box) duplicates(ctx context.Context, dest *box, set Set) (list []newbor
 }
 
 // duplicate links one message, or copies its bytes where links do not work.
-func (b *box) duplicate(ctx context.Context, dest *box, r index.Record) (Newborn, error) {
+func (b *box) duplicate(ctx context.Context, dest *box, r index.Record, later bool) (Newborn, error) {
 	var n Newborn
 	err := b.withFile(ctx, r.UID, func(ref Ref) error {
 		var err error
-		n, err = dest.format.Link(b.format, ref)
+		n, err = dest.format.Link(b.format, ref, later)
 		return err
 	})
 	if n != nil || err != nil {

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/postcote/postcote/pkg/platform/disk"
 	"github.com/postcote/postcote/pkg/store/maildir"
@@ -209,5 +210,41 @@ func BenchmarkEnvelopeParsed(b *testing.B) {
 		must(b, err)
 		_ = p
 		must(b, f.Close())
+	}
+}
+
+// BenchmarkTransfer10k is COPY of 10 000 messages into an empty folder, and MOVE
+// of them from there into another.
+func BenchmarkTransfer10k(b *testing.B) {
+	const n = 10_000
+	h := bigHouse(b, n)
+	m := h.box("INBOX")
+	defer m.Watch()()
+	for i := 0; b.Loop(); i++ {
+		b.StopTimer()
+		first, second := fmt.Sprint("A", i), fmt.Sprint("B", i)
+		must(b, h.acct.Create(bg, first))
+		must(b, h.acct.Create(bg, second))
+		b.StartTimer()
+		start := time.Now()
+		got, err := m.Copy(bg, SetOf(m.Snapshot().UIDs()...), first)
+		must(b, err)
+		copied := time.Since(start)
+		if len(got.Dest) != n {
+			b.Fatal("not all were copied")
+		}
+		b.StopTimer()
+		from := h.box(first)
+		stop := from.Watch()
+		b.StartTimer()
+		start = time.Now()
+		_, err = from.Move(bg, SetOf(from.Snapshot().UIDs()...), second)
+		must(b, err)
+		b.ReportMetric(copied.Seconds()*1000, "ms/copy")
+		b.ReportMetric(time.Since(start).Seconds()*1000, "ms/move")
+		b.StopTimer()
+		stop()
+		must(b, from.Close())
+		b.StartTimer()
 	}
 }

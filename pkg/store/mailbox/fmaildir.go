@@ -220,10 +220,15 @@ func (f *maildirFormat) Begin() (Newborn, error) {
 	return d, nil
 }
 
-func (f *maildirFormat) Link(from Format, r Ref) (Newborn, error) {
+func (f *maildirFormat) Link(from Format, r Ref, later bool) (Newborn, error) {
 	src, ok := from.(*maildirFormat)
 	if !ok {
 		return nil, nil
+	}
+	if later {
+		if d, ok := f.folder().LinkLater(src.folder(), maildir.Place(r.InNew), r.File); ok {
+			return d, nil
+		}
 	}
 	d, ok, err := f.folder().LinkMessage(src.folder(), maildir.Place(r.InNew), r.File)
 	if err != nil || !ok {

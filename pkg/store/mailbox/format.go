@@ -30,8 +30,9 @@ type Format interface {
 	// Begin starts a new message.
 	Begin() (Newborn, error)
 	// Link starts a new message that is a copy of another folder's. It is nil
-	// where only a copy of the bytes will do.
-	Link(from Format, r Ref) (Newborn, error)
+	// where only a copy of the bytes will do. A later copy may be made by
+	// Publish only, whose error has maildir.ErrNotLinked in its chain then.
+	Link(from Format, r Ref, later bool) (Newborn, error)
 	// Watch has wake called after changes by others. Unavailable: poll.
 	Watch(wake func()) (Watch, error)
 }

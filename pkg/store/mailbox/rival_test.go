@@ -1,6 +1,7 @@
 package mailbox
 
 import (
+	"fmt"
 	"io/fs"
 	"path/filepath"
 	"slices"
@@ -173,5 +174,36 @@ func TestRivalsKeyword(t *testing.T) {
 	rival.locking.Store(&act)
 	h.append("INBOX", "two", Incoming{})
 	h.see(m, "3:S(Theirs) 4:")
+	must(t, h.store.Close(bg))
+}
+
+// Files that get other names, or go, after a copy has begun and before its links
+// are made: those that are still there are copied, as one.
+func TestCopyOfWhatIsRenamedMeanwhile(t *testing.T) {
+	h, rival, _ := withRival(t)
+	must(t, h.acct.Create(bg, "Copies"))
+	m, dest := h.box("INBOX"), h.box("Copies")
+	for _, text := range []string{"one", "two", "three", "four"} {
+		h.append("INBOX", text, Incoming{})
+	}
+	h.see(m, "1: 2: 3: 4:")
+	im := m.Snapshot().im
+	act := func() {
+		h.rename("INBOX", im.At(1).Name, ":2,S")
+		must(t, h.fs.Remove(filepath.Join(h.cfg.Maildir, "cur", im.At(2).Name+":2,")))
+	}
+	rival.locking.Store(&act)
+	got, err := m.Copy(bg, SetOf(1, 2, 3, 4), "Copies")
+	must(t, err)
+	if fmt.Sprint(got.Source) != "[1 2 4]" || len(got.Dest) != 3 {
+		t.Fatalf("copied %v to %v", got.Source, got.Dest)
+	}
+	must(t, dest.Sync(bg))
+	if s := dest.Snapshot(); s.Len() != 3 || h.read(dest, s.UID(1)) != "two" || h.read(dest, s.UID(2)) != "four" {
+		t.Errorf("%s", show(s))
+	}
+	if files := strings.Fields(h.files("Copies")); len(files) != 3 {
+		t.Errorf("%d files: %v", len(files), files)
+	}
 	must(t, h.store.Close(bg))
 }

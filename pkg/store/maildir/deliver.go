@@ -42,6 +42,7 @@ type Delivery struct {
 	folder *Folder
 	base   string // without sizes
 	tmp    string // path; "" when over
+	source string // path of what is to be linked; there is no tmp
 	file   disk.File
 	text   collector
 	keep   bool // text is wanted after Finish

@@ -86,7 +86,11 @@ func (l *Lock) Publish(d *Delivery, info Info, fresh bool) (Delivered, error) {
 	}
 	path := f.path(d.done.Dir, d.done.File)
 	disk.Point(f.tree.fs, "maildir.deliver.before_rename")
-	if err := f.tree.fs.Rename(d.tmp, path); err != nil {
+	if d.source != "" {
+		if err := f.tree.fs.Link(d.source, path); err != nil {
+			return Delivered{}, ioError(errors.Join(ErrNotLinked, err), "copying a message to folder %s", f.name)
+		}
+	} else if err := f.tree.fs.Rename(d.tmp, path); err != nil {
 		return Delivered{}, ioError(err, "storing a message in folder %s", f.name)
 	}
 	d.dest = path

@@ -223,6 +223,24 @@ func (l *Lock) FixDuplicate(place1 Place, first string, place2 Place, second str
 	return name, ioError(err, "two files of one name in folder %s", f.name)
 }
 
+// ErrNotLinked is in the chain of an error of Lock.Publish: a link that
+// LinkLater has promised could not be made.
+var ErrNotLinked = errors.New("not linked")
+
+// LinkLater is LinkMessage that leaves the link to Lock.Publish, which makes it
+// under the name that it is to have: one system call in place of four. false:
+// the name does not say what there is to know, LinkMessage looks.
+func (f *Folder) LinkLater(from *Folder, p Place, file string) (*Delivery, bool) {
+	base, _ := Split(file)
+	size, vsize := Sizes(base)
+	if size < 0 || vsize < 0 {
+		return nil, false
+	}
+	d := &Delivery{folder: f, base: f.tree.opts.Namer.Next(), source: from.path(p.Dir(), file)}
+	d.done = Delivered{Folder: f.name, Base: WithSizes(d.base, size, vsize), Size: size, VSize: vsize}
+	return d, true
+}
+
 // LinkMessage makes a copy of a message of another folder by a hard link, as a
 // delivery that is finished. ok is false when links cannot be made there.
 func (f *Folder) LinkMessage(from *Folder, p Place, file string) (d *Delivery, ok bool, err error) {
