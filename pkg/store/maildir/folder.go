@@ -150,7 +150,15 @@ func (f *Folder) Name() string { return f.name }
 func (f *Folder) Dir() string { return f.dir }
 
 func (f *Folder) path(parts ...string) string {
-	return filepath.Join(append([]string{f.dir}, parts...)...)
+	size := len(f.dir)
+	for _, p := range parts {
+		size += 1 + len(p)
+	}
+	path := append(make([]byte, 0, size), f.dir...)
+	for _, p := range parts {
+		path = append(append(path, filepath.Separator), p...)
+	}
+	return string(path)
 }
 
 // Exists reports whether the folder can hold messages. A symbolic link in the

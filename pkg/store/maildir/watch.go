@@ -231,7 +231,7 @@ func (x *Watch) Unexpect(from Place, old string, to Place, name string) {
 
 func (x *Watch) path(p Place, file string) string {
 	if p == InNew {
-		return filepath.Join(x.dirs[0], file)
+		return x.dirs[0] + "/" + file
 	}
-	return filepath.Join(x.dirs[1], file)
+	return x.dirs[1] + "/" + file
 }
