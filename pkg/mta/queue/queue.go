@@ -56,7 +56,7 @@ func Open(ctx context.Context, cfg Config) (*Queue, error) {
 		_ = s.Close()
 		return nil, err
 	}
-	q.sched.restore(s.Entries())
+	q.sched.restore()
 	q.metrics = newMetrics(cfg.Metrics, q)
 	return q, nil
 }

@@ -67,35 +67,24 @@ func (s *scheduler) init(q *Queue) {
 }
 
 // restore places what a restart found.
-func (s *scheduler) restore(list []*spool.Entry) {
-	for _, e := range list {
-		v, ok := s.q.spool.View(e)
-		if !ok {
-			continue
+func (s *scheduler) restore() {
+	var untried []*spool.Entry
+	s.q.spool.Restore(func(r spool.Restored) {
+		switch {
+		case r.Flags&spool.Held != 0:
+			r.Entry.Pos = posHeld
+		case !r.Tried:
+			untried = append(untried, r.Entry)
+		default:
+			// All final: what is left is to notify and remove.
+			r.Entry.Due = unix(r.Next)
+			s.due.push(r.Entry)
 		}
-		if v.Flags&spool.Held != 0 {
-			e.Pos = posHeld
-			continue
-		}
-		tried := false
-		next := int64(1<<63 - 1)
-		for i := range v.Recipients {
-			st := &v.Recipients[i].State
-			tried = tried || st.Status != Pending
-			if !st.Status.Final() {
-				next = min(next, unix(st.Next))
-			}
-		}
-		if !tried {
-			e.Pos = posIncoming
-			s.incoming.push(e)
-			continue
-		}
-		if next == 1<<63-1 {
-			next = 0 // all final: what is left is to notify and remove
-		}
-		e.Due = next
-		s.due.push(e)
+	})
+	spool.SortEntries(untried)
+	for _, e := range untried {
+		e.Pos = posIncoming
+		s.incoming.push(e)
 	}
 }
 

@@ -145,18 +145,19 @@ func (m *Message) Append(dst []byte) []byte {
 	return append(dst, m.Summary...)
 }
 
-// ParseMessage reads a Message; its Summary refers to p and has been decoded
-// once, so that it is known to be sound.
-func ParseMessage(p []byte) (Message, error) {
+// ParseMessage reads a Message; its Summary refers to p. The same as a string
+// has been read once, so that it is known to be sound.
+func ParseMessage(p []byte) (m Message, summary string, err error) {
 	if len(p) < messageFixed {
-		return Message{}, short("message")
+		return Message{}, "", short("message")
 	}
-	m := Message{
+	m = Message{
 		ID: item.ID(le.Uint64(p)), Flags: le.Uint32(p[8:]), Loc: parseLocation(p[16:]),
 		Size: int64(le.Uint64(p[40:])), Arrival: int64(le.Uint64(p[48:])), Summary: p[messageFixed:],
 	}
-	_, err := item.DecodeSummary(m.Summary, time.Unix(0, m.Arrival))
-	return m, err
+	summary = string(m.Summary)
+	_, err = item.ReadOutlook(summary, time.Unix(0, m.Arrival))
+	return m, summary, err
 }
 
 // States are new states of some recipients of one message.

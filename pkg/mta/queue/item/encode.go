@@ -86,7 +86,7 @@ func (e *Envelope) flags() (f uint64) {
 // DecodeEnvelope reads what AppendEnvelope wrote. Errors are of kind
 // fail.Corrupt. Nothing in the result refers to b.
 func DecodeEnvelope(b []byte) (*Envelope, error) {
-	c := cursor{b: b}
+	c := cursor{b: string(b)}
 	e := &Envelope{}
 	for {
 		tag, v, ok := c.field()
@@ -115,7 +115,7 @@ func (e *Envelope) take(tag uint64, v *cursor) {
 	case tagSize:
 		e.Size = int64(v.small("size", 1<<62))
 	case tagEnvID:
-		e.EnvID = string(v.b)
+		e.EnvID = v.b
 	case tagReturn:
 		e.Return = Return(v.small("RET", uint64(ReturnHeaders)))
 	case tagFlags:
@@ -123,27 +123,27 @@ func (e *Envelope) take(tag uint64, v *cursor) {
 		e.SMTPUTF8, e.EightBit = f&flagSMTPUTF8 != 0, f&flagEightBit != 0
 		e.RequireTLS, e.Hold = f&flagRequireTLS != 0, f&flagHold != 0
 	case tagClientName:
-		e.Client.Name = string(v.b)
+		e.Client.Name = v.b
 	case tagClientAddr:
-		e.Client.Addr = string(v.b)
+		e.Client.Addr = v.b
 	case tagClientPort:
 		e.Client.Port = uint16(v.small("port", 1<<16-1))
 	case tagHelo:
-		e.Client.Helo = string(v.b)
+		e.Client.Helo = v.b
 	case tagProto:
-		e.Client.Proto = string(v.b)
+		e.Client.Proto = v.b
 	case tagSASLUser:
-		e.SASLUser = string(v.b)
+		e.SASLUser = v.b
 	case tagSASLMethod:
-		e.SASLMethod = string(v.b)
+		e.SASLMethod = v.b
 	case tagOrigin:
-		e.Origin = string(v.b)
+		e.Origin = v.b
 	}
 }
 
 // whole reads the rest as an address.
 func (c *cursor) whole() addr.Address {
-	a, err := unpackAddress(string(c.b))
+	a, err := unpackAddress(c.b)
 	if err != nil {
 		c.err = err
 	}
@@ -165,7 +165,7 @@ func (c *cursor) recipient() Recipient {
 		case tagOriginal:
 			r.Original = v.whole()
 		case tagORCPT:
-			r.ORCPT = string(v.b)
+			r.ORCPT = v.b
 		case tagNotify:
 			r.Notify = Notify(v.small("NOTIFY", uint64(NotifyNever|NotifySuccess|NotifyFailure|NotifyDelay|NotifyExpanded)))
 		}

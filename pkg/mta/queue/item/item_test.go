@@ -1,7 +1,9 @@
 package item
 
 import (
+	"encoding/binary"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -186,6 +188,36 @@ func TestSummaryRoundTrip(t *testing.T) {
 		got, err := DecodeSummary(AppendSummary(nil, s, base), base)
 		if err != nil || !reflect.DeepEqual(s, got) {
 			t.Fatalf("%v\n%s", err, cmp.Diff(s, got))
+		}
+		if got, err := ReadOutlook(string(AppendSummary(nil, s, base)), base); err != nil || got != outlook(s) {
+			t.Fatalf("%+v, %v of %+v", got, err, s)
+		}
+	})
+}
+
+// outlook is ReadOutlook in other words.
+func outlook(s *Summary) (o Outlook) {
+	var open []time.Time
+	for _, r := range s.Recipients {
+		o.Tried = o.Tried || r.State.Status != Pending
+		if !r.State.Status.Final() {
+			open = append(open, r.State.Next)
+		}
+	}
+	if o.Open = len(open) > 0; o.Open {
+		o.Next = slices.MinFunc(open, time.Time.Compare)
+	}
+	return o
+}
+
+func TestUvarintIsThatOfBinary(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		b := rapid.SliceOfN(rapid.SampledFrom([]byte{0, 1, 2, 0x7f, 0x80, 0x81, 0xff}), 0, 12).Draw(t, "bytes")
+		want, n := binary.Uvarint(b)
+		c := cursor{b: string(b)}
+		got := c.uvarint("x")
+		if (c.err == nil) != (n > 0) || n > 0 && (got != want || len(c.b) != len(b)-n) {
+			t.Fatalf("%x: %d, %v, want %d", b, got, c.err, want)
 		}
 	})
 }

@@ -53,26 +53,65 @@ func AppendOpen(dst []byte, e *Envelope, states []State, base time.Time) []byte 
 	return dst
 }
 
-// DecodeSummary reads what AppendSummary wrote. Errors are of kind fail.Corrupt.
-func DecodeSummary(b []byte, base time.Time) (*Summary, error) {
-	c := cursor{b: b}
-	s := &Summary{Sender: c.address("sender")}
-	n := c.small("recipient count", uint64(len(c.b))) // each takes more than a byte
-	if c.err == nil {
-		s.Recipients = make([]Tracked, 0, min(n, uint64(len(c.b)/2)))
+// DecodeSummary reads what AppendSummary wrote. Errors are of kind
+// fail.Corrupt. The texts of the result are part of a summary that is a string.
+func DecodeSummary[T string | []byte](b T, base time.Time) (*Summary, error) {
+	s := &Summary{Recipients: []Tracked{}}
+	c := cursor{b: string(b)}
+	var err error
+	s.Sender, err = c.summary(base, func(n uint64, a addr.Address, st State) {
+		if cap(s.Recipients) == 0 {
+			s.Recipients = make([]Tracked, 0, n)
+		}
+		s.Recipients = append(s.Recipients, Tracked{a, st})
+	})
+	if err != nil {
+		return nil, err
 	}
+	return s, nil
+}
+
+// Outlook is what a summary says about when to go on.
+type Outlook struct {
+	Tried bool      // some recipient has been attempted, or needs none
+	Open  bool      // some recipient is not final
+	Next  time.Time // of the open ones, the first that is due; zero for at once
+}
+
+// ReadOutlook reads a summary for that alone; it keeps nothing else and needs
+// no memory. Errors are those of DecodeSummary.
+func ReadOutlook(b string, base time.Time) (o Outlook, err error) {
+	c := cursor{b: b}
+	_, err = c.summary(base, func(_ uint64, _ addr.Address, st State) {
+		o.Tried = o.Tried || st.Status != Pending
+		if st.Status.Final() {
+			return
+		}
+		if !o.Open || st.Next.Before(o.Next) {
+			o.Next = st.Next
+		}
+		o.Open = true
+	})
+	return o, err
+}
+
+// summary reads a whole summary; visit gets each recipient, and how many there
+// can be at most.
+func (c *cursor) summary(base time.Time, visit func(n uint64, a addr.Address, st State)) (sender addr.Address, err error) {
+	sender = c.address("sender")
+	n := c.small("recipient count", uint64(len(c.b))) // each takes more than a byte
+	room := min(n, uint64(len(c.b)/2))
 	for ; n > 0 && c.err == nil; n-- {
-		r := Tracked{Addr: c.address("recipient")}
-		r.State = c.state(base)
-		s.Recipients = append(s.Recipients, r)
+		a := c.address("recipient")
+		st := c.state(base)
+		if c.err == nil {
+			visit(room, a, st)
+		}
 	}
 	if c.err == nil && len(c.b) > 0 {
 		c.fail("summary: trailing bytes")
 	}
-	if c.err != nil {
-		return nil, c.err
-	}
-	return s, nil
+	return sender, c.err
 }
 
 // AppendState encodes one state. s must have been cleaned (State.Clean).
@@ -102,9 +141,9 @@ func AppendState(dst []byte, s *State, base time.Time) []byte {
 
 // DecodeState reads one state from the front of b and returns the rest.
 func DecodeState(b []byte, base time.Time) (State, []byte, error) {
-	c := cursor{b: b}
+	c := cursor{b: string(b)}
 	s := c.state(base)
-	return s, c.b, c.err
+	return s, b[len(b)-len(c.b):], c.err
 }
 
 func (c *cursor) state(base time.Time) (s State) {

@@ -70,9 +70,10 @@ func malformed(what string) error {
 	return fail.New(fail.Corrupt, "stored envelope: malformed %s", what)
 }
 
-// cursor reads an encoded value from the front. The first error stays.
+// cursor reads an encoded value from the front. The first error stays. What it
+// reads refers to the value.
 type cursor struct {
-	b   []byte
+	b   string
 	err error
 }
 
@@ -80,17 +81,24 @@ func (c *cursor) fail(what string) {
 	if c.err == nil {
 		c.err = malformed(what)
 	}
-	c.b = nil
+	c.b = ""
 }
 
-func (c *cursor) uvarint(what string) uint64 {
-	v, n := binary.Uvarint(c.b)
-	if n <= 0 {
-		c.fail(what)
-		return 0
+// uvarint is binary.Uvarint of a string.
+func (c *cursor) uvarint(what string) (v uint64) {
+	for i := 0; i < len(c.b) && i < binary.MaxVarintLen64; i++ {
+		b := c.b[i]
+		if i == binary.MaxVarintLen64-1 && b > 1 {
+			break // more than 64 bits
+		}
+		v |= uint64(b&0x7f) << (7 * i)
+		if b < 0x80 {
+			c.b = c.b[i+1:]
+			return v
+		}
 	}
-	c.b = c.b[n:]
-	return v
+	c.fail(what)
+	return 0
 }
 
 // small reads a number that fits limit.
@@ -119,7 +127,7 @@ func (c *cursor) bytes(what string, limit uint64) string {
 		c.fail(what)
 		return ""
 	}
-	v := string(c.b[:n])
+	v := c.b[:n]
 	c.b = c.b[n:]
 	return v
 }

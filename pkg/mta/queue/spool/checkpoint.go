@@ -137,17 +137,13 @@ func (s *Spool) picture() (format.Base, []format.SegmentInfo, []*Entry) {
 	for _, g := range s.segments {
 		infos = append(infos, g.info())
 	}
-	list := make([]*Entry, 0, len(s.index))
-	for _, e := range s.index {
-		list = append(list, e)
-	}
-	return format.Base{LastID: s.ids.last(), LastSegment: s.lastSegment, LastEpoch: s.lastEpoch}, infos, list
+	return format.Base{LastID: s.ids.last(), LastSegment: s.lastSegment, LastEpoch: s.lastEpoch}, infos, s.all()
 }
 
 // frameEntries writes some entries; those that have gone are left out, the
 // new log says so too.
 func (s *Spool) frameEntries(w *frameWriter, list []*Entry) (n uint64, err error) {
-	var batch []byte
+	batch := w.buf[:0]
 	s.mu.Lock()
 	for _, e := range list {
 		if e.flags&gone != 0 {
@@ -161,6 +157,7 @@ func (s *Spool) frameEntries(w *frameWriter, list []*Entry) (n uint64, err error
 		n++
 	}
 	s.mu.Unlock()
+	w.buf = batch
 	return n, w.flush(batch)
 }
 

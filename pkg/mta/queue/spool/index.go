@@ -69,7 +69,7 @@ func (e *Entry) base() time.Time { return time.Unix(0, e.arrival) }
 // decoded is the summary of e. s.mu is held.
 func (s *Spool) decoded(e *Entry) item.Summary {
 	if e.hot == nil {
-		sum, err := item.DecodeSummary([]byte(e.summary), e.base())
+		sum, err := item.DecodeSummary(e.summary, e.base())
 		if err != nil { // the encoder is ours and decoding was tried at load
 			return item.Summary{}
 		}
@@ -109,13 +109,41 @@ func (s *Spool) Find(id item.ID) *Entry {
 // Entries returns all messages in order of arrival.
 func (s *Spool) Entries() []*Entry {
 	s.mu.Lock()
+	list := s.all()
+	s.mu.Unlock()
+	SortEntries(list)
+	return list
+}
+
+// SortEntries puts messages in order of arrival.
+func SortEntries(list []*Entry) {
+	slices.SortFunc(list, func(a, b *Entry) int { return cmp.Compare(a.ID, b.ID) })
+}
+
+// all returns the messages in no order. s.mu is held.
+func (s *Spool) all() []*Entry {
 	list := make([]*Entry, 0, len(s.index))
 	for _, e := range s.index {
 		list = append(list, e)
 	}
-	s.mu.Unlock()
-	slices.SortFunc(list, func(a, b *Entry) int { return cmp.Compare(a.ID, b.ID) })
 	return list
+}
+
+// Restored is a message as the start finds it.
+type Restored struct {
+	*Entry
+	Flags uint32
+	item.Outlook
+}
+
+// Restore visits all messages once, in no order, while nobody else uses the
+// spool yet.
+func (s *Spool) Restore(visit func(Restored)) {
+	for _, e := range s.index {
+		r := Restored{Entry: e, Flags: e.flags}
+		r.Outlook, _ = item.ReadOutlook(e.summary, e.base()) // it was sound when it was loaded
+		visit(r)
+	}
 }
 
 // View describes a message; ok is false when it has left the queue.
@@ -201,7 +229,7 @@ func applyStates(e *Entry, states []format.IndexedState) bool {
 	sum := &item.Summary{}
 	if e.hot == nil {
 		var err error
-		if sum, err = item.DecodeSummary([]byte(e.summary), e.base()); err != nil {
+		if sum, err = item.DecodeSummary(e.summary, e.base()); err != nil {
 			return false
 		}
 	}
@@ -274,6 +302,11 @@ func (s *Spool) put(e *Entry) {
 	if s.oldest != nil && e.ID < s.oldest.ID {
 		s.oldest = e // begun earlier, committed later
 	}
+	s.count(e)
+}
+
+// count adds e to the sums. s.mu is held.
+func (s *Spool) count(e *Entry) {
 	s.held += held(e.flags)
 	e.seg.gain(int64(e.length))
 	s.bytes += e.size

@@ -144,8 +144,16 @@ func (m *image) readCheckpoints(gens []uint64) (uint64, error) {
 	return 0, nil
 }
 
+// usualEntry is less than what most messages take in a checkpoint, so that the
+// index is made in one go.
+const usualEntry = 192
+
 func (m *image) readCheckpoint(gen uint64) (ended bool, err error) {
 	var messages, want uint64
+	if f, size, err := m.open(m.cfg.checkpointFile(gen)); err == nil {
+		_ = f.Close()
+		m.entries = make(map[item.ID]*Entry, size/usualEntry)
+	}
 	count := func(f format.Frame) error {
 		switch f.Type {
 		case format.TypeMessage:

@@ -148,9 +148,9 @@ func (s *Spool) take(m *image) {
 	for _, g := range s.segments {
 		g.sealed, g.synced = true, g.size
 	}
-	s.index = make(map[item.ID]*Entry, len(m.entries))
-	for _, e := range m.entries {
-		s.put(e)
+	s.index = m.entries
+	for _, e := range s.index {
+		s.count(e)
 	}
 	s.buffers.init(s.cfg.Budget, s.cfg.Large)
 }

@@ -72,11 +72,11 @@ func (m *image) applySegment(p []byte) error {
 }
 
 func (m *image) applyMessage(p []byte) error {
-	msg, err := format.ParseMessage(p)
+	msg, summary, err := format.ParseMessage(p)
 	if err != nil {
 		return err
 	}
-	e := &Entry{ID: msg.ID, Pos: -1, flags: msg.Flags &^ gone, size: msg.Size, arrival: msg.Arrival, summary: string(msg.Summary)}
+	e := &Entry{ID: msg.ID, Pos: -1, flags: msg.Flags &^ gone, size: msg.Size, arrival: msg.Arrival, summary: summary}
 	m.locate(e, msg.Loc)
 	m.entries[msg.ID] = e
 	delete(m.removed, msg.ID)
