@@ -129,6 +129,7 @@ type Remote struct {
 	Port             int             `yaml:"port" min:"1" max:"65535" doc:"Port of mail exchangers."`
 	RelayCredentials conf.SecretFile `yaml:"relayhost_credentials_file" doc:"File with user:password for relayhost. They are sent over TLS only."`
 	ConnectTimeout   conf.Duration   `yaml:"connect_timeout" min:"1s" max:"10m" doc:"How long to wait for a connection."`
+	KeepEightBit     bool            `yaml:"disable_mime_output_conversion" doc:"Send 8-bit text as it is to hosts that do not offer 8BITMIME. Otherwise parts labelled 8bit become quoted-printable for them, which breaks signatures."`
 	Reuse            conf.Duration   `yaml:"reuse" max:"1m" doc:"How long a connection waits for another message to the same host; 0s never does."`
 }
 

@@ -333,6 +333,7 @@ func (d *daemon) newSenders(st *state) (*senders, error) {
 	c := remote.Config{
 		Hostname: st.hostname, Self: []string{st.hostname}, Resolver: d.parts.Resolver, Dial: d.parts.Dial,
 		ConnectTimeout: st.cfg.Remote.ConnectTimeout.Std(), Idle: st.cfg.Remote.Reuse.Std(), Now: d.now,
+		KeepEightBit: st.cfg.Remote.KeepEightBit,
 	}
 	if st.cfg.Remote.Port != 25 {
 		c.Port = uint16(st.cfg.Remote.Port)

@@ -44,16 +44,19 @@ type Config struct {
 	// Fallback are hops that are tried when a destination is not found or
 	// cannot be reached (Postfix: smtp_fallback_relay).
 	Fallback []route.Hop
-	Idle     time.Duration                    // how long a session waits for the next message; 0: 2 s, negative: not at all
-	Shuffle  func(n int, swap func(i, j int)) // order of equal MX records; nil: random
-	Now      func() time.Time                 // nil: time.Now
+	// KeepEightBit sends 8-bit text to hosts without 8BITMIME as it is, and
+	// converts nothing (Postfix: disable_mime_output_conversion).
+	KeepEightBit bool
+	Idle         time.Duration                    // how long a session waits for the next message; 0: 2 s, negative: not at all
+	Shuffle      func(n int, swap func(i, j int)) // order of equal MX records; nil: random
+	Now          func() time.Time                 // nil: time.Now
 }
 
 // Message is what is delivered.
 type Message struct {
 	From       addr.Address
 	Size       int64 // of the content, 0 when unknown
-	EightBit   bool  // needs 8BITMIME
+	EightBit   bool  // declared as 8BITMIME; for hosts that lack it the content is converted
 	UTF8       bool  // needs SMTPUTF8
 	Return     smtp.DSNReturn
 	EnvelopeID string

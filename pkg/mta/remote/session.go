@@ -13,9 +13,11 @@ import (
 	gosasl "github.com/emersion/go-sasl"
 	"github.com/emersion/go-smtp"
 
+	"github.com/postcote/postcote/pkg/mta/remote/sevenbit"
 	"github.com/postcote/postcote/pkg/mta/remote/tlspolicy"
 	"github.com/postcote/postcote/pkg/mta/route"
 	"github.com/postcote/postcote/pkg/platform/addr"
+	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/platform/tlsx"
 	"github.com/postcote/postcote/pkg/proto/sasl"
 	"github.com/postcote/postcote/pkg/proto/smtp/client"
@@ -126,7 +128,11 @@ func nameOnly(host string) string {
 func (s *session) transact(ctx context.Context, a *attempt) bool {
 	begin := s.c.cfg.Now()
 	content := &lazy{open: a.msg.Open}
-	results, err := s.conn.Send(ctx, a.envelope(), content)
+	env := a.envelope()
+	if _, ok := s.conn.Extension("8BITMIME"); !ok {
+		env.Body, content.convert = "", !s.c.cfg.KeepEightBit
+	}
+	results, err := s.conn.Send(ctx, env, content)
 	content.close()
 	if s.reused && stale(err) && !anyKnown(results) && ctx.Err() == nil {
 		_ = s.conn.Close()
@@ -211,6 +217,11 @@ func (s *session) failed(ctx context.Context, err error) *trouble {
 			Status: Bounced, DSN: capability.Enhanced,
 			Text: fmt.Sprintf("%s is required, but was not offered by host %s", capability.Keyword, s.target.name()),
 		}
+	case errors.As(err, &content) && fail.Is(content.Err, fail.Permanent):
+		t = trouble{
+			Status: Bounced, DSN: smtp.EnhancedCode{5, 6, 3},
+			Text: fmt.Sprintf("8BITMIME is not offered by host %s, and the message cannot be converted: %v", s.target.name(), content.Err),
+		}
 	case errors.As(err, &content):
 		t = deferral(3, 0, "the queued message cannot be read")
 		t.Site = false
@@ -263,19 +274,26 @@ func describe(state *tls.ConnectionState) string {
 
 // lazy opens the content when it is first read: most refusals come before.
 type lazy struct {
-	open func() (io.ReadCloser, error)
-	r    io.ReadCloser
-	err  error
+	open    func() (io.ReadCloser, error)
+	convert bool // to 7-bit text
+	r       io.ReadCloser
+	in      io.Reader // r, or what converts it
+	err     error
 }
 
 func (l *lazy) Read(p []byte) (int, error) {
 	if l.r == nil && l.err == nil {
-		l.r, l.err = l.open()
+		if l.r, l.err = l.open(); l.err == nil {
+			l.in = l.r
+			if l.convert {
+				l.in = sevenbit.NewReader(l.r)
+			}
+		}
 	}
 	if l.err != nil {
 		return 0, l.err
 	}
-	return l.r.Read(p)
+	return l.in.Read(p)
 }
 
 func (l *lazy) close() {

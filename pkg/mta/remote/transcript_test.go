@@ -159,6 +159,10 @@ func (tr *transcript) set(rest string) error {
 		tr.cfg.Idle = -1
 	case "8bit":
 		tr.msg.EightBit = true
+	case "keep":
+		tr.cfg.KeepEightBit = true
+	case "verify":
+		tr.msg.Verify = true
 	case "utf8":
 		tr.msg.UTF8 = true
 	case "from":

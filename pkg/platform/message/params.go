@@ -229,3 +229,15 @@ func (t *scanner) paramValue() string {
 	}
 	return strings.TrimRight(t.until(";("), " \t")
 }
+
+// MediaType reads the value of a Content-Type field: the type in lower case,
+// and the boundary of its parts, empty without one. An empty or malformed value
+// is text/plain (RFC 2045 section 5.2).
+func MediaType(value string) (kind, boundary string) {
+	kind, params := parseValue(value, DefaultLimits().Params)
+	kind = lower(kind)
+	if major, minor, ok := strings.Cut(kind, "/"); !ok || major == "" || minor == "" {
+		return "text/plain", ""
+	}
+	return kind, findParam(params, "boundary")
+}
