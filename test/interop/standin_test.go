@@ -118,10 +118,8 @@ service auth {
 		os.RemoveAll(dir)
 	})
 	s := start(t, map[string]func(string) string{"mtad": func(c string) string {
-		for _, line := range [][2]string{{"auth_socket:", dir + "/auth-client"}, {"exists_socket:", dir + "/auth-userdb"}, {"lmtp:", "unix:" + dir + "/lmtp"}} {
-			key, rest, _ := strings.Cut(c, line[0])
-			_, tail, _ := strings.Cut(rest, "\n")
-			c = key + line[0] + " " + line[1] + "\n" + tail
+		for key, value := range map[string]string{"auth_socket:": dir + "/auth-client", "exists_socket:": dir + "/auth-userdb", "lmtp:": "unix:" + dir + "/lmtp"} {
+			c = setting(c, key, value)
 		}
 		return c
 	}})
