@@ -9,7 +9,8 @@
 // read_test.go (programs that read), sync_test.go, cached_test.go and
 // dsync_test.go (programs that keep a copy), imaplib_test.go,
 // postfix_test.go, peers_test.go, exim_mta_test.go and opensmtpd_test.go (other
-// MTAs, both ways), dovecot_test.go,
+// MTAs, both ways), callers_test.go (programs that call sendmail, and that
+// aliases call), postfixsockets_test.go, dovecot_test.go,
 // coexist_test.go (Dovecot and our store on one Maildir at a time),
 // layout_test.go (trees and compressed messages that Dovecot made),
 // search_test.go (the same searches by both),

@@ -55,7 +55,7 @@ func TestProgramsAreTheHelpers(t *testing.T) {
 	w.cfg.Transports = map[string]routing.Transport{"prog": {Type: "pipe", Socket: helper.path, Command: "filter", TimeLimit: conf.Duration(10 * time.Second)}}
 	w.cfg.Routes = map[string]string{"far.example": "prog:a list"}
 	w.cfg.Rewrite.AliasTransport = "prog"
-	w.cfg.Rewrite.Aliases = []string{"inline:{ {list = |post all}, {archive = /var/mail/archive}, {wrong = |unknown} }"}
+	w.cfg.Rewrite.Aliases = []string{"inline:{ {list = |post all}, {archive = /var/mail/archive}, {owner-archive = ann@ours.example}, {wrong = |unknown} }"}
 	w.start()
 	player := &player{t: t, w: w}
 	for _, line := range strings.Split(`connect submit
@@ -94,7 +94,7 @@ log: postfix/local: *: to=<wrong@host.example>, relay=local, *, dsn=5.1.1, statu
 	p.mu.Unlock()
 	for _, want := range []string{
 		"filter|a list|joe@ours.example|a@far.example,b@far.example|true", "post all||joe@ours.example|list@host.example|true",
-		"/var/mail/archive||joe@ours.example|archive@host.example|true",
+		"/var/mail/archive||owner-archive@host.example|archive@host.example|true",
 	} {
 		if !strings.Contains(got, want+"\n") {
 			t.Errorf("%s is missing in\n%s", want, got)

@@ -32,6 +32,9 @@ func Alias(ctx context.Context, name string, t routing.Transport, job *queue.Job
 	} else {
 		r.Text = to.Text
 	}
+	if !to.Owner.Null() && !job.Envelope.Sender.Null() {
+		r.Sender = to.Owner.String() // as for addresses of the same alias
+	}
 	res, _ := run(ctx, name, t, job, r)
 	return res
 }
