@@ -92,6 +92,13 @@ func (c Config) recipientTables(mailboxes gate.Recipients, r *rewriting.Rewriter
 	if mailboxes != nil {
 		known[route.Mailbox] = mailboxes
 	}
+	listed, err := maps.Open("virtual_mailbox_maps", c.VirtualMailboxMaps, c.tables())
+	if err != nil {
+		return nil, err
+	}
+	if !listed.Empty() {
+		known[route.Mailbox] = rewriting.ListedRecipients{Map: listed, Others: mailboxes}
+	}
 	local, err := maps.Open("local_recipient_maps", c.LocalRecipientMaps, c.tables())
 	if err != nil {
 		return nil, err

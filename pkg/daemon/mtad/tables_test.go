@@ -110,3 +110,36 @@ func TestTableNames(t *testing.T) {
 		t.Errorf("%s, want %s", got, want)
 	}
 }
+
+// virtual_mailbox_maps say who exists, beside authd; where both are silent the
+// address is unknown, and where one is away it is not.
+func TestMailboxesOfTables(t *testing.T) {
+	w := newWorld(t)
+	path := filepath.Join(w.dir, "mailboxes")
+	maps := serveUnix(t, path, func(_ context.Context, c net.Conn) {
+		r := bufio.NewReader(c)
+		for {
+			q, err := socketmap.Read(r, socketmap.MaxRequest)
+			if err != nil {
+				return
+			}
+			reply := "NOTFOUND "
+			if q == "users listed@ours.example" {
+				reply = "OK ours.example/listed/"
+			}
+			_, _ = c.Write(socketmap.Append(nil, reply))
+		}
+	})
+	w.cfg.VirtualMailboxMaps = []string{"socketmap:unix:" + path + ":users"}
+	w.cfg.LookupCache = 0
+	w.start()
+	for to, want := range map[string]string{"listed": "250 ", "listed+detail": "250 ", "joe": "250 ", "nobody": "550 5.1.1 ", "broken": "451 "} {
+		if got := rcpt(t, w, to+"@ours.example"); !strings.HasPrefix(got, want) {
+			t.Errorf("%s: %s", to, got)
+		}
+	}
+	maps.down()
+	if got := rcpt(t, w, "nobody@ours.example"); !strings.HasPrefix(got, "451 ") {
+		t.Errorf("without the table: %s", got)
+	}
+}

@@ -35,10 +35,16 @@ func (l LocalRecipients) Exists(ctx context.Context, a addr.Address) error {
 }
 
 // ListedRecipients knows what a table has. It implements gate.Recipients.
-type ListedRecipients struct{ Map maps.Map }
+type ListedRecipients struct {
+	Map    maps.Map
+	Others gate.Recipients // asked for who is not listed; nil for none
+}
 
 // Exists implements gate.Recipients.
 func (l ListedRecipients) Exists(ctx context.Context, a addr.Address) error {
 	_, err := l.Map.Find(ctx, a, maps.Query{})
+	if fail.Is(err, fail.NotFound) && l.Others != nil {
+		return l.Others.Exists(ctx, a)
+	}
 	return err
 }

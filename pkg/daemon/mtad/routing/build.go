@@ -144,6 +144,7 @@ func (c Config) Check(p *conf.Reporter, d Domains, h Host) {
 		{"sender_dependent_default_transport_maps", c.SenderTransportMaps},
 		{"password_maps", c.PasswordMaps},
 		{"local_recipient_maps", c.LocalRecipientMaps},
+		{"virtual_mailbox_maps", c.VirtualMailboxMaps},
 		{"relay_recipient_maps", c.RelayRecipientMaps},
 		{"domains.local_tables", d.LocalTables},
 		{"domains.alias_tables", d.AliasTables},

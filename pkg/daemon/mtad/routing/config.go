@@ -37,6 +37,7 @@ type Config struct {
 	Transports map[string]Transport `yaml:"transports" reload:"true" doc:"Transports of your own, by name, for use in routes, transport_maps and the keys above."`
 
 	LocalRecipientMaps []string `yaml:"local_recipient_maps" reload:"true" example:"unix:passwd.byname" doc:"Tables of the names that exist in domains.local, beside aliases and what exists_socket knows."`
+	VirtualMailboxMaps []string `yaml:"virtual_mailbox_maps" reload:"true" example:"mysql:/etc/postfix/virtual-mailbox-maps.cf" doc:"Tables of the mailboxes that exist (user@domain, @domain), beside those that exists_socket knows. The value of an entry does not matter: where mail is kept is what deliver.lmtp knows."`
 	RelayRecipientMaps []string `yaml:"relay_recipient_maps" reload:"true" example:"texthash:/etc/postcote/relay-recipients" doc:"Tables of the addresses that exist in domains.relay (user@domain, @domain). Empty: mail is taken for every address there, and what the host behind refuses has to be returned."`
 }
 
