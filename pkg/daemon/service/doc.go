@@ -13,5 +13,6 @@
 // Reading order: app.go (App, Main), commands.go (the command line), common.go
 // (shared configuration), start.go (the order of start-up), runtime.go (what
 // Run gets), supervise.go (signals, draining), reload.go, status.go, check.go
-// and access.go (paths under the sandbox), sandbox.go (no exec).
+// and access.go (paths under the sandbox), sandbox.go (no exec), headroom.go and
+// quiet.go (when the collector runs).
 package service

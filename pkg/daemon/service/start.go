@@ -55,6 +55,7 @@ func (p *process) serve(ctx context.Context, file string) error {
 		return rt.failed("cannot start", err)
 	}
 	rt.background.Go(func() { keepHeadroom(ctx, uint64(common.Memory.Headroom)) })
+	rt.background.Go(func() { keepSmall(ctx) })
 	logStart(rt)
 	return (&supervisor{process: p, rt: rt, role: role, started: cfg, current: cfg, signals: signals}).run(ctx)
 }

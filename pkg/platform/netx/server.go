@@ -45,6 +45,10 @@ type Server struct {
 	// closes the connection then. ctx ends when the server stops, with the
 	// cause ErrShutdown.
 	Handler func(ctx context.Context, conn net.Conn)
+	// Start, where it is set, is called instead of Handler. The connection may
+	// outlast it, in a Lot: it lasts until end is called, once, from anywhere.
+	// After a panic in Start nobody calls end.
+	Start func(ctx context.Context, conn net.Conn, end func())
 
 	Limits Limits
 	// DrainLimit is how long handlers may go on after shutdown before their
@@ -162,8 +166,9 @@ const restingHandlers = 16
 
 // group is the connections of one Serve.
 type group struct {
-	s    *Server
-	crew Crew
+	s       *Server
+	crew    Crew
+	started sync.WaitGroup // connections of Start
 
 	mu   sync.Mutex
 	open map[net.Conn]context.CancelCauseFunc
@@ -174,11 +179,38 @@ func (g *group) run(ctx context.Context, conn net.Conn, release func()) {
 	g.mu.Lock()
 	g.open[conn] = cancel
 	g.mu.Unlock()
+	if g.s.Start != nil {
+		g.start(sctx, conn, func() {
+			g.forget(conn, cancel)
+			release()
+		})
+		return
+	}
 	g.crew.Go(func() {
 		defer release()
 		defer g.forget(conn, cancel)
 		defer g.s.recoverPanic(conn)
 		g.s.Handler(sctx, conn)
+	})
+}
+
+// start is run for a connection that may outlast its goroutine.
+func (g *group) start(ctx context.Context, conn net.Conn, over func()) {
+	g.started.Add(1)
+	end := func() {
+		over()
+		g.started.Done()
+	}
+	g.crew.Go(func() {
+		panicked := true
+		defer func() {
+			if panicked {
+				end()
+			}
+		}()
+		defer g.s.recoverPanic(conn)
+		g.s.Start(ctx, conn, end)
+		panicked = false
 	})
 }
 
@@ -216,6 +248,7 @@ func (g *group) drain(limit time.Duration) {
 	done := make(chan struct{})
 	go func() {
 		g.crew.Wait()
+		g.started.Wait()
 		close(done)
 	}()
 	t := time.NewTimer(limit)

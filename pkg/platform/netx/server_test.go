@@ -363,3 +363,43 @@ func TestTimeouts(t *testing.T) {
 		t.Fatal("deadlines")
 	}
 }
+
+// A connection of Start lasts until it is ended, beyond the goroutine that
+// began it; shutdown waits for it, and a panic ends it.
+func TestServerStart(t *testing.T) {
+	ends := make(chan func(), 2)
+	s := &Server{DrainLimit: time.Hour, Start: func(_ context.Context, c net.Conn, end func()) {
+		if _, err := io.WriteString(c, "hello"); err != nil {
+			t.Error(err)
+		}
+		if len(ends) == 1 {
+			panic("the second one")
+		}
+		ends <- end
+	}}
+	addr, stop := running(t, s)
+	first := dial(t, addr)
+	if got := hello(t, first); got != "hello" || s.Active() != 1 {
+		t.Fatal(got, s.Active())
+	}
+	stopped := make(chan struct{})
+	second := dial(t, addr)
+	_ = hello(t, second)
+	if got := hello(t, second); got != "" || s.Panics() != 1 {
+		t.Fatal(got, s.Panics())
+	}
+	go func() {
+		_ = stop()
+		close(stopped)
+	}()
+	select {
+	case <-stopped:
+		t.Fatal("a connection is still open")
+	case <-time.After(20 * time.Millisecond):
+	}
+	(<-ends)()
+	<-stopped
+	if got := hello(t, first); got != "" || s.Active() != 0 {
+		t.Fatal(got, s.Active())
+	}
+}

@@ -22,6 +22,5 @@
 // (one connection, from accept to its end), proxied.go (proxies in front),
 // relay.go (authd), engines.go
 // (IMAP and POP3), handoff.go (session role), pump.go, waiting.go (those
-// without a login), quiet.go (memory of clients that have gone idle),
-// sessionid.go, events.go, metrics.go.
+// without a login), sessionid.go, events.go, metrics.go.
 package login

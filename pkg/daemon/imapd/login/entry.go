@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/netip"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -53,14 +52,14 @@ type entry struct {
 
 	mu     sync.Mutex
 	closed bool
-	local  net.Conn // the pump's other side, closed along
+	local  io.Closer // the pump, closed along
 }
 
 // NetConn returns the operating system's connection.
 func (e *entry) NetConn() net.Conn { return e.Conn }
 
 // attach makes Close, as the drain calls it, end the pump as well.
-func (e *entry) attach(local net.Conn) {
+func (e *entry) attach(local io.Closer) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.closed {
@@ -102,9 +101,8 @@ type client struct {
 	relay   *relay
 	known   bool // what the client is has been logged
 
-	returning atomic.Bool // the pump is being stopped
-	back      bool        // a session has ended here, and the client has not
-	ahead     []byte      // what it has sent since
+	back  bool   // a session has ended here, and the client has not
+	ahead []byte // what it has sent since
 }
 
 func (r *role) newClient(e *entry) *client {
@@ -155,19 +153,36 @@ func (c *client) facts(user, method string) facts {
 	return f
 }
 
-// serve is the handler of all doors. The pump runs in this frame, so that
-// nothing which was needed before it is kept alive while a session idles.
-func (r *role) serve(ctx context.Context, conn net.Conn) {
+// serve is the start of all connections.
+func (r *role) serve(ctx context.Context, conn net.Conn, end func()) {
 	e, ok := conn.(*entry)
 	if !ok {
+		end()
 		return
 	}
 	c := r.newClient(e)
-	for local := c.begin(ctx); local != nil; local = c.again(ctx) {
-		if c.ahead, c.back = c.pump(local); !c.back {
+	c.goOn(ctx, c.begin(ctx), end)
+}
+
+// goOn pumps, where there is a pump, and takes the connection that comes back.
+func (c *client) goOn(ctx context.Context, local *net.UnixConn, end func()) {
+	if local == nil {
+		end()
+		return
+	}
+	c.pumpTo(local, func(ahead []byte, back bool) {
+		if c.ahead, c.back = ahead, back; !back {
+			end()
 			return
 		}
-	}
+		c.goOn(ctx, c.comeAgain(ctx), end)
+	})
+}
+
+// comeAgain is again in a goroutine of ours: a panic ends the connection only.
+func (c *client) comeAgain(ctx context.Context) (local *net.UnixConn) {
+	defer c.role.caught()
+	return c.again(ctx)
 }
 
 // begin takes the connection to its handover, or to its end without one. Where

@@ -37,9 +37,12 @@ type role struct {
 	imap    imapwire.Buffers
 	pop3    *pop3wire.Pools
 	server  *netx.Server
-	version string
-	host    string                                // our name, in APOP challenges
-	private func(peer, local netip.AddrPort) bool // see sameHost
+	lot     *netx.Lot // where pumps wait that are silent
+	// patience is the constant; tests have less.
+	patience time.Duration
+	version  string
+	host     string                                // our name, in APOP challenges
+	private  func(peer, local netip.AddrPort) bool // see sameHost
 }
 
 // Run serves until ctx is done, then sends away who has not logged in and
@@ -49,6 +52,7 @@ func Run(ctx context.Context, rt *service.Runtime, cfg *Config) error {
 	if err != nil {
 		return err
 	}
+	defer r.lot.Close()
 	defer r.auth.Close()
 	defer r.links.Close()
 	doors, err := r.open(rt)
@@ -64,7 +68,6 @@ func (r *role) run(ctx context.Context, rt *service.Runtime, doors []*door) erro
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var g errgroup.Group
 	g.Go(func() error { r.offer.keep(background, r.auth); return nil })
-	g.Go(func() error { keepSmall(background); return nil })
 	if r.keeper != nil {
 		g.Go(func() error { r.keeper.Run(background); return nil })
 	}
@@ -76,7 +79,7 @@ func (r *role) run(ctx context.Context, rt *service.Runtime, doors []*door) erro
 }
 
 func newRole(rt *service.Runtime, cfg *Config) (*role, error) {
-	r := &role{log: rt.Log, metrics: newMetrics(rt.Metrics), now: rt.Now, pop3: pop3wire.NewPools(), private: sameHost, version: rt.Version}
+	r := &role{log: rt.Log, metrics: newMetrics(rt.Metrics), now: rt.Now, pop3: pop3wire.NewPools(), private: sameHost, version: rt.Version, patience: patience}
 	r.cfg.Store(cfg)
 	if r.now == nil {
 		r.now = time.Now
@@ -91,12 +94,16 @@ func newRole(rt *service.Runtime, cfg *Config) (*role, error) {
 			return nil, err
 		}
 	}
+	var err error
+	if r.lot, err = netx.NewLot(); err != nil {
+		return nil, err
+	}
 	r.auth = authclient.New(authclient.Config{Address: cfg.AuthSocket, RequestTimeout: cfg.Limits.AuthTime.Std(), ChannelBinding: true})
 	if r.host, _ = os.Hostname(); r.host == "" {
 		r.host = "localhost"
 	}
 	r.server = &netx.Server{
-		Handler: r.serve, Log: rt.Log, DrainLimit: rt.Drain(), OnReject: r.reject,
+		Start: r.serve, Log: rt.Log, DrainLimit: rt.Drain(), OnReject: r.reject,
 		Limits: netx.Limits{MaxConns: cfg.Limits.Connections},
 	}
 	return r, nil

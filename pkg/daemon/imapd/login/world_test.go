@@ -77,6 +77,7 @@ func newWorld(t *testing.T, o options) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
+	r.patience = time.Millisecond
 	// The default's patience with an authd that is away suits people, not tests.
 	r.auth = authclient.New(authclient.Config{Address: cfg.AuthSocket, Patience: 50 * time.Millisecond, ChannelBinding: true})
 	if o.remote {
