@@ -5,6 +5,7 @@ import (
 	"hash/fnv"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"slices"
 	"syscall"
@@ -29,6 +30,7 @@ type inode struct {
 	safeNames map[string]*inode // with the changes that are settled
 
 	locks map[*memFile]LockKind
+	bytes map[int64]*memFile // locks on single bytes
 }
 
 // edit is one change of a file: bytes at an offset, or a new length.
@@ -266,6 +268,7 @@ func (f *memFile) Close() error {
 	}
 	f.closed = true
 	delete(f.node.locks, f)
+	maps.DeleteFunc(f.node.bytes, func(_ int64, holder *memFile) bool { return holder == f })
 	return nil
 }
 
@@ -294,5 +297,31 @@ func (f *memFile) unlock() error {
 	}
 	defer f.fs.mu.Unlock()
 	delete(f.node.locks, f)
+	return nil
+}
+
+func (f *memFile) lockByte(off int64) error {
+	if err := f.enter("lock", false); err != nil {
+		return err
+	}
+	defer f.fs.mu.Unlock()
+	if holder := f.node.bytes[off]; holder != nil && holder != f {
+		return syscall.EAGAIN
+	}
+	if f.node.bytes == nil {
+		f.node.bytes = map[int64]*memFile{}
+	}
+	f.node.bytes[off] = f
+	return nil
+}
+
+func (f *memFile) unlockByte(off int64) error {
+	if err := f.enter("lock", false); err != nil {
+		return err
+	}
+	defer f.fs.mu.Unlock()
+	if f.node.bytes[off] == f {
+		delete(f.node.bytes, off)
+	}
 	return nil
 }

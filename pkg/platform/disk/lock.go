@@ -27,6 +27,8 @@ const (
 type locker interface {
 	lock(kind LockKind) error
 	unlock() error
+	lockByte(off int64) error
+	unlockByte(off int64) error
 }
 
 // TryLock takes an open file description lock on the whole of f, or returns
@@ -42,7 +44,7 @@ func TryLock(f File, kind LockKind) error {
 	if kind == Exclusive {
 		typ = unix.F_WRLCK
 	}
-	return lockErr(f, setLock(f, typ))
+	return lockErr(f, setLock(f, unix.Flock_t{Type: typ}))
 }
 
 // Unlock gives the lock back.
@@ -50,7 +52,25 @@ func Unlock(f File) error {
 	if l, ok := innermost(f).(locker); ok {
 		return l.unlock()
 	}
-	return lockErr(f, setLock(f, unix.F_UNLCK))
+	return lockErr(f, setLock(f, unix.Flock_t{Type: unix.F_UNLCK}))
+}
+
+// TryLockByte is TryLock, Exclusive, on one byte at an offset, which need not
+// be there: many locks share one open file then. Locks of one open file do not
+// exclude each other.
+func TryLockByte(f File, off int64) error {
+	if l, ok := innermost(f).(locker); ok {
+		return lockErr(f, l.lockByte(off))
+	}
+	return lockErr(f, setLock(f, unix.Flock_t{Type: unix.F_WRLCK, Start: off, Len: 1}))
+}
+
+// UnlockByte gives the lock on one byte back.
+func UnlockByte(f File, off int64) error {
+	if l, ok := innermost(f).(locker); ok {
+		return l.unlockByte(off)
+	}
+	return lockErr(f, setLock(f, unix.Flock_t{Type: unix.F_UNLCK, Start: off, Len: 1}))
 }
 
 // Lock is TryLock until it succeeds or ctx is done. It asks with growing
@@ -77,13 +97,13 @@ func innermost(f File) File {
 	}
 }
 
-func setLock(f File, typ int16) error {
+func setLock(f File, lock unix.Flock_t) error {
 	fd, ok := Fd(f)
 	if !ok {
 		return &fs.PathError{Op: "lock", Path: nameOf(f), Err: errors.ErrUnsupported}
 	}
 	for {
-		err := unix.FcntlFlock(fd, unix.F_OFD_SETLK, &unix.Flock_t{Type: typ})
+		err := unix.FcntlFlock(fd, unix.F_OFD_SETLK, &lock)
 		if !errors.Is(err, unix.EINTR) {
 			return err
 		}

@@ -59,3 +59,40 @@ func TestLocks(t *testing.T) {
 		must("c waited", <-got)
 	})
 }
+
+// Locks on bytes exclude each other byte by byte, between open files, until they
+// are given back or their file is closed.
+func TestLockByte(t *testing.T) {
+	both(t, func(t *testing.T, fsys FS, dir string) {
+		open := func() File {
+			f, err := fsys.OpenFile(filepath.Join(dir, "f"), os.O_RDWR|os.O_CREATE, 0o600)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return f
+		}
+		a, b := open(), open()
+		defer b.Close()
+		for i, step := range []struct {
+			err  error
+			busy bool
+		}{
+			{TryLockByte(a, 7), false},
+			{TryLockByte(a, 1<<40), false},
+			{TryLockByte(b, 7), true},
+			{TryLockByte(b, 1<<40), true},
+			{TryLockByte(b, 8), false},
+			{UnlockByte(a, 7), false},
+			{TryLockByte(b, 7), false},
+			{TryLockByte(a, 7), true},
+			{UnlockByte(a, 7), false}, // which b holds
+			{TryLockByte(a, 7), true},
+			{a.Close(), false},
+			{TryLockByte(b, 1<<40), false},
+		} {
+			if errors.Is(step.err, ErrLocked) != step.busy || !step.busy && step.err != nil {
+				t.Errorf("step %d: %v", i, step.err)
+			}
+		}
+	})
+}

@@ -30,7 +30,7 @@ type Account struct {
 	tree     *maildir.Tree
 	meter    *quota.Meter
 	indexDir string
-	lock     disk.File
+	lock     claim
 	epoch    uint64
 
 	// freeze is held for reading by everything that writes.
@@ -85,7 +85,7 @@ func (s *Store) openAccount(ctx context.Context, cfg AccountConfig) (*Account, e
 	}
 	a.loadRoster()
 	if err := a.prepare(ctx); err != nil {
-		return nil, errors.Join(err, a.lock.Close())
+		return nil, errors.Join(err, a.lock.release())
 	}
 	return a, nil
 }
@@ -136,36 +136,43 @@ func (a *Account) spool() (disk.File, error) {
 // takeLock makes this process the account's one writer. The epoch in the lock
 // file grows with every owner; it is in all that an owner writes.
 func (a *Account) takeLock() error {
-	name := filepath.Join(a.indexDir, "lock")
-	f, err := a.store.fs.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o660)
-	if err != nil {
+	c, err := a.store.claims.take(a.store.fs, a.cfg.User)
+	locked := errors.Is(err, disk.ErrLocked)
+	if err != nil && !locked {
 		return fail.Wrap(kindOf(err), err, "locking account %s", a.cfg.User)
 	}
-	var text [64]byte
-	err = disk.TryLock(f, disk.Exclusive)
-	n, _ := f.ReadAt(text[:], 0)
-	owner := 0
-	_, _ = fmt.Sscanf(string(text[:n]), "epoch %d pid %d", &a.epoch, &owner)
-	if errors.Is(err, disk.ErrLocked) {
-		_ = f.Close()
+	owner, cerr := a.sign(!locked)
+	switch {
+	case locked:
 		return fail.Wrap(fail.Exists, err, "account %s is open in another process (pid %d); only one may write its indexes", a.cfg.User, owner)
+	case cerr != nil:
+		return errors.Join(fail.Wrap(kindOf(cerr), cerr, "locking account %s", a.cfg.User), c.release())
+	}
+	a.lock = c
+	return nil
+}
+
+// sign reads who the last owner was, and writes that it is this process now.
+func (a *Account) sign(ours bool) (last int, err error) {
+	f, err := a.store.fs.OpenFile(filepath.Join(a.indexDir, "lock"), os.O_RDWR|os.O_CREATE, 0o660)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	var text [64]byte
+	n, _ := f.ReadAt(text[:], 0)
+	_, _ = fmt.Sscanf(string(text[:n]), "epoch %d pid %d", &a.epoch, &last)
+	if !ours {
+		return last, nil
+	}
+	a.epoch++
+	if err = f.Truncate(0); err == nil {
+		_, err = f.WriteAt(fmt.Appendf(nil, "epoch %d pid %d\n", a.epoch, pid()), 0)
 	}
 	if err == nil {
-		a.epoch++
-		line := fmt.Sprintf("epoch %d pid %d\n", a.epoch, pid())
-		if err = f.Truncate(0); err == nil {
-			_, err = f.WriteAt([]byte(line), 0)
-		}
-		if err == nil {
-			err = f.Sync()
-		}
+		err = f.Sync()
 	}
-	if err != nil {
-		_ = f.Close()
-		return fail.Wrap(kindOf(err), err, "locking account %s", a.cfg.User)
-	}
-	a.lock = f
-	return nil
+	return last, err
 }
 
 // loadRoster reads what is known of the folders. An account whose files are
@@ -572,7 +579,7 @@ func (a *Account) shut(ctx context.Context, why error) error {
 	if a.released {
 		errs = append(errs, a.handBack(ctx))
 	}
-	return errors.Join(append(errs, a.lock.Close())...)
+	return errors.Join(append(errs, a.lock.release())...)
 }
 
 // handBack tells Dovecot in each folder how far the MODSEQs have got. In shared

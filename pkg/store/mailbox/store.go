@@ -2,7 +2,12 @@ package mailbox
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
 	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
 	"runtime/debug"
 	"slices"
 	"sync"
@@ -27,6 +32,7 @@ type Store struct {
 	texts   maildir.Buffers
 	copies  sync.Pool        // of *[]byte, for what is on its way into a message
 	watcher *maildir.Watcher // nil: poll
+	claims  claims
 
 	ctx    context.Context //nolint:containedctx // of the background work, ends with Close
 	cancel context.CancelFunc
@@ -61,6 +67,7 @@ func NewStore(cfg Config) (*Store, error) {
 		cfg: cfg, fs: cfg.FS, log: cfg.Log, now: cfg.Now, namer: maildir.NewNamer(cfg.Host, pid(), cfg.Now),
 		accounts: map[string]*accountSlot{}, frozen: map[string]chan struct{}{},
 	}
+	s.claims.root = cfg.IndexRoot
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	if !cfg.NoWatch {
 		w, err := maildir.NewWatcher(cfg.FS)
@@ -352,8 +359,68 @@ func (s *Store) Close(ctx context.Context) error {
 	}
 	s.cancel()
 	s.wg.Wait()
+	return errors.Join(append(errs, s.claims.close())...)
+}
+
+// claims are the locks of accounts. Each is a byte of one of a few files, so
+// that an open account has no descriptor of its own; a few, because the kernel
+// looks through all locks of a file.
+type claims struct {
+	root string
+
+	mu    sync.Mutex
+	files [64]disk.File // opened when they are first needed
+}
+
+// claim is one account's lock.
+type claim struct {
+	file disk.File
+	at   int64
+}
+
+// take locks an account, or fails with disk.ErrLocked.
+func (c *claims) take(fsys disk.FS, user string) (claim, error) {
+	sum := sha256.Sum256([]byte(user)) // two users on one byte would lock each other out
+	n := int(sum[0]) % len(c.files)
+	f, err := c.file(fsys, n)
+	if err != nil {
+		return claim{}, err
+	}
+	at := claim{f, int64(binary.LittleEndian.Uint64(sum[1:]) >> 2)}
+	return at, disk.TryLockByte(f, at.at)
+}
+
+func (c *claims) file(fsys disk.FS, n int) (disk.File, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.files[n] != nil {
+		return c.files[n], nil
+	}
+	dir := filepath.Join(c.root, ".locks") // no user's folder has such a name
+	if err := disk.MkdirAll(fsys, dir, os.ModeSetgid|0o770); err != nil {
+		return nil, err
+	}
+	f, err := fsys.OpenFile(filepath.Join(dir, fmt.Sprintf("%02x", n)), os.O_RDWR|os.O_CREATE, 0o660)
+	if err == nil {
+		c.files[n] = f
+	}
+	return f, err
+}
+
+func (c *claims) close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var errs []error
+	for i, f := range c.files {
+		if f != nil {
+			errs = append(errs, f.Close())
+			c.files[i] = nil
+		}
+	}
 	return errors.Join(errs...)
 }
+
+func (c claim) release() error { return disk.UnlockByte(c.file, c.at) }
 
 // Hint is what deliverd says of a delivery. Nothing of it is believed: it only
 // says where to look.

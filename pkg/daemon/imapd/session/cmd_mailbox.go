@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/postcote/postcote/pkg/daemon/imapd/folders"
 	"github.com/postcote/postcote/pkg/daemon/service"
 	"github.com/postcote/postcote/pkg/platform/disk"
 	"github.com/postcote/postcote/pkg/platform/fail"
@@ -116,7 +117,7 @@ func (r *role) verbMailbox(ctx context.Context, args []string, emit control.Emit
 	if err != nil {
 		return err
 	}
-	acfg, err := r.cfg.account(rec)
+	acfg, err := r.cfg.account(rec, r.folders)
 	if err != nil {
 		return err
 	}
@@ -220,7 +221,7 @@ func offline(cmd *cobra.Command, user string, work func(context.Context, *mailbo
 	if err != nil {
 		return err
 	}
-	acfg, err := cfg.account(rec)
+	acfg, err := cfg.account(rec, folders.All(cfg.Folders, cfg.SpecialFolders))
 	if err != nil {
 		return err
 	}

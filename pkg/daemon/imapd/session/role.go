@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/postcote/postcote/pkg/daemon/imapd/folders"
 	"github.com/postcote/postcote/pkg/daemon/imapd/maildrop"
 	"github.com/postcote/postcote/pkg/daemon/service"
 	"github.com/postcote/postcote/pkg/platform/disk"
@@ -46,6 +47,7 @@ type role struct {
 	imap    *server.Server
 	lot     *netx.Lot // where silent sessions wait
 	pop3    *pop3wire.Pools
+	folders []mailbox.FolderConfig
 	rules   maildrop.Rules
 	locks   maildrop.Locks
 	fs      disk.FS
@@ -98,7 +100,7 @@ func Run(ctx context.Context, rt *service.Runtime, cfg *Config) error {
 func newRole(rt *service.Runtime, cfg *Config) (*role, error) {
 	r := &role{
 		cfg: cfg, log: rt.Log, metrics: newMetrics(rt.Metrics), pop3: pop3wire.NewPools(),
-		now: rt.Now, pid: os.Getpid(), ctx: context.Background(),
+		folders: folders.All(cfg.Folders, cfg.SpecialFolders), now: rt.Now, pid: os.Getpid(), ctx: context.Background(),
 	}
 	if r.now == nil {
 		r.now = time.Now
@@ -151,9 +153,18 @@ func (r *role) serve(ctx context.Context, rt *service.Runtime, sessions, events 
 		srv := &netx.Server{Handler: r.hints, DrainLimit: time.Second, Log: r.log, Limits: netx.Limits{MaxConns: 64}}
 		return srv.Serve(ctx, events)
 	})
+	stop := context.AfterFunc(ctx, r.sayGoodbye)
+	defer stop()
 	err := g.Wait()
 	r.here.wait(rt.Drain())
 	return err
+}
+
+// sayGoodbye has all sessions end.
+func (r *role) sayGoodbye() {
+	for _, s := range r.here.list() {
+		s.cancel(netx.ErrShutdown)
+	}
 }
 
 // publish registers status, health and the operator's verbs.

@@ -32,7 +32,6 @@ type session struct {
 	counted bool // against limits.per_user_and_address
 	ctx     context.Context
 	cancel  context.CancelCauseFunc
-	stop    func() bool
 }
 
 // run serves the session: one of POP3 to its end, one of IMAP until it is

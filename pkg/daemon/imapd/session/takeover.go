@@ -9,7 +9,6 @@ import (
 	"net"
 	"time"
 
-	"github.com/postcote/postcote/pkg/daemon/imapd/folders"
 	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/platform/netx"
 	"github.com/postcote/postcote/pkg/platform/obs"
@@ -77,7 +76,7 @@ func (r *role) open(ctx context.Context, f *handover.Frame, stream net.Conn) (*s
 	if err != nil {
 		return nil, err
 	}
-	acfg, err := r.cfg.account(rec)
+	acfg, err := r.cfg.account(rec, r.folders)
 	if err != nil {
 		return nil, err
 	}
@@ -90,15 +89,17 @@ func (r *role) open(ctx context.Context, f *handover.Frame, stream net.Conn) (*s
 	}
 	s := &session{user: rec.User, frame: f, stream: stream, account: account, maildir: acfg.Maildir, started: r.now()}
 	s.ctx, s.cancel = context.WithCancelCause(context.WithoutCancel(r.ctx))
-	s.stop = context.AfterFunc(r.ctx, func() { s.cancel(netx.ErrShutdown) })
 	s.counted = r.users.Take(s.at(), r.cfg.Limits.PerUser)
 	r.here.add(s)
+	if r.ctx.Err() != nil { // it may have come too late to be told by sayGoodbye
+		s.cancel(netx.ErrShutdown)
+	}
 	r.metrics.sessions.WithLabelValues(f.Protocol.String()).Inc()
 	return s, nil
 }
 
-// account is how a user's mail is opened.
-func (c *Config) account(rec userdbclient.UserRecord) (mailbox.AccountConfig, error) {
+// account is how a user's mail is opened; all are the folders that everybody has.
+func (c *Config) account(rec userdbclient.UserRecord, all []mailbox.FolderConfig) (mailbox.AccountConfig, error) {
 	root, err := rec.Maildir()
 	if err != nil {
 		return mailbox.AccountConfig{}, err
@@ -113,7 +114,7 @@ func (c *Config) account(rec userdbclient.UserRecord) (mailbox.AccountConfig, er
 	}
 	return mailbox.AccountConfig{
 		Layout: layout, Pinned: c.Mail.Pinned,
-		User: rec.User, Maildir: root, Mode: c.mode(), Folders: folders.All(c.Folders, c.SpecialFolders),
+		User: rec.User, Maildir: root, Mode: c.mode(), Folders: all,
 		Quota: rules, MaxMail: int64(c.Quota.MaxMailSize),
 	}, nil
 }
@@ -141,7 +142,6 @@ func (r *role) forget(s *session) {
 	if s.counted {
 		r.users.Give(s.at())
 	}
-	s.stop()
 	s.cancel(nil)
 	s.stream.Close()
 	if err := s.account.Close(); err != nil {

@@ -56,7 +56,7 @@ func (r *role) accountOf(ctx context.Context, user string) (*mailbox.Account, er
 	if err != nil {
 		return nil, err
 	}
-	cfg, err := r.cfg.account(rec)
+	cfg, err := r.cfg.account(rec, r.folders)
 	if err != nil {
 		return nil, err
 	}

@@ -100,16 +100,25 @@ func (s *session) flush() error {
 func (s *session) begin(ctx context.Context) {
 	s.ctx, s.io.ctx = ctx, ctx
 	s.patient = context.WithoutCancel(ctx)
-	s.alive, s.drop = context.WithCancel(ctx)
+	s.revive()
 }
+
+// revive makes the context of what reads only. One that is parked has none.
+func (s *session) revive() { s.alive, s.drop = context.WithCancel(s.ctx) }
 
 // turn runs the session until it ends, or until it has been silent for so long
 // that it is parked; then another goroutine takes its turn.
 func (s *session) turn() {
+	if s.alive == nil {
+		s.revive()
+	}
 	for s.run() {
+		s.drop()
+		s.alive = nil
 		if s.io.park(s.until, s.turn) {
 			return
 		}
+		s.revive()
 	}
 	s.finish()
 }
