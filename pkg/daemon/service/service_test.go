@@ -185,12 +185,17 @@ func (y *toy) logged() string {
 	return out.String()
 }
 
+// expectLogged waits for lines: the log gathers some before it writes them.
 func (y *toy) expectLogged(lines ...string) {
 	y.t.Helper()
-	log := y.logged()
 	for _, line := range lines {
-		if !strings.Contains(log, line+"\n") {
-			y.t.Errorf("no %q in the log:\n%s", line, log)
+		log := y.logged()
+		for due := time.Now().Add(5 * time.Second); !strings.Contains(log, line+"\n"); log = y.logged() {
+			if time.Now().After(due) {
+				y.t.Errorf("no %q in the log:\n%s", line, log)
+				break
+			}
+			time.Sleep(time.Millisecond)
 		}
 	}
 }
