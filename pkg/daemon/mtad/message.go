@@ -8,6 +8,7 @@ import (
 
 	"github.com/emersion/go-smtp"
 
+	"github.com/postcote/postcote/pkg/mta/explain"
 	"github.com/postcote/postcote/pkg/mta/gate"
 	"github.com/postcote/postcote/pkg/mta/gate/header"
 	"github.com/postcote/postcote/pkg/mta/queue"
@@ -59,6 +60,7 @@ func (s *session) Message(ctx context.Context, tx *server.Transaction, content i
 	msg := sub.msg
 	defer msg.Abort()
 	qid, now := msg.ID().String(), s.d.now()
+	ctx = explain.Nobody(ctx)
 	say := func(r server.Reply) server.Result { return server.Result{Verdict: server.Say(r)} }
 
 	edit := s.d.editors.Get(s.headerRules(ctx, tx.From, qid, now))

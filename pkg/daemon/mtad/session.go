@@ -12,6 +12,7 @@ import (
 
 	"github.com/postcote/postcote/pkg/daemon/mtad/edge"
 	"github.com/postcote/postcote/pkg/daemon/mtad/localmail"
+	"github.com/postcote/postcote/pkg/mta/explain"
 	"github.com/postcote/postcote/pkg/mta/gate"
 	"github.com/postcote/postcote/pkg/mta/queue"
 	"github.com/postcote/postcote/pkg/platform/addr"
@@ -239,7 +240,7 @@ func (s *session) candidate(ctx context.Context, tx *server.Transaction, rcpt se
 func (s *session) judge(ctx context.Context, f gate.Facts) (reply server.Reply) {
 	reply = s.l.undecided // stands if the check panics
 	defer s.survive("RCPT")
-	v := s.st.gate.Check(ctx, s.policy, gate.Rcpt, f)
+	v := s.st.gate.Check(explain.Nobody(ctx), s.policy, gate.Rcpt, f)
 	if !v.Refused() {
 		return s.l.rcptOK
 	}

@@ -19,6 +19,19 @@ func With(ctx context.Context, hear func(Step)) context.Context {
 	return context.WithValue(ctx, key{}, hear)
 }
 
+// Nobody is ctx without a listener. Saying nothing is cheap with it, because
+// none is looked for.
+func Nobody(ctx context.Context) context.Context { return deaf{ctx} }
+
+type deaf struct{ context.Context }
+
+func (d deaf) Value(k any) any {
+	if _, ok := k.(key); ok {
+		return nil
+	}
+	return d.Context.Value(k)
+}
+
 // Say tells a step. make is called only when somebody listens.
 func Say(ctx context.Context, make func() Step) {
 	if hear, ok := ctx.Value(key{}).(func(Step)); ok {
