@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	quietEvery = 10 * time.Second
+	quietEvery = 5 * time.Second
 	// A process that has allocated less than quietBytes since the last look is
 	// quiet; worthCollecting is what it must have allocated before.
 	quietBytes      = 1 << 20

@@ -377,19 +377,37 @@ func (a *Account) release(b *box) {
 	}
 }
 
-// openBoxes returns the boxes that are open.
-func (a *Account) openBoxes() map[string]*boxSlot {
+// openBox is a box that is open, and its place.
+type openBox struct {
+	name string
+	slot *boxSlot
+}
+
+// someBoxes is room for those of most accounts: thousands are looked at every
+// few seconds, which should leave no garbage.
+type someBoxes [4]openBox
+
+// appendBoxes appends the boxes that are open to dst.
+func (a *Account) appendBoxes(dst []openBox) []openBox {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	out := map[string]*boxSlot{}
 	for name, slot := range a.boxes {
 		select {
 		case <-slot.ready:
 			if slot.box != nil && slot.gone == nil {
-				out[name] = slot
+				dst = append(dst, openBox{name, slot})
 			}
 		default:
 		}
+	}
+	return dst
+}
+
+// openBoxes returns the boxes that are open, by name.
+func (a *Account) openBoxes() map[string]*boxSlot {
+	out := map[string]*boxSlot{}
+	for _, o := range a.appendBoxes(nil) {
+		out[o.name] = o.slot
 	}
 	return out
 }
@@ -405,8 +423,9 @@ func (a *Account) tidy(ctx context.Context, now time.Time) (dropped int) {
 		return 0
 	}
 	defer a.freeze.RUnlock()
-	for name, slot := range a.openBoxes() {
-		b := slot.box
+	var room someBoxes
+	for _, o := range a.appendBoxes(room[:0]) {
+		name, slot, b := o.name, o.slot, o.slot.box
 		a.mu.Lock()
 		idle := slot.refs == 0 && now.Sub(slot.idle) >= boxLinger && slot.gone == nil
 		if idle {
@@ -436,8 +455,9 @@ func (a *Account) poll() {
 	if a.feed.Followed() {
 		a.store.spawn(a.patrol.Round)
 	}
-	for _, slot := range a.openBoxes() {
-		b := slot.box
+	var room someBoxes
+	for _, o := range a.appendBoxes(room[:0]) {
+		b := o.slot.box
 		b.handlesMu.Lock()
 		due := b.watchers > 0 && b.noWatch.Load()
 		b.handlesMu.Unlock()
@@ -617,8 +637,9 @@ func (a *Account) handBack(ctx context.Context) error {
 // freezeAll stops all writers, with everything flushed.
 func (a *Account) freezeAll(ctx context.Context) error {
 	a.freeze.Lock()
-	for _, slot := range a.openBoxes() {
-		b := slot.box
+	var room someBoxes
+	for _, o := range a.appendBoxes(room[:0]) {
+		b := o.slot.box
 		b.mu.Lock()
 		var err error
 		if b.usable() == nil && b.ix != nil {
@@ -636,8 +657,9 @@ func (a *Account) freezeAll(ctx context.Context) error {
 // thaw lets writers go on and looks at what happened meanwhile.
 func (a *Account) thaw() {
 	a.freeze.Unlock()
-	for _, slot := range a.openBoxes() {
-		b := slot.box
+	var room someBoxes
+	for _, o := range a.appendBoxes(room[:0]) {
+		b := o.slot.box
 		b.mu.Lock()
 		if b.usable() == nil && b.ix != nil && (b.ix.Image().Dirty() > 0 || len(b.graves) > 0) {
 			b.flushSoon()
