@@ -105,7 +105,7 @@ func (s *Spare) take(l *DotLock) (ok bool, err error) {
 
 // keep puts a lock's file aside, which gives the lock back.
 func (s *Spare) keep(l *DotLock) bool {
-	if s == nil || s.there || s.never || l.fsys.Rename(l.path, s.path) != nil {
+	if s == nil || s.there || s.never || RenameFile(l.fsys, l.path, s.path) != nil {
 		return false
 	}
 	s.there, s.id, s.touched = true, l.id, l.touched

@@ -73,6 +73,19 @@ func Chtimes(fsys FS, name string, mtime time.Time) error {
 	return &fs.PathError{Op: "chtimes", Path: name, Err: errors.ErrUnsupported}
 }
 
+// fileRenamer is an FS that renames what is no folder at less cost.
+type fileRenamer interface {
+	renameFile(oldName, newName string) error
+}
+
+// RenameFile is FS.Rename of something that is no folder.
+func RenameFile(fsys FS, oldName, newName string) error {
+	if r, ok := fsys.(fileRenamer); ok {
+		return r.renameFile(oldName, newName)
+	}
+	return fsys.Rename(oldName, newName)
+}
+
 // Statfs tells the space of the file system that holds dir, where fsys can.
 func Statfs(fsys FS, dir string) (Space, error) {
 	if s, ok := fsys.(Statfser); ok {

@@ -561,6 +561,7 @@ func (l *maildirLocked) Letters(names []string) (maildir.Letters, []string, erro
 // changed which a crash would change back. That would look as if somebody had
 // taken the flags away.
 func (l *maildirLocked) Rename(refs []Ref, infos []maildir.Info) ([]Ref, error) {
+	defer l.many(len(refs))()
 	out := make([]Ref, 0, len(refs))
 	var err error
 	for i, r := range refs {
@@ -598,6 +599,7 @@ func (l *maildirLocked) rename(r Ref, info maildir.Info) (Ref, error) {
 }
 
 func (l *maildirLocked) Remove(refs []Ref) error {
+	defer l.many(len(refs))()
 	dirs := map[string]bool{}
 	for i, r := range refs {
 		place := maildir.Place(r.InNew)
@@ -652,6 +654,7 @@ func (l *maildirLocked) Publish(drafts []Newborn, infos []maildir.Info, floor ui
 	if err := l.writeList(list, fresh, !l.alone || l.ahead+len(fresh) > maxAhead); err != nil {
 		return nil, nil, err
 	}
+	defer l.many(len(drafts))()
 	out := make([]Entry, len(drafts))
 	for i, d := range files {
 		if l.watched != nil {
@@ -664,6 +667,14 @@ func (l *maildirLocked) Publish(drafts []Newborn, infos []maildir.Info, floor ui
 		out[i] = entryOf(done.File, false)
 	}
 	return out, uids, l.folder().SyncDir("cur")
+}
+
+// many says that n changes of ours are coming.
+func (l *maildirLocked) many(n int) (done func()) {
+	if l.watched == nil || n < 64 {
+		return func() {}
+	}
+	return l.watched.Many()
 }
 
 func errNoUIDs(f *maildir.Folder) error {

@@ -205,7 +205,7 @@ func (d *Delivery) publish(ctx context.Context, m Meta) error {
 	}
 	fsys := d.folder.tree.fs
 	disk.Point(fsys, "maildir.deliver.before_rename")
-	if err := fsys.Rename(d.tmp, name); err != nil {
+	if err := disk.RenameFile(fsys, d.tmp, name); err != nil {
 		return ioError(err, "delivering to folder %s", d.folder.name)
 	}
 	d.dest = name

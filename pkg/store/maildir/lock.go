@@ -90,7 +90,7 @@ func (l *Lock) Publish(d *Delivery, info Info, fresh bool) (Delivered, error) {
 		if err := f.tree.fs.Link(d.source, path); err != nil {
 			return Delivered{}, ioError(errors.Join(ErrNotLinked, err), "copying a message to folder %s", f.name)
 		}
-	} else if err := f.tree.fs.Rename(d.tmp, path); err != nil {
+	} else if err := disk.RenameFile(f.tree.fs, d.tmp, path); err != nil {
 		return Delivered{}, ioError(err, "storing a message in folder %s", f.name)
 	}
 	d.dest = path

@@ -179,7 +179,7 @@ func (f *Folder) SetInfo(p Place, file string, info Info) (newFile string, err e
 	if p == InCur && newFile == file {
 		return file, nil
 	}
-	err = f.tree.fs.Rename(f.path(p.Dir(), file), f.path("cur", newFile))
+	err = disk.RenameFile(f.tree.fs, f.path(p.Dir(), file), f.path("cur", newFile))
 	return newFile, ioError(err, "changing flags in folder %s", f.name)
 }
 

@@ -2,22 +2,19 @@ package maildir
 
 import (
 	"context"
-	"errors"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 
-	"github.com/fsnotify/fsnotify"
-
 	"github.com/postcote/postcote/pkg/platform/disk"
 	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/store/maildir/inotify"
 )
 
 // Watcher is the process's one inotify instance. Directories are watched for
 // selected folders only, because the kernel limits the number of watches.
 type Watcher struct {
-	fs  disk.FS
-	fsn *fsnotify.Watcher
+	fs disk.FS
+	in *inotify.Watcher
 
 	mu   sync.Mutex
 	dirs map[string]*watched // by path of new/ or cur/
@@ -31,33 +28,19 @@ type watched struct {
 // NewWatcher starts an instance. Unavailable: the kernel has no more, or no
 // inotify; then folders are polled.
 func NewWatcher(fsys disk.FS) (*Watcher, error) {
-	fsn, err := fsnotify.NewWatcher()
+	in, err := inotify.New()
 	if err != nil {
 		return nil, fail.Wrap(fail.Unavailable, err, "watching folders")
 	}
-	return &Watcher{fs: fsys, fsn: fsn, dirs: map[string]*watched{}}, nil
+	return &Watcher{fs: fsys, in: in, dirs: map[string]*watched{}}, nil
 }
 
 // Run delivers events until ctx is done, then closes the instance.
 func (w *Watcher) Run(ctx context.Context) {
-	defer w.fsn.Close()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case e, ok := <-w.fsn.Events:
-			if !ok {
-				return
-			}
-			w.event(e)
-		case err, ok := <-w.fsn.Errors:
-			if !ok {
-				return
-			}
-			// Overflow, and anything else that may have cost events: look again everywhere.
-			_ = err
-			w.doubtAll()
-		}
+	stop := context.AfterFunc(ctx, w.in.Close)
+	w.in.Run(w.event, w.doubtAll)
+	if stop() {
+		w.in.Close()
 	}
 }
 
@@ -73,10 +56,7 @@ type Watch struct {
 	expect map[expected]int
 }
 
-type expected struct {
-	path string
-	gone bool
-}
+type expected = inotify.Event
 
 // Watch begins to watch a folder; wake is called (without blocking) when
 // somebody else changed it. Unavailable: it cannot be watched, as on a network
@@ -100,7 +80,7 @@ func (w *Watcher) add(dir string, x *Watch, isNew bool) error {
 	defer w.mu.Unlock()
 	d := w.dirs[dir]
 	if d == nil {
-		if err := w.fsn.Add(dir); err != nil {
+		if err := w.in.Add(dir); err != nil {
 			return err
 		}
 		d = &watched{isNew: isNew}
@@ -128,31 +108,21 @@ func (x *Watch) Close() {
 		}
 		if len(d.users) == 0 {
 			delete(w.dirs, dir)
-			// It may be gone already, with its directory.
-			if err := w.fsn.Remove(dir); err != nil && !errors.Is(err, fsnotify.ErrNonExistentWatch) {
-				continue
-			}
+			w.in.Remove(dir)
 		}
 	}
 }
 
-func (w *Watcher) event(e fsnotify.Event) {
-	if !e.Has(fsnotify.Create) && !e.Has(fsnotify.Remove) && !e.Has(fsnotify.Rename) {
-		return
-	}
+func (w *Watcher) event(e inotify.Event) {
 	w.mu.Lock()
-	d := w.dirs[filepath.Dir(e.Name)]
-	if d == nil {
-		d = w.dirs[e.Name] // the directory itself went away
-	}
 	var users []*Watch
 	isNew := false
-	if d != nil {
+	if d := w.dirs[e.Dir]; d != nil {
 		users, isNew = append(users, d.users...), d.isNew
 	}
 	w.mu.Unlock()
 	for _, x := range users {
-		x.event(expected{e.Name, !e.Has(fsnotify.Create)}, isNew)
+		x.event(e, isNew)
 	}
 }
 
@@ -208,10 +178,10 @@ func (x *Watch) Expect(from Place, old string, to Place, name string) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if old != "" {
-		x.expect[expected{x.path(from, old), true}]++
+		x.expect[expected{Dir: x.dir(from), Name: old, Gone: true}]++
 	}
 	if name != "" {
-		x.expect[expected{x.path(to, name), false}]++
+		x.expect[expected{Dir: x.dir(to), Name: name}]++
 	}
 }
 
@@ -220,7 +190,7 @@ func (x *Watch) Expect(from Place, old string, to Place, name string) {
 func (x *Watch) Unexpect(from Place, old string, to Place, name string) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	for _, e := range []expected{{x.path(from, old), true}, {x.path(to, name), false}} {
+	for _, e := range []expected{{Dir: x.dir(from), Name: old, Gone: true}, {Dir: x.dir(to), Name: name}} {
 		if n := x.expect[e]; n > 1 {
 			x.expect[e] = n - 1
 		} else {
@@ -229,9 +199,12 @@ func (x *Watch) Unexpect(from Place, old string, to Place, name string) {
 	}
 }
 
-func (x *Watch) path(p Place, file string) string {
+// Many is called before many of those, and done after them.
+func (x *Watch) Many() (done func()) { return x.w.in.Many() }
+
+func (x *Watch) dir(p Place) string {
 	if p == InNew {
-		return x.dirs[0] + "/" + file
+		return x.dirs[0]
 	}
-	return x.dirs[1] + "/" + file
+	return x.dirs[1]
 }

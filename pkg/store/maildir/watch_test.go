@@ -87,7 +87,7 @@ func TestWatchRefusesNetworkFileSystems(t *testing.T) {
 	if err != nil {
 		t.Skip(err)
 	}
-	defer w.fsn.Close()
+	defer w.in.Close()
 	_, err = w.Watch(f, func() {})
 	wantKind(t, "nfs", err, fail.Unavailable)
 }
