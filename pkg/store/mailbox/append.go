@@ -254,7 +254,11 @@ func (b *box) admit(ctx context.Context, list []newborn) ([]uint32, error) {
 	batch := b.ix.Begin()
 	err = b.ownSince(look, func() error {
 		var err error
-		uids, err = b.admitLocked(lk, batch, list)
+		if uids, err = b.admitLocked(lk, batch, list); err != nil {
+			for _, n := range list { // before anybody else looks
+				n.file.Abort()
+			}
+		}
 		return err
 	})
 	err = firstErr(err, lk.Unlock())
@@ -339,7 +343,8 @@ func (m *Mailbox) Move(ctx context.Context, set Set, folder string) (Copied, err
 
 // copyTo copies messages. No two boxes are locked at once: while the links are
 // made in the other folder, files of this one may get other names. Then all is
-// done once more with links that hold on to them.
+// done once more with links that hold on to them. Where others give files other
+// names all the time that is done at once.
 func (b *box) copyTo(ctx context.Context, set Set, folder string, move bool) (Copied, error) {
 	if err := b.usable(); err != nil {
 		return Copied{}, err
@@ -351,7 +356,7 @@ func (b *box) copyTo(ctx context.Context, set Set, folder string, move bool) (Co
 	}
 	defer b.acct.release(dest)
 	dest.startWatch()
-	out, err := b.copyInto(ctx, dest, set, move, true)
+	out, err := b.copyInto(ctx, dest, set, move, !b.shared())
 	if errors.Is(err, maildir.ErrNotLinked) {
 		out, err = b.copyInto(ctx, dest, set, move, false)
 	}

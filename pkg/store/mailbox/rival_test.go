@@ -64,9 +64,13 @@ func (r *rivalFS) ReadDir(name string) ([]fs.DirEntry, error) {
 // withRival is a house in shared mode; give is another server that numbers a
 // message in cur/ or new/.
 func withRival(t *testing.T) (h *house, rival *rivalFS, give func(body string, uid uint32, flags Flags) string) {
+	return withRivalIn(t, Shared)
+}
+
+func withRivalIn(t *testing.T, mode Mode) (h *house, rival *rivalFS, give func(body string, uid uint32, flags Flags) string) {
 	rival = &rivalFS{Forgetful: disk.NewForgetful(), still: map[string]fs.FileInfo{}, passed: map[string]int{}}
 	rival.SetNow(func() time.Time { return time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC) })
-	h = newHouse(t, rival, "/home", Shared)
+	h = newHouse(t, rival, "/home", mode)
 	rival.SetNow(h.clock.now)
 	return h, rival, func(body string, uid uint32, flags Flags) string {
 		f, err := h.tree.Folder("INBOX")
@@ -178,32 +182,39 @@ func TestRivalsKeyword(t *testing.T) {
 }
 
 // Files that get other names, or go, after a copy has begun and before its links
-// are made: those that are still there are copied, as one.
+// are made: those that are still there are copied, as one, and nothing of what
+// was begun before is ever seen.
 func TestCopyOfWhatIsRenamedMeanwhile(t *testing.T) {
-	h, rival, _ := withRival(t)
-	must(t, h.acct.Create(bg, "Copies"))
-	m, dest := h.box("INBOX"), h.box("Copies")
-	for _, text := range []string{"one", "two", "three", "four"} {
-		h.append("INBOX", text, Incoming{})
+	for _, mode := range []Mode{Shared, Exclusive} {
+		h, rival, _ := withRivalIn(t, mode)
+		must(t, h.acct.Create(bg, "Copies"))
+		m, dest := h.box("INBOX"), h.box("Copies")
+		for _, text := range []string{"one", "two", "three", "four"} {
+			h.append("INBOX", text, Incoming{})
+		}
+		h.see(m, "1: 2: 3: 4:")
+		im := m.Snapshot().im
+		act := func() {
+			h.rename("INBOX", im.At(1).Name, ":2,S")
+			must(t, h.fs.Remove(filepath.Join(h.cfg.Maildir, "cur", im.At(2).Name+":2,")))
+		}
+		rival.locking.Store(&act)
+		got, err := m.Copy(bg, SetOf(1, 2, 3, 4), "Copies")
+		must(t, err)
+		want := "[1 2 4]"
+		if mode == Shared { // they were held on to before
+			want = "[1 2 3 4]"
+		}
+		if fmt.Sprint(got.Source) != want || len(got.Dest) != len(got.Source) {
+			t.Fatalf("copied %v to %v", got.Source, got.Dest)
+		}
+		must(t, dest.Sync(bg))
+		if s := dest.Snapshot(); s.Len() != len(got.Dest) || h.read(dest, s.UID(1)) != "two" || h.read(dest, s.UID(s.Len()-1)) != "four" {
+			t.Errorf("%s", show(s))
+		}
+		if files := strings.Fields(h.files("Copies")); len(files) != len(got.Dest) {
+			t.Errorf("%d files: %v", len(files), files)
+		}
+		must(t, h.store.Close(bg))
 	}
-	h.see(m, "1: 2: 3: 4:")
-	im := m.Snapshot().im
-	act := func() {
-		h.rename("INBOX", im.At(1).Name, ":2,S")
-		must(t, h.fs.Remove(filepath.Join(h.cfg.Maildir, "cur", im.At(2).Name+":2,")))
-	}
-	rival.locking.Store(&act)
-	got, err := m.Copy(bg, SetOf(1, 2, 3, 4), "Copies")
-	must(t, err)
-	if fmt.Sprint(got.Source) != "[1 2 4]" || len(got.Dest) != 3 {
-		t.Fatalf("copied %v to %v", got.Source, got.Dest)
-	}
-	must(t, dest.Sync(bg))
-	if s := dest.Snapshot(); s.Len() != 3 || h.read(dest, s.UID(1)) != "two" || h.read(dest, s.UID(2)) != "four" {
-		t.Errorf("%s", show(s))
-	}
-	if files := strings.Fields(h.files("Copies")); len(files) != 3 {
-		t.Errorf("%d files: %v", len(files), files)
-	}
-	must(t, h.store.Close(bg))
 }
