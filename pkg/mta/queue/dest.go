@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/postcote/postcote/pkg/mta/queue/spool"
+	"github.com/postcote/postcote/pkg/mta/queue/turns"
 	"github.com/postcote/postcote/pkg/platform/disk"
 	"github.com/postcote/postcote/pkg/platform/fail"
 )
@@ -22,7 +23,7 @@ type transport struct {
 	limits  Limits
 	running int
 	dests   map[string]*dest // by next hop
-	ready   fifo[*dest]      // that have a job and may start it, in turn
+	line    turns.Line[*job] // jobs of all destinations, in the order of their turns
 	resting bool             // until transport_rate_delay is over
 }
 
@@ -31,14 +32,13 @@ type transport struct {
 type dest struct {
 	t       *transport
 	next    string
-	jobs    jobQueue
+	place   turns.Dest[*job]   // its jobs
 	backlog fifo[*spool.Entry] // messages for this destination alone, not loaded
 	running int
 	window  float64
 	cohort  float64 // failures since the last success, each as its share of the window
 	dead    time.Time
-	reason  Result // of the failure that made it dead
-	isReady bool
+	reason  Result    // of the failure that made it dead
 	resting bool      // until destination_rate_delay is over
 	seen    time.Time // last change, for forget
 }
@@ -78,7 +78,7 @@ func (s *scheduler) dest(r Route) *dest {
 	}
 	d := t.dests[r.NextHop]
 	if d == nil {
-		d = &dest{t: t, next: r.NextHop, window: float64(t.limits.Initial)}
+		d = &dest{t: t, next: r.NextHop, window: float64(t.limits.Initial), place: *turns.NewDest[*job]()}
 		t.dests[r.NextHop] = d
 	}
 	d.seen = s.q.now()
@@ -91,11 +91,13 @@ func (d *dest) isDead(now time.Time) bool { return d.dead.After(now) }
 
 // offer makes d wait for its turn if it can start a job. s.mu is held.
 func (d *dest) offer() {
-	if !d.isReady && !d.resting && d.jobs.len() > 0 && d.running < d.allowed() {
-		d.isReady = true
-		d.t.ready.push(d)
+	if !d.resting && d.running < d.allowed() {
+		d.t.line.Offer(&d.place)
 	}
 }
+
+// takeJobs takes out what waits for d. s.mu is held.
+func (d *dest) takeJobs() []*job { return d.t.line.TakeAll(&d.place, d.t.limits.costs()) }
 
 // allowed is how many deliveries d may have at a time.
 func (d *dest) allowed() int {
@@ -165,7 +167,7 @@ func (s *scheduler) forget(now time.Time) {
 	defer s.mu.Unlock()
 	for _, t := range s.transports {
 		for next, d := range t.dests {
-			idle := d.running == 0 && d.jobs.len() == 0 && d.backlog.len() == 0 && !d.isReady && !d.resting && !d.isDead(now)
+			idle := d.running == 0 && d.place.Len() == 0 && d.backlog.len() == 0 && !d.resting && !d.isDead(now)
 			if idle && (d.cohort == 0 || now.Sub(d.seen) > keep) {
 				delete(t.dests, next)
 			}
@@ -269,7 +271,7 @@ func (s *scheduler) setPaused(name string, on bool) error {
 	for _, t := range s.transports {
 		for _, d := range t.dests {
 			if s.suspended(d) != "" {
-				waiting = append(waiting, d.jobs.all()...)
+				waiting = append(waiting, d.takeJobs()...)
 				s.benchBacklog(d, s.q.now().Add(s.q.settings.Load().minBackoff()))
 			}
 		}
@@ -324,7 +326,7 @@ func (q *Queue) Destinations() []Destination {
 	var list []Destination
 	for _, t := range s.transports {
 		for _, d := range t.dests {
-			out := Destination{Transport: t.name, NextHop: d.next, Running: d.running, Window: d.allowed(), Waiting: d.jobs.len() + d.backlog.len(), Reason: s.suspended(d)}
+			out := Destination{Transport: t.name, NextHop: d.next, Running: d.running, Window: d.allowed(), Waiting: d.place.Len() + d.backlog.len(), Reason: s.suspended(d)}
 			if d.isDead(now) {
 				out.Down, out.Reason = d.dead, d.reason.Reason
 			}

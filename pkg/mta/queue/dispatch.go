@@ -17,7 +17,7 @@ func (s *scheduler) dispatchAll() {
 	}
 }
 
-// dispatch starts jobs of one transport, its destinations taking turns.
+// dispatch starts jobs of one transport, in the order of package turns.
 // s.mu is held.
 func (s *scheduler) dispatch(t *transport) {
 	for j := s.begin(t); j != nil; j = s.begin(t) {
@@ -28,13 +28,17 @@ func (s *scheduler) dispatch(t *transport) {
 // begin takes the next job of a transport that may start, nil when there is
 // none. s.mu is held.
 func (s *scheduler) begin(t *transport) (next *job) {
-	for next == nil && !s.stopping && !t.resting && t.ready.len() > 0 && t.running < t.limits.Concurrency {
-		d := t.ready.pop()
-		d.isReady = false
-		if d.jobs.len() == 0 || d.running >= d.allowed() || d.resting {
+	for next == nil && !s.stopping && !t.resting && t.line.Len() > 0 && t.running < t.limits.Concurrency {
+		place, j := t.line.Next(t.limits.costs(), s.q.now())
+		if place == nil {
+			return nil
+		}
+		d := j.d
+		if d.running >= d.allowed() || d.resting {
+			t.line.Withdraw(place) // it has changed since it was offered
 			continue
 		}
-		j := d.jobs.pop()
+		t.line.Pop(place, t.limits.costs())
 		if j.m.stop {
 			s.drop(j)
 		} else {
@@ -66,7 +70,7 @@ func (s *scheduler) drop(j *job) {
 
 // refill lets messages that wait for d become active. s.mu is held.
 func (s *scheduler) refill(d *dest) {
-	if d.backlog.len() == 0 || d.jobs.len() > s.q.settings.Load().queuedJobs()/2 {
+	if d.backlog.len() == 0 || d.place.Len() > s.q.settings.Load().queuedJobs()/2 {
 		return
 	}
 	for n := s.q.settings.Load().queuedJobs() / 2; n > 0 && d.backlog.len() > 0; n-- {
@@ -97,7 +101,7 @@ func (s *scheduler) run(j *job) (next *job) {
 	d.seen = now
 	var waiting []*job
 	if died {
-		waiting = d.jobs.all()
+		waiting = d.takeJobs()
 		s.benchBacklog(d, d.dead)
 	}
 	s.restDest(d)

@@ -67,26 +67,6 @@ func (h *dueHeap) down(i int) {
 	}
 }
 
-// jobQueue are the jobs that wait for a destination. The first job of each
-// message takes turns with the further ones of large messages: a list of
-// thousands of recipients at one site cannot keep single messages waiting, and
-// they cannot stop it.
-type jobQueue struct {
-	first, more fifo[*job]
-	took        bool // the last one was a first
-}
-
-func (q *jobQueue) len() int { return q.first.len() + q.more.len() }
-
-func (q *jobQueue) pop() *job {
-	if q.took = q.first.len() > 0 && (!q.took || q.more.len() == 0); q.took {
-		return q.first.pop()
-	}
-	return q.more.pop()
-}
-
-func (q *jobQueue) all() []*job { return append(q.first.all(), q.more.all()...) }
-
 // fifo is a queue in memory.
 type fifo[T any] struct {
 	list []T

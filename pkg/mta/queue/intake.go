@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/postcote/postcote/pkg/mta/queue/spool"
+	"github.com/postcote/postcote/pkg/mta/queue/turns"
 	"github.com/postcote/postcote/pkg/platform/fail"
 )
 
@@ -189,7 +190,7 @@ func (s *scheduler) enqueue(m *message, bundles []bundle) {
 	now := s.q.now()
 	s.mu.Lock()
 	if len(bundles) == 1 && len(m.unsaved) == 0 {
-		if d := s.dest(bundles[0].route); d.jobs.len() >= set.queuedJobs() && !d.isDead(now) && !s.waits(m, d) && !m.stop {
+		if d := s.dest(bundles[0].route); d.place.Len() >= set.queuedJobs() && !d.isDead(now) && !s.waits(m, d) && !m.stop {
 			s.toBacklog(m, d)
 			s.mu.Unlock()
 			s.q.spool.Park(m.e)
@@ -209,13 +210,10 @@ func (s *scheduler) enqueue(m *message, bundles []bundle) {
 			m.jobs++
 			m.counted += n
 			s.recipients += n
-			switch {
-			case d.isDead(now) || s.waits(m, d):
+			if d.isDead(now) || s.waits(m, d) {
 				suspended = append(suspended, j)
-			case len(rest)+n == len(b.index):
-				d.jobs.first.push(j)
-			default:
-				d.jobs.more.push(j)
+			} else {
+				d.t.line.Push(m.turn(d.t), &d.place, j)
 			}
 		}
 		d.offer()
@@ -229,6 +227,23 @@ func (s *scheduler) enqueue(m *message, bundles []bundle) {
 	if none {
 		s.finish(m)
 	}
+}
+
+// turn is the place of a message among those of a transport.
+func (m *message) turn(t *transport) *turns.Job[*job] {
+	for i := range m.turns {
+		if m.turns[i].t == t {
+			return m.turns[i].job
+		}
+	}
+	m.turns = append(m.turns, turnOf{t, t.line.Add(m.activated)})
+	return m.turns[len(m.turns)-1].job
+}
+
+// turnOf is a message at a transport.
+type turnOf struct {
+	t   *transport
+	job *turns.Job[*job]
 }
 
 // toBacklog lets a message wait, unloaded, for its destination. s.mu is held.

@@ -57,6 +57,7 @@ type message struct {
 	activated time.Time
 	via       map[int]string // transports of recipients that NOTIFY=SUCCESS concerns
 	unsaved   []int          // recipients whose new state is not recorded yet
+	turns     []turnOf
 }
 
 func (s *scheduler) init(q *Queue) {

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/postcote/postcote/pkg/mta/queue/turns"
 	"github.com/postcote/postcote/pkg/platform/addr"
 	"github.com/postcote/postcote/pkg/platform/conf"
 	"github.com/postcote/postcote/pkg/platform/disk"
@@ -63,6 +64,11 @@ type Limits struct {
 	Recipients  int `yaml:"recipients" min:"0" doc:"The most recipients in one delivery."`
 	Cohort      int `yaml:"failed_cohort_limit" min:"0" doc:"After as many windows full of failures, with no success between them, a destination counts as down."`
 
+	SlotCost     int `yaml:"delivery_slot_cost" min:"0" doc:"After so many deliveries of a large message a smaller one may overtake it by one delivery; 1: nobody overtakes."`
+	SlotLoan     int `yaml:"delivery_slot_loan" min:"0" doc:"How many such deliveries a large message gives before it has saved them up."`
+	SlotDiscount int `yaml:"delivery_slot_discount" min:"0" max:"100" doc:"Percent of the deliveries of a smaller message that need not be saved up before it overtakes."`
+	MinimumSlots int `yaml:"minimum_delivery_slots" min:"0" doc:"A message with fewer deliveries than this many times delivery_slot_cost is not overtaken."`
+
 	DestinationDelay conf.Duration `yaml:"destination_rate_delay" doc:"Pause after each delivery to a destination, which then gets one at a time."`
 	TransportDelay   conf.Duration `yaml:"transport_rate_delay" doc:"Pause between the beginnings of deliveries over this transport."`
 }
@@ -77,7 +83,7 @@ func DefaultSettings() Settings {
 		BounceNotice:   "postmaster", DelayNotice: "postmaster", DoubleNotice: "postmaster",
 		ActiveMessages:   20000,
 		ActiveRecipients: 20000,
-		Default:          Limits{Concurrency: 100, Initial: 5, Destination: 20, Recipients: 50, Cohort: 1},
+		Default:          Limits{Concurrency: 100, Initial: 5, Destination: 20, Recipients: 50, Cohort: 1, SlotCost: 5, SlotLoan: 3, SlotDiscount: 50, MinimumSlots: 3},
 		MinFree:          100 << 20,
 		SegmentSize:      32 << 20,
 		LargeMessage:     256 << 10,
@@ -134,7 +140,14 @@ func (s *Settings) limits(transport string) Limits {
 	if l, ok := s.Transports[transport]; ok {
 		return l.or(s.Default)
 	}
-	return s.Default.or(Limits{Concurrency: 100, Initial: 5, Destination: 20, Recipients: 50, Cohort: 1})
+	return s.Default.or(Limits{
+		Concurrency: 100, Initial: 5, Destination: 20, Recipients: 50, Cohort: 1, SlotCost: 5, SlotLoan: 3, SlotDiscount: 50, MinimumSlots: 3,
+	})
+}
+
+// costs are the parameters of package turns.
+func (l *Limits) costs() turns.Costs {
+	return turns.Costs{Cost: l.SlotCost, Loan: l.SlotLoan, Discount: l.SlotDiscount, Minimum: l.MinimumSlots}
 }
 
 // or fills fields that are not set.
@@ -142,7 +155,17 @@ func (l Limits) or(d Limits) Limits {
 	for _, f := range []struct {
 		v *int
 		d int
-	}{{&l.Concurrency, d.Concurrency}, {&l.Initial, d.Initial}, {&l.Destination, d.Destination}, {&l.Recipients, d.Recipients}, {&l.Cohort, d.Cohort}} {
+	}{
+		{&l.Concurrency, d.Concurrency},
+		{&l.Initial, d.Initial},
+		{&l.Destination, d.Destination},
+		{&l.Recipients, d.Recipients},
+		{&l.Cohort, d.Cohort},
+		{&l.SlotCost, d.SlotCost},
+		{&l.SlotLoan, d.SlotLoan},
+		{&l.SlotDiscount, d.SlotDiscount},
+		{&l.MinimumSlots, d.MinimumSlots},
+	} {
 		if *f.v <= 0 {
 			*f.v = f.d
 		}

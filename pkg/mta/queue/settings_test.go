@@ -24,6 +24,7 @@ func TestSettingsFile(t *testing.T) {
 		"lmtp": {Concurrency: 100, Initial: 5, Destination: 20, Recipients: 1, Cohort: 1},
 		"none": {Concurrency: 100, Initial: 5, Destination: 20, Recipients: 50, Cohort: 1},
 	} {
+		want.SlotCost, want.SlotLoan, want.SlotDiscount, want.MinimumSlots = 5, 3, 50, 3
 		if got := s.limits(name); got != want {
 			t.Errorf("limits of %s: %+v, want %+v", name, got, want)
 		}
@@ -31,7 +32,7 @@ func TestSettingsFile(t *testing.T) {
 	if s.MinBackoff.Std() != time.Minute || s.MaxBackoff.Std() != 4000*time.Second {
 		t.Errorf("back-off %v to %v", s.MinBackoff, s.MaxBackoff)
 	}
-	if got := (&Settings{}).limits("smtp"); got != (Limits{Concurrency: 100, Initial: 5, Destination: 20, Recipients: 50, Cohort: 1}) {
+	if got := (&Settings{}).limits("smtp"); got != (Limits{Concurrency: 100, Initial: 5, Destination: 20, Recipients: 50, Cohort: 1, SlotCost: 5, SlotLoan: 3, SlotDiscount: 50, MinimumSlots: 3}) {
 		t.Errorf("limits of nothing: %+v", got)
 	}
 }
