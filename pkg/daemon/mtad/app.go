@@ -13,10 +13,12 @@ import (
 	"github.com/postcote/postcote/pkg/daemon/mtad/postfixcmd"
 	"github.com/postcote/postcote/pkg/daemon/mtad/queuecmd"
 	"github.com/postcote/postcote/pkg/daemon/mtad/tablecmd"
+	"github.com/postcote/postcote/pkg/daemon/mtad/tables"
 	"github.com/postcote/postcote/pkg/daemon/mtad/verifying"
 	"github.com/postcote/postcote/pkg/daemon/service"
 	"github.com/postcote/postcote/pkg/mta/gate"
 	"github.com/postcote/postcote/pkg/mta/queue"
+	"github.com/postcote/postcote/pkg/mta/remote"
 	"github.com/postcote/postcote/pkg/platform/addr"
 	"github.com/postcote/postcote/pkg/platform/conf"
 	"github.com/postcote/postcote/pkg/platform/disk"
@@ -34,6 +36,7 @@ func App() service.App {
 			"passes it on: to the delivery agent by LMTP, to other hosts by SMTP. It stands where Postfix stands.",
 		Config: func() any { c := Default(); return &c },
 		Run:    Run,
+		Paths:  tablePaths,
 		Commands: slices.Concat(queuecmd.Commands(queuecmd.Host{
 			Dial: service.Dial,
 			Config: func(cmd *cobra.Command) (queue.Config, error) {
@@ -73,8 +76,21 @@ func (c Config) tableNames() ([]string, error) {
 		return open()
 	}
 	_, err := newState(c, nil, time.Now)
+	if err == nil {
+		err = c.Remote.secure(&remote.Config{}, c.lookups)
+	}
 	slices.Sort(names)
 	return slices.Compact(names), err
+}
+
+// tablePaths are the files and sockets of lookup tables.
+func tablePaths(cfg any) []conf.PathUse {
+	c, ok := cfg.(*Config)
+	if !ok {
+		return nil
+	}
+	names, _ := c.tableNames() // what is wrong with names is told elsewhere
+	return tables.Paths(append(names, aliasFiles(c.Rewrite.Aliases)...))
 }
 
 // Tool runs mtad as the command of Postfix by whose name it was called; ok is

@@ -33,6 +33,10 @@ type App struct {
 	// before Ready is a failed start.
 	Run func(ctx context.Context, rt *Runtime, cfg any) error
 
+	// Paths, if not nil, lists the paths that a loaded configuration names
+	// where no tag can say so. It is for the verb check.
+	Paths func(cfg any) []conf.PathUse
+
 	// Check, if not nil, looks for mistakes in a loaded configuration that
 	// reading it does not show, without connecting or changing anything. Notes
 	// are what an operator should know. It is for the verb check.

@@ -58,7 +58,11 @@ func (p *process) check(out, bad io.Writer, file string) error {
 		return &exitError{code: ExitConfig}
 	}
 	mistakes := 0
-	for _, use := range conf.Paths(cfg) {
+	paths := conf.Paths(cfg)
+	if p.app.Paths != nil {
+		paths = append(paths, p.app.Paths(cfg)...)
+	}
+	for _, use := range paths {
 		if strings.Contains(use.Path, "%") {
 			fmt.Fprintf(out, "note: %s: %s depends on variables and was not tried\n", use.Key, use.Path)
 			continue
@@ -81,7 +85,7 @@ func (p *process) check(out, bad io.Writer, file string) error {
 			mistakes++
 		}
 	}
-	if text := dropIn(role.Name, conf.Paths(cfg)); text != "" {
+	if text := dropIn(role.Name, paths); text != "" {
 		fmt.Fprintf(out, "The packaged unit reaches these paths with the drop-in\n%s", text)
 	}
 	if p.uid == 0 {

@@ -12,7 +12,7 @@ import (
 // the prefix.
 type Config struct {
 	Sender          string        `yaml:"sender" reload:"true" example:"double-bounce@example.org" doc:"Sender of probes. Empty is the null sender, which no other host can turn down for being unknown."`
-	Map             string        `yaml:"map" example:"/var/lib/postcote/mtad/verify" doc:"File in which answers outlive a restart. Empty: they do not."`
+	Map             string        `yaml:"map" path:"write" example:"/var/lib/postcote/mtad/verify" doc:"File in which answers outlive a restart. Empty: they do not."`
 	PositiveExpire  conf.Duration `yaml:"positive_expire_time" min:"1m" reload:"true" doc:"How long an address is taken for good after it was found so."`
 	PositiveRefresh conf.Duration `yaml:"positive_refresh_time" min:"1s" reload:"true" doc:"When it is probed again; a probe that fails changes nothing until the time above is over."`
 	NegativeExpire  conf.Duration `yaml:"negative_expire_time" min:"1m" reload:"true" doc:"The same for an address that was not good, or could not be probed."`
