@@ -66,7 +66,7 @@ const MaxBlock = 256 << 10
 
 const (
 	usualBlock = 2 << 10  // room for the header of most messages
-	maxSpare   = 16 << 10 // of a block that an editor may keep
+	maxSpare   = 16 << 10 // of memory that an editor may keep for its next message
 )
 
 // maxPending caps the unfinished line that is held between two writes.
@@ -119,6 +119,9 @@ func (s *Editors) Get(rules Rules) *Editor {
 func (s *Editors) Put(e *Editor) {
 	if cap(e.spare) > maxSpare {
 		e.spare = nil
+	}
+	if cap(e.pending) > maxSpare {
+		e.pending = nil
 	}
 	e.rules, e.found = Rules{}, Found{}
 	s.pool.Put(e)

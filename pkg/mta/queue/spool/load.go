@@ -144,8 +144,8 @@ func (m *image) readCheckpoints(gens []uint64) (uint64, error) {
 	return 0, nil
 }
 
-// usualEntry is less than what most messages take in a checkpoint, so that the
-// index is made in one go.
+// usualEntry is about what a message takes in a checkpoint, in bytes, so that
+// the index is made in one go.
 const usualEntry = 192
 
 func (m *image) readCheckpoint(gen uint64) (ended bool, err error) {
