@@ -16,6 +16,7 @@
 //     not at once) but never lose one.
 //   - Nothing is ever sent to the null sender.
 //   - A destination that is down delays its own mail only.
+//   - A clock that is set back delays nothing by more than MaxBackoff.
 //   - No body is in memory while it waits; a deferred recipient costs at most
 //     400 bytes.
 //

@@ -89,6 +89,7 @@ func (s *scheduler) activate(e *spool.Entry, old bool) {
 
 	flags, _ := s.q.spool.Flags(e)
 	var todo []int
+	latest := s.latest()
 	for i := range states {
 		st := &states[i]
 		switch {
@@ -98,7 +99,7 @@ func (s *scheduler) activate(e *spool.Entry, old bool) {
 		case flags&spool.Expiring != 0:
 			st.Status = Expired
 			m.unsaved = append(m.unsaved, i)
-		case e.Due == 0 || unix(st.Next) <= now.Unix():
+		case e.Due == 0 || unix(st.Next) <= now.Unix() || unix(st.Next) > latest:
 			todo = append(todo, i)
 		}
 	}

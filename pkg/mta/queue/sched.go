@@ -28,6 +28,7 @@ type scheduler struct {
 	paused     map[string]bool // see Queue.Pause; replaced, never changed
 	pausing    sync.Mutex      // one change of them at a time
 	timer      *time.Timer
+	clock      int64 // when the timer last fired, in seconds
 	stopping   bool
 	started    bool
 	ctx        context.Context // of deliveries; set once, by start
@@ -70,6 +71,7 @@ func (s *scheduler) init(q *Queue) {
 // restore places what a restart found.
 func (s *scheduler) restore() {
 	var untried []*spool.Entry
+	latest := s.latest()
 	s.q.spool.Restore(func(r spool.Restored) {
 		switch {
 		case r.Flags&spool.Held != 0:
@@ -78,7 +80,7 @@ func (s *scheduler) restore() {
 			untried = append(untried, r.Entry)
 		default:
 			// All final: what is left is to notify and remove.
-			r.Entry.Due = unix(r.Next)
+			r.Entry.Due = min(unix(r.Next), latest)
 			s.due.push(r.Entry)
 		}
 	})
@@ -86,6 +88,24 @@ func (s *scheduler) restore() {
 	for _, e := range untried {
 		e.Pos = posIncoming
 		s.incoming.push(e)
+	}
+}
+
+// latest is the last second for which anything can be due that was put off by
+// this clock. What is later was put off before the clock was set back.
+func (s *scheduler) latest() int64 {
+	set := s.q.settings.Load()
+	return s.q.now().Add(max(set.MaxBackoff.Std(), set.minBackoff())).Unix() + 1
+}
+
+// setBack puts the times of all that waits right after the clock was set back.
+// s.mu is held.
+func (s *scheduler) setBack() {
+	latest, list := s.latest(), s.due.list
+	s.due.list = make([]*spool.Entry, 0, len(list))
+	for _, e := range list {
+		e.Due = min(e.Due, latest)
+		s.due.push(e)
 	}
 }
 
@@ -180,6 +200,11 @@ func (s *scheduler) tick() {
 	if s.stopping {
 		return
 	}
+	now := s.q.now().Unix()
+	if now < s.clock {
+		s.setBack()
+	}
+	s.clock = now
 	s.wakeIfDue()
 	if s.due.len() > 0 && !s.dueNow() {
 		s.setTimer()
