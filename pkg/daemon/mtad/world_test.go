@@ -43,6 +43,8 @@ type world struct {
 	logg *obs.Logger
 	zone *dnsx.Static
 
+	names dnsx.Resolver // nil: zone
+
 	authd  *outside
 	exists *outside
 	lmtp   *sink // socket dir/lmtp
@@ -117,7 +119,11 @@ func (w *world) start() {
 	w.stop, w.ended = cancel, make(chan error, 1)
 	w.listen = map[string]net.Addr{}
 	rt := &service.Runtime{Name: "mtad", Log: w.logg, Metrics: obs.NopMetrics(), Now: time.Now, FS: w.disk}
-	p := parts{Resolver: w.zone, Dial: w.dial, Patience: 50 * time.Millisecond, Probe: 20 * time.Millisecond, Listening: func(l []*listening) {
+	names := w.names
+	if names == nil {
+		names = w.zone
+	}
+	p := parts{Resolver: names, Dial: w.dial, Patience: 50 * time.Millisecond, Probe: 20 * time.Millisecond, Listening: func(l []*listening) {
 		for _, k := range l {
 			w.listen[k.label] = k.ln.Addr()
 			w.queue, w.daemon = k.d.queue, k.d

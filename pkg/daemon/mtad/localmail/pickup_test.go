@@ -77,8 +77,13 @@ func (s takerSession) Message(_ context.Context, tx *server.Transaction, r io.Re
 
 func put(t *testing.T, dir, to string, at int64) {
 	t.Helper()
+	putOn(t, disk.OS(), dir, to, at)
+}
+
+func putOn(t *testing.T, fsys disk.FS, dir, to string, at int64) {
+	t.Helper()
 	env := &maildrop.Envelope{Sender: "joe@x.example", Recipients: []maildrop.Recipient{{To: to + "@x.example"}}}
-	w, err := maildrop.Create(disk.OS(), dir, env, time.Unix(at, 0))
+	w, err := maildrop.Create(fsys, dir, env, time.Unix(at, 0))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,5 +121,38 @@ func TestPickup(t *testing.T) {
 	}
 	if count[".mail"] != 2 || count[".refused"] != 2 || len(count) != 2 {
 		t.Errorf("left: %v", count)
+	}
+}
+
+// The machine dies after a message was taken and before its file is removed:
+// it is taken again, as docs/formats/maildrop.md says; else it is taken once.
+func TestDieAfterTaking(t *testing.T) {
+	for point, want := range map[string]int{"maildrop.taken": 2, "": 1} {
+		fsys := disk.NewForgetful()
+		if err := disk.MkdirAll(fsys, "/drop", 0o777); err != nil {
+			t.Fatal(err)
+		}
+		putOn(t, fsys, "/drop", "a", 1000)
+		if point != "" {
+			fsys.CrashAt(point)
+		}
+		k := &taker{t: t}
+		p := &Pickup{FS: fsys, Dir: "/drop", Now: time.Now, Log: obs.Discard(), Dial: k.dial}
+		err := p.look(t.Context())
+		if fsys.Crashed() != (point != "") || (err != nil) != (point != "") {
+			t.Errorf("%q: %v", point, err)
+		}
+		if point != "" {
+			p.FS = fsys.Crash()
+		}
+		if err := p.look(t.Context()); err != nil {
+			t.Errorf("%q, afterwards: %v", point, err)
+		}
+		if len(k.got) != want {
+			t.Errorf("%q: taken %d times, want %d", point, len(k.got), want)
+		}
+		if left, _ := maildrop.List(p.FS, "/drop", 10); len(left) != 0 {
+			t.Errorf("%q: left %v", point, left)
+		}
 	}
 }

@@ -1,6 +1,9 @@
 package spool
 
 import (
+	"errors"
+	"fmt"
+	"syscall"
 	"testing"
 
 	"github.com/postcote/postcote/pkg/mta/queue/item"
@@ -131,5 +134,62 @@ func TestIDsAfterCrash(t *testing.T) {
 			t.Fatal(err)
 		}
 		fsys = fsys.Crash()
+	}
+}
+
+// Segments are overwritten before they are used again, which is one more
+// moment to die.
+func TestDieWhileErasing(t *testing.T) {
+	cfg := func() Config {
+		cfg := crashConfig()
+		cfg.Zero = true
+		return cfg
+	}
+	clean := openWorld(t, disk.NewForgetful(), cfg())
+	if err := clean.play(); err != nil {
+		t.Fatal(err)
+	}
+	hits := clean.fsys.Points()["queue.erased"]
+	mustClose(t, clean.s)
+	if hits == 0 {
+		t.Fatal("nothing was erased")
+	}
+	for hit := 1; hit <= hits; hit++ {
+		fsys := disk.NewForgetful()
+		fsys.CrashAt(fmt.Sprintf("%s:%d", "queue.erased", hit))
+		w := openWorld(t, fsys, cfg())
+		if err := w.play(); !errors.Is(err, disk.ErrCrashed) && !fsys.Crashed() {
+			t.Fatalf("hit %d: %v", hit, err)
+		}
+		for seed := range uint64(3) {
+			after := fsys.Crash()
+			if seed > 0 {
+				after = fsys.CrashRandom(seed)
+			}
+			mustClose(t, w.check(failer{t, fmt.Sprintf("hit %d, seed %d: ", hit, seed)}, after, cfg()))
+		}
+	}
+}
+
+// A group whose sync failed is marked as such; the machine dies just when the
+// mark is durable, before anybody was told.
+func TestDieAfterAFailureIsRecorded(t *testing.T) {
+	for n := 1; n <= 8; n++ {
+		w, faulty := faultyWorld(t)
+		faulty.Add(disk.Fault{Op: disk.OpSync, Path: "segment-*", Nth: n, Err: syscall.EIO})
+		w.fsys.CrashAt("queue.abort.recorded")
+		for range 12 {
+			_ = w.add(700, 1)
+		}
+		if !w.fsys.Crashed() {
+			t.Fatalf("sync %d: nobody died", n)
+		}
+		for seed := range uint64(4) {
+			after := w.fsys.Crash()
+			if seed > 0 {
+				after = w.fsys.CrashRandom(seed)
+			}
+			mustClose(t, w.check(failer{t, fmt.Sprintf("sync %d, seed %d: ", n, seed)}, after, crashConfig()))
+		}
 	}
 }
