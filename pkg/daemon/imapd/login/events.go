@@ -25,7 +25,7 @@ type facts struct {
 }
 
 func (f facts) attrs(more ...slog.Attr) []slog.Attr {
-	a := []slog.Attr{slog.String("protocol", f.protocol), slog.String("session", f.session)}
+	a := append(make([]slog.Attr, 0, 8+len(more)), slog.String("protocol", f.protocol), slog.String("session", f.session))
 	for _, v := range []struct {
 		key string
 		ap  netip.AddrPort

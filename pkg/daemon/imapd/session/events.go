@@ -26,9 +26,9 @@ func (f facts) attrs(more ...slog.Attr) []slog.Attr {
 	if f.peer.IsValid() {
 		peer = f.peer.String()
 	}
-	return append([]slog.Attr{
+	return append(append(make([]slog.Attr, 0, 6+len(more)),
 		slog.String(obs.KeyUser, f.user), slog.String("session", f.session), slog.String(obs.KeyPeer, peer), slog.String(obs.KeyTLS, f.tls), slog.Duration("duration", f.took),
-	}, more...)
+	), more...)
 }
 
 func (f facts) tag(protocol string) string {

@@ -84,19 +84,20 @@ func (c *Client) Start(ctx context.Context, r Request) (*Exchange, Step, error) 
 	if !dovecotauth.ValidMechName(r.Mech) || r.Service == "" {
 		return nil, Step{}, fail.New(fail.Invalid, "authentication request without mechanism or service")
 	}
-	if size := r.encodedSize(); size > dovecotauth.MaxLine {
+	params := r.params()
+	if size := maxHead + len(params); size > dovecotauth.MaxLine {
 		return nil, Step{}, fail.New(fail.Invalid, "authentication request of %d bytes is too long", size)
 	}
-	x, step, lost, err := c.begin(ctx, r)
+	x, step, lost, err := c.begin(ctx, r, params)
 	if lost && ctx.Err() == nil {
-		x, step, _, err = c.begin(ctx, r)
+		x, step, _, err = c.begin(ctx, r, params)
 	}
 	return x, step, err
 }
 
 // begin is one try of Start; lost says that the connection ended without an
 // answer.
-func (c *Client) begin(ctx context.Context, r Request) (x *Exchange, step Step, lost bool, err error) {
+func (c *Client) begin(ctx context.Context, r Request, params []byte) (x *Exchange, step Step, lost bool, err error) {
 	conn, err := c.link.Get(ctx)
 	if err != nil {
 		return nil, Step{}, false, err
@@ -106,7 +107,9 @@ func (c *Client) begin(ctx context.Context, r Request) (x *Exchange, step Step, 
 		// would fail everybody's requests.
 		return nil, Step{}, false, fail.New(fail.Invalid, "authentication mechanism %s is not offered", r.Mech)
 	}
-	call, err := c.link.Begin(ctx, func(_ *link.Conn, id uint32) []byte { return r.appendTo(nil, id) })
+	call, err := c.link.Begin(ctx, func(_ *link.Conn, id uint32) []byte {
+		return appendAuth(make([]byte, 0, maxHead+len(params)), id, params)
+	})
 	if err != nil {
 		return nil, Step{}, false, err
 	}

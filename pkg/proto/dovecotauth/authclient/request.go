@@ -53,83 +53,79 @@ type Request struct {
 	Initial []byte
 }
 
-// fields are in the order Dovecot's login processes use; resp must be last.
-func (r Request) fields() dovecotauth.Fields {
-	fs := dovecotauth.Fields{}.Add("service", r.Service)
-	fs = addFlag(fs, "nologin", r.NoLogin)
-	fs = addFlag(fs, "final-resp-ok", r.FinalOK)
+// params are all of the AUTH line behind the id, in the order Dovecot's login
+// processes use; resp must be last.
+func (r Request) params() []byte {
+	l := line(dovecotauth.AppendEscaped(make([]byte, 0, 384), r.Mech))
+	l = l.text("service", r.Service).flag("nologin", r.NoLogin).flag("final-resp-ok", r.FinalOK)
 	if r.TLSProtocol != "" {
-		fs = fs.Add("secured", "tls")
+		l = l.text("secured", "tls")
 	} else {
-		fs = addFlag(fs, "secured", r.Secured)
+		l = l.flag("secured", r.Secured)
 	}
-	fs = addFlag(fs, "no-penalty", r.NoPenalty)
-	fs = addFlag(fs, "valid-client-cert", r.ClientCert)
-	fs = addFlag(fs, "debug", r.Debug)
-	fs = addText(fs, "session", r.Session)
+	l = l.flag("no-penalty", r.NoPenalty).flag("valid-client-cert", r.ClientCert).flag("debug", r.Debug).text("session", r.Session)
 	if r.ClientCert { // a name that no certificate proves is none
-		fs = addText(fs, "cert_username", r.CertUser)
+		l = l.text("cert_username", r.CertUser)
 	}
-	fs = addEndpoints(fs, "", r.LocalAddr, r.RemoteAddr)
-	fs = addEndpoints(fs, "real_", r.RealLocalAddr, r.RealRemoteAddr)
-	fs = addText(fs, "local_name", r.LocalName)
-	fs = addText(fs, "client_id", r.ClientID)
-	fs = addText(fs, "forward_fields", dovecotauth.PackFields(r.Forward))
-	fs = r.addTLS(fs)
-	if r.Initial != nil {
-		fs = fs.Add("resp", base64.StdEncoding.EncodeToString(r.Initial))
-	}
-	return fs
-}
-
-func (r Request) addTLS(fs dovecotauth.Fields) dovecotauth.Fields {
-	fs = addText(fs, "tls_protocol", r.TLSProtocol)
-	fs = addText(fs, "tls_cipher", r.TLSCipher)
+	l = l.endpoints("", r.LocalAddr, r.RemoteAddr).endpoints("real_", r.RealLocalAddr, r.RealRemoteAddr)
+	l = l.text("local_name", r.LocalName).text("client_id", r.ClientID).text("forward_fields", dovecotauth.PackFields(r.Forward))
+	l = l.text("tls_protocol", r.TLSProtocol).text("tls_cipher", r.TLSCipher)
 	if r.TLSCipherBits > 0 {
-		fs = fs.Add("tls_cipher_bits", strconv.Itoa(r.TLSCipherBits))
+		l = l.text("tls_cipher_bits", strconv.Itoa(r.TLSCipherBits))
 	}
-	return addText(fs, "tls_pfs", r.TLSPFS)
+	l = l.text("tls_pfs", r.TLSPFS)
+	if r.Initial != nil {
+		l = base64.StdEncoding.AppendEncode(append(l, "\tresp="...), r.Initial)
+	}
+	return append(l, '\n')
 }
 
-func addFlag(fs dovecotauth.Fields, key string, on bool) dovecotauth.Fields {
+// line is parameters, each after a TAB.
+type line []byte
+
+func (l line) flag(key string, on bool) line {
 	if !on {
-		return fs
+		return l
 	}
-	return fs.AddFlag(key)
+	return append(append(l, '\t'), key...)
 }
 
-func addText(fs dovecotauth.Fields, key, value string) dovecotauth.Fields {
+func (l line) text(key, value string) line {
 	if value == "" {
-		return fs
+		return l
 	}
-	return fs.Add(key, value)
+	return dovecotauth.AppendField(l, key, value)
 }
 
-func addEndpoints(fs dovecotauth.Fields, prefix string, local, remote netip.AddrPort) dovecotauth.Fields {
-	fs = addAddr(fs, prefix+"lip", local)
-	fs = addAddr(fs, prefix+"rip", remote)
-	fs = addPort(fs, prefix+"lport", local)
-	return addPort(fs, prefix+"rport", remote)
+// endpoints are the addresses, then the ports.
+func (l line) endpoints(prefix string, local, remote netip.AddrPort) line {
+	l = l.addr(prefix, "lip", local).addr(prefix, "rip", remote)
+	return l.port(prefix, "lport", local).port(prefix, "rport", remote)
 }
 
-func addAddr(fs dovecotauth.Fields, key string, a netip.AddrPort) dovecotauth.Fields {
+func (l line) addr(prefix, key string, a netip.AddrPort) line {
 	if !a.Addr().IsValid() {
-		return fs
+		return l
 	}
-	return fs.Add(key, a.Addr().Unmap().WithZone("").String())
+	return a.Addr().Unmap().WithZone("").AppendTo(l.key(prefix, key))
 }
 
-func addPort(fs dovecotauth.Fields, key string, a netip.AddrPort) dovecotauth.Fields {
+func (l line) port(prefix, key string, a netip.AddrPort) line {
 	if !a.IsValid() || a.Port() == 0 {
-		return fs
+		return l
 	}
-	return fs.Add(key, strconv.Itoa(int(a.Port())))
+	return strconv.AppendUint(l.key(prefix, key), uint64(a.Port()), 10)
 }
 
-func (r Request) appendTo(dst []byte, id uint32) []byte {
-	params := append([]string{dovecotauth.FormatID(id), r.Mech}, r.fields().Params()...)
-	return dovecotauth.AppendLine(dst, "AUTH", params...)
+func (l line) key(prefix, key string) line {
+	return append(append(append(append(l, '\t'), prefix...), key...), '=')
 }
 
-// encodedSize is the length of the longest line this request can make.
-func (r Request) encodedSize() int { return len(r.appendTo(nil, 1<<32-1)) }
+// appendAuth appends the AUTH line of a request.
+func appendAuth(dst []byte, id uint32, params []byte) []byte {
+	dst = strconv.AppendUint(append(dst, "AUTH\t"...), uint64(id), 10)
+	return append(append(dst, '\t'), params...)
+}
+
+// maxHead is the length of the longest beginning of an AUTH line.
+const maxHead = len("AUTH\t4294967295\t")

@@ -196,7 +196,7 @@ func TestRequestLine(t *testing.T) {
 			"AUTH\t9\tEXTERNAL\tservice=imap\n",
 		},
 	} {
-		if got := string(tc.r.appendTo(nil, 9)); got != tc.want {
+		if got := string(appendAuth(nil, 9, tc.r.params())); got != tc.want {
 			t.Errorf("got %q", got)
 		}
 	}

@@ -58,7 +58,7 @@ func (v masterVerb) allowed(k Kind) bool {
 
 func (s *Server) serveMaster(base *conn, peer Peer) error {
 	c := &masterConn{
-		conn: base, peer: peer,
+		conn: base, peer: peer, crew: netx.Crew{Rest: 4},
 		slots: make(chan struct{}, maxLookups), listing: make(chan struct{}, 1),
 	}
 	err := c.loop()

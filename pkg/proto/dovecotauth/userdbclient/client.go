@@ -107,19 +107,19 @@ func (c *Client) Pass(ctx context.Context, q Query) (UserRecord, error) {
 // up on a longer one, which would fail everybody's requests.
 const maxRequest = 1024
 
-// sizeOf is the most that the line can come to.
-func sizeOf(verb string, params []string) int {
-	size := len(verb) + len("\t4294967295\n")
-	for _, p := range params {
-		size += 1 + len(dovecotauth.AppendEscaped(nil, p))
-	}
-	return size
+// sizeOf is the most that the line can come to, whose end is what stands behind
+// the id.
+func sizeOf(verb string, end []byte) int { return len(verb) + len("\t4294967295") + len(end) }
+
+// endOf is what stands behind the id of a line.
+func endOf(params []string) []byte {
+	return dovecotauth.AppendLine(make([]byte, 0, 128), "", params...)
 }
 
 // twice asks a second time when the connection was lost before the answer.
 func (c *Client) twice(ctx context.Context, verb string, q Query) (UserRecord, error) {
 	params := q.params()
-	if sizeOf(verb, params) > maxRequest { // what can be done without is
+	if sizeOf(verb, endOf(params)) > maxRequest { // what can be done without is
 		params = Query{User: q.User, Service: q.Service}.params()
 	}
 	r, lost, err := c.ask(ctx, "user "+q.User, fail.Unavailable, verb, params...)
@@ -171,11 +171,14 @@ func (c *Client) ask(ctx context.Context, what string, bare fail.Kind, verb stri
 
 // exchange sends one line and waits for the one that answers it.
 func (c *Client) exchange(ctx context.Context, verb string, params []string) (line dovecotauth.Line, lost bool, err error) {
-	if size := sizeOf(verb, params); size > maxRequest {
+	end := endOf(params)
+	if size := sizeOf(verb, end); size > maxRequest {
 		return dovecotauth.Line{}, false, fail.New(fail.NotFound, "a request of %d bytes is about no user: no name is as long", size)
 	}
 	call, err := c.link.Begin(ctx, func(_ *link.Conn, id uint32) []byte {
-		return dovecotauth.AppendLine(nil, verb, append([]string{dovecotauth.FormatID(id)}, params...)...)
+		line := append(make([]byte, 0, sizeOf(verb, end)), verb...)
+		line = strconv.AppendUint(append(line, '\t'), uint64(id), 10)
+		return append(line, end...)
 	})
 	if err != nil {
 		return dovecotauth.Line{}, false, err

@@ -31,7 +31,7 @@ type capability struct {
 }
 
 // capabilityTable is what a session can do after login, in the order of the
-// announcement. A row is here only when all of its RFC is served; docs/imap.md
+// announcement; at most 64. A row is here only when all of its RFC is served; docs/imap.md
 // says the same in words, and a test holds the two together.
 func capabilityTable() []capability {
 	return []capability{
@@ -114,9 +114,9 @@ func speaksUTF8(s *session) bool { return s.srv.cfg.UTF8 }
 // announced returns the row of a capability that this session announces now,
 // nil when it does not.
 func (s *session) announced(name string) *capability {
-	for i, c := range s.srv.caps {
-		if c.name == name && s.announces(&c) {
-			return &s.srv.caps[i]
+	for i := range s.srv.caps {
+		if c := &s.srv.caps[i]; c.name == name && s.announces(c) {
+			return c
 		}
 	}
 	return nil
@@ -134,12 +134,28 @@ func (s *session) announces(c *capability) bool {
 	return true
 }
 
-// capabilities is what follows "CAPABILITY ".
+// capabilities is what follows "CAPABILITY ". Most sessions of a server say the
+// same, so it is put together once for each set of conditions that hold.
 func (s *session) capabilities() string {
+	var holds uint64
+	for i := range s.srv.caps {
+		if when := s.srv.caps[i].when; when == nil || when(s) {
+			holds |= 1 << i
+		}
+	}
+	if known, ok := s.srv.announcements.Load(holds); ok {
+		return known.(string)
+	}
+	line := s.announcement()
+	s.srv.announcements.Store(holds, line)
+	return line
+}
+
+func (s *session) announcement() string {
 	names := make([]string, 0, len(s.srv.caps))
-	for _, c := range s.srv.caps {
-		switch {
-		case !s.announces(&c):
+	for i := range s.srv.caps {
+		switch c := &s.srv.caps[i]; {
+		case !s.announces(c):
 		case c.value != nil:
 			names = append(names, c.name+"="+c.value(s))
 		default:

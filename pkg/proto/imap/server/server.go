@@ -81,6 +81,8 @@ type Server struct {
 	caps  []capability
 	bufs  wire.Buffers
 
+	announcements sync.Map // of string, by the conditions that hold: a bit for each of caps
+
 	watch      watch
 	aheads     sync.Pool     // of *ahead
 	searchBufs sync.Pool     // of *[]byte
