@@ -41,7 +41,6 @@ type Runtime struct {
 }
 
 // Listen takes the inherited descriptor or binds the address of spec.
-// Connections are *net.TCPConn or *net.UnixConn.
 func (rt *Runtime) Listen(spec conf.Listen) (net.Listener, error) {
 	return netx.Open(spec, rt.inherited)
 }

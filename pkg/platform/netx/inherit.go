@@ -121,7 +121,7 @@ func (in *Inherited) listener(name, network string) (net.Listener, error) {
 			first = err
 			continue
 		}
-		all = append(all, l)
+		all = append(all, inheriting(l))
 	}
 	if first != nil {
 		for _, l := range all {

@@ -14,9 +14,8 @@ import (
 // Open makes the stream listener that spec names: a TCP address, a Unix
 // socket, or one or more inherited descriptors ("systemd:NAME"; several of
 // one name act as one listener). in may be nil when nothing was inherited.
-// Accept returns *net.TCPConn or *net.UnixConn. With spec.Allow a Unix peer
-// of another uid is closed at once, with spec.AllowNetworks a TCP peer from
-// elsewhere; see Listener.OnDenied.
+// With spec.Allow a Unix peer of another uid is closed at once, with
+// spec.AllowNetworks a TCP peer from elsewhere; see Listener.OnDenied.
 func Open(spec conf.Listen, in *Inherited) (net.Listener, error) {
 	return open(spec, in, "unix")
 }
@@ -45,11 +44,13 @@ func open(spec conf.Listen, in *Inherited, network string) (net.Listener, error)
 		l, err = listenUnix(spec, network)
 	default:
 		var lc net.ListenConfig
+		lc.SetMultipathTCP(false) // its listeners hand no options down
 		l, err = lc.Listen(context.Background(), "tcp", spec.TCP())
 	}
 	if err != nil {
 		return nil, fail.Wrap(fail.KindOf(err), err, "listener %q", spec.Address)
 	}
+	l = inheriting(l)
 	if len(spec.Allow) == 0 && len(spec.AllowNetworks) == 0 {
 		return l, nil
 	}

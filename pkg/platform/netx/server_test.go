@@ -234,7 +234,7 @@ func (b *brokenListener) Accept() (net.Conn, error) {
 }
 
 func (b *brokenListener) SetDeadline(t time.Time) error {
-	return b.Listener.(*net.TCPListener).SetDeadline(t)
+	return b.Listener.(*tcpListener).SetDeadline(t)
 }
 
 func TestAcceptFailures(t *testing.T) {

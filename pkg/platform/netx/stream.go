@@ -1,6 +1,7 @@
 package netx
 
 import (
+	"errors"
 	"net"
 	"os"
 	"syscall"
@@ -50,8 +51,29 @@ func checkStream(f *os.File) error {
 // than a connection has.
 type stream struct{ f *os.File }
 
-func (s stream) Read(p []byte) (int, error)            { return s.f.Read(p) }
-func (s stream) Write(p []byte) (int, error)           { return s.f.Write(p) }
+func (s stream) Read(p []byte) (int, error) {
+	n, err := s.f.Read(p)
+	return n, ofNet("read", err)
+}
+
+func (s stream) Write(p []byte) (int, error) {
+	n, err := s.f.Write(p)
+	return n, ofNet("write", err)
+}
+
+// ofNet is an error as package net has it: a TLS connection goes on after a
+// deadline only when it is told by a net.Error.
+func ofNet(op string, err error) error {
+	var path *os.PathError
+	if !errors.As(err, &path) {
+		return err
+	}
+	if err = path.Err; errors.Is(err, os.ErrClosed) {
+		err = net.ErrClosed
+	}
+	return &net.OpError{Op: op, Net: "tcp", Err: err}
+}
+
 func (s stream) Close() error                          { return s.f.Close() }
 func (s stream) SetDeadline(t time.Time) error         { return s.f.SetDeadline(t) }
 func (s stream) SetReadDeadline(t time.Time) error     { return s.f.SetReadDeadline(t) }

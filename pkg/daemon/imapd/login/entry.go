@@ -30,10 +30,6 @@ func (d *door) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	if tcp, ok := conn.(*net.TCPConn); ok {
-		// The default of a probe every 15 s would keep phones awake.
-		_ = tcp.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: 5 * time.Minute, Interval: 75 * time.Second, Count: 9})
-	}
 	return &entry{Conn: conn, door: d}, nil
 }
 

@@ -2,6 +2,7 @@ package login
 
 import (
 	"context"
+	"log/slog"
 	"net"
 	"net/netip"
 	"os"
@@ -121,6 +122,10 @@ func (r *role) open(rt *service.Runtime) (doors []*door, err error) {
 				_ = d.Close()
 			}
 			return nil, err
+		}
+		// The default of a probe every 15 s would keep phones awake.
+		if err := netx.KeepAlive(l, 5*time.Minute, 75*time.Second, 9); err != nil {
+			rt.Log.Warn("connections are probed more often than they should be", slog.String("listener", e.Listen.Address), obs.Err(err))
 		}
 		d := &door{Listener: l, endpoint: e}
 		if e.TLS != "none" && r.keeper != nil {
