@@ -14,6 +14,6 @@
 //   - A received descriptor is close-on-exec and not blocking, and is closed on every path that
 //     returns an error.
 //
-// Files in reading order: listen.go, tcp.go, inherit.go, unix.go, peer.go, server.go,
+// Files in reading order: listen.go, inherit.go, unix.go, peer.go, server.go,
 // crew.go, accept.go, tally.go, conn.go, wait.go, frame.go, stream.go, proxy.go, asker.go.
 package netx

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -94,4 +95,140 @@ func (s stream) CloseWrite() error {
 		err = os.NewSyscallError("shutdown", serr)
 	}
 	return err
+}
+
+// tcpListener accepts TCP connections that inherit their options from it, as
+// Linux has it. Package net sets five options on each connection, which takes
+// longer than to accept it.
+type tcpListener struct {
+	f    *os.File
+	raw  syscall.RawConn
+	addr net.Addr
+}
+
+// inheriting takes the place of l, if it is of TCP and can hand its options down;
+// a socket of multipath TCP, as an operator may make one, might not.
+func inheriting(l net.Listener) net.Listener {
+	tcp, ok := l.(*net.TCPListener)
+	if !ok {
+		return l
+	}
+	f, err := tcp.File()
+	if err != nil {
+		return l
+	}
+	own := &tcpListener{f: f, addr: tcp.Addr()}
+	if err := own.prepare(); err != nil {
+		_ = f.Close()
+		return l
+	}
+	_ = tcp.Close()
+	return own
+}
+
+// prepare chooses the options that package net would.
+func (l *tcpListener) prepare() (err error) {
+	if l.raw, err = l.f.SyscallConn(); err != nil {
+		return err
+	}
+	if err := l.f.SetDeadline(time.Time{}); err != nil { // the runtime cannot wait for it
+		return err
+	}
+	return errors.Join(l.set(unix.IPPROTO_TCP, unix.TCP_NODELAY, 1), l.keepAlive(15*time.Second, 15*time.Second, 9))
+}
+
+// KeepAlive has connections that l accepts from now on probed after so much
+// silence, at such intervals, and given up after count probes without an
+// answer. It does nothing to a Unix socket.
+func KeepAlive(l net.Listener, idle, interval time.Duration, count int) error {
+	switch l := l.(type) {
+	case *tcpListener:
+		return l.keepAlive(idle, interval, count)
+	case *Listener:
+		return KeepAlive(l.Listener, idle, interval, count)
+	case *many:
+		for _, one := range l.all {
+			if err := KeepAlive(one, idle, interval, count); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (l *tcpListener) keepAlive(idle, interval time.Duration, count int) error {
+	return errors.Join(
+		l.set(unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1),
+		l.set(unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, int(idle/time.Second)),
+		l.set(unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, int(interval/time.Second)),
+		l.set(unix.IPPROTO_TCP, unix.TCP_KEEPCNT, count),
+	)
+}
+
+func (l *tcpListener) set(level, option, value int) error {
+	var serr error
+	err := l.raw.Control(func(fd uintptr) { serr = unix.SetsockoptInt(int(fd), level, option, value) })
+	if err != nil {
+		return err
+	}
+	return os.NewSyscallError("setsockopt", serr)
+}
+
+// Accept waits for a connection.
+func (l *tcpListener) Accept() (net.Conn, error) {
+	var fd int
+	var peer unix.Sockaddr
+	var aerr error
+	err := l.raw.Read(func(lfd uintptr) bool {
+		for {
+			fd, peer, aerr = unix.Accept4(int(lfd), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+			if !errors.Is(aerr, unix.EINTR) {
+				return !errors.Is(aerr, unix.EAGAIN)
+			}
+		}
+	})
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return nil, err
+	case err != nil:
+		return nil, net.ErrClosed
+	case aerr != nil:
+		return nil, os.NewSyscallError("accept4", aerr)
+	}
+	return &tcpConn{stream{os.NewFile(uintptr(fd), "tcp")}, tcpAddr(peer)}, nil
+}
+
+func (l *tcpListener) Close() error                  { return l.f.Close() }
+func (l *tcpListener) Addr() net.Addr                { return l.addr }
+func (l *tcpListener) SetDeadline(t time.Time) error { return l.f.SetDeadline(t) }
+
+// tcpConn is a connection that was accepted.
+type tcpConn struct {
+	stream
+	remote net.Addr
+}
+
+func (c *tcpConn) RemoteAddr() net.Addr { return c.remote }
+
+func (c *tcpConn) LocalAddr() net.Addr {
+	var own unix.Sockaddr
+	if raw, err := c.SyscallConn(); err == nil {
+		_ = raw.Control(func(fd uintptr) { own, _ = unix.Getsockname(int(fd)) })
+	}
+	return tcpAddr(own)
+}
+
+// tcpAddr is an address of no meaning where sa is none of TCP.
+func tcpAddr(sa unix.Sockaddr) net.Addr {
+	switch sa := sa.(type) {
+	case *unix.SockaddrInet4:
+		return &net.TCPAddr{IP: sa.Addr[:], Port: sa.Port}
+	case *unix.SockaddrInet6:
+		zone := ""
+		if sa.ZoneId != 0 {
+			zone = strconv.FormatUint(uint64(sa.ZoneId), 10)
+		}
+		return &net.TCPAddr{IP: sa.Addr[:], Port: sa.Port, Zone: zone}
+	}
+	return &net.TCPAddr{}
 }
