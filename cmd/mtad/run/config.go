@@ -18,8 +18,8 @@ type Config struct {
 
 // Command is one program.
 type Command struct {
-	Argv      []string          `yaml:"argv" doc:"Program, with its whole path, and arguments. Macros as in Postfix's pipe(8): ${sender} ${recipient} ${user} ${domain} ${extension} ${mailbox} ${original_recipient} ${nexthop} ${size} ${queue_id} ${client_address} ${client_hostname} ${client_helo} ${client_protocol} ${sasl_username} ${sasl_method}. An argument with a macro of the recipient is repeated for each. There is no shell."`
-	Flags     string            `yaml:"flags" doc:"Postfix's: B empty line at the end, D Delivered-To, F From_ line, O X-Original-To, R Return-Path, X final delivery by the program, h u lower-case domain and user, q quote addresses, . and > escape lines."`
+	Argv      []string          `yaml:"argv" doc:"Program, with its whole path, and arguments. Macros as in Postfix's pipe(8): ${sender} ${recipient} ${user} ${domain} ${extension} ${mailbox} ${original_recipient} ${nexthop} ${size} ${queue_id} ${client_address} ${client_hostname} ${client_helo} ${client_port} ${client_protocol} ${sasl_username} ${sasl_method} ${sasl_sender} (always empty) ${envid}. An argument with a macro of the recipient is repeated for each. There is no shell."`
+	Flags     string            `yaml:"flags" doc:"Postfix's: B empty line at the end, D Delivered-To, F From_ line, O X-Original-To, R Return-Path, X final delivery by the program (see final_delivery in mtad.yaml), h u lower-case domain and user, q quote addresses, . and > escape lines."`
 	Directory string            `yaml:"directory" doc:"Where the program runs; empty is /."`
 	Environ   map[string]string `yaml:"environment" doc:"Environment, beside PATH."`
 	TimeLimit conf.Duration     `yaml:"time_limit" min:"1s" max:"1h" doc:"How long the program may take."`

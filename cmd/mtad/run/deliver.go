@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"os/exec"
@@ -15,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/postcote/postcote/pkg/platform/disk"
 	"github.com/postcote/postcote/pkg/proto/program"
 )
 
@@ -263,8 +265,35 @@ func (l *lines) begin(line string) error {
 	return nil
 }
 
-// toMbox appends to a file under a lock that other programs know (fcntl).
+// lockTime is how long a mailbox that others use is waited for, and when a lock
+// file that nobody touches is taken for a dead one's (Postfix:
+// deliver_lock_attempts, stale_lock_time).
+const (
+	lockTime  = 20 * time.Second
+	staleLock = 500 * time.Second
+)
+
+// dotLock takes the lock file that mail programs make beside a mailbox. Where
+// none can be made, as in a folder of somebody else's, the other lock has to do.
+func dotLock(path string) (release func() error, err error) {
+	lock, err := disk.AcquireDotLock(context.Background(), disk.OS(), path, disk.DotLockOptions{Perm: 0o600, Timeout: lockTime, Stale: staleLock})
+	switch {
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
+		return func() error { return nil }, nil
+	case err != nil:
+		return nil, err
+	}
+	return lock.Release, nil
+}
+
+// toMbox appends to a file under the locks that other programs know: a lock
+// file, and fcntl.
 func toMbox(path string, message io.Reader) error {
+	release, err := dotLock(path)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = release() }() // the message is there, whatever becomes of the lock
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR|syscall.O_NOFOLLOW, 0o660)
 	if err != nil {
 		return err

@@ -17,7 +17,8 @@ var perRecipient = []string{"recipient", "user", "domain", "extension", "mailbox
 
 // perMessage are the others.
 var perMessage = []string{
-	"sender", "nexthop", "size", "queue_id", "client_address", "client_hostname", "client_helo", "client_protocol", "sasl_username", "sasl_method",
+	"sender", "nexthop", "size", "queue_id", "client_address", "client_hostname", "client_helo", "client_protocol", "client_port",
+	"sasl_username", "sasl_method", "sasl_sender", "envid",
 }
 
 // unknownMacro is the first macro of a text that is in none of the lists.
@@ -45,7 +46,7 @@ func (c Config) values(cmd Command, r program.Request) values {
 	v := values{message: map[string]string{
 		"sender": cmd.address(sender), "nexthop": r.NextHop, "size": strconv.FormatInt(r.Size, 10), "queue_id": r.QueueID,
 		"client_address": r.ClientAddress, "client_hostname": r.ClientName, "client_helo": r.ClientHelo, "client_protocol": r.ClientProtocol,
-		"sasl_username": r.SASLUser, "sasl_method": r.SASLMethod,
+		"client_port": r.ClientPort, "sasl_username": r.SASLUser, "sasl_method": r.SASLMethod, "sasl_sender": "", "envid": r.EnvelopeID,
 	}}
 	for _, rc := range r.Recipients {
 		full := cmd.address(rc.Address)

@@ -56,6 +56,7 @@ func ask(t *testing.T, cfg Config, r program.Request) program.Reply {
 }
 
 var request = program.Request{
+	ClientPort: "4711", EnvelopeID: "EID",
 	Sender: "s@far.example", QueueID: "QID", Size: int64(len(message)), NextHop: "next",
 	Recipients: []program.Recipient{{Address: "Joe+Detail@Ours.example"}, {Address: `"a; touch x"@ours.example`, Original: "list@ours.example"}},
 }
@@ -63,7 +64,7 @@ var request = program.Request{
 func TestCommands(t *testing.T) {
 	cfg := load(t, `
 commands:
-  args: {argv: [/usr/bin/printf, "[%s]", "-f", "${sender}", "$$x", "${recipient}", "$user:$extension:$mailbox:${domain}", "${nexthop}", $(size)], flags: hu}
+  args: {argv: [/usr/bin/printf, "[%s]", "-f", "${sender}", "$$x", "${recipient}", "$user:$extension:$mailbox:${domain}", "${nexthop}", $(size), "$client_port$sasl_sender${envid}"], flags: hu}
   quoted: {argv: [/usr/bin/printf, "[%s]", "${recipient}"], flags: q}
   mail: {argv: [/bin/cat], flags: "FRODB.>"}
   crlf: {argv: [/usr/bin/od, -c], crlf: true}
@@ -77,7 +78,7 @@ commands:
   "/usr/lib/list post all": {argv: [/bin/echo, listed]}
 `)
 	for _, tc := range []struct{ command, want string }{
-		{"args", fmt.Sprintf("0 [-f][s@far.example][$x][joe+detail@ours.example][a; touch x@ours.example][joe:detail:joe+detail:ours.example][a; touch x::a; touch x:ours.example][next][%d]", len(message))},
+		{"args", fmt.Sprintf("0 [-f][s@far.example][$x][joe+detail@ours.example][a; touch x@ours.example][joe:detail:joe+detail:ours.example][a; touch x::a; touch x:ours.example][next][%d][4711EID]", len(message))},
 		{"quoted", `0 [Joe+Detail@ours.example]["a; touch x"@ours.example]`},
 		{"unknown", "67 no such user\n"},
 		{"coded", "75 4.2.2 full\n"},
@@ -141,10 +142,45 @@ func TestFiles(t *testing.T) {
 	if err != nil || len(list) != 2 {
 		t.Errorf("%v, %v", list, err)
 	}
+	if _, err := os.Stat(filepath.Join(dir, "box.lock")); err == nil {
+		t.Error("the lock file is still there")
+	}
 	r := request
 	r.File = dir + "/other"
 	if got := ask(t, cfg, r); got.Exit != program.ExitConfig {
 		t.Errorf("a file that nobody allowed: %+v", got)
+	}
+}
+
+// A mailbox is not touched while another program has its lock file.
+func TestMailboxIsLocked(t *testing.T) {
+	box := filepath.Join(t.TempDir(), "box")
+	if err := os.WriteFile(box+".lock", []byte("1"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg := load(t, "files: ["+box+"]\n")
+	done := make(chan program.Reply, 1)
+	go func() {
+		r := request
+		r.File = box
+		done <- ask(t, cfg, r)
+	}()
+	select {
+	case got := <-done:
+		t.Errorf("delivered under a lock: %+v", got)
+	case <-time.After(300 * time.Millisecond):
+	}
+	if _, err := os.Stat(box); err == nil {
+		t.Error("the mailbox was made")
+	}
+	if err := os.Remove(box + ".lock"); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-done; got.Exit != 0 {
+		t.Errorf("%+v", got)
+	}
+	if text, err := os.ReadFile(box); err != nil || !strings.Contains(string(text), "hello") {
+		t.Errorf("%q, %v", text, err)
 	}
 }
 

@@ -115,7 +115,8 @@ func (l Listener) label() string {
 
 // Deliver is the `deliver` section.
 type Deliver struct {
-	LMTP string `yaml:"lmtp" doc:"The delivery agent: unix:/path, or host:port."`
+	LMTP    string `yaml:"lmtp" doc:"The delivery agent: unix:/path, or host:port."`
+	Forward bool   `yaml:"send_xforward_command" doc:"Tell it from whom the message came, if it announces XFORWARD."`
 }
 
 // Remote is the `remote` section.
@@ -130,6 +131,7 @@ type Remote struct {
 	RelayCredentials conf.SecretFile `yaml:"relayhost_credentials_file" doc:"File with user:password for relayhost. They are sent over TLS only."`
 	ConnectTimeout   conf.Duration   `yaml:"connect_timeout" min:"1s" max:"10m" doc:"How long to wait for a connection."`
 	KeepEightBit     bool            `yaml:"disable_mime_output_conversion" doc:"Send 8-bit text as it is to hosts that do not offer 8BITMIME. Otherwise parts labelled 8bit become quoted-printable for them, which breaks signatures."`
+	Forward          bool            `yaml:"send_xforward_command" doc:"Tell hosts that announce XFORWARD from whom the message came: for a content filter as relayhost. Transports say so for themselves."`
 	Reuse            conf.Duration   `yaml:"reuse" max:"1m" doc:"How long a connection waits for another message to the same host; 0s never does."`
 }
 

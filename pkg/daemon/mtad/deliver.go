@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"strconv"
 	"strings"
 
 	"github.com/emersion/go-smtp"
@@ -24,6 +25,7 @@ import (
 	"github.com/postcote/postcote/pkg/platform/addr"
 	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/platform/lookup"
+	smtpclient "github.com/postcote/postcote/pkg/proto/smtp/client"
 )
 
 // router answers the queue from the table of the current configuration.
@@ -146,7 +148,7 @@ func (x deliverer) send(ctx context.Context, st *state, job *queue.Job, hop rout
 	env := job.Envelope
 	outs := x.d.remote.Load().of(hop).Deliver(ctx, hop, remote.Message{
 		From: from, Size: env.Size, EightBit: env.EightBit, UTF8: env.SMTPUTF8,
-		Return: dsnReturn(env.Return), EnvelopeID: env.EnvID,
+		Return: dsnReturn(env.Return), EnvelopeID: env.EnvID, Forward: st.forwarded(job, hop),
 		Login: func(ctx context.Context, hop route.Hop) (*remote.Credentials, error) {
 			return st.logins.For(ctx, env.Sender, hop)
 		},
@@ -213,6 +215,29 @@ func (w ways) Ask(ctx context.Context, hop route.Hop, sender, rcpt addr.Address)
 			return w.st.logins.For(ctx, sender, hop)
 		},
 	}, []remote.Recipient{{To: rcpt}})[0]
+}
+
+// forwarded is what a next hop is to hear of the client, nil for nothing.
+func (st *state) forwarded(job *queue.Job, hop route.Hop) *smtpclient.Forward {
+	tell := st.cfg.Remote.Forward
+	if hop.Transport == route.LMTP {
+		tell = st.cfg.Deliver.Forward
+	}
+	if own, ok := st.cfg.Transports[hop.Name]; ok {
+		tell = own.Forward
+	}
+	if !tell {
+		return nil
+	}
+	c := &job.Envelope.Client
+	f := &smtpclient.Forward{Name: c.Name, Addr: c.Addr, Proto: c.Proto, Helo: c.Helo, Ident: job.ID.String(), Source: "REMOTE"}
+	if c.Port != 0 {
+		f.Port = strconv.Itoa(int(c.Port))
+	}
+	if st.rewriter.Homely(job.Envelope) {
+		f.Source = "LOCAL"
+	}
+	return f
 }
 
 // openRewritten opens the content with the addresses of its header as the
@@ -302,8 +327,18 @@ type bouncer struct{ d *daemon }
 // Compose implements queue.Bouncer.
 func (b bouncer) Compose(ctx context.Context, w io.Writer, id queue.ID, n *queue.Notice) (queue.Composed, error) {
 	st := b.d.state.Load()
-	c := bounce.Composer{Hostname: st.hostname, Postmaster: st.cfg.Postmaster, SizeLimit: st.cfg.Bounce.SizeLimit.Int64(), Templates: st.templates}
+	c := bounce.Composer{Hostname: st.hostname, Postmaster: st.cfg.Postmaster, SizeLimit: st.cfg.Bounce.SizeLimit.Int64(), Templates: st.templates, Relays: st.relays}
 	return c.Compose(ctx, w, id, n)
+}
+
+// relays reports whether what a transport delivers may go further: to another
+// host, or by a program that says nothing else.
+func (st *state) relays(transport string) bool {
+	own, ok := st.cfg.Transports[transport]
+	if !ok {
+		return transport == route.SMTP.String()
+	}
+	return own.Type == route.SMTP.String() || own.Type == routing.KindPipe && !own.Final
 }
 
 // senders are the clients of the transports that speak SMTP or LMTP.

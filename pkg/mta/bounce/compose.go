@@ -25,6 +25,9 @@ type Composer struct {
 	Postmaster string // whom to ask for help; empty means postmaster@Hostname
 	SizeLimit  int64  // 0 means DefaultSizeLimit
 	Templates  Templates
+	// Relays reports whether a transport hands mail to others, who may not
+	// report further; nil: smtp does.
+	Relays func(transport string) bool
 }
 
 // report is one notification being written.

@@ -76,10 +76,17 @@ func (r *report) action(rc *queue.NoticeRecipient) string {
 		return "failed"
 	case rc.Transport == queue.Expanded:
 		return "expanded" // RFC 3461 section 5.2.7.3 (c)
-	case rc.Transport == "smtp":
+	case r.c.relays(rc.Transport):
 		return "relayed" // to a host that does not promise to report (RFC 3461 section 5.2.2)
 	}
 	return "delivered"
+}
+
+func (c *Composer) relays(transport string) bool {
+	if c.Relays == nil {
+		return transport == "smtp"
+	}
+	return c.Relays(transport)
 }
 
 // verified is Postfix's word for what a probe found.

@@ -60,7 +60,8 @@ type Message struct {
 	UTF8       bool  // needs SMTPUTF8
 	Return     smtp.DSNReturn
 	EnvelopeID string
-	Verify     bool // nothing is sent: an outcome is what the host says of the recipient
+	Verify     bool            // nothing is sent: an outcome is what the host says of the recipient
+	Forward    *client.Forward // from whom it came, for content filters; nil tells nobody
 	// Login returns our credentials for a hop; nil, or a nil result, means
 	// none. They are sent over TLS only, or to this host. With an error the
 	// message is not sent.

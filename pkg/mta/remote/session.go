@@ -253,7 +253,7 @@ func anyKnown(results []client.Result) bool {
 
 func (a *attempt) envelope() client.Envelope {
 	env := client.Envelope{
-		From: a.msg.From, Size: a.msg.Size, UTF8: a.msg.UTF8, Return: a.msg.Return, EnvelopeID: a.msg.EnvelopeID, Verify: a.msg.Verify,
+		From: a.msg.From, Size: a.msg.Size, UTF8: a.msg.UTF8, Return: a.msg.Return, EnvelopeID: a.msg.EnvelopeID, Verify: a.msg.Verify, Forward: a.msg.Forward,
 		To: make([]client.Recipient, len(a.todo)),
 	}
 	if a.msg.EightBit {

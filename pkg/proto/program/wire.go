@@ -33,7 +33,9 @@ type Request struct {
 	Size       int64
 
 	ClientName, ClientAddress, ClientHelo, ClientProtocol string
+	ClientPort                                            string
 	SASLUser, SASLMethod                                  string
+	EnvelopeID                                            string
 }
 
 // Recipient is one of them.
@@ -59,6 +61,8 @@ func (r *Request) fields() []struct {
 		{"client_address", &r.ClientAddress},
 		{"client_helo", &r.ClientHelo},
 		{"client_protocol", &r.ClientProtocol},
+		{"client_port", &r.ClientPort},
+		{"envid", &r.EnvelopeID},
 		{"sasl_username", &r.SASLUser},
 		{"sasl_method", &r.SASLMethod},
 	}

@@ -2,6 +2,7 @@ package piping
 
 import (
 	"context"
+	"strconv"
 	"time"
 
 	"github.com/postcote/postcote/pkg/daemon/mtad/routing"
@@ -62,7 +63,10 @@ func request(job *queue.Job, rcpts []queue.Recipient) program.Request {
 	r := program.Request{
 		Sender: env.Sender.String(), QueueID: job.ID.String(), Size: env.Size,
 		ClientName: env.Client.Name, ClientAddress: env.Client.Addr, ClientHelo: env.Client.Helo, ClientProtocol: env.Client.Proto,
-		SASLUser: env.SASLUser, SASLMethod: env.SASLMethod,
+		SASLUser: env.SASLUser, SASLMethod: env.SASLMethod, EnvelopeID: env.EnvID,
+	}
+	if env.Client.Port != 0 {
+		r.ClientPort = strconv.Itoa(int(env.Client.Port))
 	}
 	for _, rc := range rcpts {
 		to := program.Recipient{Address: rc.Addr.String()}

@@ -48,14 +48,14 @@ func (r *Rewriter) Again(ctx context.Context, env *queue.Envelope) (*queue.Envel
 		}
 		next.Recipients = append(next.Recipients, queue.Expand(old, fresh)...)
 	}
-	if !r.RewritesHeaders() || !r.home(env) {
+	if !r.RewritesHeaders() || !r.Homely(env) {
 		return &next, nil, nil
 	}
 	return &next, func(in io.Reader) (io.Reader, error) { return r.header(ctx, in) }, nil
 }
 
-// home is Home for a message that is queued already.
-func (r *Rewriter) home(env *queue.Envelope) bool {
+// Homely is Home for a message that is queued already.
+func (r *Rewriter) Homely(env *queue.Envelope) bool {
 	ip, _ := netip.ParseAddr(env.Client.Addr)
 	return r.Home(env.Origin == submitted, env.SASLUser, ip)
 }

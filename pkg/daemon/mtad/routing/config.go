@@ -57,9 +57,11 @@ type Transport struct {
 	TLS         string          `yaml:"tls" oneof:"|none|may|encrypt|fingerprint|verify|secure" doc:"smtp: as remote.tls, which an empty value takes. remote.tls_policy_maps come first."`
 	Credentials conf.SecretFile `yaml:"credentials_file" doc:"smtp: file with user:password for the next hop, which comes before password_maps."`
 	Fallback    []string        `yaml:"fallback_relay" doc:"smtp: in place of fallback_relay."`
+	Forward     bool            `yaml:"send_xforward_command" doc:"smtp, lmtp: tell the next hop, a content filter that announces XFORWARD, from whom the message came."`
 
 	Socket    string        `yaml:"socket" path:"connect" example:"/run/mtad-run-vmail/socket" doc:"pipe: socket of the helper unit, see docs/mtad/routing.md."`
 	Command   string        `yaml:"command" example:"spamfilter" doc:"pipe: the name of a command in the helper's own configuration."`
+	Final     bool          `yaml:"final_delivery" doc:"pipe: the program delivers for good (flag X); reports of success say delivered, and not relayed."`
 	TimeLimit conf.Duration `yaml:"time_limit" min:"1s" max:"1h" doc:"pipe: how long the program may take."`
 
 	queue.Limits `yaml:",inline"`

@@ -22,6 +22,8 @@ type Envelope struct {
 	Return     smtp.DSNReturn
 	EnvelopeID string // decoded; sent as xtext when DSN is announced
 
+	Forward *Forward // sent when XFORWARD is announced; nil: never
+
 	// Verify ends the transaction behind the recipients: nothing is sent, and
 	// a Result is the reply to RCPT.
 	Verify bool

@@ -21,6 +21,7 @@ const (
 	StageSTARTTLS Stage = "STARTTLS"
 	StageTLS      Stage = "TLS handshake"
 	StageAuth     Stage = "AUTH"
+	StageForward  Stage = "XFORWARD"
 	StageMail     Stage = "MAIL FROM"
 	StageRcpt     Stage = "RCPT TO"
 	StageData     Stage = "DATA"

@@ -35,6 +35,9 @@ func (c *Conn) Send(ctx context.Context, env Envelope, content io.Reader) ([]Res
 		}
 	}
 	defer c.watch(ctx)()
+	if err := c.forward(ctx, env.Forward); err != nil {
+		return t.results, err
+	}
 	c.uses++
 	return t.results, t.run(content)
 }
