@@ -65,6 +65,12 @@ type deliverer struct{ d *daemon }
 // Deliver implements queue.Deliverer.
 func (x deliverer) Deliver(ctx context.Context, job *queue.Job) queue.Outcome {
 	st := x.d.state.Load()
+	out := x.deliver(ctx, st, job)
+	st.filters.Apply(ctx, job.Route.Transport, &out)
+	return out
+}
+
+func (x deliverer) deliver(ctx context.Context, st *state, job *queue.Job) queue.Outcome {
 	hop, err := st.routes.ParseHop(job.Route.Transport + ":" + job.Route.NextHop)
 	if err != nil { // the transport has gone since; the next try finds another
 		return queue.Outcome{}

@@ -23,6 +23,7 @@ type state struct {
 	routes   *route.Table
 	rewriter *rewriting.Rewriter
 	logins   *routing.Passwords
+	filters  *routing.StatusFilters
 	mailbox  route.Hop // of the delivery agent
 	gate     *gate.Gate
 
@@ -48,6 +49,9 @@ func newState(cfg Config, rcpts gate.Recipients, now func() time.Time) (*state, 
 		return nil, err
 	}
 	if s.logins, err = cfg.Logins(cfg.Remote.RelayCredentials, cfg.Delimiter, cfg.tables()); err != nil {
+		return nil, err
+	}
+	if s.filters, err = cfg.Filters(cfg.tables()); err != nil {
 		return nil, err
 	}
 	if s.mailbox, err = route.ParseHop("lmtp:" + cfg.Deliver.LMTP); err != nil {

@@ -123,6 +123,9 @@ func FallbackHops(list []string) ([]route.Hop, error) {
 func (c Config) Check(p *conf.Reporter, d Domains, h Host) {
 	for name, t := range c.Transports {
 		t.check(p.At("transports[%s]", name), name)
+		if _, err := maps.Open("delivery_status_filter", t.StatusFilter, h.Tables); err != nil {
+			p.At("transports[%s]", name).Errorf("%v", err)
+		}
 	}
 	h.Ask = nil
 	for match, hop := range c.Routes {
@@ -146,6 +149,7 @@ func (c Config) Check(p *conf.Reporter, d Domains, h Host) {
 		{"local_recipient_maps", c.LocalRecipientMaps},
 		{"virtual_mailbox_maps", c.VirtualMailboxMaps},
 		{"relay_recipient_maps", c.RelayRecipientMaps},
+		{"default_delivery_status_filter", c.StatusFilter},
 		{"domains.local_tables", d.LocalTables},
 		{"domains.alias_tables", d.AliasTables},
 		{"domains.relay_tables", d.RelayTables},

@@ -36,6 +36,8 @@ type Config struct {
 
 	Transports map[string]Transport `yaml:"transports" reload:"true" doc:"Transports of your own, by name, for use in routes, transport_maps and the keys above."`
 
+	StatusFilter []string `yaml:"default_delivery_status_filter" reload:"true" example:"pcre:/etc/postcote/status" doc:"Tables that change the result of a delivery: the key is its status and text (5.7.1 host … said: …), the value the new status, and maybe text (4.7.1 try later). Success stays success."`
+
 	LocalRecipientMaps []string `yaml:"local_recipient_maps" reload:"true" example:"unix:passwd.byname" doc:"Tables of the names that exist in domains.local, beside aliases and what exists_socket knows."`
 	VirtualMailboxMaps []string `yaml:"virtual_mailbox_maps" reload:"true" example:"mysql:/etc/postfix/virtual-mailbox-maps.cf" doc:"Tables of the mailboxes that exist (user@domain, @domain), beside those that exists_socket knows. The value of an entry does not matter: where mail is kept is what deliver.lmtp knows."`
 	RelayRecipientMaps []string `yaml:"relay_recipient_maps" reload:"true" example:"texthash:/etc/postcote/relay-recipients" doc:"Tables of the addresses that exist in domains.relay (user@domain, @domain). Empty: mail is taken for every address there, and what the host behind refuses has to be returned."`
@@ -52,12 +54,13 @@ type Transport struct {
 	Type    string `yaml:"type" oneof:"smtp|lmtp|pipe|local|virtual|discard|error|retry" doc:"What the transport does: smtp and lmtp as the transports of that name, pipe runs a program through a helper unit, virtual is deliver.lmtp, local follows aliases."`
 	NextHop string `yaml:"next_hop" example:"[smtp.example.net]:587" doc:"Next hop where a route names none."`
 
-	HeloName    string          `yaml:"helo_name" example:"out.example.org" doc:"smtp: the name in EHLO. Empty: hostname."`
-	Source      []string        `yaml:"source" example:"192.0.2.25" doc:"smtp: own addresses to connect from, at most one of each family."`
-	TLS         string          `yaml:"tls" oneof:"|none|may|encrypt|fingerprint|verify|secure" doc:"smtp: as remote.tls, which an empty value takes. remote.tls_policy_maps come first."`
-	Credentials conf.SecretFile `yaml:"credentials_file" doc:"smtp: file with user:password for the next hop, which comes before password_maps."`
-	Fallback    []string        `yaml:"fallback_relay" doc:"smtp: in place of fallback_relay."`
-	Forward     bool            `yaml:"send_xforward_command" doc:"smtp, lmtp: tell the next hop, a content filter that announces XFORWARD, from whom the message came."`
+	HeloName     string          `yaml:"helo_name" example:"out.example.org" doc:"smtp: the name in EHLO. Empty: hostname."`
+	Source       []string        `yaml:"source" example:"192.0.2.25" doc:"smtp: own addresses to connect from, at most one of each family."`
+	TLS          string          `yaml:"tls" oneof:"|none|may|encrypt|fingerprint|verify|secure" doc:"smtp: as remote.tls, which an empty value takes. remote.tls_policy_maps come first."`
+	Credentials  conf.SecretFile `yaml:"credentials_file" doc:"smtp: file with user:password for the next hop, which comes before password_maps."`
+	Fallback     []string        `yaml:"fallback_relay" doc:"smtp: in place of fallback_relay."`
+	StatusFilter []string        `yaml:"delivery_status_filter" doc:"In place of default_delivery_status_filter."`
+	Forward      bool            `yaml:"send_xforward_command" doc:"smtp, lmtp: tell the next hop, a content filter that announces XFORWARD, from whom the message came."`
 
 	Socket    string        `yaml:"socket" path:"connect" example:"/run/mtad-run-vmail/socket" doc:"pipe: socket of the helper unit, see docs/mtad/routing.md."`
 	Command   string        `yaml:"command" example:"spamfilter" doc:"pipe: the name of a command in the helper's own configuration."`
