@@ -50,10 +50,10 @@ func startIdle(_ context.Context, dir string, o Options) ([]*peer.Server, error)
 }
 
 // idlers is how many users n connections have when each process may open so many
-// files: as many, if it can be. The session role has a connection's socket and
-// three files for each user.
+// files: as many, if it can be. The session role has a socket for each
+// connection, and for the seconds until an opened index rests some files more.
 func idlers(n, files int) int {
-	return max(min(n, (files-200-n)/3), 1)
+	return max(min(n, files-200-n), 1)
 }
 
 // share lets all users see the first one's mail, and gives each a copy of the

@@ -100,6 +100,15 @@ func (im *Image) UID(i int) uint32 {
 	return rec(data[(i-int(l.starts[ci]))*recordSize:]).uid()
 }
 
+// LastUID is the highest UID, 0 when there is no message. It reads no record.
+func (im *Image) LastUID() uint32 {
+	l := im.list()
+	if len(l.chunks) == 0 {
+		return 0
+	}
+	return l.chunks[len(l.chunks)-1].last
+}
+
 // Find returns the index of uid; when there is no such message, the index at
 // which it would stand, and false.
 func (im *Image) Find(uid uint32) (int, bool) {
@@ -194,8 +203,11 @@ func (im *Image) Count(with, without uint8) int {
 func (im *Image) FirstWithout(flags uint8) int {
 	l := im.list()
 	for ci, c := range l.chunks {
-		if c.and&flags != 0 {
+		switch {
+		case c.and&flags != 0:
 			continue
+		case c.or&flags == 0:
+			return int(l.starts[ci])
 		}
 		data := c.records()
 		for i := 0; i < len(data); i += recordSize {

@@ -521,3 +521,23 @@ func TestRestLogShrinks(t *testing.T) {
 	}
 	must(t, again.Close())
 }
+
+// What SELECT asks is answered without a record where all messages are alike.
+func TestSelectReadsNoRecord(t *testing.T) {
+	x := filled(t, disk.NewForgetful(), 2_000)
+	must(t, x.Checkpoint())
+	must(t, x.Rest())
+	im := x.Image()
+	if im.FirstWithout(flagSeen) != 0 || im.LastUID() != 2_000 || im.Recent() != 2_000 {
+		t.Error(im.FirstWithout(flagSeen), im.LastUID(), im.Recent())
+	}
+	b := x.Begin()
+	b.Flags([]Range{{1, 2000}}, flagSeen, 0, nil, nil, b.ModSeq())
+	im, err := x.Commit(b, true)
+	must(t, err)
+	must(t, x.Checkpoint())
+	must(t, x.Rest())
+	if im.FirstWithout(flagSeen) != -1 || im.Count(0, flagSeen) != 0 || im.Resident() != 0 {
+		t.Error(im.FirstWithout(flagSeen), im.Count(0, flagSeen), im.Resident())
+	}
+}

@@ -162,6 +162,25 @@ func TestDroppedMemoryIsCollected(t *testing.T) {
 	}
 }
 
+// However many sessions have a mailbox open, its messages are in memory once.
+func TestHandlesShareOneState(t *testing.T) {
+	h := inMemory(t, Exclusive)
+	for range 1000 {
+		h.deliver("INBOX", "x", Seen)
+	}
+	first := h.box("INBOX")
+	must(t, first.Sync(bg))
+	for range 10 {
+		m := h.box("INBOX")
+		if m.Snapshot() != first.Snapshot() {
+			t.Fatal("a second session has a snapshot of its own")
+		}
+	}
+	if per := first.box.ix.Image().Resident() / 1000; per > 64 {
+		t.Errorf("%d bytes a message", per)
+	}
+}
+
 // Idle folders are closed, idle accounts give their lock back, and both come
 // back when they are asked for.
 func TestIdleThingsAreClosed(t *testing.T) {

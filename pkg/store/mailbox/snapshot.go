@@ -96,6 +96,9 @@ func (s *Snapshot) Base(i int) string { return s.im.At(i).Name }
 // which it would stand, and false.
 func (s *Snapshot) Find(uid uint32) (i int, ok bool) { return s.im.Find(uid) }
 
+// LastUID is the highest UID, 0 of an empty mailbox.
+func (s *Snapshot) LastUID() uint32 { return s.im.LastUID() }
+
 // UIDs returns the UIDs of all messages.
 func (s *Snapshot) UIDs() []uint32 { return s.im.AppendUIDs(make([]uint32, 0, s.im.Len())) }
 

@@ -121,7 +121,7 @@ type imapSnapshot struct{ s *mailbox.Snapshot }
 
 func (v imapSnapshot) Info() server.Info {
 	return server.Info{
-		UIDValidity: v.s.UIDValidity(), UIDNext: v.s.UIDNext(), HighestModSeq: v.s.HighestModSeq(),
+		UIDValidity: v.s.UIDValidity(), UIDNext: v.s.UIDNext(), LastUID: v.s.LastUID(), HighestModSeq: v.s.HighestModSeq(),
 		Recent: v.s.Recent(), Keywords: v.s.Keywords(), NewKeywords: true,
 	}
 }

@@ -256,6 +256,7 @@ type Delta struct {
 type Info struct {
 	UIDValidity   uint32
 	UIDNext       uint32
+	LastUID       uint32 // of the last row; 0 when there is none
 	HighestModSeq uint64
 	Recent        int      // messages that nobody has claimed: the last ones
 	Keywords      []string // known here; shared, never modified

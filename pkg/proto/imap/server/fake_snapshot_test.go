@@ -50,9 +50,16 @@ func (s *fakeSnapshot) Vanished(modseq uint64, uids imap.UIDSet) imap.UIDSet {
 	return out.UIDs()
 }
 
-func (s *fakeSnapshot) Info() Info   { return s.info }
 func (s *fakeSnapshot) Len() int     { return len(s.rows) }
 func (s *fakeSnapshot) At(i int) Row { return s.rows[i] }
+
+func (s *fakeSnapshot) Info() Info {
+	info := s.info
+	if n := len(s.rows); n > 0 {
+		info.LastUID = s.rows[n-1].UID
+	}
+	return info
+}
 
 func (s *fakeSnapshot) Find(uid uint32) int {
 	i, _ := slices.BinarySearchFunc(s.rows, uid, func(r Row, u uint32) int { return int(int64(r.UID) - int64(u)) })

@@ -65,12 +65,7 @@ func (v *view) claim(ctx context.Context) error {
 }
 
 // lastUID is the highest UID the client knows, 0 in an empty mailbox.
-func (v *view) lastUID() uint32 {
-	if n := v.pin.Len(); n > 0 {
-		return v.pin.At(n - 1).UID
-	}
-	return 0
-}
+func (v *view) lastUID() uint32 { return v.pin.Info().LastUID }
 
 // numRecent counts the \Recent messages that are still there.
 func (v *view) numRecent() int {
