@@ -15,7 +15,7 @@ import (
 )
 
 // Over TLS a login can be bound to the connection. A proof for another
-// connection, as a man in the middle has it, is worth nothing.
+// connection, as a man in the middle has it, is worth nothing (CVE-2026-33603).
 func TestLoginBoundToTLS(t *testing.T) {
 	w := newWorld(t)
 	w.start()

@@ -60,7 +60,7 @@ func authenticate(t *testing.T, conn net.Conn, mech string, c sasl.Credentials) 
 }
 
 // A proof that is bound to the TLS connection reaches authd, and one that was
-// made for another connection is worth nothing.
+// made for another connection is worth nothing (CVE-2026-33603).
 func TestSCRAM(t *testing.T) {
 	w := newWorld(t, options{})
 	right, wrong := sasl.Credentials{Authcid: "alice", Password: "secret"}, sasl.Credentials{Authcid: "alice", Password: "wrong"}
