@@ -3,5 +3,6 @@
 //
 // Reading order: setup_test.go, walk_test.go (one message from SMTP to IMAP
 // and POP3), down_test.go (a process is away), kill_test.go (kill -9 under
-// load), deploy_test.go (units, examples, docs).
+// load), enumeration_test.go (what a refused login tells), deploy_test.go
+// (units, examples, docs).
 package whole
