@@ -356,7 +356,7 @@ func TestDrain(t *testing.T) {
 	if err := w.stop(); err != nil {
 		t.Fatal(err)
 	}
-	_ = nc.SetDeadline(time.Now().Add(5 * time.Second))
+	_ = nc.SetDeadline(time.Now().Add(30 * time.Second))
 	if _, err := io.ReadAll(nc); err != nil {
 		t.Fatalf("the connection outlived the daemon: %v", err)
 	}

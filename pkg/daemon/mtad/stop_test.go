@@ -12,7 +12,7 @@ import (
 // say sends a line and returns the next line of the server.
 func say(t *testing.T, c net.Conn, r *bufio.Reader, line string) string {
 	t.Helper()
-	_ = c.SetDeadline(time.Now().Add(5 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(30 * time.Second))
 	if line != "" {
 		fmt.Fprintf(c, "%s\r\n", line)
 	}

@@ -346,7 +346,7 @@ func (a *actor) forget() {
 
 // step plays one line; false ends the connection.
 func (a *actor) step(line string) bool {
-	_ = a.conn.SetDeadline(time.Now().Add(5 * time.Second))
+	_ = a.conn.SetDeadline(time.Now().Add(30 * time.Second))
 	word, rest, _ := strings.Cut(line, " ")
 	switch word {
 	case "S:":

@@ -227,6 +227,7 @@ func (c *nomad) do(command string, lines int) (answer string, err error) {
 	c.tag++
 	c.kept = c.kept[:0]
 	tag := fmt.Sprintf("t%d ", c.tag)
+	_ = c.conn.SetDeadline(time.Now().Add(time.Minute)) // for one command: a session may last as long as it takes
 	if _, err := io.WriteString(c.conn, tag+command+"\r\n"); err != nil {
 		return "", err
 	}
@@ -281,7 +282,6 @@ func (c *nomad) connect(match bool, lines int) error {
 	if c.conn, err = c.h.dial(); err != nil {
 		return err
 	}
-	_ = c.conn.SetDeadline(time.Now().Add(30 * time.Second))
 	c.r = bufio.NewReader(c.conn)
 	if _, err := c.do("ENABLE QRESYNC", whole); err != nil {
 		return err

@@ -63,7 +63,7 @@ func (v *viewer) look(ch chooser) (err error) {
 	if v.conn, err = v.h.dial(); err != nil {
 		return err
 	}
-	_ = v.conn.SetDeadline(time.Now().Add(30 * time.Second))
+	_ = v.conn.SetDeadline(time.Now().Add(5 * time.Minute))
 	v.r = bufio.NewReader(v.conn)
 	for _, command := range []string{"ENABLE QRESYNC", "EXAMINE INBOX", "UID FETCH 1:* (FLAGS RFC822.SIZE INTERNALDATE ENVELOPE MODSEQ)"} {
 		if _, err := v.do(command, whole); err != nil {

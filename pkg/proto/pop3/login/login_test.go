@@ -114,7 +114,7 @@ func replay(t *testing.T, file string) {
 		t.Fatal(err)
 	}
 	client, server := net.Pipe()
-	_ = client.SetDeadline(time.Now().Add(5 * time.Second))
+	_ = client.SetDeadline(time.Now().Add(time.Minute))
 	ended := make(chan Outcome, 1)
 	opt := Options{Auth: auth{}, Greeting: "Postcote ready.", Secured: strings.Contains(string(text), "\n! secured\n")}
 	if strings.Contains(string(text), "\n! apop\n") {

@@ -128,7 +128,7 @@ func replay(t *testing.T, file string) {
 	lines := strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
 	o, d := setting(lines)
 	client, server := net.Pipe()
-	_ = client.SetDeadline(time.Now().Add(5 * time.Second))
+	_ = client.SetDeadline(time.Now().Add(time.Minute))
 	ended := make(chan Stats, 1)
 	go func() { ended <- Run(context.Background(), server, d, o); server.Close() }()
 	r := bufio.NewReader(client)
