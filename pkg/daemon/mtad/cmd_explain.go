@@ -274,8 +274,7 @@ func (e *explanation) alias(ctx context.Context, sender, rcpt addr.Address, dept
 	targets, err := e.st.rewriter.Aliases(ctx, rcpt)
 	switch {
 	case fail.Is(err, fail.NotFound):
-		e.note("delivered by", rcpt.String(), e.st.mailbox.String(), "deliver.lmtp")
-		return nil
+		return e.mailbox(ctx, sender, rcpt, depth)
 	case fail.Is(err, fail.Permanent):
 		e.note("not delivered", rcpt.String(), err.Error(), "rewrite.alias_maps")
 		return nil
@@ -290,7 +289,9 @@ func (e *explanation) alias(ctx context.Context, sender, rcpt addr.Address, dept
 		}
 		switch t.Kind {
 		case aliases.User:
-			e.note("delivered by", t.Addr.String(), e.st.mailbox.String(), "deliver.lmtp")
+			if err := e.mailbox(ctx, sender, t.Addr, depth); err != nil {
+				return err
+			}
 		case aliases.Command, aliases.Path:
 			what, by, key := "command", e.st.cfg.Rewrite.AliasTransport, "rewrite.alias_transport"
 			if t.Kind == aliases.Path {
@@ -301,18 +302,47 @@ func (e *explanation) alias(ctx context.Context, sender, rcpt addr.Address, dept
 			}
 			e.note(what, t.Text, by, key)
 		default:
-			list, err := e.st.rewriter.Recipients(ctx, from, []addr.Address{t.Addr})
-			if err != nil {
+			if err := e.onward(ctx, from, t.Addr, rcpt, depth); err != nil {
 				return err
 			}
-			for _, r := range list {
-				if r.Given < 0 {
-					continue
-				}
-				if err := e.delivery(ctx, from, r.Addr, rcpt, depth+1); err != nil {
-					return err
-				}
-			}
+		}
+	}
+	return nil
+}
+
+// mailbox is a name that is followed no further.
+func (e *explanation) mailbox(ctx context.Context, sender, rcpt addr.Address, depth int) error {
+	if depth >= maxForwards {
+		e.note("mail forwarding loop", rcpt.String(), "returned", "")
+		return nil
+	}
+	way, err := e.st.locals.Find(ctx, rcpt)
+	switch {
+	case err != nil:
+		return err
+	case !way.Instead.Null():
+		return e.onward(ctx, sender, way.Instead, rcpt, depth)
+	}
+	key := ""
+	if way.Hop.Next() == e.st.cfg.Deliver.LMTP {
+		key = "deliver.lmtp"
+	}
+	e.note("delivered by", rcpt.String(), way.Hop.String(), key)
+	return nil
+}
+
+// onward is the new message that goes to an address in place of another.
+func (e *explanation) onward(ctx context.Context, sender, to, original addr.Address, depth int) error {
+	list, err := e.st.rewriter.Recipients(ctx, sender, []addr.Address{to})
+	if err != nil {
+		return err
+	}
+	for _, r := range list {
+		if r.Given < 0 {
+			continue
+		}
+		if err := e.delivery(ctx, sender, r.Addr, original, depth+1); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -55,7 +55,11 @@ func (st *state) route(ctx context.Context, sender, rcpt addr.Address) (route.Ho
 	if err != nil || !straight {
 		return to.Hop, err
 	}
-	return st.mailbox, nil
+	way, err := st.locals.Find(ctx, rcpt)
+	if err != nil || !way.Instead.Null() {
+		return to.Hop, err
+	}
+	return way.Hop, nil
 }
 
 // deliverer makes the queue's attempts: through package remote, or as what the
@@ -90,8 +94,14 @@ func (x deliverer) deliver(ctx context.Context, st *state, job *queue.Job) queue
 func (x deliverer) local(st *state) *forward.Agent {
 	return &forward.Agent{
 		Rewriter: st.rewriter, Queue: x.d.queue, Hostname: st.hostname, Now: x.d.now,
-		Mailbox: func(ctx context.Context, job *queue.Job, r queue.Recipient) queue.Result {
-			return x.send(ctx, st, job, st.mailbox, []queue.Recipient{r}, job.Envelope.Sender).Results[0]
+		Way: st.locals.Find,
+		Mailbox: func(ctx context.Context, job *queue.Job, r queue.Recipient, hop route.Hop) queue.Result {
+			if hop.Transport != route.Pipe {
+				return x.send(ctx, st, job, hop, []queue.Recipient{r}, job.Envelope.Sender).Results[0]
+			}
+			one := *job
+			one.Recipients = []queue.Recipient{r}
+			return piping.Deliver(ctx, hop.Name, st.cfg.Transports[hop.Name], &one, hop.Text).Results[0]
 		},
 		Program: func(ctx context.Context, job *queue.Job, r queue.Recipient, t aliases.Target) queue.Result {
 			name := st.cfg.Rewrite.AliasTransport

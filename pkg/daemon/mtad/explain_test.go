@@ -50,6 +50,7 @@ routes:
 transports:
   slow: {type: smtp, tls: encrypt, next_hop: "[mx.far.example]:587"}
 password_maps: ["inline:{ {[mx.far.example]:587 = joe:hush} }"]
+luser_relay: lost+${local}@far.example
 `
 
 func TestExplain(t *testing.T) {
@@ -76,6 +77,10 @@ refused: RCPT -> 550 5.1.1 <nobody@alias.example>: Recipient address rejected: U
 		{"no relay", question{from: "s@far.example", to: "x@far.example", client: "198.51.100.1"}, `
 restriction: RCPT deny_relay -> 554 5.7.1 <x@far.example>: Relay access denied
 refused: RCPT -> 554 5.7.1 <x@far.example>: Relay access denied`, true},
+		{"a local name that does not exist", question{from: "joe", to: "nobody"}, `
+does not exist: nobody@host.example -> lost+nobody@far.example   [luser_relay, DIR/mtad.yaml:16]
+recipient: lost+nobody@far.example
+transport: lost+nobody@far.example -> smtp:far.example   [default_transport, default]`, false},
 		{"a local name", question{from: "joe", to: "root"}, `
 complete: joe -> joe@host.example   [rewrite.myorigin, DIR/mtad.yaml:7]
 alias: root@host.example (root) -> joe@ours.example, friend@far.example   [rewrite.alias_maps, DIR/mtad.yaml:10]

@@ -24,7 +24,7 @@ type state struct {
 	rewriter *rewriting.Rewriter
 	logins   *routing.Passwords
 	filters  *routing.StatusFilters
-	mailbox  route.Hop // of the delivery agent
+	locals   *routing.Mailboxes
 	gate     *gate.Gate
 
 	templates bounce.Templates
@@ -54,12 +54,15 @@ func newState(cfg Config, rcpts gate.Recipients, now func() time.Time) (*state, 
 	if s.filters, err = cfg.Filters(cfg.tables()); err != nil {
 		return nil, err
 	}
-	if s.mailbox, err = route.ParseHop("lmtp:" + cfg.Deliver.LMTP); err != nil {
-		return nil, err
-	}
 	known, err := cfg.recipientTables(rcpts, s.rewriter)
 	if err != nil {
 		return nil, err
+	}
+	if s.locals, err = cfg.Config.Mailboxes(cfg.routingHost(nil), known[route.Local]); err != nil {
+		return nil, err
+	}
+	if all := s.locals.Recipients(); all != nil {
+		known[route.Local] = all
 	}
 	if s.templates, err = cfg.Bounce.templates(); err != nil {
 		return nil, fail.Wrap(fail.Invalid, err, "bounce.template_file")

@@ -8,9 +8,11 @@ import (
 	"time"
 
 	"github.com/postcote/postcote/pkg/daemon/mtad/rewriting"
+	"github.com/postcote/postcote/pkg/daemon/mtad/routing"
 	"github.com/postcote/postcote/pkg/mta/gate/header"
 	"github.com/postcote/postcote/pkg/mta/queue"
 	"github.com/postcote/postcote/pkg/mta/rewrite/aliases"
+	"github.com/postcote/postcote/pkg/mta/route"
 	"github.com/postcote/postcote/pkg/platform/addr"
 	"github.com/postcote/postcote/pkg/platform/fail"
 )
@@ -21,8 +23,10 @@ type Agent struct {
 	Queue    *queue.Queue
 	Hostname string
 	Now      func() time.Time
-	// Mailbox delivers to the mailbox of a recipient, whatever its aliases say.
-	Mailbox func(ctx context.Context, job *queue.Job, r queue.Recipient) queue.Result
+	// Way is where the mail of a name goes, whatever its aliases say.
+	Way func(ctx context.Context, a addr.Address) (routing.Way, error)
+	// Mailbox delivers by such a way.
+	Mailbox func(ctx context.Context, job *queue.Job, r queue.Recipient, hop route.Hop) queue.Result
 	// Program hands the message to the helper: a command or a file.
 	Program func(ctx context.Context, job *queue.Job, r queue.Recipient, t aliases.Target) queue.Result
 }
@@ -44,7 +48,7 @@ func (a *Agent) deliver(ctx context.Context, job *queue.Job, r queue.Recipient) 
 	targets, err := a.Rewriter.Aliases(ctx, r.Addr)
 	switch {
 	case fail.Is(err, fail.NotFound):
-		return a.Mailbox(ctx, job, r)
+		return a.mailbox(ctx, job, r)
 	case fail.Is(err, fail.Permanent):
 		return failed(3, 5, err.Error())
 	case err != nil:
@@ -68,7 +72,7 @@ func (a *Agent) deliver(ctx context.Context, job *queue.Job, r queue.Recipient) 
 				to.Original = r.Addr
 			}
 			to.Addr = t.Addr
-			res = a.Mailbox(ctx, job, to)
+			res = a.mailbox(ctx, job, to)
 		case aliases.Command, aliases.Path:
 			res = a.Program(ctx, job, r, t)
 		default:
@@ -81,6 +85,25 @@ func (a *Agent) deliver(ctx context.Context, job *queue.Job, r queue.Recipient) 
 		return worst
 	}
 	return worse(worst, a.forward(ctx, job, r, away))
+}
+
+// mailbox delivers to the mailbox of a name. One that does not exist may have
+// an address in its place, which gets a new message.
+func (a *Agent) mailbox(ctx context.Context, job *queue.Job, r queue.Recipient) queue.Result {
+	way, err := a.Way(ctx, r.Addr)
+	switch {
+	case err != nil:
+		return deferred(3, 0, err.Error())
+	case way.Instead.Null():
+		return a.Mailbox(ctx, job, r, way.Hop)
+	}
+	switch loops, err := a.loops(job, r.Addr); {
+	case err != nil:
+		return deferred(3, 0, err.Error())
+	case loops:
+		return failed(4, 6, "mail forwarding loop for "+r.Addr.String())
+	}
+	return a.forward(ctx, job, r, []aliases.Target{{Kind: aliases.Address, Addr: way.Instead}})
 }
 
 // worse is the result that matters more to the sender.

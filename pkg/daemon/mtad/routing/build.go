@@ -150,6 +150,8 @@ func (c Config) Check(p *conf.Reporter, d Domains, h Host) {
 		{"virtual_mailbox_maps", c.VirtualMailboxMaps},
 		{"relay_recipient_maps", c.RelayRecipientMaps},
 		{"default_delivery_status_filter", c.StatusFilter},
+		{"mailbox_transport_maps", c.MailboxMaps},
+		{"fallback_transport_maps", c.FallbackMaps},
 		{"domains.local_tables", d.LocalTables},
 		{"domains.alias_tables", d.AliasTables},
 		{"domains.relay_tables", d.RelayTables},
@@ -167,6 +169,11 @@ func (c Config) Check(p *conf.Reporter, d Domains, h Host) {
 		if _, err := c.names(h.LMTP).ParseHop(value); err != nil {
 			p.At(key).Errorf("%v", err)
 		}
+	}
+	own := c
+	own.MailboxMaps, own.FallbackMaps = nil, nil // said above
+	if _, err := own.Mailboxes(h, nil); err != nil {
+		p.Errorf("%v", err)
 	}
 }
 

@@ -34,6 +34,8 @@ type Config struct {
 	LocalTransport   string `yaml:"local_transport" reload:"true" doc:"The same for domains.local; empty is local:, which follows alias_maps and then hands over to deliver.lmtp."`
 	VirtualTransport string `yaml:"virtual_transport" reload:"true" doc:"The same for domains with mailboxes; empty is deliver.lmtp."`
 
+	LocalConfig `yaml:",inline"`
+
 	Transports map[string]Transport `yaml:"transports" reload:"true" doc:"Transports of your own, by name, for use in routes, transport_maps and the keys above."`
 
 	StatusFilter []string `yaml:"default_delivery_status_filter" reload:"true" example:"pcre:/etc/postcote/status" doc:"Tables that change the result of a delivery: the key is its status and text (5.7.1 host … said: …), the value the new status, and maybe text (4.7.1 try later). Success stays success."`

@@ -8,5 +8,6 @@
 //   - A password is read from a table or a file when it is needed, and is in
 //     no error and no explanation.
 //
-// Reading order: config.go (the keys), build.go (the routing table), passwords.go.
+// Reading order: config.go (the keys), build.go (the routing table), passwords.go,
+// mailboxes.go (names of local domains).
 package routing
