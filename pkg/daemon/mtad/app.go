@@ -37,6 +37,7 @@ func App() service.App {
 		Config: func() any { c := Default(); return &c },
 		Run:    Run,
 		Paths:  tablePaths,
+		Check:  func(cfg any) ([]string, error) { return tables.Exposed(tablePaths(cfg)), nil },
 		Commands: slices.Concat(queuecmd.Commands(queuecmd.Host{
 			Dial: service.Dial,
 			Config: func(cmd *cobra.Command) (queue.Config, error) {
