@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -52,7 +53,7 @@ func TestClockIsSet(t *testing.T) {
 
 func setClock(t *testing.T, by time.Duration, restart bool) {
 	clock, fsys := &wall{}, disk.NewForgetful()
-	tries := 0
+	var tries atomic.Int64 // two deliveries may run at once
 	begin := func() *world {
 		s := settings()
 		s.MinBackoff, s.MaxBackoff, s.SyncInterval = conf.Duration(5*time.Minute), conf.Duration(time.Hour), conf.Duration(time.Minute)
@@ -62,9 +63,9 @@ func setClock(t *testing.T, by time.Duration, restart bool) {
 		}
 		w := &world{t: t, fsys: fsys, q: q, running: map[string]int{}, peak: map[string]int{}, tries: map[string]int{}}
 		w.deliver = func(_ context.Context, job *Job) (out Outcome) {
-			tries++
+			n := tries.Add(1)
 			for range job.Recipients {
-				out.Results = append(out.Results, map[bool]Result{true: delivered(), false: deferred("450 later")}[tries > 4])
+				out.Results = append(out.Results, map[bool]Result{true: delivered(), false: deferred("450 later")}[n > 4])
 			}
 			return out
 		}
@@ -77,7 +78,7 @@ func setClock(t *testing.T, by time.Duration, restart bool) {
 	}
 	time.Sleep(time.Minute)
 	synctest.Wait()
-	before := tries
+	before := tries.Load()
 	if before == 0 {
 		t.Fatal("nothing was tried")
 	}
@@ -90,7 +91,7 @@ func setClock(t *testing.T, by time.Duration, restart bool) {
 	}
 	time.Sleep(2*time.Hour + 2*time.Minute)
 	synctest.Wait()
-	if tries == before {
+	if tries.Load() == before {
 		t.Error("nothing is tried any more")
 	}
 	time.Sleep(8 * time.Hour)
@@ -100,7 +101,7 @@ func setClock(t *testing.T, by time.Duration, restart bool) {
 		n++
 	}
 	if n != 0 {
-		t.Errorf("%d messages wait after %d attempts", n, tries)
+		t.Errorf("%d messages wait after %d attempts", n, tries.Load())
 	}
 	w.stop()
 }
