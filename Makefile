@@ -59,7 +59,7 @@ bench: build ## Go benchmarks (BENCHTIME=500ms each), then ours beside Postfix a
 	$(GO) run ./test/bench -bin ./bin $(BENCHFLAGS)
 
 interop: build ## against real Postfix, Dovecot, swaks, curl, mbsync, mutt, ... (Debian packages)
-	$(GO) test -count=1 -v -tags interop ./test/interop
+	$(GO) test -count=1 -timeout 30m -v -tags interop ./test/interop
 
 isolation: build ## as root: each process under its own user, trying what it must not do
 	$(GO) test -count=1 -v -tags isolation ./test/isolation
