@@ -1,102 +1,83 @@
 package turns
 
-// peerHeap has the job on top that comes first.
-type peerHeap[E any] []*peer[E]
-
-func (h peerHeap[E]) less(i, j int) bool { return h[i].job.before(h[j].job) }
-
-func (h peerHeap[E]) swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].pos, h[j].pos = i, j
+// ranked is what a heap holds: it knows its order, and its place.
+type ranked[T any] interface {
+	before(T) bool
+	place() *int // where the element is in its heap; -1 when it has left it
 }
 
-func (h *peerHeap[E]) push(p *peer[E]) {
-	p.pos = len(*h)
-	*h = append(*h, p)
-	up(p.pos, h.less, h.swap)
+// heap has the element on top that comes first.
+type heap[T ranked[T]] []T
+
+func (h *heap[T]) push(x T) {
+	*x.place() = len(*h)
+	*h = append(*h, x)
+	h.up(len(*h) - 1)
 }
 
-func (h *peerHeap[E]) remove(p *peer[E]) {
-	last := len(*h) - 1
-	i := p.pos
+func (h *heap[T]) remove(x T) {
+	var none T
+	last, i := len(*h)-1, *x.place()
 	h.swap(i, last)
-	(*h)[last] = nil
+	(*h)[last] = none
 	*h = (*h)[:last]
+	*x.place() = -1
 	if i < last {
-		up(i, h.less, h.swap)
-		down(i, last, h.less, h.swap)
+		h.up(i)
+		h.down(i)
 	}
 }
 
-func (h *peerHeap[E]) fix(p *peer[E]) {
-	up(p.pos, h.less, h.swap)
-	down(p.pos, len(*h), h.less, h.swap)
+// fix puts an element in its place whose order has changed.
+func (h heap[T]) fix(x T) {
+	h.up(*x.place())
+	h.down(*x.place())
 }
 
-// destHeap are destinations by their first job; of the same job the one that
-// was served longest ago is on top.
-type destHeap[E any] []*Dest[E]
-
-func (h destHeap[E]) less(i, j int) bool {
-	a, b := h[i].peers[0].job, h[j].peers[0].job
-	if a == b {
-		return h[i].turn < h[j].turn
-	}
-	return a.before(b)
-}
-
-func (h destHeap[E]) swap(i, j int) {
+func (h heap[T]) swap(i, j int) {
 	h[i], h[j] = h[j], h[i]
-	h[i].pos, h[j].pos = i, j
+	*h[i].place(), *h[j].place() = i, j
 }
 
-func (h *destHeap[E]) push(d *Dest[E]) {
-	d.pos = len(*h)
-	*h = append(*h, d)
-	up(d.pos, h.less, h.swap)
-}
-
-func (h *destHeap[E]) remove(d *Dest[E]) {
-	last := len(*h) - 1
-	i := d.pos
-	h.swap(i, last)
-	(*h)[last] = nil
-	*h = (*h)[:last]
-	d.pos = -1
-	if i < last {
-		up(i, h.less, h.swap)
-		down(i, last, h.less, h.swap)
-	}
-}
-
-func (h *destHeap[E]) fix(d *Dest[E]) {
-	up(d.pos, h.less, h.swap)
-	down(d.pos, len(*h), h.less, h.swap)
-}
-
-func up(i int, less func(i, j int) bool, swap func(i, j int)) {
+func (h heap[T]) up(i int) {
 	for i > 0 {
 		parent := (i - 1) / 2
-		if !less(i, parent) {
+		if !h[i].before(h[parent]) {
 			return
 		}
-		swap(i, parent)
+		h.swap(i, parent)
 		i = parent
 	}
 }
 
-func down(i, n int, less func(i, j int) bool, swap func(i, j int)) {
+func (h heap[T]) down(i int) {
 	for {
 		least := i
-		for child := 2*i + 1; child <= 2*i+2 && child < n; child++ {
-			if less(child, least) {
+		for child := 2*i + 1; child <= 2*i+2 && child < len(h); child++ {
+			if h[child].before(h[least]) {
 				least = child
 			}
 		}
 		if least == i {
 			return
 		}
-		swap(i, least)
+		h.swap(i, least)
 		i = least
 	}
 }
+
+func (p *peer[E]) before(o *peer[E]) bool { return p.job.before(o.job) }
+
+func (p *peer[E]) place() *int { return &p.pos }
+
+// before orders destinations by their first job; of the same job the one that
+// was served longest ago comes first.
+func (d *Dest[E]) before(o *Dest[E]) bool {
+	a, b := d.peers[0].job, o.peers[0].job
+	if a == b {
+		return d.turn < o.turn
+	}
+	return a.before(b)
+}
+
+func (d *Dest[E]) place() *int { return &d.pos }

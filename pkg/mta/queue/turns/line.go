@@ -15,7 +15,7 @@ type Costs struct {
 // Line is what waits for a transport. E is one delivery.
 type Line[E any] struct {
 	head, tail *Job[E] // by arrival
-	ready      destHeap[E]
+	ready      heap[*Dest[E]]
 	arrivals   uint64
 	served     uint64
 	len        int
@@ -43,7 +43,7 @@ type Job[E any] struct {
 
 // Dest is a destination of a transport.
 type Dest[E any] struct {
-	peers peerHeap[E]
+	peers heap[*peer[E]]
 	pos   int // in Line.ready, -1 when it is not there
 	turn  uint64
 	len   int
