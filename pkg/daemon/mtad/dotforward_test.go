@@ -48,28 +48,20 @@ func TestForwardFilesOfUsers(t *testing.T) {
 	w.cfg.Rewrite.Aliases = []string{"inline:{ {team = joe, \\bad} }"}
 	w.start()
 	player := &player{t: t, w: w}
-	play := func(lines string) {
-		t.Helper()
-		for _, line := range strings.Split(lines, "\n") {
-			if err := player.step(line); err != nil {
-				t.Fatalf("%s: %v\n%s", line, err, strings.Join(w.log.Classic(), "\n"))
-			}
-		}
-	}
 	send := func(to string) string {
 		return "C: MAIL FROM:<s@far.example>\nS: 250 *\nC: RCPT TO:<" + to + "@host.example>\nS: 250 *\nC: DATA\nS: 354 *\nC: hello\nC: .\nS: 250 *\n"
 	}
-	play("connect submit\nS: 220 *\nC: HELO x\nS: 250 *\n" + send("joe") + `far joe@far.example: 1
+	play(t, player, "connect submit\nS: 220 *\nC: HELO x\nS: 250 *\n"+send("joe")+`far joe@far.example: 1
 lmtp joe@host.example: 1
 log: postfix/local: *: to=<joe@host.example>, relay=local, *, dsn=2.0.0, status=sent (forwarded as *)
-` + send("team") + `far joe@far.example: 2
+`+send("team")+`far joe@far.example: 2
 lmtp joe@host.example: 2
 lmtp bad@host.example: 1
-` + send("bad") + `lmtp bad@host.example: 2
-` + send("ping") + `far s@far.example: 1
+`+send("bad")+`lmtp bad@host.example: 2
+`+send("ping")+`far s@far.example: 1
 has mail forwarding loop for ping@host.example
-` + send("prog") + `log: postfix/local: *: to=<prog@host.example>, relay=local, *, status=sent (delivered via local service (well done))
-` + send("noprog") + `log: postfix/local: *: to=<noprog@host.example>, relay=local, *, status=deferred (helper: *`)
+`+send("prog")+`log: postfix/local: *: to=<prog@host.example>, relay=local, *, status=sent (delivered via local service (well done))
+`+send("noprog")+`log: postfix/local: *: to=<noprog@host.example>, relay=local, *, status=deferred (helper: *`)
 	p.mu.Lock()
 	got := strings.Join(p.asked, "\n")
 	p.mu.Unlock()
@@ -77,5 +69,5 @@ has mail forwarding loop for ping@host.example
 		t.Errorf("programs: %s", got)
 	}
 	helper.down()
-	play(send("joe") + "log: postfix/local: *: to=<joe@host.example>, relay=*, *, status=deferred (*helper: *")
+	play(t, player, send("joe")+"log: postfix/local: *: to=<joe@host.example>, relay=*, *, status=deferred (*helper: *")
 }

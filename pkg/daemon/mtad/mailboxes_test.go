@@ -2,9 +2,12 @@ package mtad
 
 import (
 	"path/filepath"
-	"strings"
+	"slices"
 	"testing"
+	"time"
 
+	"github.com/postcote/postcote/pkg/daemon/mtad/routing"
+	"github.com/postcote/postcote/pkg/platform/conf"
 	"github.com/postcote/postcote/pkg/proto/smtp/server"
 )
 
@@ -16,25 +19,29 @@ func TestMailboxTransports(t *testing.T) {
 	other.service = serveUnix(t, filepath.Join(w.dir, "other"), other.engine.Serve)
 	w.cfg.Domains.Local = []string{"host.example"}
 	w.cfg.Rewrite.Origin = "host.example"
-	w.cfg.Rewrite.Aliases = []string{"inline:{ {team = joe, \\ann, \\nobody} }"}
-	w.cfg.MailboxMaps = []string{"inline:{ {ann = lmtp:unix:" + filepath.Join(w.dir, "other") + "} }"}
+	w.cfg.Rewrite.Aliases = []string{"inline:{ {team = joe, \\ann, \\nobody, \\prog} }"}
+	w.cfg.MailboxMaps = []string{"inline:{ {ann = lmtp:unix:" + filepath.Join(w.dir, "other") + "} {prog = post:all} }"}
+	helper := &programs{}
+	w.cfg.Transports = map[string]routing.Transport{"post": {
+		Type: "pipe", Socket: serveUnix(t, filepath.Join(w.dir, "run"), helper.serve).path, Command: "post", TimeLimit: conf.Duration(10 * time.Second),
+	}}
 	w.cfg.LuserRelay = "lost+${local}@far.example"
 	w.start()
 	p := &player{t: t, w: w}
 	script := "connect submit\nS: 220 *\nC: HELO x\nS: 250 *\n"
-	for _, to := range []string{"joe", "ann", "nobody", "team"} {
+	for _, to := range []string{"joe", "ann", "nobody", "prog", "team"} {
 		script += "C: MAIL FROM:<s@far.example>\nS: 250 *\nC: RCPT TO:<" + to + "@host.example>\nS: 250 *\nC: DATA\nS: 354 *\nC: hello\nC: .\nS: 250 *\n"
 	}
 	script += `lmtp joe@host.example: 2
 far lost+nobody@far.example: 2
 log: postfix/local: *: to=<nobody@host.example>, relay=local, *, status=sent (forwarded as *)`
-	for _, line := range strings.Split(script, "\n") {
-		if err := p.step(line); err != nil {
-			t.Fatalf("%s: %v\n%s", line, err, strings.Join(w.log.Classic(), "\n"))
-		}
-	}
+	play(t, p, script)
 	p.w.lmtp = other
-	if err := p.step("lmtp ann@host.example: 2"); err != nil {
-		t.Fatal(err)
+	play(t, p, "lmtp ann@host.example: 2\nqueued 0")
+	helper.mu.Lock()
+	defer helper.mu.Unlock()
+	want := []string{"post|all|s@far.example|prog@host.example|true", "post|all|s@far.example|prog@host.example|true"}
+	if !slices.Equal(helper.asked, want) {
+		t.Errorf("programs: %q, want %q", helper.asked, want)
 	}
 }

@@ -58,7 +58,7 @@ func TestProgramsAreTheHelpers(t *testing.T) {
 	w.cfg.Rewrite.Aliases = []string{"inline:{ {list = |post all}, {archive = /var/mail/archive}, {owner-archive = ann@ours.example}, {wrong = |unknown} }"}
 	w.start()
 	player := &player{t: t, w: w}
-	for _, line := range strings.Split(`connect submit
+	play(t, player, `connect submit
 S: 220 *
 C: HELO x
 S: 250 *
@@ -84,11 +84,7 @@ has Final-Recipient: rfc822; wrong@host.example
 queued 0
 log: postfix/prog: *: to=<a@far.example>, relay=prog, *, dsn=2.0.0, status=sent (delivered via prog service (well done))
 log: postfix/local: *: to=<list@host.example>, relay=local, *, status=sent (delivered via prog service (well done))
-log: postfix/local: *: to=<wrong@host.example>, relay=local, *, dsn=5.1.1, status=bounced (user unknown. Command output: no list)`, "\n") {
-		if err := player.step(line); err != nil {
-			t.Fatalf("%s: %v\n%s", line, err, strings.Join(w.log.Classic(), "\n"))
-		}
-	}
+log: postfix/local: *: to=<wrong@host.example>, relay=local, *, dsn=5.1.1, status=bounced (user unknown. Command output: no list)`)
 	p.mu.Lock()
 	got := strings.Join(p.asked, "\n") + "\n"
 	p.mu.Unlock()
@@ -101,7 +97,7 @@ log: postfix/local: *: to=<wrong@host.example>, relay=local, *, dsn=5.1.1, statu
 		}
 	}
 	helper.down()
-	for _, line := range strings.Split(`C: MAIL FROM:<joe@ours.example>
+	play(t, player, `C: MAIL FROM:<joe@ours.example>
 S: 250 *
 C: RCPT TO:<c@far.example>
 S: 250 *
@@ -110,11 +106,7 @@ S: 354 *
 C: hello
 C: .
 S: 250 *
-log: postfix/prog: *: to=<c@far.example>, relay=none, *, status=deferred (helper: *`, "\n") {
-		if err := player.step(line); err != nil {
-			t.Fatalf("%s: %v\n%s", line, err, strings.Join(w.log.Classic(), "\n"))
-		}
-	}
+log: postfix/prog: *: to=<c@far.example>, relay=none, *, status=deferred (helper: *`)
 	helper.up()
 	eventually(t, "the program is run when the helper is back", func() bool {
 		p.mu.Lock()
