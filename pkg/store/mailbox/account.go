@@ -198,8 +198,31 @@ func (a *Account) prepare(ctx context.Context) error {
 	if err := a.tree.EmptyTrash(); err != nil {
 		a.store.log.Warn("removing a deleted folder failed", obs.Err(err))
 	}
-	if err := a.firstSubscription(ctx); err != nil {
+	missing, subscribe, err := a.automatic(ctx)
+	if err != nil {
 		return err
+	}
+	if len(subscribe) > 0 {
+		if err := a.tree.Subscribe(ctx, true, subscribe...); err != nil {
+			return err
+		}
+	}
+	return a.tree.Ensure(ctx, missing...)
+}
+
+// automatic lists the automatic folders that are missing, and what is to be
+// subscribed: those of them that shall be, and INBOX for a user who has no
+// subscriptions yet, because clients that show subscribed folders only would
+// miss it among them.
+func (a *Account) automatic(ctx context.Context) (missing, subscribe []string, err error) {
+	if slices.ContainsFunc(a.cfg.Folders, func(f FolderConfig) bool { return f.Auto == AutoSubscribe }) {
+		old, err := a.tree.HasSubscriptions()
+		if err != nil {
+			return nil, nil, err
+		}
+		if !old {
+			subscribe = append(subscribe, maildir.Inbox)
+		}
 	}
 	for _, f := range a.cfg.Folders {
 		if f.Auto == AutoNo {
@@ -207,34 +230,17 @@ func (a *Account) prepare(ctx context.Context) error {
 		}
 		ok, err := a.tree.Exists(ctx, f.Name)
 		if err != nil {
-			return err
+			return nil, nil, err
 		}
 		if ok {
 			continue
 		}
-		if err := a.tree.Ensure(ctx, f.Name); err != nil {
-			return err
-		}
+		missing = append(missing, f.Name)
 		if f.Auto == AutoSubscribe {
-			if err := a.tree.Subscribe(ctx, f.Name, true); err != nil {
-				return err
-			}
+			subscribe = append(subscribe, f.Name)
 		}
 	}
-	return nil
-}
-
-// firstSubscription subscribes INBOX for a user who has no subscriptions yet,
-// where folders are subscribed automatically: clients that show subscribed
-// folders only would miss it among them.
-func (a *Account) firstSubscription(ctx context.Context) error {
-	if !slices.ContainsFunc(a.cfg.Folders, func(f FolderConfig) bool { return f.Auto == AutoSubscribe }) {
-		return nil
-	}
-	if old, err := a.tree.HasSubscriptions(); old || err != nil {
-		return err
-	}
-	return a.tree.Subscribe(ctx, maildir.Inbox, true)
+	return missing, subscribe, nil
 }
 
 // Close gives up this reference. After the last one the account lingers, then

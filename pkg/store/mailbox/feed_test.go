@@ -143,7 +143,7 @@ func TestFeedOfFoldersThatAreNotOpen(t *testing.T) {
 	e.wait(t, feed.Arrived, "B")
 	must(t, h.tree.Create(bg, "C"))
 	e.wait(t, feed.Created, "C")
-	must(t, h.tree.Subscribe(bg, "C", true))
+	must(t, h.tree.Subscribe(bg, true, "C"))
 	e.wait(t, feed.Subscribed, "C")
 	must(t, h.tree.Delete(bg, "C"))
 	e.wait(t, feed.Deleted, "C")

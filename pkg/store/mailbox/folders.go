@@ -331,7 +331,7 @@ func (b *box) moved(a *Account, name string) {
 // need not exist.
 func (a *Account) Subscribe(ctx context.Context, name string, on bool) error {
 	return a.alter(func() error {
-		err := a.tree.Subscribe(ctx, name, on)
+		err := a.tree.Subscribe(ctx, on, name)
 		if f, ferr := a.tree.Folder(name); err == nil && ferr == nil {
 			a.tell(ctx, feed.Event{What: map[bool]feed.What{true: feed.Subscribed, false: feed.Unsubscribed}[on], Folder: f.Name()})
 		}

@@ -60,26 +60,26 @@ func TestSubscriptions(t *testing.T) {
 	if got := read(); got != "" {
 		t.Errorf("nothing is subscribed, got %s", got)
 	}
-	must(t, tree.Subscribe(bg, "Foo.Sub", true))
-	must(t, tree.Subscribe(bg, "Töst", true))
-	must(t, tree.Subscribe(bg, "inbox", true))
-	must(t, tree.Subscribe(bg, "Töst", true))
+	must(t, tree.Subscribe(bg, true, "Foo.Sub"))
+	must(t, tree.Subscribe(bg, true, "Töst"))
+	must(t, tree.Subscribe(bg, true, "inbox"))
+	must(t, tree.Subscribe(bg, true, "Töst"))
 	if got := raw(); got != "V\t2\n\nFoo\tSub\nT&APY-st\nINBOX\n" {
 		t.Errorf("file %q", got)
 	}
-	must(t, tree.Subscribe(bg, "Foo.Sub", false))
-	must(t, tree.Subscribe(bg, "Never", false))
+	must(t, tree.Subscribe(bg, false, "Foo.Sub"))
+	must(t, tree.Subscribe(bg, false, "Never"))
 	if got := read(); got != "Töst INBOX" {
 		t.Errorf("got %s", got)
 	}
-	wantKind(t, "bad name", tree.Subscribe(bg, "a/b", true), fail.Invalid)
+	wantKind(t, "bad name", tree.Subscribe(bg, true, "a/b"), fail.Invalid)
 
 	// Version 1, with a line that is no folder of ours: it is kept.
 	must(t, os.WriteFile(file, []byte("A.B\nT&APY-st\nbad&name\n"), 0o600))
 	if got := read(); got != "A.B Töst" {
 		t.Errorf("version 1: %s", got)
 	}
-	must(t, tree.Subscribe(bg, "C", true))
+	must(t, tree.Subscribe(bg, true, "C"))
 	if got := raw(); got != "V\t2\n\nA\tB\nT&APY-st\nbad&name\nC\n" {
 		t.Errorf("converted: %q", got)
 	}

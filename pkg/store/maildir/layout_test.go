@@ -209,7 +209,7 @@ func TestNestedSubscriptions(t *testing.T) {
 	if err := os.WriteFile(file, []byte("Work/2026.Q1\nINBOX\n"), 0o600); err != nil { // version 1
 		t.Fatal(err)
 	}
-	if err := tree.Subscribe(bg, "Täst/x", true); err != nil {
+	if err := tree.Subscribe(bg, true, "Täst/x"); err != nil {
 		t.Fatal(err)
 	}
 	names, err := tree.Subscriptions(bg)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/postcote/postcote/pkg/platform/disk"
@@ -111,32 +112,56 @@ func (t *Tree) subscriptionLine(name string) string {
 	return strings.Join(parts, "\t")
 }
 
-// Subscribe adds a name, or takes it away, and writes the file in version 2.
-// The folder need not exist. Invalid: the name could be no folder.
-func (t *Tree) Subscribe(ctx context.Context, folder string, on bool) error {
-	name, err := t.canonical(folder)
-	if err != nil {
-		return err
+// Subscribe adds names, or takes them away, and writes the file in version 2.
+// The folders need not exist. Invalid: a name could be no folder.
+func (t *Tree) Subscribe(ctx context.Context, on bool, folders ...string) error {
+	var names []string
+	for _, f := range folders {
+		name, err := t.canonical(f)
+		if err != nil {
+			return err
+		}
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
 	}
 	file := filepath.Join(t.root, subscriptionsName)
 	dot, err := disk.AcquireDotLock(ctx, t.fs, file, disk.DotLockOptions{Perm: t.opts.FilePerm})
 	if err != nil {
 		return ioError(err, "locking the subscriptions in %s", t.root)
 	}
-	lines, v2, stamp, err := t.subscriptionLines()
+	old, v2, stamp, err := t.subscriptionLines()
 	if err != nil {
 		return errors.Join(err, dot.Release())
 	}
-	var out []string
-	have := false
+	lines := t.subscribe(old, v2, names, on)
+	if v2 && slices.Equal(lines, old) {
+		return dot.Release() // nothing to change
+	}
+	w := bufio.NewWriter(dot.File())
+	_, _ = w.WriteString(subscriptionsV2)
+	for _, l := range lines {
+		_, _ = w.WriteString(l + "\n")
+	}
+	if err := finishLocked(t.fs, file, w, dot, stamp); err != nil {
+		return ioError(err, "writing the subscriptions in %s", t.root)
+	}
+	return nil
+}
+
+// subscribe is the file's lines in version 2 with names added at the end, or
+// without them. Lines that are no names stay.
+func (t *Tree) subscribe(lines []string, v2 bool, names []string, on bool) (out []string) {
+	left := slices.Clone(names)
 	for _, l := range lines {
 		n, ok := t.subscribedName(l, v2)
 		switch {
-		case ok && n == name:
-			if !on || have {
+		case ok && slices.Contains(names, n):
+			at := slices.Index(left, n)
+			if !on || at < 0 {
 				continue
 			}
-			have = true
+			left = slices.Delete(left, at, at+1)
 			l = t.subscriptionLine(n)
 		case ok && !v2:
 			l = t.subscriptionLine(n)
@@ -145,21 +170,12 @@ func (t *Tree) Subscribe(ctx context.Context, folder string, on bool) error {
 		}
 		out = append(out, l)
 	}
-	if have == on && v2 && len(out) == len(lines) {
-		return dot.Release() // nothing to change
+	if on {
+		for _, n := range left {
+			out = append(out, t.subscriptionLine(n))
+		}
 	}
-	if on && !have {
-		out = append(out, t.subscriptionLine(name))
-	}
-	w := bufio.NewWriter(dot.File())
-	_, _ = w.WriteString(subscriptionsV2)
-	for _, l := range out {
-		_, _ = w.WriteString(l + "\n")
-	}
-	if err := finishLocked(t.fs, file, w, dot, stamp); err != nil {
-		return ioError(err, "writing the subscriptions in %s", t.root)
-	}
-	return nil
+	return out
 }
 
 // tabEscape is Dovecot's escaping of one field of a tab-separated line.

@@ -71,21 +71,26 @@ func (t *Tree) Root() string { return t.root }
 // Separator stands between the parts of a folder name.
 func (t *Tree) Separator() byte { return t.separator() }
 
-// Ensure makes the folder, and the root with INBOX, where they are missing.
-// Invalid: the name is not allowed. NotFound: the folder that should hold the
-// root (the user's home) has no parent.
-func (t *Tree) Ensure(_ context.Context, folder string) error {
-	f, err := t.Folder(folder)
-	if err != nil {
-		return err
+// Ensure makes the folders, and the root with INBOX, where they are missing,
+// and syncs what they share once. Invalid: a name is not allowed. NotFound: the
+// folder that should hold the root (the user's home) has no parent.
+func (t *Tree) Ensure(_ context.Context, folders ...string) error {
+	var missing []*Folder
+	for _, name := range folders {
+		f, err := t.Folder(name)
+		if err != nil {
+			return err
+		}
+		if err := t.ensureRoot(); err != nil {
+			return err
+		}
+		if ok, err := f.Exists(); err != nil {
+			return err
+		} else if !ok {
+			missing = append(missing, f)
+		}
 	}
-	if err := t.ensureRoot(); err != nil || f.name == Inbox {
-		return err
-	}
-	if ok, err := f.Exists(); ok || err != nil {
-		return err
-	}
-	return f.make()
+	return t.make(missing...)
 }
 
 // ensureRoot makes home, root and INBOX.
@@ -97,13 +102,33 @@ func (t *Tree) ensureRoot() error {
 	if err := disk.MkdirAll(t.fs, t.root, t.opts.DirPerm); err != nil {
 		return ioError(err, "making %s", t.root)
 	}
-	return inbox.make()
+	return t.make(inbox)
 }
 
-// make makes the folder's directories. cur comes last: it is what makes a
+// make makes folders, and syncs each when all are there: then most of them are
+// on disk already with the first.
+func (t *Tree) make(folders ...*Folder) error {
+	for _, f := range folders {
+		if err := f.build(); err != nil {
+			return err
+		}
+	}
+	for i, f := range folders {
+		err := t.fs.SyncDir(f.dir)
+		if parent := filepath.Dir(f.dir); err == nil && (i == len(folders)-1 || filepath.Dir(folders[i+1].dir) != parent) {
+			err = t.fs.SyncDir(parent)
+		}
+		if err != nil {
+			return ioError(err, "making folder %s", f.name)
+		}
+	}
+	return nil
+}
+
+// build makes the folder's directories. cur comes last: it is what makes a
 // directory a folder, so a crash leaves either a folder or something that the
-// next make completes.
-func (f *Folder) make() error {
+// next build completes.
+func (f *Folder) build() error {
 	t := f.tree
 	if f.name != Inbox {
 		if err := f.makeParents(); err != nil {
@@ -126,10 +151,7 @@ func (f *Folder) make() error {
 			return err
 		}
 	}
-	if err := t.fs.SyncDir(f.dir); err != nil {
-		return ioError(err, "making folder %s", f.name)
-	}
-	return ioError(t.fs.SyncDir(filepath.Dir(f.dir)), "making folder %s", f.name)
+	return nil
 }
 
 func (t *Tree) mkdir(dir string) error {
@@ -197,7 +219,7 @@ func (t *Tree) Create(_ context.Context, folder string) error {
 	if err := t.ensureRoot(); err != nil || f.name == Inbox {
 		return err
 	}
-	return f.make()
+	return t.make(f)
 }
 
 // Delete removes a folder with its messages. As in Dovecot it is first renamed

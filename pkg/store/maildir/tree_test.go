@@ -173,7 +173,7 @@ func TestCreateCrash(t *testing.T) {
 		mem := disk.NewForgetful()
 		tree := NewTree(mem, "/home/Maildir", Options{})
 		mem.CrashAfter(n)
-		err := tree.Ensure(bg, "A")
+		err := tree.Ensure(bg, "A", "B")
 		if err == nil && !mem.Crashed() {
 			if n < 10 {
 				t.Fatalf("only %d changes seen", n)
@@ -181,13 +181,13 @@ func TestCreateCrash(t *testing.T) {
 			break
 		}
 		tree = NewTree(mem.Crash(), "/home/Maildir", Options{})
-		must(t, tree.Ensure(bg, "A"))
+		must(t, tree.Ensure(bg, "A", "B"))
 		_, err = tree.Deliver(bg, "A", Meta{}, strings.NewReader("x"))
 		must(t, err)
 	}
 	mem := disk.NewForgetful()
-	must(t, NewTree(mem, "/home/Maildir", Options{}).Ensure(bg, "A"))
-	if got := names(t, NewTree(mem.Crash(), "/home/Maildir", Options{})); got != "INBOX A" {
+	must(t, NewTree(mem, "/home/Maildir", Options{}).Ensure(bg, "A", "B"))
+	if got := names(t, NewTree(mem.Crash(), "/home/Maildir", Options{})); got != "INBOX A B" {
 		t.Errorf("folders were not durable: %s", got)
 	}
 }
