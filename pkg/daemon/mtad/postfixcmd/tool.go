@@ -35,6 +35,9 @@ type Settings struct {
 	Origin  string   // domain of addresses without one
 	Size    int64    // of the largest message, 0: no limit
 	Aliases []string // files of aliases(5)
+
+	Parameters func() []Parameter // all that postconf knows, by name
+	TableTypes func() []string
 }
 
 // System is what a command touches of the system around it.
@@ -88,6 +91,7 @@ func commands() map[string]func(*tool, context.Context, []string) int {
 		"postsuper":  (*tool).postsuper,
 		"postcat":    (*tool).postcat,
 		"postlog":    (*tool).postlog,
+		"postconf":   (*tool).postconf,
 	}
 }
 
@@ -142,15 +146,21 @@ func (t *tool) configure(path string) {
 // settings reads the configuration. Postfix's MAIL_CONFIG counts when the
 // folder that it names is one of ours.
 func (t *tool) settings() (Settings, error) {
+	file, named := t.configFile()
+	set, err := t.Settings(file, named)
+	return set, fail.Wrap(fail.Invalid, err, "%s", file)
+}
+
+// configFile is the configuration file; named says that the caller chose it.
+func (t *tool) configFile() (file string, named bool) {
 	if t.file != "" {
-		set, err := t.Settings(t.file, true)
-		return set, fail.Wrap(fail.Invalid, err, "%s", t.file)
+		return t.file, true
 	}
 	if dir := t.Getenv("MAIL_CONFIG"); dir != "" {
 		file := filepath.Join(dir, filepath.Base(defaultConfig))
 		if _, err := os.Stat(file); err == nil {
-			return t.Settings(file, true)
+			return file, true
 		}
 	}
-	return t.Settings(defaultConfig, false)
+	return defaultConfig, false
 }

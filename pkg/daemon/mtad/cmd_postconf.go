@@ -1,0 +1,298 @@
+package mtad
+
+import (
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/postcote/postcote/pkg/daemon/mtad/postfixcmd"
+	"github.com/postcote/postcote/pkg/mta/queue"
+	"github.com/postcote/postcote/pkg/platform/conf"
+)
+
+// postfixVersion is the version of Postfix whose parameters and commands these
+// are. Callers compare it to find out what they may ask for.
+const postfixVersion = "3.7.11"
+
+// parameter is one of Postfix's parameters and the key of ours that has its
+// meaning; "" where there is no key.
+type parameter struct {
+	name, key string
+	value     func(c *Config) string
+}
+
+// parameters is what the configuration says in the words of main.cf, with
+// Postfix's names; postconf prints it.
+func (c Config) parameters(file string) []postfixcmd.Parameter {
+	usual := Default()
+	var out []postfixcmd.Parameter
+	for _, p := range mainCF() {
+		out = append(out, postfixcmd.Parameter{Name: p.name, Value: p.value(&c), Default: p.value(&usual)})
+	}
+	out = append(out, postfixcmd.Parameter{Name: "config_directory", Value: filepath.Dir(file), Default: "/etc/postcote"})
+	slices.SortFunc(out, func(a, b postfixcmd.Parameter) int { return strings.Compare(a.Name, b.Name) })
+	return out
+}
+
+// mainCF is the whole table.
+func mainCF() []parameter {
+	return slices.Concat(hostParameters(), routeParameters(), rewriteParameters(), smtpdParameters(), smtpParameters(), queueParameters())
+}
+
+func hostParameters() []parameter {
+	fixed := func(s string) func(*Config) string { return func(*Config) string { return s } }
+	return []parameter{
+		{"mail_version", "", fixed(postfixVersion)},
+		{"mail_name", "", fixed("Postcote")},
+		{"compatibility_level", "", fixed("3.6")},
+		{"command_directory", "", fixed("/usr/lib/postcote/bin")},
+		{"sendmail_path", "", fixed("/usr/sbin/sendmail")},
+		{"mailq_path", "", fixed("/usr/bin/mailq")},
+		{"newaliases_path", "", fixed("/usr/bin/newaliases")},
+		{"mail_owner", "", fixed("mtad")},
+		{"queue_directory", "queue.dir", func(c *Config) string { return c.Queue.Dir }},
+		{"myhostname", "hostname", func(c *Config) string { return c.hostname() }},
+		{"mydomain", "rewrite.mydomain", (*Config).domain},
+		{"myorigin", "rewrite.myorigin", func(c *Config) string { return orElse(c.Rewrite.Origin, c.hostname()) }},
+		{"mynetworks", "trusted_networks", func(c *Config) string { return networks(c.Trusted) }},
+		{"inet_interfaces", "listeners", (*Config).interfaces},
+		{"recipient_delimiter", "recipient_delimiter", func(c *Config) string { return c.Delimiter }},
+		{"authorized_submit_users", "submit.authorized_submit_users", func(c *Config) string { return list(c.Submit.Users) }},
+		{"authorized_mailq_users", "status.authorized_mailq_users", func(c *Config) string { return list(c.Status.Mailq) }},
+		{"authorized_flush_users", "status.authorized_flush_users", func(c *Config) string { return list(c.Status.Flush) }},
+		{"enable_long_queue_ids", "", fixed("yes")},
+	}
+}
+
+func routeParameters() []parameter {
+	return []parameter{
+		{"mydestination", "domains.local", func(c *Config) string { return list(c.Domains.Local, c.Domains.LocalTables) }},
+		{"virtual_alias_domains", "domains.alias", func(c *Config) string { return list(c.Domains.Alias, c.Domains.AliasTables) }},
+		{"virtual_mailbox_domains", "domains.mailbox", func(c *Config) string { return list(c.Domains.Mailbox, c.Domains.Tables) }},
+		{"relay_domains", "domains.relay", func(c *Config) string { return list(c.Domains.Relay, c.Domains.RelayTables) }},
+		{"local_recipient_maps", "local_recipient_maps", func(c *Config) string { return list(c.LocalRecipientMaps) }},
+		{"virtual_mailbox_maps", "virtual_mailbox_maps", func(c *Config) string { return list(c.VirtualMailboxMaps) }},
+		{"relay_recipient_maps", "relay_recipient_maps", func(c *Config) string { return list(c.RelayRecipientMaps) }},
+		{"relayhost", "relayhost", func(c *Config) string { return c.RelayHost }},
+		{"smtp_fallback_relay", "fallback_relay", func(c *Config) string { return list(c.FallbackRelay) }},
+		{"transport_maps", "transport_maps", func(c *Config) string { return list(c.TransportMaps) }},
+		{"sender_dependent_relayhost_maps", "sender_dependent_relayhost_maps", func(c *Config) string { return list(c.SenderRelayHosts) }},
+		{"sender_dependent_default_transport_maps", "sender_dependent_default_transport_maps", func(c *Config) string { return list(c.SenderTransportMaps) }},
+		{"default_transport", "default_transport", func(c *Config) string { return orElse(c.DefaultTransport, "smtp") }},
+		{"relay_transport", "relay_transport", func(c *Config) string { return orElse(c.RelayTransport, "relay") }},
+		{"local_transport", "local_transport", func(c *Config) string { return orElse(c.LocalTransport, "local:"+c.hostname()) }},
+		{"virtual_transport", "virtual_transport", func(c *Config) string { return orElse(c.VirtualTransport, "lmtp:"+c.Deliver.LMTP) }},
+		{"mailbox_transport", "mailbox_transport", func(c *Config) string { return orElse(c.MailboxTransport, "lmtp:"+c.Deliver.LMTP) }},
+		{"mailbox_transport_maps", "mailbox_transport_maps", func(c *Config) string { return list(c.MailboxMaps) }},
+		{"fallback_transport", "fallback_transport", func(c *Config) string { return c.Fallback }},
+		{"fallback_transport_maps", "fallback_transport_maps", func(c *Config) string { return list(c.FallbackMaps) }},
+		{"luser_relay", "luser_relay", func(c *Config) string { return c.LuserRelay }},
+		{"default_delivery_status_filter", "default_delivery_status_filter", func(c *Config) string { return list(c.StatusFilter) }},
+		{"address_verify_sender", "address_verify.sender", func(c *Config) string { return orElse(c.Verify.Sender, "<>") }},
+		{"address_verify_map", "address_verify.map", func(c *Config) string { return c.Verify.Map }},
+	}
+}
+
+func rewriteParameters() []parameter {
+	return []parameter{
+		{"append_dot_mydomain", "rewrite.append_dot_mydomain", func(c *Config) string { return yes(c.Rewrite.AppendDot) }},
+		{"swap_bangpath", "rewrite.swap_bangpath", func(c *Config) string { return yes(c.Rewrite.SwapBang) }},
+		{"allow_percent_hack", "rewrite.allow_percent_hack", func(c *Config) string { return yes(c.Rewrite.PercentHack) }},
+		{"local_header_rewrite_clients", "rewrite.local_header_rewrite_clients", func(c *Config) string { return list(c.Rewrite.HeaderClients) }},
+		{"always_add_missing_headers", "rewrite.always_add_missing_headers", func(c *Config) string { return yes(c.Rewrite.AddMissing) }},
+		{"message_drop_headers", "rewrite.message_drop_headers", func(c *Config) string { return list(c.Rewrite.Drop) }},
+		{"canonical_maps", "rewrite.canonical_maps", func(c *Config) string { return list(c.Rewrite.Canonical) }},
+		{"canonical_classes", "rewrite.canonical_classes", func(c *Config) string { return list(c.Rewrite.CanonicalPlaces) }},
+		{"sender_canonical_maps", "rewrite.sender_canonical_maps", func(c *Config) string { return list(c.Rewrite.Sender) }},
+		{"sender_canonical_classes", "rewrite.sender_canonical_classes", func(c *Config) string { return list(c.Rewrite.SenderPlaces) }},
+		{"recipient_canonical_maps", "rewrite.recipient_canonical_maps", func(c *Config) string { return list(c.Rewrite.Recipient) }},
+		{"recipient_canonical_classes", "rewrite.recipient_canonical_classes", func(c *Config) string { return list(c.Rewrite.RecipientPlaces) }},
+		{"masquerade_domains", "rewrite.masquerade_domains", func(c *Config) string { return list(c.Rewrite.Masquerade) }},
+		{"masquerade_exceptions", "rewrite.masquerade_exceptions", func(c *Config) string { return list(c.Rewrite.MasqueradeExcept) }},
+		{"masquerade_classes", "rewrite.masquerade_classes", func(c *Config) string { return list(c.Rewrite.MasqueradePlaces) }},
+		{"virtual_alias_maps", "rewrite.virtual_alias_maps", func(c *Config) string { return list(c.Rewrite.VirtualAlias) }},
+		{"virtual_alias_expansion_limit", "rewrite.virtual_alias_expansion_limit", func(c *Config) string { return strconv.Itoa(c.Rewrite.ExpansionLimit) }},
+		{"virtual_alias_recursion_limit", "rewrite.virtual_alias_recursion_limit", func(c *Config) string { return strconv.Itoa(c.Rewrite.RecursionLimit) }},
+		{"propagate_unmatched_extensions", "rewrite.propagate_unmatched_extensions", func(c *Config) string { return list(c.Rewrite.Propagate) }},
+		{"relocated_maps", "rewrite.relocated_maps", func(c *Config) string { return list(c.Rewrite.Relocated) }},
+		{"smtp_generic_maps", "rewrite.smtp_generic_maps", func(c *Config) string { return list(c.Rewrite.Generic) }},
+		{"always_bcc", "rewrite.always_bcc", func(c *Config) string { return c.Rewrite.AlwaysBCC }},
+		{"sender_bcc_maps", "rewrite.sender_bcc_maps", func(c *Config) string { return list(c.Rewrite.SenderBCC) }},
+		{"recipient_bcc_maps", "rewrite.recipient_bcc_maps", func(c *Config) string { return list(c.Rewrite.RecipientBCC) }},
+		{"alias_maps", "rewrite.alias_maps", func(c *Config) string { return list(c.Rewrite.Aliases) }},
+		{"alias_database", "rewrite.alias_maps", func(c *Config) string { return list(aliasFiles(c.Rewrite.Aliases)) }},
+		{"expand_owner_alias", "rewrite.expand_owner_alias", func(c *Config) string { return yes(c.Rewrite.ExpandOwner) }},
+		{"allow_mail_to_commands", "rewrite.allow_mail_to_commands", func(c *Config) string { return list(c.Rewrite.AllowCommands) }},
+		{"allow_mail_to_files", "rewrite.allow_mail_to_files", func(c *Config) string { return list(c.Rewrite.AllowFiles) }},
+	}
+}
+
+func smtpdParameters() []parameter {
+	return []parameter{
+		{"message_size_limit", "message_size_limit", func(c *Config) string { return strconv.FormatInt(c.MessageSize.Int64(), 10) }},
+		{"smtpd_peername_lookup", "client_names", func(c *Config) string { return yes(c.ClientNames) }},
+		{"smtpd_tls_cert_file", "tls.cert_file", func(c *Config) string { return c.TLS.CertFile }},
+		{"smtpd_tls_key_file", "tls.key_file", func(c *Config) string { return c.TLS.KeyFile }},
+		{"smtpd_tls_CAfile", "tls.client_ca_file", func(c *Config) string { return c.TLS.ClientCAFile }},
+		{"smtpd_tls_security_level", "listeners.tls", (*Config).serverTLS},
+		{"smtpd_tls_auth_only", "listeners.auth", func(c *Config) string { return yes(!c.logins(AuthClear)) }},
+		{"smtpd_sasl_auth_enable", "listeners.auth", func(c *Config) string { return yes(c.logins(AuthTLS) || c.logins(AuthClear)) }},
+		{"smtpd_sasl_type", "", func(*Config) string { return "dovecot" }},
+		{"smtpd_sasl_path", "auth_socket", func(c *Config) string { return c.AuthSocket }},
+		{"smtpd_sender_login_maps", "rewrite.sender_login_maps", func(c *Config) string { return list(c.Rewrite.SenderLoginMaps) }},
+		{"smtpd_authorized_xclient_hosts", "smtpd.authorized_xclient_hosts", func(c *Config) string { return networks(c.Smtpd.XClientHosts) }},
+		{"smtpd_authorized_xforward_hosts", "smtpd.authorized_xforward_hosts", func(c *Config) string { return networks(c.Smtpd.XForwardHosts) }},
+		{"smtpd_discard_ehlo_keywords", "smtpd.discard_ehlo_keywords", func(c *Config) string { return list(c.Smtpd.DiscardWords) }},
+		{"smtpd_forbid_bare_newline", "smtpd.forbid_bare_newline", func(c *Config) string { return c.Smtpd.BareLF }},
+		{"smtpd_forbid_bare_newline_exclusions", "smtpd.forbid_bare_newline_exclusions", func(c *Config) string { return networks(c.Smtpd.BareLFExempt) }},
+		{"smtpd_forbid_unauth_pipelining", "smtpd.forbid_unauth_pipelining", func(c *Config) string { return yes(c.Smtpd.NoPipelining) }},
+		{"smtpd_forbidden_commands", "smtpd.forbidden_commands", func(c *Config) string { return list(c.Smtpd.Forbidden) }},
+		{"disable_vrfy_command", "smtpd.disable_vrfy_command", func(c *Config) string { return yes(c.Smtpd.NoVRFY) }},
+		{"fast_flush_domains", "smtpd.fast_flush_domains", func(c *Config) string { return list(c.Smtpd.FastFlush) }},
+		{"smtpd_client_connection_count_limit", "limits.connections_per_peer", func(c *Config) string { return strconv.Itoa(c.Limits.ConnectionsPerPeer) }},
+		{"smtpd_recipient_limit", "limits.recipients", func(c *Config) string { return strconv.Itoa(c.Limits.Recipients) }},
+		{"smtpd_recipient_overshoot_limit", "limits.recipient_overshoot", func(c *Config) string { return strconv.Itoa(c.Limits.Overshoot) }},
+		{"smtpd_soft_error_limit", "limits.soft_errors", func(c *Config) string { return strconv.Itoa(c.Limits.SoftErrors) }},
+		{"smtpd_hard_error_limit", "limits.hard_errors", func(c *Config) string { return strconv.Itoa(c.Limits.HardErrors) }},
+		{"smtpd_junk_command_limit", "limits.junk_commands", func(c *Config) string { return strconv.Itoa(c.Limits.JunkCommands) }},
+		{"smtpd_error_sleep_time", "timeouts.error_delay", func(c *Config) string { return span(c.Timeouts.Error) }},
+		{"smtpd_timeout", "timeouts.command", func(c *Config) string { return span(c.Timeouts.Command) }},
+		{"smtpd_starttls_timeout", "timeouts.tls", func(c *Config) string { return span(c.Timeouts.TLS) }},
+		{"smtpd_min_data_rate", "timeouts.min_data_rate", func(c *Config) string { return strconv.Itoa(c.Timeouts.MinRate) }},
+	}
+}
+
+func smtpParameters() []parameter {
+	return []parameter{
+		{"smtp_tls_security_level", "remote.tls", func(c *Config) string { return c.Remote.TLS }},
+		{"smtp_tls_policy_maps", "remote.tls_policy_maps", func(c *Config) string { return list(c.Remote.TLSPolicies) }},
+		{"smtp_tls_CAfile", "remote.tls_ca_file", func(c *Config) string { return c.Remote.TLSCAFile }},
+		{"smtp_tls_verify_cert_match", "remote.tls_verify_cert_match", func(c *Config) string { return list(c.Remote.TLSVerifyMatch) }},
+		{"smtp_tls_secure_cert_match", "remote.tls_secure_cert_match", func(c *Config) string { return list(c.Remote.TLSSecureMatch) }},
+		{"smtp_sasl_password_maps", "password_maps", func(c *Config) string { return list(c.PasswordMaps) }},
+		{"smtp_sasl_auth_enable", "password_maps", func(c *Config) string { return yes(len(c.PasswordMaps) > 0 || c.Remote.RelayCredentials != "") }},
+		{"smtp_connect_timeout", "remote.connect_timeout", func(c *Config) string { return span(c.Remote.ConnectTimeout) }},
+		{"disable_mime_output_conversion", "remote.disable_mime_output_conversion", func(c *Config) string { return yes(c.Remote.KeepEightBit) }},
+		{"smtp_send_xforward_command", "remote.send_xforward_command", func(c *Config) string { return yes(c.Remote.Forward) }},
+		{"lmtp_send_xforward_command", "deliver.send_xforward_command", func(c *Config) string { return yes(c.Deliver.Forward) }},
+	}
+}
+
+func queueParameters() []parameter {
+	return []parameter{
+		{"minimal_backoff_time", "queue.min_backoff", func(c *Config) string { return span(c.Queue.MinBackoff) }},
+		{"maximal_backoff_time", "queue.max_backoff", func(c *Config) string { return span(c.Queue.MaxBackoff) }},
+		{"maximal_queue_lifetime", "queue.lifetime", func(c *Config) string { return span(c.Queue.Lifetime) }},
+		{"bounce_queue_lifetime", "queue.bounce_lifetime", func(c *Config) string { return span(c.Queue.BounceLifetime) }},
+		{"delay_warning_time", "queue.delay_warning", func(c *Config) string { return span(c.Queue.DelayWarning) }},
+		{"confirm_delay_cleared", "queue.confirm_delay_cleared", func(c *Config) string { return yes(c.Queue.ConfirmDelay) }},
+		{"soft_bounce", "queue.soft_bounce", func(c *Config) string { return yes(c.Queue.SoftBounce) }},
+		{"notify_classes", "queue.notify_classes", func(c *Config) string { return list(c.Queue.NotifyClasses) }},
+		{"bounce_notice_recipient", "queue.bounce_notice_recipient", func(c *Config) string { return c.Queue.BounceNotice }},
+		{"delay_notice_recipient", "queue.delay_notice_recipient", func(c *Config) string { return c.Queue.DelayNotice }},
+		{"2bounce_notice_recipient", "queue.2bounce_notice_recipient", func(c *Config) string { return c.Queue.DoubleNotice }},
+		{"bounce_size_limit", "bounce.size_limit", func(c *Config) string { return strconv.FormatInt(c.Bounce.SizeLimit.Int64(), 10) }},
+		{"bounce_template_file", "bounce.template_file", func(c *Config) string { return c.Bounce.Templates }},
+		{"qmgr_message_active_limit", "queue.active_messages", func(c *Config) string { return strconv.Itoa(c.Queue.ActiveMessages) }},
+		{"qmgr_message_recipient_limit", "queue.active_recipients", func(c *Config) string { return strconv.Itoa(c.Queue.ActiveRecipients) }},
+		{"defer_transports", "queue.defer_transports", func(c *Config) string { return list(c.Queue.DeferTransports) }},
+		{"in_flow_delay", "queue.in_flow_delay", func(c *Config) string { return span(c.Queue.InFlowDelay) }},
+		{"queue_minfree", "queue.min_free", func(c *Config) string { return strconv.FormatInt(c.Queue.MinFree.Int64(), 10) }},
+		{"initial_destination_concurrency", "queue.default.initial_destination_concurrency", limit(func(l queue.Limits) int { return l.Initial })},
+		{"default_destination_concurrency_limit", "queue.default.destination_concurrency", limit(func(l queue.Limits) int { return l.Destination })},
+		{"default_destination_recipient_limit", "queue.default.recipients", limit(func(l queue.Limits) int { return l.Recipients })},
+		{"default_destination_rate_delay", "queue.default.destination_rate_delay", func(c *Config) string { return span(c.Queue.Default.DestinationDelay) }},
+		{"default_process_limit", "queue.default.concurrency", limit(func(l queue.Limits) int { return l.Concurrency })},
+	}
+}
+
+func limit(of func(queue.Limits) int) func(*Config) string {
+	return func(c *Config) string { return strconv.Itoa(of(c.Queue.Default)) }
+}
+
+// domain is rewrite.mydomain or what stands for it.
+func (c *Config) domain() string {
+	_, parent, _ := strings.Cut(c.hostname(), ".")
+	return orElse(c.Rewrite.Domain, parent)
+}
+
+// interfaces are the addresses that are listened on.
+func (c *Config) interfaces() string {
+	var hosts []string
+	for _, l := range c.Listeners {
+		host := strings.Trim(l.Listen.TCP(), "[]")
+		if i := strings.LastIndexByte(host, ':'); i >= 0 {
+			host = strings.Trim(host[:i], "[]")
+		}
+		switch host {
+		case "", "0.0.0.0", "::": // systemd's sockets too: only the unit knows
+			return "all"
+		}
+		hosts = append(hosts, host)
+	}
+	if len(hosts) == 0 {
+		return "loopback-only"
+	}
+	slices.Sort(hosts)
+	return list(slices.Compact(hosts))
+}
+
+// serverTLS is what the first listener for other servers, or else the first
+// one, does about TLS.
+func (c *Config) serverTLS() string {
+	if !c.TLS.Enabled() || len(c.Listeners) == 0 {
+		return ""
+	}
+	i := max(0, slices.IndexFunc(c.Listeners, func(l Listener) bool { return l.Role == RoleMX }))
+	return map[string]string{TLSStart: "may", TLSRequired: "encrypt", TLSImplicit: "encrypt"}[c.Listeners[i].TLS]
+}
+
+// logins reports whether some listener takes logins in this way.
+func (c *Config) logins(how string) bool {
+	return slices.ContainsFunc(c.Listeners, func(l Listener) bool { return l.Auth == how })
+}
+
+func orElse(value, other string) string {
+	if value != "" {
+		return value
+	}
+	return other
+}
+
+func list(lists ...[]string) string { return strings.Join(slices.Concat(lists...), ", ") }
+
+func yes(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}
+
+// networks are written as mynetworks has them, IPv6 in brackets.
+func networks(list []conf.Network) string {
+	out := make([]string, len(list))
+	for i, n := range list {
+		p := n.Prefix()
+		out[i] = p.String()
+		if p.Addr().Is6() {
+			out[i] = "[" + p.Addr().String() + "]/" + strconv.Itoa(p.Bits())
+		}
+	}
+	return strings.Join(out, " ")
+}
+
+// span writes a duration in the largest of Postfix's units that it is a whole
+// number of.
+func span(d conf.Duration) string {
+	for _, u := range []struct {
+		size time.Duration
+		name string
+	}{{24 * time.Hour, "d"}, {time.Hour, "h"}, {time.Minute, "m"}} {
+		if d.Std() >= u.size && d.Std()%u.size == 0 {
+			return strconv.FormatInt(int64(d.Std()/u.size), 10) + u.name
+		}
+	}
+	return strconv.FormatFloat(d.Std().Seconds(), 'f', -1, 64) + "s"
+}
