@@ -2,6 +2,7 @@ package coexist
 
 import (
 	"fmt"
+	"io"
 	"net/textproto"
 )
 
@@ -30,5 +31,11 @@ func uidls(address, user, password string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	return list, c.PrintfLine("QUIT")
+	if err := c.PrintfLine("QUIT"); err != nil {
+		return nil, err
+	}
+	// The session is over when the server has closed the connection, and not
+	// when it has said so.
+	_, err = io.Copy(io.Discard, c.R)
+	return list, err
 }

@@ -81,6 +81,9 @@ func (c *ourClient) change(ctx context.Context, rnd *rand.Rand) error {
 		return nil
 	}
 	defer c.r.ledger.give(ours, m)
+	if _, ok := c.m.Snapshot().Find(m.uid); !ok {
+		return c.m.Sync(ctx) // none of ours yet: Store would pass it over
+	}
 	own := c.r.flagsOf(ours, m.id)
 	flag, on := own[rnd.IntN(len(own))], rnd.IntN(2) == 0
 	change := mailbox.Change{Op: mailbox.Remove, UnchangedSince: mailbox.NoCondition}
@@ -97,9 +100,7 @@ func (c *ourClient) change(ctx context.Context, rnd *rand.Rand) error {
 		return err
 	}
 	c.r.stores.add(time.Since(began))
-	if _, ok := c.m.Snapshot().Find(m.uid); ok { // else it was none of ours yet
-		c.r.ledger.changed(m, flag, on)
-	}
+	c.r.ledger.changed(m, flag, on)
 	return nil
 }
 

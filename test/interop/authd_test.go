@@ -246,7 +246,7 @@ func manageSieve(t *testing.T, port int, user, password string) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(patience))
 	plain := base64Of("\x00" + user + "\x00" + password)
 	fmt.Fprintf(c, "AUTHENTICATE \"PLAIN\" %q\r\nPUTSCRIPT \"a\" {6+}\r\nkeep;\n\r\nLOGOUT\r\n", plain)
 	var all strings.Builder

@@ -88,6 +88,7 @@ service anvil {
 func (d *authDovecot) start() {
 	d.t.Helper()
 	run(d.t, "", "dovecot", "-c", d.conf)
+	waitAuth(d.t, d.socket("auth-client"))
 	d.t.Cleanup(func() {
 		d.stop()
 		if d.t.Failed() {
@@ -100,7 +101,7 @@ func (d *authDovecot) start() {
 // stop also ends the auth process, which serves the connections that it has
 // beyond the end of its master.
 func (d *authDovecot) stop() {
-	pid := d.authPID()
+	pid := authPID(d.socket("auth-client"))
 	if out, err := try("", "doveadm", "-c", d.conf, "stop"); err != nil {
 		d.t.Logf("stopping Dovecot: %v %s", err, out)
 	}
@@ -109,14 +110,15 @@ func (d *authDovecot) stop() {
 	}
 }
 
-// authPID is what the auth process says of itself; 0 when there is none.
-func (d *authDovecot) authPID() (pid int) {
-	c, err := net.Dial("unix", d.socket("auth-client"))
+// authPID is what Dovecot's auth process says of itself at its client socket;
+// 0 when there is none.
+func authPID(socket string) (pid int) {
+	c, err := net.Dial("unix", socket)
 	if err != nil {
 		return 0
 	}
 	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(5 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(patience))
 	lines := bufio.NewScanner(c)
 	for lines.Scan() {
 		if _, err := fmt.Sscanf(lines.Text(), "SPID\t%d", &pid); err == nil {
@@ -124,6 +126,13 @@ func (d *authDovecot) authPID() (pid int) {
 		}
 	}
 	return 0
+}
+
+// waitAuth returns when Dovecot's auth process answers. Its master starts it for
+// the first client, who may have less patience than that takes.
+func waitAuth(t *testing.T, socket string) {
+	t.Helper()
+	eventually(t, "Dovecot's auth process answers", func() bool { return authPID(socket) > 0 })
 }
 
 // with sets keys of a configuration, which are at the beginning of their lines.
@@ -219,7 +228,7 @@ func (m mirror) own(scheme string, a suite.Account) {
 		return
 	}
 	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(patience))
 	_, _ = io.WriteString(c, say)
 	if got, _ := io.ReadAll(c); !strings.Contains(string(got), want) {
 		m.t.Errorf("%s: %s", scheme, got)
@@ -261,9 +270,9 @@ func TestClientsUseDovecotAuth(t *testing.T) {
 	d := newAuthDovecot(t)
 	d.configure([]suite.Account{{Name: "alice@demo.test", Password: "s3cret"}}, d.dir)
 	d.start()
-	auth := authclient.New(authclient.Config{Address: d.socket("login/login"), Patience: 10 * time.Second, ChannelBinding: true})
+	auth := authclient.New(authclient.Config{Address: d.socket("login/login"), Patience: patience, ChannelBinding: true})
 	defer auth.Close()
-	master := userdbclient.New(userdbclient.Config{Address: d.socket("auth-master")})
+	master := userdbclient.New(userdbclient.Config{Address: d.socket("auth-master"), Patience: patience})
 	defer master.Close()
 	for _, mech := range []string{"PLAIN", "LOGIN", "CRAM-MD5", "DIGEST-MD5", "SCRAM-SHA-256"} {
 		for _, finalOK := range []bool{false, true} {

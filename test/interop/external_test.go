@@ -58,7 +58,7 @@ func (p speaker) external(t *testing.T, s *suite.Suite, cert *tls.Certificate, a
 		t.Fatal(err)
 	}
 	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(patience))
 	lines := bufio.NewReader(c)
 	until := func(last string) (all string) {
 		for {

@@ -38,7 +38,7 @@ login: {failure_delay: 0s, penalty: false, mechanisms: [PLAIN, CRAM-MD5], userna
 log: {style: classic}
 `, dir), sock)
 	run(t, "", "../../bin/authd", "user", "add", "-c", a.conf, "--store", dir+"/users.sqlite", "--locked", "carol@demo.test")
-	c := authclient.New(authclient.Config{Address: sock})
+	c := authclient.New(authclient.Config{Address: sock, Patience: patience})
 	defer c.Close()
 	var want []string
 	for i, login := range []struct {
@@ -92,7 +92,7 @@ mkdir -p /run/systemd/journal /run/log/journal
 mount --bind "$DIR/journald.conf" /etc/systemd/journald.conf
 /lib/systemd/systemd-journald &
 journal=$!
-for i in $(seq 200); do [ -S /run/systemd/journal/socket ] && break; sleep 0.05; done
+for i in $(seq 1200); do [ -S /run/systemd/journal/socket ] && break; sleep 0.05; done
 "$AUTHD" serve -c "$DIR/authd.yaml" &
 authd=$!
 trap 'kill $authd $journal 2>/dev/null || true' EXIT
@@ -147,7 +147,7 @@ control: {listen: {address: "unix:%[1]s/control", mode: "0600"}}
 		_, err := os.Stat(dir + "/auth")
 		return err == nil
 	})
-	c := authclient.New(authclient.Config{Address: dir + "/auth"})
+	c := authclient.New(authclient.Config{Address: dir + "/auth", Patience: patience})
 	defer c.Close()
 	for ip, password := range map[string]string{"192.0.2.1": "secret", "192.0.2.2": "wrong", "2001:db8::3": "wrong"} {
 		_, _, err := c.Start(t.Context(), authclient.Request{

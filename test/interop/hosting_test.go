@@ -11,7 +11,7 @@ import (
 
 // hostedAuthd gives authd the mailboxes of hostingSchema.
 const hostedAuthd = `databases:
-  mail: {driver: %[1]s, hosts: ["127.0.0.1:%[2]d"], dbname: mail, user: authd, password_file: "%[3]s", connect_timeout: 2s, query_timeout: 2s, retry_after: 1s}
+  mail: {driver: %[1]s, hosts: ["127.0.0.1:%[2]d"], dbname: mail, user: authd, password_file: "%[3]s", connect_timeout: 20s, query_timeout: 20s, retry_after: 1s}
 passdb:
   - {driver: sql, sql: {database: mail, password_query: "SELECT username AS user, '{PLAIN}secret' AS password FROM mailbox WHERE username = '%%u' AND active = 1"}}
 userdb:

@@ -92,7 +92,7 @@ if "UTF8=ACCEPT" in m.capabilities:
     ok(m.enable("UTF8=ACCEPT"))
 if hasattr(m, "idle"):  # Python 3.14
     ok(m.select("INBOX"))
-    with m.idle(duration=5) as idler:
+    with m.idle(duration=90) as idler:
         other = imaplib.IMAP4_SSL(host, port, ssl_context=context)
         other.login(user, password)
         other.append("INBOX", None, None, b"Subject: x\r\n\r\nx\r\n")
@@ -134,9 +134,9 @@ for step, want in (
 ):
     m.pop_untagged_responses()
     over = threading.Event()
-    m.idle(timeout=60, callback=lambda _: over.set())
+    m.idle(timeout=600, callback=lambda _: over.set())
     step()
-    assert over.wait(20), "nothing was pushed"
+    assert over.wait(90), "nothing was pushed"
     # \Recent goes to whichever of the two sessions hears of the message first.
     got = [(v.decode() if isinstance(v, bytes) else v).replace(" \\Recent", "") for v in m.response(want[0])[1] if v]
     assert any(g in want[1] for g in got), (want, got)

@@ -114,7 +114,7 @@ func smtpSays(t *testing.T, addr, message string, lines ...string) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(30 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(patience))
 	r := bufio.NewReader(c)
 	reply := func(after, want string) {
 		for {

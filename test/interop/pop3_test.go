@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/postcote/postcote/test/suite"
 )
@@ -68,8 +69,19 @@ p.quit()
 
 func listing(t *testing.T, a suite.Account, port int) string {
 	t.Helper()
+	out, err := tryListing(t, a, port)
+	if err != nil {
+		t.Fatalf("listing: %v\n%s", err, out)
+	}
+	return out
+}
+
+// tryListing is for a server that reads its configuration again, which may end
+// a session.
+func tryListing(t *testing.T, a suite.Account, port int) (string, error) {
+	t.Helper()
 	script := write(t, filepath.Join(t.TempDir(), "list.py"), poplib, 0o644)
-	return run(t, "", "python3", script, "127.0.0.1", fmt.Sprint(port), a.Name, a.Password)
+	return try("", "python3", script, "127.0.0.1", fmt.Sprint(port), a.Name, a.Password)
 }
 
 // collectors are programs that fetch what they do not have yet and leave the
@@ -182,7 +194,11 @@ func TestPOP3ClientsNoticeNoSwitch(t *testing.T) {
 	before = listing(t, a, d.pop3)
 	d.setting(t, "pop3_save_uidl = yes\npop3_uidl_format = %Mf-%u")
 	var saved string
-	eventually(t, "Dovecot has saved other ids", func() bool { saved = listing(t, a, d.pop3); return saved != before })
+	var err error
+	eventually(t, "Dovecot has saved other ids", func() (other bool) {
+		saved, err = tryListing(t, a, d.pop3)
+		return err == nil && saved != before
+	})
 	imapdAgain(t, s, d, board)
 	if got := listing(t, a, ours); got != saved {
 		t.Fatalf("Dovecot saved\n%s\nimapd:\n%s", saved, got)
@@ -237,10 +253,8 @@ func TestPOP3UIDLFormats(t *testing.T) {
 		d.setting(t, "pop3_uidl_format = "+f)
 		// A reload takes effect with the next process, at once or soon.
 		theirs := ""
-		for range 20 {
-			if theirs = listing(t, a, d.pop3); theirs == ours[f] {
-				break
-			}
+		for end := time.Now().Add(patience); theirs != ours[f] && time.Now().Before(end); {
+			theirs, _ = tryListing(t, a, d.pop3)
 		}
 		if theirs != ours[f] {
 			t.Errorf("%s\nimapd:\n%s\nDovecot:\n%s", f, ours[f], theirs)

@@ -85,6 +85,7 @@ service auth {
 			t.Logf("Dovecot's log:\n%s", log)
 		}
 	})
+	waitAuth(t, private+"/auth")
 	s := start(t, map[string]func(string) string{"mtad": func(c string) string {
 		c = setting(c, "auth_socket:", private+"/auth")
 		c = setting(c, "exists_socket:", `""`)

@@ -92,7 +92,7 @@ rewrite:
 		want := explained(t, conf, mark, to)
 		run(t, letter(mark, to, mark), "curl", "-sS", "--mail-from", mark, "--mail-rcpt", to, "-T", "-", fmt.Sprintf("smtp://127.0.0.1:%d", p.port))
 		var got []string
-		for end := time.Now().Add(10 * time.Second); time.Now().Before(end) && !slices.Equal(got, want); time.Sleep(50 * time.Millisecond) {
+		for end := time.Now().Add(patience); time.Now().Before(end) && !slices.Equal(got, want); time.Sleep(50 * time.Millisecond) {
 			got = p.delivered(t, mark)
 		}
 		if !slices.Equal(got, want) {

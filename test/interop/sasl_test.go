@@ -75,6 +75,7 @@ service anvil {
 		}
 		os.RemoveAll(dir)
 	})
+	waitAuth(t, dir+"/auth-client")
 	return dir + "/auth-client"
 }
 
@@ -107,7 +108,7 @@ func authenticate(t *testing.T, c *authclient.Client, mech string, cred sasl.Cre
 
 // Our clients against Dovecot's servers.
 func TestSASLClientsAgainstDovecot(t *testing.T) {
-	c := authclient.New(authclient.Config{Address: dovecotAuth(t), Patience: 10 * time.Second})
+	c := authclient.New(authclient.Config{Address: dovecotAuth(t), Patience: patience})
 	defer c.Close()
 	offered, err := c.Mechanisms(t.Context())
 	if err != nil {
@@ -177,7 +178,7 @@ func TestRelayLoginAtPostfix(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				_ = conn.SetDeadline(time.Now().Add(30 * time.Second))
+				_ = conn.SetDeadline(time.Now().Add(patience))
 				c, err := client.New(t.Context(), conn, client.Config{Name: "mtad.test", Auth: func(offered []string, _ *tls.ConnectionState) (gosasl.Client, error) {
 					cred := sasl.Credentials{Authcid: "alice", Password: password}
 					if tc.want == "XOAUTH2" || tc.want == "OAUTHBEARER" {

@@ -85,7 +85,7 @@ type imapConn struct {
 // dialIMAP connects, by TLS if there is a file with the certificate to trust.
 func dialIMAP(t *testing.T, addr, cert string) *imapConn {
 	t.Helper()
-	conn, err := net.DialTimeout("tcp", addr, 10*time.Second)
+	conn, err := net.DialTimeout("tcp", addr, patience)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +106,7 @@ func dialIMAP(t *testing.T, addr, cert string) *imapConn {
 
 func (c *imapConn) line() string {
 	c.t.Helper()
-	_ = c.conn.SetDeadline(time.Now().Add(30 * time.Second))
+	_ = c.conn.SetDeadline(time.Now().Add(patience))
 	l, err := c.r.ReadString('\n')
 	if err != nil {
 		c.t.Fatal(err)

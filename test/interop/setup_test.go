@@ -5,6 +5,7 @@ package interop
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -15,6 +16,10 @@ import (
 
 	"github.com/postcote/postcote/test/suite"
 )
+
+// patience bounds a wait for what must happen. It is long because a machine
+// under load is slow; what goes well takes none of it.
+const patience = 90 * time.Second
 
 // need skips the test when a program is missing, except in CI, where the
 // programs are installed and a missing one is a failure.
@@ -80,7 +85,7 @@ func run(t *testing.T, stdin, name string, args ...string) string {
 }
 
 func try(stdin, name string, args ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Stdin = strings.NewReader(stdin)
@@ -102,10 +107,10 @@ func try(stdin, name string, args ...string) (string, error) {
 	return string(text), err
 }
 
-// eventually polls until what holds or 20 seconds are over.
+// eventually polls until what holds or patience is over.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		if holds() {
 			return
 		}
@@ -149,14 +154,29 @@ func letter(from, to, mark string) string {
 		"Message-ID: <%s@interop.test>\r\n\r\nline one\r\n.dot first\r\nlast line\r\n", from, to, mark, mark)
 }
 
+// freePort finds a port for a peer that opens it only later. It lies below the
+// suites' and below the kernel's range for outgoing connections, one of which
+// would have it by then; an abstract socket of its name keeps other tests from
+// it, of this process and of others, until the test is over.
 func freePort(t *testing.T) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 1000 {
+		port := 4000 + rand.IntN(6000)
+		name, err := net.Listen("unix", fmt.Sprintf("@postcote-interop-%d", port))
+		if err != nil {
+			continue
+		}
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil {
+			name.Close()
+			continue
+		}
+		l.Close()
+		t.Cleanup(func() { name.Close() })
+		return port
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	t.Fatal("no free port")
+	return 0
 }
 
 func waitPort(t *testing.T, port int) {

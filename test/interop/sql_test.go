@@ -22,6 +22,7 @@ import (
 	"github.com/postcote/postcote/pkg/identity/scheme"
 	"github.com/postcote/postcote/pkg/identity/sqldb"
 	"github.com/postcote/postcote/pkg/identity/userdb"
+	"github.com/postcote/postcote/pkg/platform/conf"
 	"github.com/postcote/postcote/pkg/platform/fail"
 )
 
@@ -486,12 +487,16 @@ func TestSQLRestart(t *testing.T) {
 // the next ones come at once.
 func TestSQLHang(t *testing.T) {
 	eachSQL(t, func(t *testing.T, driver string) {
-		w := newSQLWorld(t, driver, nil)
+		const limit = 4 * time.Second
+		w := newSQLWorld(t, driver, func(c *sqldb.DatabaseConfig) {
+			c.ConnectTimeout, c.QueryTimeout, c.RetryAfter = conf.Duration(limit), conf.Duration(limit), conf.Duration(2*limit)
+		})
 		l := w.passdb(adminQueries())
 		stored(l, "alice@example.org")
 		w.freeze()
 		defer w.thaw()
-		for i, most := range []time.Duration{3 * time.Second, 500 * time.Millisecond} {
+		// Not the time for the query and another one for a connection; then none.
+		for i, most := range []time.Duration{2*limit - time.Second/2, limit - time.Second/2} {
 			start := time.Now()
 			got := stored(l, "alice@example.org")
 			if took := time.Since(start); !strings.HasPrefix(got, "unavailable: ") || took > most {
@@ -514,6 +519,7 @@ func TestSQLFailOver(t *testing.T) {
 		two := func(c *sqldb.DatabaseConfig) {
 			c.Hosts = append(c.Hosts, second.config().Hosts...)
 			c.PasswordFile = first.config().PasswordFile
+			c.ConnectTimeout, c.QueryTimeout = conf.Duration(4*time.Second), conf.Duration(4*time.Second)
 		}
 		w := openSQL(t, first, two)
 		q := sqldb.QueryConfig{Database: "mail", PasswordQuery: "SELECT password FROM me WHERE '%u' <> ''"}

@@ -21,8 +21,8 @@ databases:
     dbname: mail
     user: authd
     password_file: %[4]s
-    connect_timeout: 2s
-    query_timeout: 2s
+    connect_timeout: 5s
+    query_timeout: 5s
     retry_after: 1s
 passdb:
   - driver: sql

@@ -24,7 +24,7 @@ func TestSQLiteFile(t *testing.T) {
 	need(t, "sqlite3")
 	for _, mode := range []string{"delete", "wal"} {
 		path := filepath.Join(tempDir(t, "sqlite"), "mail.db")
-		sqlite := func(statements string) string { return run(t, statements, "sqlite3", "-cmd", ".timeout 5000", path) }
+		sqlite := func(statements string) string { return run(t, statements, "sqlite3", "-cmd", ".timeout 60000", path) }
 		sqlite("PRAGMA journal_mode = " + mode + "; CREATE TABLE u (name TEXT, a TEXT, password TEXT); INSERT INTO u VALUES ('x', '0', '{PLAIN}0');")
 		dbs, err := sqldb.Open(map[string]sqldb.DatabaseConfig{"mail": {Driver: "sqlite", Path: path}}, sqldb.Options{})
 		if err != nil {
@@ -40,7 +40,7 @@ func TestSQLiteFile(t *testing.T) {
 		go func() {
 			defer close(done)
 			for i := range 20 {
-				if _, err := try(fmt.Sprintf("BEGIN IMMEDIATE; UPDATE u SET a = '%[1]d'; UPDATE u SET password = '{PLAIN}%[1]d'; COMMIT;", i+1), "sqlite3", "-cmd", ".timeout 5000", path); err != nil {
+				if _, err := try(fmt.Sprintf("BEGIN IMMEDIATE; UPDATE u SET a = '%[1]d'; UPDATE u SET password = '{PLAIN}%[1]d'; COMMIT;", i+1), "sqlite3", "-cmd", ".timeout 60000", path); err != nil {
 					t.Error(err)
 				}
 			}

@@ -232,12 +232,11 @@ func (s *sqlServer) signal(sig syscall.Signal) {
 
 // freeze makes the server hang, thaw ends that.
 func (s *sqlServer) freeze() {
-	s.signal(syscall.SIGSTOP)
-	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
-		if !slices.ContainsFunc(s.processes(), func(pid int) bool { return !standsStill(pid) }) {
-			return
-		}
-	}
+	s.t.Helper()
+	eventually(s.t, "the server stands still", func() bool {
+		s.signal(syscall.SIGSTOP) // those too that it has forked meanwhile
+		return !slices.ContainsFunc(s.processes(), func(pid int) bool { return !standsStill(pid) })
+	})
 }
 
 func (s *sqlServer) thaw() { s.signal(syscall.SIGCONT) }
@@ -265,11 +264,12 @@ func (s *sqlServer) quickly() syscall.Signal {
 	return syscall.SIGTERM
 }
 
-// config is how authd would reach the server.
+// config is how authd would reach the server. Tests of servers that hang set
+// shorter times.
 func (s *sqlServer) config() sqldb.DatabaseConfig {
 	return sqldb.DatabaseConfig{
 		Driver: s.driver, Hosts: []string{fmt.Sprintf("127.0.0.1:%d", s.port)}, DBName: sqlName, User: sqlUser,
 		PasswordFile: conf.SecretFile(s.path("password")), PoolSize: 4,
-		ConnectTimeout: conf.Duration(2 * time.Second), QueryTimeout: conf.Duration(2 * time.Second), RetryAfter: conf.Duration(time.Second),
+		ConnectTimeout: conf.Duration(20 * time.Second), QueryTimeout: conf.Duration(20 * time.Second), RetryAfter: conf.Duration(time.Second),
 	}
 }

@@ -117,6 +117,7 @@ service auth {
 		}
 		os.RemoveAll(dir)
 	})
+	waitAuth(t, dir+"/auth-client")
 	s := start(t, map[string]func(string) string{"mtad": func(c string) string {
 		for key, value := range map[string]string{"auth_socket:": dir + "/auth-client", "exists_socket:": dir + "/auth-userdb", "lmtp:": "unix:" + dir + "/lmtp"} {
 			c = setting(c, key, value)

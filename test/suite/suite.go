@@ -36,6 +36,7 @@ type Suite struct {
 	Accounts []Account
 	Procs    map[string]*Process
 	sockets  []*socket
+	held     map[string]net.Listener // TCP sockets that no unit has taken yet, by address
 }
 
 // Names of the processes in start order.
@@ -75,12 +76,13 @@ func Prepare(o Options) (*Suite, error) {
 	if len(o.Accounts) == 0 {
 		o.Accounts = []string{"alice", "bob"}
 	}
-	if o.Base == 0 {
-		if o.Base, err = freeBase(); err != nil {
+	s := &Suite{Options: o, Procs: map[string]*Process{}, held: map[string]net.Listener{}}
+	defer s.release()
+	if s.Base == 0 {
+		if err := s.holdPorts(); err != nil {
 			return nil, err
 		}
 	}
-	s := &Suite{Options: o, Procs: map[string]*Process{}}
 	for _, step := range []func() error{s.makeFolders, s.makeCertificate, s.writeConfigs, s.makeAccounts, s.openSockets} {
 		if err := step(); err != nil {
 			s.closeSockets()
@@ -117,28 +119,48 @@ func (s *Suite) Home(local string) string { return s.Path("mail", Domain, local)
 // ports that a suite uses, relative to its base.
 var ports = []int{25, 587, 465, 143, 993, 110, 995}
 
-// freeBase looks for a base whose ports are all free, below the kernel's
-// range for outgoing connections.
-func freeBase() (int, error) {
+// holdPorts finds a base whose ports are all free, below the kernel's range for
+// outgoing connections, and listens at them at once: between a look and a later
+// listen, another process that looks too would take them.
+func (s *Suite) holdPorts() error {
 	start := 12000 + os.Getpid()*7%16000
 	for try := range 100 {
-		base := 10000 + (start+try*1100)%21000
-		if allFree(base) {
-			return base, nil
+		s.Base = 10000 + (start+try*1100)%21000
+		if s.hold() {
+			return nil
 		}
 	}
-	return 0, errors.New("no free range of ports")
+	return errors.New("no free range of ports")
 }
 
-func allFree(base int) bool {
+// hold listens at all ports of the base, or at none.
+func (s *Suite) hold() bool {
 	for _, p := range ports {
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", base+p))
+		l, err := net.Listen("tcp", s.Addr(p))
 		if err != nil {
+			s.release()
 			return false
 		}
-		l.Close()
+		s.held[s.Addr(p)] = l
 	}
 	return true
+}
+
+// release closes what no unit has taken.
+func (s *Suite) release() {
+	for addr, l := range s.held {
+		l.Close()
+		delete(s.held, addr)
+	}
+}
+
+// listen opens a TCP socket, or returns the one that is held.
+func (s *Suite) listen(addr string) (net.Listener, error) {
+	if l := s.held[addr]; l != nil {
+		delete(s.held, addr)
+		return l, nil
+	}
+	return net.Listen("tcp", addr)
 }
 
 func repoRoot() (string, error) {
@@ -152,4 +174,6 @@ func repoRoot() (string, error) {
 	return "", errors.New("not inside the repository")
 }
 
-const readyTimeout = 20 * time.Second
+// readyTimeout is long because a machine under load is slow; it only bounds a
+// failure.
+const readyTimeout = 90 * time.Second

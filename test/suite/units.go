@@ -101,7 +101,7 @@ func (s *Suite) open(k *socket) error {
 	var l net.Listener
 	var err error
 	if k.Network == "tcp" {
-		l, err = net.Listen("tcp", k.Address)
+		l, err = s.listen(k.Address)
 	} else {
 		if err = os.Remove(k.Address); err != nil && !os.IsNotExist(err) {
 			return err

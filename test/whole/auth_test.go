@@ -98,7 +98,7 @@ func TestClientID(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(patience))
 	fmt.Fprintf(c, "a ID (%s)\r\nb LOGIN %s %s\r\nc LOGOUT\r\n", program, s.Accounts[0].Name, s.Accounts[0].Password)
 	if answer, _ := io.ReadAll(c); !strings.Contains(string(answer), "\nb OK ") {
 		t.Fatalf("%s", answer)

@@ -30,7 +30,7 @@ func (d door) try(t *testing.T, s *suite.Suite, user, password string) (said str
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(60 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(patience))
 	r := bufio.NewReader(conn)
 	read := func() string {
 		line, err := r.ReadString('\n')

@@ -65,7 +65,7 @@ func checkArrived(t *testing.T, s *suite.Suite, acked *sync.Map) {
 		})
 		return list
 	}
-	for deadline := time.Now().Add(60 * time.Second); len(missing()) > 0; time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); len(missing()) > 0; time.Sleep(100 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("acknowledged and lost: %v", missing())
 		}

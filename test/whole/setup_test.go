@@ -19,6 +19,10 @@ import (
 	"github.com/postcote/postcote/test/suite"
 )
 
+// patience bounds a wait for what must happen. It is long because a machine
+// under load is slow; what goes well takes none of it.
+const patience = 90 * time.Second
+
 var binDir string // set once by TestMain
 
 // TestMain builds the binaries that are tested.
@@ -93,7 +97,7 @@ func send(addr, from, to, body string) error {
 		return err
 	}
 	defer c.Close()
-	c.CommandTimeout, c.SubmissionTimeout = 30*time.Second, 30*time.Second
+	c.CommandTimeout, c.SubmissionTimeout = patience, patience
 	return c.SendMail(from, []string{to}, strings.NewReader(body))
 }
 
@@ -130,7 +134,7 @@ func letter(to, mark string) string {
 
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(30 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(30 * time.Millisecond) {
 		if holds() {
 			return
 		}

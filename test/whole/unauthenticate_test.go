@@ -98,7 +98,7 @@ func TestUnauthenticate(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer conn.Close()
-			_ = conn.SetDeadline(time.Now().Add(time.Minute))
+			_ = conn.SetDeadline(time.Now().Add(patience))
 			g := &gateway{t: t, conn: conn, r: bufio.NewReader(conn)}
 			g.line() // greeting
 			for i := range 6 {

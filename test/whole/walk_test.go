@@ -67,7 +67,7 @@ func checkPOP3(t *testing.T, s *suite.Suite, a suite.Account, want string) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(patience))
 	r := bufio.NewReader(conn)
 	ask := func(cmd string) string {
 		if cmd != "" {
@@ -126,7 +126,7 @@ func TestIdlePush(t *testing.T) {
 		if n != 1 {
 			t.Errorf("EXISTS %d", n)
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		t.Error("IDLE heard nothing")
 	}
 	_ = idle.Close()
