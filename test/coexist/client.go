@@ -124,7 +124,7 @@ func (c *imapClient) expunge(rnd *rand.Rand) error {
 	if err == nil && len(gone) > 0 {
 		left, err := c.c.Fetch(set, &imap.FetchOptions{UID: true}).Collect()
 		if err == nil && len(left) == 0 {
-			c.r.ledger.died(m)
+			c.r.ledger.died(c.side, m)
 		}
 	}
 	return err

@@ -20,6 +20,13 @@ const (
 	theirs side = false
 )
 
+func (s side) String() string {
+	if s == ours {
+		return "us"
+	}
+	return "Dovecot"
+}
+
 // shown is a message as one of the parties shows it; flags in lower case.
 type shown struct {
 	uid   uint32
@@ -37,6 +44,7 @@ type message struct {
 	busy  map[side]bool
 	dying bool // its expunge was asked for
 	dead  bool // and acknowledged
+	by    side // who expunged it
 }
 
 // ledger keeps what was acknowledged.
@@ -195,10 +203,10 @@ func (l *ledger) dies(m *message) {
 	m.dying = true
 }
 
-func (l *ledger) died(m *message) {
+func (l *ledger) died(s side, m *message) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	m.dead = true
+	m.dead, m.by = true, s
 }
 
 // climb holds HIGHESTMODSEQ of the sides, in the order of time, against the
@@ -261,7 +269,7 @@ func (l *ledger) compare(ourView, theirView, onDisk view) Report {
 		l.report.Messages += len(files)
 		switch {
 		case m.dead && len(files) > 0:
-			l.wrong(&l.report.BackFromDead, "message %d was expunged and is there", id)
+			l.wrong(&l.report.BackFromDead, "message %d (UID %d) was expunged by %s and is there: %v", id, m.uid, m.by, files)
 		case !m.dying && len(files) == 0:
 			l.wrong(&l.report.LostMessages, "message %d (UID %d) is lost", id, m.uid)
 		case len(files) > 1:

@@ -113,7 +113,7 @@ func (c *ourClient) expunge(ctx context.Context, rnd *rand.Rand) error {
 	c.r.ledger.dies(m)
 	gone, err := c.m.Remove(ctx, mailbox.SetOf(m.uid))
 	if err == nil && gone.Contains(m.uid) {
-		c.r.ledger.died(m)
+		c.r.ledger.died(ours, m)
 	}
 	return err
 }

@@ -18,7 +18,7 @@
 // sqlserver_test.go, sql_test.go, sqlfile_test.go, sqlbouncer_test.go and
 // sqlauthd_test.go (databases of users), hosting_test.go (Postfix's files for
 // many domains),
-// authority_test.go and ldap_test.go (slapd; Dovecot reading the same file),
+// authority_test.go, ldap_test.go and ldapsuite_test.go (slapd; Dovecot reading the same file),
 // clients_test.go (mechanisms in mail clients), external_test.go (client
 // certificates), helpers_test.go (PAM, checkpassword), redis_test.go,
 // fail2ban_test.go.
