@@ -1,7 +1,7 @@
 // Package cf reads the files that Postfix's tables of databases are described
 // by (mysql_table(5), pgsql_table(5), sqlite_table(5), ldap_table(5)), and has
-// what these tables have in common: queries and results with %u and the like,
-// the filter `domain`, the limit of a result.
+// what these tables have in common: a client that follows its file, queries and
+// results with %u and the like, the filter `domain`, the limit of a result.
 //
 // Invariants:
 //   - A key that lacks a part that the query needs is not there: nothing is
@@ -10,6 +10,6 @@
 //     together escapes them.
 //   - No error text holds a password.
 //
-// Reading order: file.go (File), template.go (%u), domains.go (the filter),
-// result.go (values of rows into one).
+// Reading order: file.go (File), table.go (Kind and its Client), template.go
+// (%u), domains.go (the filter), result.go (values of rows into one).
 package cf

@@ -210,7 +210,8 @@ func (c *client) put(l *conn) {
 }
 
 // close ends idle connections, and each of the others when its search is done.
-func (c *client) close() {
+// Close is cf.Client's.
+func (c *client) Close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.closed = true

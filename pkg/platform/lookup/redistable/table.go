@@ -3,8 +3,6 @@ package redistable
 import (
 	"context"
 	"errors"
-	"io"
-	"path/filepath"
 	"slices"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -13,7 +11,6 @@ import (
 	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/platform/lookup"
 	"github.com/postcote/postcote/pkg/platform/lookup/cf"
-	"github.com/postcote/postcote/pkg/platform/lookup/text"
 )
 
 // client is a configuration with its connections.
@@ -22,92 +19,30 @@ type client struct {
 	rdb goredis.UniversalClient
 }
 
-// table is described by a file.
-type table struct {
-	name    string
-	options lookup.Options
-	file    *text.File[*client]
-	last    *client // of read, which is not called concurrently
-}
-
 // Open takes the path of a file of settings. The table is an io.Closer.
 func Open(name string, o lookup.Options) (lookup.Table, error) {
-	if !filepath.IsAbs(name) {
-		return nil, fail.New(fail.Invalid, "%.200q is not an absolute path of a file, see docs/mtad/tables.md", name)
-	}
 	// The library writes to standard error by itself, past the log. What matters
 	// comes back as an error, too.
 	logging.Disable()
-	t := &table{name: name, options: o}
-	t.file = text.NewFile(name, o.Limits, o.Now, t.read)
-	return t, nil
+	kind := cf.Kind{Name: "redis", Manual: "docs/mtad/tables.md", Connect: func(f *cf.File, o lookup.Options) (cf.Client, cf.Common, error) {
+		cfg, err := read(f, o)
+		if err != nil {
+			return nil, cf.Common{}, err
+		}
+		return &client{cfg, goredis.NewUniversalClient(cfg.options)}, cfg.Common, nil
+	}}
+	return kind.Open(name, o)
 }
 
-// read makes a client, which takes the place of the one before.
-func (t *table) read(in io.Reader, _ int64) (*client, error) {
-	f, err := cf.Read(t.name, in, t.options.Warn)
-	if err != nil {
-		return nil, err
-	}
-	cfg, err := read(f, t.options)
-	if err != nil {
-		return nil, err
-	}
-	t.closeLast()
-	t.last = &client{cfg, goredis.NewUniversalClient(cfg.options)}
-	return t.last, nil
-}
-
-func (t *table) closeLast() {
-	if t.last != nil {
-		_ = t.last.rdb.Close()
-		t.last = nil
-	}
-}
-
-// Close ends connections; lookups fail from now on.
-func (t *table) Close() error {
-	t.file.Close()
-	t.closeLast()
-	return nil
-}
-
-// Lookup is lookup.Table's.
-func (t *table) Lookup(ctx context.Context, key string) (string, error) {
-	c, err := t.file.Get()
-	if err != nil {
-		return "", err
-	}
-	if !t.options.KeepCase {
-		key = lookup.Fold(key)
-	}
-	value, err := c.find(ctx, cf.Split(key))
-	if err != nil && !fail.Is(err, fail.NotFound) && !fail.Is(err, fail.Invalid) {
-		err = fail.Wrap(fail.Unavailable, err, "table redis:%s", t.name)
-	}
-	return value, err
-}
-
-func (c *client) find(ctx context.Context, key cf.Address) (string, error) {
+// Find is cf.Client's.
+func (c *client) Find(ctx context.Context, key cf.Address, into *cf.Result) error {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.timeout)
 	defer cancel()
-	result := c.cfg.NewResult(key)
-	if yes, err := c.cfg.Domains.Allow(ctx, key); err != nil || !yes {
-		if err != nil {
-			return "", err
-		}
-		return result.Text()
-	}
 	values, err := c.ask(ctx, key)
-	if err != nil {
-		return "", err
+	for i := 0; err == nil && i < len(values); i++ {
+		err = into.Add(values[i])
 	}
-	for _, v := range values {
-		if err := result.Add(v); err != nil {
-			return "", err
-		}
-	}
-	return result.Text()
+	return err
 }
 
 // ask sends one command. A key that lacks a part of the query has no values.
@@ -154,16 +89,12 @@ func (c *client) members(ctx context.Context, name string) ([]string, error) {
 	return list, err
 }
 
-// Check asks whether the server is there.
-func (t *table) Check(ctx context.Context) error {
-	c, err := t.file.Get()
-	if err != nil {
-		return err
-	}
+// Ping is cf.Client's.
+func (c *client) Ping(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.timeout)
 	defer cancel()
-	if err := c.rdb.Ping(ctx).Err(); err != nil {
-		return fail.Wrap(fail.Unavailable, err, "table redis:%s", t.name)
-	}
-	return nil
+	return c.rdb.Ping(ctx).Err()
 }
+
+// Close is cf.Client's.
+func (c *client) Close() { _ = c.rdb.Close() }
