@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/postcote/postcote/pkg/platform/disk"
+	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/platform/obs"
 	"github.com/postcote/postcote/pkg/store/index"
 	"github.com/postcote/postcote/pkg/store/maildir"
@@ -341,7 +342,7 @@ func (b *box) bury(ctx context.Context, all bool) error {
 			refs = append(refs, g.ref)
 		}
 	}
-	err = b.own(func() error { return lk.Remove(refs) })
+	err = b.own(func() error { return b.removeAll(lk, refs) })
 	if err == nil {
 		for _, uid := range ready {
 			batch.Buried(uid)
@@ -355,6 +356,30 @@ func (b *box) bury(ctx context.Context, all bool) error {
 		err = b.mark.Removed()
 	}
 	return err
+}
+
+// removeAll removes files, those too that have another name than we thought: a
+// file that stays would be a new message at the next look.
+func (b *box) removeAll(lk Locked, refs []Ref) error {
+	for range passes {
+		missed, err := lk.Remove(refs)
+		if err != nil || len(missed) == 0 {
+			return err
+		}
+		wanted := make(map[string]bool, len(missed))
+		for _, r := range missed {
+			wanted[r.Base] = true
+		}
+		found, err := b.hunt(lk, wanted)
+		if err != nil || len(found) == 0 {
+			return err
+		}
+		refs = refs[:0]
+		for _, e := range found {
+			refs = append(refs, e.Ref)
+		}
+	}
+	return fail.New(fail.Temporary, "others keep changing folder %s", b.folderName())
 }
 
 // compact shortens a UID list that is mostly about messages that are gone.

@@ -14,7 +14,6 @@ import (
 	"github.com/postcote/postcote/pkg/platform/message"
 	"github.com/postcote/postcote/pkg/store/expand"
 	"github.com/postcote/postcote/pkg/store/index"
-	"github.com/postcote/postcote/pkg/store/index/dovecot"
 	"github.com/postcote/postcote/pkg/store/maildir"
 )
 
@@ -598,7 +597,7 @@ func (l *maildirLocked) rename(r Ref, info maildir.Info) (Ref, error) {
 	return to, err
 }
 
-func (l *maildirLocked) Remove(refs []Ref) error {
+func (l *maildirLocked) Remove(refs []Ref) (missed []Ref, err error) {
 	defer l.many(len(refs))()
 	dirs := map[string]bool{}
 	for i, r := range refs {
@@ -610,20 +609,23 @@ func (l *maildirLocked) Remove(refs []Ref) error {
 		if err != nil && l.watched != nil {
 			l.watched.Unexpect(place, r.File, maildir.InCur, "")
 		}
+		if fail.Is(err, fail.NotFound) {
+			missed, err = append(missed, r), nil
+		}
 		if err == nil && i%100 == 99 {
 			err = l.lk.Touch()
 		}
 		if err != nil {
-			return err
+			return nil, err
 		}
 		dirs[place.Dir()] = true
 	}
 	for d := range dirs {
 		if err := l.folder().SyncDir(d); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	return missed, nil
 }
 
 // Publish writes the UIDs, then renames drafts into cur/ and syncs it once.
@@ -688,11 +690,4 @@ func (l *maildirLocked) duplicate(first, second Ref) (Entry, bool, error) {
 		return Entry{}, false, err
 	}
 	return entryOf(name, false), true, nil
-}
-
-// dovecotModSeq reads Dovecot's MODSEQ of the folder. What cannot be read
-// counts as not there.
-func dovecotModSeq(fsys disk.FS, f *maildir.Folder) (uint64, bool) {
-	highest, found, _ := dovecot.ModSeq(fsys, f.Dir())
-	return highest, found
 }

@@ -54,8 +54,9 @@ type Locked interface {
 	// where they are now, without a File where there was none of that name;
 	// after an error as many as are done.
 	Rename(refs []Ref, infos []maildir.Info) ([]Ref, error)
-	// Remove removes files, durably; those that are not there are no error.
-	Remove(refs []Ref) error
+	// Remove removes files, durably. It returns those of which there was none of
+	// that name; somebody else may have renamed them.
+	Remove(refs []Ref) (missed []Ref, err error)
 	// Publish makes drafts messages with new UIDs of at least floor, durably;
 	// all or, after an error, none.
 	Publish(drafts []Newborn, infos []maildir.Info, floor uint32) ([]Entry, []uint32, error)

@@ -9,9 +9,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/postcote/postcote/pkg/platform/disk"
 	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/platform/obs"
 	"github.com/postcote/postcote/pkg/store/index"
+	"github.com/postcote/postcote/pkg/store/index/dovecot"
 	"github.com/postcote/postcote/pkg/store/mailbox/feed"
 	"github.com/postcote/postcote/pkg/store/maildir"
 )
@@ -183,6 +185,13 @@ func (b *box) unique(lk Locked, entries []Entry) (out []Entry, at map[string]int
 		}
 	}
 	return out, at, nil
+}
+
+// dovecotModSeq reads Dovecot's MODSEQ of the folder. What cannot be read
+// counts as not there.
+func dovecotModSeq(fsys disk.FS, f *maildir.Folder) (uint64, bool) {
+	highest, found, _ := dovecot.ModSeq(fsys, f.Dir())
+	return highest, found
 }
 
 // firstModSeq is what no client can have seen more than: of the old index, of

@@ -137,6 +137,34 @@ func TestPassedOverTwice(t *testing.T) {
 	must(t, h.store.Close(bg))
 }
 
+// The other server renames a file after our look and before our lock: the
+// message that is expunged must not stay as a new one.
+func TestExpungeOfARenamedFile(t *testing.T) {
+	for _, mode := range []Mode{Shared, Exclusive} {
+		h, rival, give := withRivalIn(t, mode)
+		m := h.box("INBOX")
+		base := give("one", 3, Seen)
+		give("two", 4, 0)
+		h.see(m, "3:S 4:")
+		h.clock.sleep(5e9)
+		h.see(m, "3:S 4:")
+		act := func() {
+			must(t, h.fs.Rename(filepath.Join(h.cfg.Maildir, "cur", base+":2,S"), filepath.Join(h.cfg.Maildir, "cur", base+":2,FS")))
+		}
+		rival.locking.Store(&act)
+		_, err := m.Remove(bg, SetOf(3))
+		must(t, err)
+		h.see(m, "4:")
+		must(t, m.Flush(bg))
+		h.clock.sleep(5e9)
+		h.see(m, "4:")
+		must(t, h.store.Close(bg))
+		if left, err := h.fs.ReadDir(filepath.Join(h.cfg.Maildir, "cur")); err != nil || len(left) > 1 {
+			t.Errorf("left in cur/: %v %v", left, err)
+		}
+	}
+}
+
 // A message that comes back after it was expunged has one line in the list.
 func TestBackWithOneLine(t *testing.T) {
 	h, _, give := withRival(t)

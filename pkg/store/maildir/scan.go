@@ -183,13 +183,10 @@ func (f *Folder) SetInfo(p Place, file string, info Info) (newFile string, err e
 	return newFile, ioError(err, "changing flags in folder %s", f.name)
 }
 
-// RemoveMessage removes a message file. It is not synced. A missing one is no
-// error.
+// RemoveMessage removes a message file; fail.NotFound when there is none of that
+// name. It is not synced.
 func (f *Folder) RemoveMessage(p Place, file string) error {
 	err := f.tree.fs.Remove(f.path(p.Dir(), file))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
 	return ioError(err, "removing a message of folder %s", f.name)
 }
 
@@ -211,7 +208,10 @@ func (l *Lock) FixDuplicate(place1 Place, first string, place2 Place, second str
 		if disk.Links(b) < 2 {
 			return "", fail.New(fail.NotFound, "message %s got another name meanwhile", first)
 		}
-		return "", f.RemoveMessage(place2, second)
+		if err := f.RemoveMessage(place2, second); !fail.Is(err, fail.NotFound) {
+			return "", err
+		}
+		return "", nil
 	}
 	base, info := Split(second)
 	fresh := f.tree.opts.Namer.Next()
