@@ -17,6 +17,17 @@ func (h *dueHeap) push(e *spool.Entry) {
 	h.up(int(e.Pos))
 }
 
+// fill makes a heap of list alone, which is h's from then on.
+func (h *dueHeap) fill(list []*spool.Entry) {
+	for i, e := range list {
+		e.Pos = int32(i)
+	}
+	h.list = list
+	for i := len(list)/2 - 1; i >= 0; i-- {
+		h.down(i)
+	}
+}
+
 func (h *dueHeap) pop() *spool.Entry {
 	e := h.list[0]
 	h.remove(e)

@@ -70,7 +70,7 @@ func (s *scheduler) init(q *Queue) {
 
 // restore places what a restart found.
 func (s *scheduler) restore() {
-	var untried []*spool.Entry
+	var untried, deferred []*spool.Entry
 	latest := s.latest()
 	s.q.spool.Restore(func(r spool.Restored) {
 		switch {
@@ -80,10 +80,11 @@ func (s *scheduler) restore() {
 			untried = append(untried, r.Entry)
 		default:
 			// All final: what is left is to notify and remove.
-			r.Entry.Due = min(unix(r.Next), latest)
-			s.due.push(r.Entry)
+			r.Entry.Due = min(r.Next, latest)
+			deferred = append(deferred, r.Entry)
 		}
 	})
+	s.due.fill(deferred)
 	spool.SortEntries(untried)
 	for _, e := range untried {
 		e.Pos = posIncoming
@@ -101,12 +102,11 @@ func (s *scheduler) latest() int64 {
 // setBack puts the times of all that waits right after the clock was set back.
 // s.mu is held.
 func (s *scheduler) setBack() {
-	latest, list := s.latest(), s.due.list
-	s.due.list = make([]*spool.Entry, 0, len(list))
-	for _, e := range list {
+	latest := s.latest()
+	for _, e := range s.due.list {
 		e.Due = min(e.Due, latest)
-		s.due.push(e)
 	}
+	s.due.fill(s.due.list)
 }
 
 // unix is a time in seconds, 0 for none.

@@ -214,7 +214,7 @@ func TestPayloads(t *testing.T) {
 		t.Errorf("moved: %v %+v, %v", id, got, err)
 	}
 	m := Message{ID: 9, Flags: MsgHeld, Loc: loc, Size: 77, Arrival: base.UnixNano(), Summary: item.AppendSummary(nil, &item.Summary{Sender: addr.Address{Local: "a"}}, base)}
-	if got, text, err := ParseMessage(m.Append(nil)); err != nil || text != string(m.Summary) || !reflect.DeepEqual(got, m) {
+	if got, text, _, err := ParseMessage(m.Append(nil)); err != nil || text != string(m.Summary) || !reflect.DeepEqual(got, m) {
 		t.Errorf("message: %+v, %v", got, err)
 	}
 	s := States{ID: 9, States: []IndexedState{{3, item.State{Status: item.Failed, Reason: "no", Last: base}}, {1, item.State{}}}}
@@ -238,7 +238,7 @@ func TestPayloadsRefuseShortInput(t *testing.T) {
 		_, e1 := ParseBase(p)
 		_, e2 := ParseSegmentInfo(p)
 		_, _, e3 := ParseMoved(p)
-		_, _, e4 := ParseMessage(p)
+		_, _, _, e4 := ParseMessage(p)
 		_, e5 := ParseStates(p, time.Time{})
 		_, _, e6 := ParseFlags(p)
 		_, e7 := ParseEnd(p)
@@ -286,8 +286,8 @@ func FuzzPayloads(f *testing.F) {
 	m := Message{ID: 9, Arrival: base.UnixNano(), Summary: item.AppendSummary(nil, &item.Summary{}, base)}
 	f.Add(m.Append(nil))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if m, _, err := ParseMessage(b); err == nil {
-			again, _, err := ParseMessage(m.Append(nil))
+		if m, _, _, err := ParseMessage(b); err == nil {
+			again, _, _, err := ParseMessage(m.Append(nil))
 			if err != nil || !reflect.DeepEqual(m, again) {
 				t.Fatalf("message %+v, %+v, %v", m, again, err)
 			}

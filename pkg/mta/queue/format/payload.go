@@ -146,18 +146,18 @@ func (m *Message) Append(dst []byte) []byte {
 }
 
 // ParseMessage reads a Message; its Summary refers to p. The same as a string
-// has been read once, so that it is known to be sound.
-func ParseMessage(p []byte) (m Message, summary string, err error) {
+// has been read once, so that it is known to be sound, and for its outlook.
+func ParseMessage(p []byte) (m Message, summary string, o item.Outlook, err error) {
 	if len(p) < messageFixed {
-		return Message{}, "", short("message")
+		return Message{}, "", item.Outlook{}, short("message")
 	}
 	m = Message{
 		ID: item.ID(le.Uint64(p)), Flags: le.Uint32(p[8:]), Loc: parseLocation(p[16:]),
 		Size: int64(le.Uint64(p[40:])), Arrival: int64(le.Uint64(p[48:])), Summary: p[messageFixed:],
 	}
 	summary = string(m.Summary)
-	_, err = item.ReadOutlook(summary, time.Unix(0, m.Arrival))
-	return m, summary, err
+	o, err = item.ReadOutlook(summary, time.Unix(0, m.Arrival))
+	return m, summary, o, err
 }
 
 // States are new states of some recipients of one message.

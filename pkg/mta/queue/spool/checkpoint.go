@@ -40,6 +40,7 @@ func (s *Spool) checkpointLocked() error {
 	disk.Point(s.cfg.FS, "queue.checkpoint.done")
 	s.log.mend()
 	s.ckptSize.Store(size)
+	s.older.Store(0)
 	s.removeOlder(gen)
 	return nil
 }
@@ -137,7 +138,12 @@ func (s *Spool) picture() (format.Base, []format.SegmentInfo, []*Entry) {
 	for _, g := range s.segments {
 		infos = append(infos, g.info())
 	}
-	return format.Base{LastID: s.ids.last(), LastSegment: s.lastSegment, LastEpoch: s.lastEpoch}, infos, s.all()
+	return s.base(), infos, s.all()
+}
+
+// base is what no message tells. s.mu is held.
+func (s *Spool) base() format.Base {
+	return format.Base{LastID: s.ids.last(), LastSegment: s.lastSegment, LastEpoch: s.lastEpoch}
 }
 
 // frameEntries writes some entries; those that have gone are left out, the

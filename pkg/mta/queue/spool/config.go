@@ -24,7 +24,7 @@ type Config struct {
 	MinFree     int64 // see Begin
 	Zero        bool  // overwrite files before they are removed
 	FreeKept    int   // free segments that are kept for use; the others are deleted
-	LogSize     int64 // a checkpoint is made when the state log is longer than this and than twice the checkpoint
+	LogSize     int64 // a checkpoint is made when the state log is longer than this and than the checkpoint
 
 	Warn func(error) // told of trouble that no caller sees, such as damage; may be nil
 }

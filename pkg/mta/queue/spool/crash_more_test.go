@@ -193,3 +193,53 @@ func TestDieAfterAFailureIsRecorded(t *testing.T) {
 		}
 	}
 }
+
+// A start goes on with the checkpoint that there is. After many starts there
+// is a new one, and what is there is the same all the time.
+func TestManyStarts(t *testing.T) {
+	fsys := disk.NewForgetful()
+	w := openWorld(t, fsys, crashConfig())
+	cfg := crashConfig()
+	cfg.LogSize = 1 << 20
+	most := 0
+	for i := range 3 * maxLogs {
+		if err := w.add(600, 1+i%3); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.deliver(i); err != nil {
+			t.Fatal(err)
+		}
+		if i%2 == 0 {
+			if err := w.remove(i % 5); err != nil {
+				t.Fatal(err)
+			}
+		}
+		switch i % 3 {
+		case 0:
+			abandon(w.s)
+			w.s = w.check(t, fsys, cfg)
+		case 1:
+			if err := w.sync(); err != nil {
+				t.Fatal(err)
+			}
+			fsys = fsys.Crash()
+			w.fsys, w.s = fsys, w.check(t, fsys, cfg)
+		default:
+			mustClose(t, w.s)
+			w.s = w.check(t, fsys, cfg)
+		}
+		if err := w.tidy(); err != nil {
+			t.Fatal(err)
+		}
+		names, err := fsys.ReadDir(testDir + "/state")
+		if err != nil {
+			t.Fatal(err)
+		}
+		most = max(most, len(names))
+	}
+	// A power failure can bring back what was deleted, until the next checkpoint.
+	if most < maxLogs || most > 2*maxLogs+4 {
+		t.Errorf("up to %d files of states, want about %d", most, maxLogs)
+	}
+	mustClose(t, w.s)
+}

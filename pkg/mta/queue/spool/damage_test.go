@@ -114,7 +114,10 @@ func TestDamage(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			fsys, es := full(t)
-			s, _ := mustOpen(t, testConfig(fsys)) // all of it is in a checkpoint
+			s, _ := mustOpen(t, testConfig(fsys))
+			if err := s.checkpoint(); err != nil {
+				t.Fatal(err)
+			}
 			mustClose(t, s)
 			file, off := c.where(t, fsys, es)
 			flip(t, fsys, file, off)

@@ -15,7 +15,8 @@ import (
 type Entry struct {
 	ID item.ID
 
-	// Due and Pos belong to the scheduler, under its lock.
+	// Due and Pos belong to the scheduler, under its lock. Until Restore, Due is
+	// what dueOf says of the summary, or dueUnread.
 	Due int64
 	Pos int32
 
@@ -129,21 +130,44 @@ func (s *Spool) all() []*Entry {
 	return list
 }
 
+// Values of Entry.Due before Restore.
+const (
+	dueUntried = -1
+	dueUnread  = -2 // the summary is to be asked
+)
+
+// dueOf is when to go on with a message, in seconds; 0 for at once.
+func dueOf(o item.Outlook) int64 {
+	switch {
+	case !o.Tried:
+		return dueUntried
+	case o.Next.IsZero():
+		return 0
+	}
+	return max(o.Next.Unix(), 0)
+}
+
 // Restored is a message as the start finds it.
 type Restored struct {
 	*Entry
 	Flags uint32
-	item.Outlook
+	Tried bool  // some recipient has been attempted, or needs none
+	Next  int64 // when to go on, in seconds since 1970; 0 for at once
 }
 
 // Restore visits all messages once, in no order, while nobody else uses the
-// spool yet.
+// spool yet. It is called once.
 func (s *Spool) Restore(visit func(Restored)) {
-	for _, e := range s.index {
-		r := Restored{Entry: e, Flags: e.flags}
-		r.Outlook, _ = item.ReadOutlook(e.summary, e.base()) // it was sound when it was loaded
-		visit(r)
+	for _, e := range s.loaded {
+		due := e.Due
+		if due == dueUnread {
+			o, _ := item.ReadOutlook(e.summary, e.base()) // it was sound when it was loaded
+			due = dueOf(o)
+		}
+		e.Due = 0
+		visit(Restored{Entry: e, Flags: e.flags, Tried: due != dueUntried, Next: max(due, 0)})
 	}
+	s.loaded = nil
 }
 
 // View describes a message; ok is false when it has left the queue.

@@ -20,18 +20,24 @@ type image struct {
 
 	gen     uint64 // the highest number of a log or checkpoint
 	hadCkpt bool
+	ckpt    int64    // bytes of the checkpoint
+	logs    []uint64 // that were replayed
+	logged  int64    // bytes of those
 	base    format.Base
 	entries map[item.ID]*Entry
+	order   []*Entry // as they came; also what has gone since
 	removed map[item.ID]struct{}
 	lastID  item.ID
 
 	segs   map[segKey]*segment // every incarnation that something speaks of
+	last   *segment            // that was asked for
 	table  map[uint64]*segment // of each number the latest, by the state log
 	files  map[uint64]*segment // of each number the one that the file holds
 	sizes  map[uint64]int64    // lengths of the files
 	larges map[item.ID]int64   // files of large bodies
 
 	unsure  []*segment // read because not sealed: to be synced before it is trusted
+	fresh   []*Entry   // found there, unknown to the state log
 	damage  []*Damage
 	lossy   bool // the state log has lost something: unknown messages may be real ones
 	salvage int  // messages that only their records speak of, put on hold
@@ -61,8 +67,8 @@ func load(cfg *Config) (*image, error) {
 
 func (m *image) reset() {
 	m.base = format.Base{}
-	m.entries, m.removed = map[item.ID]*Entry{}, map[item.ID]struct{}{}
-	m.segs, m.table = map[segKey]*segment{}, map[uint64]*segment{}
+	m.entries, m.order, m.removed = map[item.ID]*Entry{}, nil, map[item.ID]struct{}{}
+	m.segs, m.table, m.last = map[segKey]*segment{}, map[uint64]*segment{}, nil
 }
 
 // segment returns the object of one incarnation.
@@ -111,9 +117,11 @@ func (m *image) readState() error {
 	}
 	for _, gen := range logs {
 		if gen >= from {
-			if err := m.readFrames(m.cfg.logFile(gen), format.Log, gen); err != nil {
+			size, err := m.walkFrames(m.cfg.logFile(gen), format.Log, gen, m.apply)
+			if err != nil {
 				return err
 			}
+			m.logs, m.logged = append(m.logs, gen), m.logged+size
 		}
 	}
 	return nil
@@ -152,7 +160,7 @@ func (m *image) readCheckpoint(gen uint64) (ended bool, err error) {
 	var messages, want uint64
 	if f, size, err := m.open(m.cfg.checkpointFile(gen)); err == nil {
 		_ = f.Close()
-		m.entries = make(map[item.ID]*Entry, size/usualEntry)
+		m.entries, m.order = make(map[item.ID]*Entry, size/usualEntry), make([]*Entry, 0, size/usualEntry)
 	}
 	count := func(f format.Frame) error {
 		switch f.Type {
@@ -165,28 +173,24 @@ func (m *image) readCheckpoint(gen uint64) (ended bool, err error) {
 		}
 		return m.apply(f)
 	}
-	err = m.walkFrames(m.cfg.checkpointFile(gen), format.Checkpoint, gen, count)
+	m.ckpt, err = m.walkFrames(m.cfg.checkpointFile(gen), format.Checkpoint, gen, count)
 	return ended && messages == want, err
 }
 
-func (m *image) readFrames(name string, kind format.Kind, gen uint64) error {
-	return m.walkFrames(name, kind, gen, m.apply)
-}
-
-// walkFrames reads one file of frames and notes its damage.
-func (m *image) walkFrames(name string, kind format.Kind, gen uint64, visit func(format.Frame) error) error {
+// walkFrames reads one file of frames, notes its damage and returns its length.
+func (m *image) walkFrames(name string, kind format.Kind, gen uint64, visit func(format.Frame) error) (int64, error) {
 	f, size, err := m.open(name)
 	if err != nil {
-		return diskErr(err, "state of the queue")
+		return 0, diskErr(err, "state of the queue")
 	}
 	defer f.Close()
 	var head [format.HeaderSize]byte
 	if err := readFull(f, head[:], 0); err != nil && !errors.Is(err, os.ErrNotExist) && size >= format.HeaderSize {
-		return diskErr(err, "%s", name)
+		return 0, diskErr(err, "%s", name)
 	}
 	if h, err := format.ParseHeader(kind, head[:]); err != nil || h.Number != gen {
 		if fail.Is(err, fail.Invalid) {
-			return fail.Wrap(fail.Invalid, err, "%s", name)
+			return 0, fail.Wrap(fail.Invalid, err, "%s", name)
 		}
 		// A log is synced before anything relies on it; one that ends within
 		// its header was never used.
@@ -201,13 +205,13 @@ func (m *image) walkFrames(name string, kind format.Kind, gen uint64, visit func
 	}
 	scan, err := format.ScanFrames(f, size, uint32(gen), known, func(_ int64, f format.Frame) error { return visit(f) })
 	if err != nil {
-		return fail.Wrap(fail.KindOf(err), err, "%s", name)
+		return 0, fail.Wrap(fail.KindOf(err), err, "%s", name)
 	}
 	for _, g := range scan.Damaged() {
 		m.lossy = true
 		m.hurt(&Damage{File: name, Offset: g.From, Length: g.To - g.From, What: gapText(g)})
 	}
-	return nil
+	return size, nil
 }
 
 func gapText(g format.Gap) string {
@@ -268,9 +272,12 @@ func (m *image) listFiles() error {
 	return nil
 }
 
-// checkEntries marks messages whose content cannot be there.
+// checkEntries marks messages whose content cannot be there, and leaves those
+// that are there in m.order.
 func (m *image) checkEntries() {
-	for id, e := range m.entries {
+	m.order = slices.DeleteFunc(m.order, func(e *Entry) bool { return e.flags&gone != 0 })
+	for _, e := range m.order {
+		id := e.ID
 		m.lastID = max(m.lastID, id)
 		what := ""
 		switch {
@@ -319,7 +326,7 @@ func (m *image) found(g *segment, off int64, rec format.Record, env *item.Envelo
 	for i := range env.Recipients {
 		sum.Recipients[i].Addr = env.Recipients[i].Addr
 	}
-	e := &Entry{ID: rec.ID, Pos: -1, seg: g, off: uint32(off), length: uint32(rec.Size()), size: rec.Sent(), arrival: env.Arrival.UnixNano()}
+	e := &Entry{ID: rec.ID, Due: dueUnread, Pos: -1, seg: g, off: uint32(off), length: uint32(rec.Size()), size: rec.Sent(), arrival: env.Arrival.UnixNano()}
 	e.summary = string(item.AppendSummary(nil, &sum, time.Unix(0, e.arrival)))
 	if env.Hold {
 		e.flags |= Held
@@ -327,6 +334,23 @@ func (m *image) found(g *segment, off int64, rec format.Record, env *item.Envelo
 	if rec.Flags&format.External != 0 {
 		e.flags |= format.MsgExternal
 	}
-	m.entries[rec.ID] = e
+	m.enter(e)
+	m.fresh = append(m.fresh, e)
 	return e
+}
+
+// enter adds a message that is not there yet.
+func (m *image) enter(e *Entry) {
+	m.entries[e.ID] = e
+	m.order = append(m.order, e)
+}
+
+// leave takes a message out that is there no more.
+func (m *image) leave(id item.ID) {
+	if e := m.entries[id]; e != nil {
+		e.flags |= gone
+		e.summary = ""
+		delete(m.entries, id)
+	}
+	m.removed[id] = struct{}{}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"sync"
@@ -32,10 +33,12 @@ type Spool struct {
 	ckpt     sync.Mutex // one checkpoint at a time; guards gen
 	gen      uint64
 	ckptSize atomic.Int64
+	older    atomic.Int64 // bytes of the logs between the checkpoint and the current one
 	settling sync.Mutex
 
 	mu          sync.Mutex // guards the rest
 	index       map[item.ID]*Entry
+	loaded      []*Entry // what the start found, until Restore
 	segments    map[uint64]*segment
 	active      *segment
 	free        []*segment
@@ -115,8 +118,9 @@ func (s *Spool) takeLock() error {
 }
 
 // adopt makes the image the spool's own: what a crash of the process left in
-// the page cache is made durable, damage is put aside, and all of it goes to
-// a new checkpoint, so that no file that may be torn is ever appended to.
+// the page cache is made durable, damage is put aside, and what comes goes to a
+// new log, so that no file that may be torn is ever appended to. The checkpoint
+// stays, unless there was damage, or none.
 func (s *Spool) adopt(m *image) error {
 	for _, g := range m.unsure {
 		if err := s.syncFile(s.cfg.segmentFile(g.num)); err != nil {
@@ -128,7 +132,12 @@ func (s *Spool) adopt(m *image) error {
 	}
 	s.take(m)
 	s.log.cfg = &s.cfg
-	err := s.checkpoint()
+	var err error
+	if m.hadCkpt && !m.lossy && len(m.damage) == 0 {
+		err = s.goOn(m)
+	} else {
+		err = s.checkpoint()
+	}
 	if err != nil && m.hadCkpt && !fail.Is(err, fail.Invalid) {
 		// The old files say all of it. A full disk must not keep mail from
 		// leaving; the checkpoint is made when there is room.
@@ -137,6 +146,43 @@ func (s *Spool) adopt(m *image) error {
 		err = nil
 	}
 	return err
+}
+
+// maxLogs is how many logs may be beside one checkpoint before there is a new one.
+const maxLogs = 16
+
+// goOn begins another log on the same checkpoint. What no log has yet comes
+// first: messages that only their records spoke of, and that the segments
+// they were found in need not be read again.
+func (s *Spool) goOn(m *image) error {
+	for _, gen := range m.logs {
+		if err := s.syncFile(s.cfg.logFile(gen)); err != nil {
+			return diskErr(err, "state log %d", gen)
+		}
+	}
+	s.gen++
+	f, err := s.log.create(s.gen)
+	if err != nil {
+		return diskErr(err, "state log %d", s.gen)
+	}
+	disk.Point(s.cfg.FS, "queue.log.created")
+	s.log.succeed(f, s.gen)
+	s.ckptSize.Store(m.ckpt)
+	s.older.Store(m.logged)
+	if len(m.logs) >= maxLogs {
+		s.older.Store(math.MaxInt64 / 2) // more than enough for Tidy
+	}
+	s.mu.Lock()
+	s.log.append(format.TypeBase, s.base().Append)
+	for _, e := range m.fresh {
+		msg := s.message(e, []byte(e.summary))
+		s.log.append(format.TypeMessage, msg.Append)
+	}
+	for _, g := range s.segments {
+		s.noteSegment(g)
+	}
+	s.mu.Unlock()
+	return s.log.sync(s.cfg.FS)
 }
 
 // take makes the index of an image.
@@ -148,8 +194,8 @@ func (s *Spool) take(m *image) {
 	for _, g := range s.segments {
 		g.sealed, g.synced = true, g.size
 	}
-	s.index = m.entries
-	for _, e := range s.index {
+	s.index, s.loaded = m.entries, m.order
+	for _, e := range s.loaded {
 		s.count(e)
 	}
 	s.buffers.init(s.cfg.Budget, s.cfg.Large)

@@ -17,7 +17,7 @@ import (
 // It is called about once per second.
 func (s *Spool) Tidy() error {
 	err := s.settle()
-	if err == nil && s.log.size() > max(s.cfg.LogSize, 2*s.ckptSize.Load()) {
+	if err == nil && s.log.size()+s.older.Load() > max(s.cfg.LogSize, s.ckptSize.Load()) {
 		err = s.checkpoint()
 	}
 	if err == nil {

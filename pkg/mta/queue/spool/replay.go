@@ -34,8 +34,7 @@ func (m *image) apply(f format.Frame) error {
 	case format.TypeRemoved:
 		ids, err := format.ParseRemoved(f.Payload)
 		for _, id := range ids {
-			delete(m.entries, id)
-			m.removed[id] = struct{}{}
+			m.leave(id)
 		}
 		return err
 	case format.TypeMoved:
@@ -49,7 +48,10 @@ func (m *image) apply(f format.Frame) error {
 }
 
 func (m *image) locate(e *Entry, loc format.Location) {
-	e.seg, e.off, e.length = m.segment(loc.Segment, loc.Epoch), loc.Offset, loc.Length
+	if g := m.last; g == nil || g.num != loc.Segment || g.epoch != loc.Epoch {
+		m.last = m.segment(loc.Segment, loc.Epoch)
+	}
+	e.seg, e.off, e.length = m.last, loc.Offset, loc.Length
 }
 
 func (m *image) applySegment(p []byte) error {
@@ -72,14 +74,20 @@ func (m *image) applySegment(p []byte) error {
 }
 
 func (m *image) applyMessage(p []byte) error {
-	msg, summary, err := format.ParseMessage(p)
+	msg, summary, outlook, err := format.ParseMessage(p)
 	if err != nil {
 		return err
 	}
-	e := &Entry{ID: msg.ID, Pos: -1, flags: msg.Flags &^ gone, size: msg.Size, arrival: msg.Arrival, summary: summary}
+	e := m.entries[msg.ID]
+	if e == nil {
+		e = &Entry{ID: msg.ID}
+		m.enter(e)
+	}
+	*e = Entry{ID: msg.ID, Due: dueOf(outlook), Pos: -1, flags: msg.Flags &^ gone, size: msg.Size, arrival: msg.Arrival, summary: summary}
 	m.locate(e, msg.Loc)
-	m.entries[msg.ID] = e
-	delete(m.removed, msg.ID)
+	if len(m.removed) > 0 {
+		delete(m.removed, msg.ID)
+	}
 	return nil
 }
 
@@ -90,6 +98,7 @@ func (m *image) applyStates(p []byte) error {
 		return err
 	}
 	st, err := format.ParseStates(p, e.base())
+	e.Due = dueUnread
 	if err == nil && !applyStates(e, st.States) {
 		err = fail.New(fail.Corrupt, "state of a recipient that message %s does not have", id)
 	}
