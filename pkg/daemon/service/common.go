@@ -41,7 +41,7 @@ type Shutdown struct {
 
 // Memory is the `memory` section.
 type Memory struct {
-	Headroom conf.Size `yaml:"headroom" max:"16GiB" doc:"How much garbage may lie in memory before it is collected, at least; more is left as the daemon keeps more in use. Less saves memory, more saves CPU. Without effect where the environment has GOGC."`
+	Headroom conf.Size `yaml:"headroom" max:"16GiB" doc:"How much garbage may lie in memory before it is collected in a daemon that makes that much in a second, and less in one that works less; more is left as the daemon keeps more in use. Less saves memory, more saves CPU. Without effect where the environment has GOGC."`
 }
 
 // DefaultCommon is the default of the common sections for the named daemon,

@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"testing"
+	"time"
 )
 
 func TestCollectorPercent(t *testing.T) {
@@ -26,7 +27,35 @@ func TestCollectorPercent(t *testing.T) {
 	}
 }
 
-// The same garbage makes the collector run less than half as often.
+func TestPaceFollowsTheWork(t *testing.T) {
+	const mib = 1 << 20
+	p := pace{percent: 100}
+	at := time.Time{}
+	p.at = at
+	for i, c := range []struct {
+		made  uint64
+		after time.Duration
+		want  int
+		same  bool
+	}{
+		{4 * mib, 100 * time.Millisecond, 400, false}, // 40 MiB a second: all that may be
+		{16 * mib, 400 * time.Millisecond, 400, true},
+		{16 * mib, 2 * time.Second, 200, false}, // 8 MiB a second
+		{8 * mib, time.Second, 200, true},
+		{8 * mib, 1100 * time.Millisecond, 200, true}, // too little to be worth it
+		{8 * mib, time.Minute, 100, false},            // nearly idle: as the runtime does by itself
+		{4 * mib, time.Minute, 100, true},
+		{4 * mib, 0, 400, false},
+	} {
+		at = at.Add(c.after)
+		if got, same := p.ran(mib, p.allocated+c.made, 16*mib, at); got != c.want || same != c.same {
+			t.Errorf("step %d: %d %%, the same: %v; want %d, %v", i, got, same, c.want, c.same)
+		}
+	}
+}
+
+// The same garbage makes the collector run less than half as often, once it
+// has been seen how fast it is made.
 func TestHeadroomSparesCollections(t *testing.T) {
 	t.Setenv("GOGC", "")
 	defer debug.SetGCPercent(debug.SetGCPercent(100))
@@ -35,11 +64,10 @@ func TestHeadroomSparesCollections(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() { keepHeadroom(ctx, 64<<20); close(done) }()
-	for debug.SetGCPercent(100) == 100 { // until it has begun
-		runtime.Gosched()
+	after := before
+	for try := 0; try < 20 && after*2 > before; try++ {
+		after = collections()
 	}
-	debug.SetGCPercent(collectorPercent(0, 64<<20))
-	after := collections()
 	cancel()
 	<-done
 	if after*2 > before {
