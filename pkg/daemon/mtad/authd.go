@@ -40,9 +40,10 @@ const (
 // 454 and comes back, one that sees no AUTH tells its user that the server has
 // none.
 func (a *authenticator) Mechanisms(c *server.Conn) []string {
+	smtpd := &a.d.state.Load().cfg.Smtpd
 	var names []string
 	for _, m := range a.offered() {
-		if m.Anonymous || m.Private || m.ChannelBinding && c.TLS == nil || m.Name == "EXTERNAL" && c.CertUser == "" {
+		if !smtpd.Offers(m, c.TLS != nil) || m.Private || m.ChannelBinding && c.TLS == nil || m.Name == "EXTERNAL" && c.CertUser == "" {
 			continue
 		}
 		names = append(names, m.Name)

@@ -141,6 +141,18 @@ func smtpdParameters() []parameter {
 		{"smtpd_sasl_auth_enable", "listeners.auth", func(c *Config) string { return yes(c.logins(AuthTLS) || c.logins(AuthClear)) }},
 		{"smtpd_sasl_type", "", func(*Config) string { return "dovecot" }},
 		{"smtpd_sasl_path", "auth_socket", func(c *Config) string { return c.AuthSocket }},
+		{"smtpd_sasl_mechanism_filter", "smtpd.sasl_mechanism_filter", func(c *Config) string { return list(c.Smtpd.SASLFilter) }},
+		{"smtpd_sasl_security_options", "smtpd.sasl_security_options", func(c *Config) string { return list(c.Smtpd.SASLOptions) }},
+		{"smtpd_sasl_tls_security_options", "smtpd.sasl_tls_security_options", func(c *Config) string { return list(c.Smtpd.SASLTLSOptions) }},
+		{"smtpd_sasl_exceptions_networks", "smtpd.sasl_exceptions_networks", func(c *Config) string { return networks(c.Smtpd.SASLExceptions) }},
+		{"smtpd_sasl_authenticated_header", "smtpd.sasl_authenticated_header", func(c *Config) string { return yes(c.Smtpd.SASLHeader) }},
+		{"broken_sasl_auth_clients", "smtpd.broken_sasl_auth_clients", func(c *Config) string { return yes(c.Smtpd.OldAuth) }},
+		{"smtpd_tls_received_header", "smtpd.tls_received_header", func(c *Config) string { return yes(c.Smtpd.TLSHeader) }},
+		{"smtpd_hide_client_session", "listeners.hide_client_session", func(c *Config) string {
+			return yes(slices.ContainsFunc(c.Listeners, func(l Listener) bool { return l.Role == RoleMX && l.HideClient }))
+		}},
+		{"smtpd_reject_footer", "smtpd.reject_footer", func(c *Config) string { return c.Smtpd.Footer }},
+		{"smtpd_reject_footer_maps", "smtpd.reject_footer_maps", func(c *Config) string { return list(c.Smtpd.FooterMaps) }},
 		{"smtpd_sender_login_maps", "rewrite.sender_login_maps", func(c *Config) string { return list(c.Rewrite.SenderLoginMaps) }},
 		{"smtpd_authorized_xclient_hosts", "smtpd.authorized_xclient_hosts", func(c *Config) string { return networks(c.Smtpd.XClientHosts) }},
 		{"smtpd_authorized_xforward_hosts", "smtpd.authorized_xforward_hosts", func(c *Config) string { return networks(c.Smtpd.XForwardHosts) }},

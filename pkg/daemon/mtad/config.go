@@ -88,13 +88,14 @@ const (
 
 // Listener is one entry of `listeners`.
 type Listener struct {
-	Listen  conf.Listen `yaml:"listen" doc:"Address, or systemd:NAME."`
-	Name    string      `yaml:"name,omitempty" example:"smtpd" doc:"Name in logs and metrics, as in postfix/NAME[pid]. Empty: smtpd for role mx, submission/smtpd and smtps/smtpd for submission."`
-	Role    string      `yaml:"role" oneof:"mx|submission" doc:"mx takes mail for our domains from anybody; submission takes mail for anywhere from those who log in."`
-	TLS     string      `yaml:"tls" oneof:"none|starttls|required|implicit" doc:"starttls offers encryption (and demands it for submission), required takes nothing before it (on port 25 that is against RFC 3207), implicit encrypts from the first byte."`
-	HAProxy bool        `yaml:"haproxy" doc:"Connections begin with a PROXY header (version 1 or 2), which says who the client is; see smtpd.haproxy_trusted_networks."`
-	Auth    string      `yaml:"auth" oneof:"none|tls|clear" doc:"Whether clients may log in: not at all, over TLS only, or in the clear too."`
-	Owner   string      `yaml:"sender_login" oneof:"none|known|unauthenticated|authenticated|all" doc:"Who may use a sender address of rewrite.sender_login_maps: none does not ask; known refuses an address that belongs to somebody else or, without a login, to anybody; unauthenticated does the latter only; authenticated refuses users every address that is not listed for them; all does both."`
+	Listen     conf.Listen `yaml:"listen" doc:"Address, or systemd:NAME."`
+	Name       string      `yaml:"name,omitempty" example:"smtpd" doc:"Name in logs and metrics, as in postfix/NAME[pid]. Empty: smtpd for role mx, submission/smtpd and smtps/smtpd for submission."`
+	Role       string      `yaml:"role" oneof:"mx|submission" doc:"mx takes mail for our domains from anybody; submission takes mail for anywhere from those who log in."`
+	TLS        string      `yaml:"tls" oneof:"none|starttls|required|implicit" doc:"starttls offers encryption (and demands it for submission), required takes nothing before it (on port 25 that is against RFC 3207), implicit encrypts from the first byte."`
+	HAProxy    bool        `yaml:"haproxy" doc:"Connections begin with a PROXY header (version 1 or 2), which says who the client is; see smtpd.haproxy_trusted_networks."`
+	Auth       string      `yaml:"auth" oneof:"none|tls|clear" doc:"Whether clients may log in: not at all, over TLS only, or in the clear too."`
+	HideClient bool        `yaml:"hide_client_session" doc:"Say nothing of the client in the Received field of messages that come here: no address, name, login or TLS."`
+	Owner      string      `yaml:"sender_login" oneof:"none|known|unauthenticated|authenticated|all" doc:"Who may use a sender address of rewrite.sender_login_maps: none does not ask; known refuses an address that belongs to somebody else or, without a login, to anybody; unauthenticated does the latter only; authenticated refuses users every address that is not listed for them; all does both."`
 }
 
 // Preset gives an entry its defaults before it is read: a plain MX.

@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"strconv"
 	"time"
 
 	"github.com/postcote/postcote/pkg/daemon/mtad/edge"
 	"github.com/postcote/postcote/pkg/platform/addr"
+	"github.com/postcote/postcote/pkg/platform/netx"
 	"github.com/postcote/postcote/pkg/platform/obs"
 	"github.com/postcote/postcote/pkg/proto/smtp/server"
 )
@@ -105,14 +107,21 @@ func (e clientDisconnected) Classic() (string, string) {
 // connectionRefused: too many connections from one peer or in all.
 type connectionRefused struct {
 	client
-	Why string
+	Why   netx.Reason
+	Limit int // that was reached
 }
 
-func (connectionRefused) Event() string        { return "connection refused" }
-func (connectionRefused) Level() slog.Level    { return slog.LevelWarn }
-func (e connectionRefused) Attrs() []slog.Attr { return e.attrs(slog.String("why", e.Why)) }
+func (connectionRefused) Event() string     { return "connection refused" }
+func (connectionRefused) Level() slog.Level { return slog.LevelWarn }
+func (e connectionRefused) Attrs() []slog.Attr {
+	return e.attrs(slog.String("why", string(e.Why)), slog.Int("limit", e.Limit))
+}
+
 func (e connectionRefused) Classic() (string, string) {
-	return e.tag(), "warning: Connection concurrency limit exceeded: " + e.Why + " from " + e.String() + " for service smtpd"
+	if e.Why != netx.TooManyFromPeer {
+		return "postfix/master", fmt.Sprintf("warning: service %q has reached its process limit %q: new clients may experience noticeable delays", e.Service, strconv.Itoa(e.Limit))
+	}
+	return e.tag(), fmt.Sprintf("warning: Connection concurrency limit exceeded: %d from %s for service smtpd", e.Limit+1, e.client)
 }
 
 // tlsEstablished: the handshake with a client is done.
@@ -120,6 +129,7 @@ type tlsEstablished struct {
 	client
 	Version, Cipher string
 	Bits            int
+	Trust           string // Postfix's word for the client's certificate
 }
 
 func (tlsEstablished) Event() string     { return "client tls established" }
@@ -129,7 +139,7 @@ func (e tlsEstablished) Attrs() []slog.Attr {
 }
 
 func (e tlsEstablished) Classic() (string, string) {
-	return e.tag(), fmt.Sprintf("Anonymous TLS connection established from %s: %s with cipher %s (%d/%d bits)", e.client, e.Version, e.Cipher, e.Bits, e.Bits)
+	return e.tag(), fmt.Sprintf("%s TLS connection established from %s: %s with cipher %s (%d/%d bits)", cmp.Or(e.Trust, "Anonymous"), e.client, e.Version, e.Cipher, e.Bits, e.Bits)
 }
 
 // tlsFailed: a handshake with a client failed.

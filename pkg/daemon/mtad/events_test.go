@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/postcote/postcote/pkg/platform/addr"
+	"github.com/postcote/postcote/pkg/platform/netx"
 	"github.com/postcote/postcote/pkg/platform/obs"
 )
 
@@ -31,9 +32,14 @@ func TestClassicLines(t *testing.T) {
 		},
 		{tlsFailed{c, errors.New("bad record")}, "postfix/smtpd: SSL_accept error from mail.far.example[192.0.2.1]: bad record"},
 		{foreignProtocol{c, "GET / HTTP/1.1"}, "postfix/smtpd: warning: non-SMTP command from mail.far.example[192.0.2.1]: GET / HTTP/1.1"},
-		{connectionRefused{c, "51"}, "postfix/smtpd: warning: Connection concurrency limit exceeded: 51 from mail.far.example[192.0.2.1] for service smtpd"},
+		{connectionRefused{c, netx.TooManyFromPeer, 50}, "postfix/smtpd: warning: Connection concurrency limit exceeded: 51 from mail.far.example[192.0.2.1] for service smtpd"},
+		{connectionRefused{c, netx.TooMany, 100}, `postfix/master: warning: service "smtpd" has reached its process limit "100": new clients may experience noticeable delays`},
 		{
-			tlsEstablished{c, "TLSv1.3", "TLS_AES_256_GCM_SHA384", 256},
+			tlsEstablished{c, "TLSv1.3", "TLS_AES_256_GCM_SHA384", 256, "Trusted"},
+			"postfix/smtpd: Trusted TLS connection established from mail.far.example[192.0.2.1]: TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits)",
+		},
+		{
+			tlsEstablished{c, "TLSv1.3", "TLS_AES_256_GCM_SHA384", 256, ""},
 			"postfix/smtpd: Anonymous TLS connection established from mail.far.example[192.0.2.1]: TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits)",
 		},
 		{nameMismatch{c, "fake.example"}, "postfix/smtpd: warning: hostname fake.example does not resolve to address 192.0.2.1"},

@@ -25,7 +25,9 @@ type listening struct {
 	local  bool // the submit socket
 	policy *gate.Policy
 	tls    *tls.Config
-	rcptOK server.Reply
+	// asksCert: clients are asked for a certificate.
+	asksCert bool
+	rcptOK   server.Reply
 	// undecided is said when a check of ours fails to decide.
 	undecided server.Reply
 	// accepted and bytes count this listener's messages.
@@ -44,6 +46,7 @@ func (d *daemon) listen(spec Listener) (*listening, error) {
 		l.tls = d.keeper.Server()
 		if spec.Auth != AuthNone {
 			l.tls = d.keeper.Login()
+			l.asksCert = d.state.Load().cfg.TLS.ClientCAFile != ""
 		}
 	}
 	return l, l.open(spec.Listen)
@@ -127,6 +130,11 @@ func (l *listening) build(st *state) error {
 	c.Timeouts.Command, c.Timeouts.Data, c.Timeouts.TLS = t.Command.Std(), t.Data.Std(), t.TLS.Std()
 	c.Timeouts.ErrorDelay, c.Timeouts.MinRate = t.Error.Std(), int64(t.MinRate)
 	if !l.local {
+		if f := st.footer; f != nil {
+			c.Footer = func(conn *server.Conn, r server.Reply) server.Reply {
+				return f.Add(r, netx.AddrPort(conn.Remote), l.d.now())
+			}
+		}
 		l.doorman.Use(&st.cfg.Smtpd)
 		c.Forbidden = st.cfg.Smtpd.Verbs()
 		c.Overridden = l.d.overridden
@@ -158,7 +166,12 @@ func (l *listening) refuse(conn net.Conn, ip netip.Addr, why netx.Reason) {
 		reply = server.MakeReply(421, 4, 7, 0, l.d.state.Load().hostname+" Error: too many connections from "+ip.String())
 	}
 	l.d.metrics.refused.WithLabelValues(l.label, string(why)).Inc()
-	l.d.log.Log(connectionRefused{who, string(why)})
+	limits := l.d.state.Load().cfg.Limits
+	refused := connectionRefused{who, why, limits.Connections}
+	if why == netx.TooManyFromPeer {
+		refused.Limit = limits.ConnectionsPerPeer
+	}
+	l.d.log.Log(refused)
 	if l.spec.TLS != TLSImplicit {
 		_, _ = conn.Write(reply.Append(nil))
 	}

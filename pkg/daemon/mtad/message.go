@@ -159,6 +159,9 @@ func (s *session) trace(tx *server.Transaction, env *queue.Envelope, qid string,
 		Helo: s.c.Helo, Name: s.who.Name, Peer: s.who.IP, Local: s.who.Local, UID: s.who.UID,
 		By: s.st.hostname, With: env.Client.Proto, QID: qid, Date: now,
 	}
+	if t.Hide = s.l.spec.HideClient; !t.Hide {
+		s.st.cfg.Smtpd.Tell(&t, s.c, s.l.asksCert)
+	}
 	if len(tx.Rcpts) == 1 {
 		t.For = tx.Rcpts[0].To
 	}

@@ -266,7 +266,7 @@ func (s *session) Event(e server.Event) {
 	switch e.Kind {
 	case server.EventTLS:
 		if t := s.c.TLS; t != nil {
-			s.d.log.Log(tlsEstablished{s.who, tlsx.Version(t.Version), tlsx.Cipher(t.CipherSuite), tlsx.CipherBits(t.CipherSuite)})
+			s.d.log.Log(tlsEstablished{s.who, tlsx.Version(t.Version), tlsx.Cipher(t.CipherSuite), tlsx.CipherBits(t.CipherSuite), edge.Trust(s.c)})
 		}
 	case server.EventTLSFailed:
 		s.d.log.Log(tlsFailed{s.who, e.Err})

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/postcote/postcote/pkg/daemon/mtad/edge"
 	"github.com/postcote/postcote/pkg/daemon/mtad/rewriting"
 	"github.com/postcote/postcote/pkg/daemon/mtad/routing"
 	"github.com/postcote/postcote/pkg/daemon/mtad/tables"
@@ -26,6 +27,7 @@ type state struct {
 	filters  *routing.StatusFilters
 	locals   *routing.Mailboxes
 	gate     *gate.Gate
+	footer   *edge.Footer // nil for none
 
 	templates bounce.Templates
 }
@@ -63,6 +65,9 @@ func newState(cfg Config, rcpts gate.Recipients, now func() time.Time) (*state, 
 	}
 	if all := s.locals.Recipients(); all != nil {
 		known[route.Local] = all
+	}
+	if s.footer, err = cfg.Smtpd.NewFooter(s.hostname, cfg.tables(), cfg.warn); err != nil {
+		return nil, err
 	}
 	if s.templates, err = cfg.Bounce.templates(); err != nil {
 		return nil, fail.Wrap(fail.Invalid, err, "bounce.template_file")

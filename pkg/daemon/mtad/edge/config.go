@@ -28,6 +28,17 @@ type Config struct {
 	Forbidden    []string `yaml:"forbidden_commands" doc:"Commands of other protocols that end the session, besides lines that begin with no letter."`
 	NoVRFY       bool     `yaml:"disable_vrfy_command" doc:"Refuse VRFY. It never tells whether a mailbox exists."`
 
+	SASLFilter     []string       `yaml:"sasl_mechanism_filter" example:"['!login', all]" doc:"Mechanisms that clients may log in with, of those that auth_socket has: names, all, and !NAME for all but NAME. The first that fits counts, and what none fits is not offered."`
+	SASLOptions    []string       `yaml:"sasl_security_options" doc:"Mechanisms that are not offered without TLS: noplaintext, noactive, nodictionary, noanonymous, and those that lack forward_secrecy or mutual_auth."`
+	SASLTLSOptions []string       `yaml:"sasl_tls_security_options" doc:"The same with TLS. An anonymous login is never possible."`
+	SASLExceptions []conf.Network `yaml:"sasl_exceptions_networks" doc:"Clients that cannot log in, such as those that would try and ask their user for a password."`
+	OldAuth        bool           `yaml:"broken_sasl_auth_clients" doc:"Announce AUTH a second time, as AUTH=, for clients of the last century."`
+	SASLHeader     bool           `yaml:"sasl_authenticated_header" doc:"Name the user who logged in in the Received field."`
+	TLSHeader      bool           `yaml:"tls_received_header" doc:"Tell of the connection's TLS in the Received field."`
+
+	Footer     string   `yaml:"reject_footer" example:"'For help see https://example.org/mail ($localtime, $client_address)'" doc:"Text behind each refusal: on a line of its own, or behind the text when it begins with a backslash and c. A backslash and n begin a line. $client_address, $client_port, $localtime and $server_name stand for what they say. It is not logged."`
+	FooterMaps []string `yaml:"reject_footer_maps" example:"pcre:/etc/postcote/footers" doc:"Tables with the footer of some refusals, by the whole reply on one line."`
+
 	FastFlush []string `yaml:"fast_flush_domains" example:"[backup.example.org]" doc:"Domains whose waiting mail may be asked for by ETRN. With none, the domains of domains.relay."`
 }
 
@@ -45,6 +56,9 @@ func DefaultConfig() Config {
 		NoPipelining:   true,
 		Forbidden:      server.DefaultForbidden(),
 		NoVRFY:         true,
+		SASLFilter:     []string{"all"},
+		SASLOptions:    []string{"noanonymous"},
+		SASLTLSOptions: []string{"noanonymous"},
 	}
 }
 
@@ -58,6 +72,8 @@ func (c Config) Validate(p *conf.Reporter) {
 		}
 		checkWords(at.At("keywords"), h.Words)
 	}
+	checkOptions(p.At("sasl_security_options"), c.SASLOptions)
+	checkOptions(p.At("sasl_tls_security_options"), c.SASLTLSOptions)
 	for i, word := range c.Forbidden {
 		at := p.At("forbidden_commands[%d]", i)
 		switch word = strings.ToUpper(word); {

@@ -1,6 +1,7 @@
 // Package edge is what mtad demands of the clients of a listener, and tells
 // them, before there is any mail: their names, the proxies in front of them,
-// the EHLO keywords each network sees, the ETRN command.
+// the EHLO keywords each network sees, the mechanisms for logins, the ETRN
+// command, what is told of a session in Received fields and behind refusals.
 //
 // Invariants:
 //   - A name is believed only when it leads back to the address.
@@ -9,5 +10,5 @@
 //   - What is not announced is not served (the engine sees to it).
 //
 // Files in reading order: config.go (the section smtpd), policy.go (what it
-// means for one client), name.go, proxy.go.
+// means for one client), sasl.go, received.go, footer.go, name.go, proxy.go.
 package edge

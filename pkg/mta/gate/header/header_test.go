@@ -133,6 +133,11 @@ func TestTrace(t *testing.T) {
 			tr.For = addr.Address{}
 		}, "Received: from client.example (h.example [IPv6:2001:db8::1])|\tby mx.example (Postcote) with ESMTPSA id 4abc; Thu, 5 Mar 2026 12:00:00 +0100 (CET)|"},
 		{"hostile names", func(tr *Trace) { tr.Helo = "a\r\nX: y) (b;"; tr.Name = "n m"; tr.For = addr.Address{} }, "Received: from a??X:?y???b? (n?m [192.0.2.1])|\tby mx.example (Postcote) with ESMTPSA id 4abc; Thu, 5 Mar 2026 12:00:00 +0100 (CET)|"},
+		{"TLS and login", func(tr *Trace) {
+			tr.TLS, tr.Kex, tr.Cert, tr.User = "TLSv1.3 with cipher C (256/256 bits)", "X25519", NoCert, "joe"
+		}, "Received: from client.example (unknown [192.0.2.1])|\t(using TLSv1.3 with cipher C (256/256 bits)|\t key-exchange X25519)|\t(No client certificate requested)|\t(Authenticated sender: joe)|\tby mx.example (Postcote) with ESMTPSA id 4abc|\tfor <joe@a.example>; Thu, 5 Mar 2026 12:00:00 +0100 (CET)|"},
+		{"hostile login", func(tr *Trace) { tr.User, tr.For = "a)\r\nX: y (", addr.Address{} }, "Received: from client.example (unknown [192.0.2.1])|\t(Authenticated sender: a???X: y ?)|\tby mx.example (Postcote) with ESMTPSA id 4abc; Thu, 5 Mar 2026 12:00:00 +0100 (CET)|"},
+		{"hidden", func(tr *Trace) { tr.Hide, tr.User, tr.TLS = true, "joe", "TLSv1.3" }, "Received: by mx.example (Postcote) id 4abc|\tfor <joe@a.example>; Thu, 5 Mar 2026 12:00:00 +0100 (CET)|"},
 		{"submit socket", func(tr *Trace) { tr.Local, tr.UID = true, 33 }, "Received: by mx.example (Postcote, from userid 33)|\tid 4abc|\tfor <joe@a.example>; Thu, 5 Mar 2026 12:00:00 +0100 (CET)|"},
 	} {
 		tr := base

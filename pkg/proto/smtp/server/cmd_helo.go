@@ -52,7 +52,9 @@ func (e *engine) extensions() Reply {
 	add(e.offersTLS() && !w.HideStartTLS, "STARTTLS")
 	if e.offersAuth() && !w.HideAuth {
 		if mechs := e.cfg.Auth.Mechanisms(&e.pub); len(mechs) > 0 {
-			add(true, "AUTH "+strings.Join(mechs, " "))
+			list := strings.Join(mechs, " ")
+			add(true, "AUTH "+list)
+			add(w.OldAuth, "AUTH="+list)
 		}
 	}
 	add(e.mayXclient(), xclientWords)

@@ -39,6 +39,9 @@ type Config struct {
 	Client func(tls.ConnectionState) (valid bool, user string)
 
 	Auth Authenticator // nil: no AUTH
+	// Footer adds to a reply of 400 and above what clients are to read with it
+	// (Postfix's smtpd_reject_footer); nil adds nothing.
+	Footer func(c *Conn, r Reply) Reply
 
 	Policy   Policy // of each new connection; Accept may change its copy
 	Timeouts Timeouts
@@ -89,6 +92,7 @@ type Words struct {
 	VRFY           bool
 	HideStartTLS   bool
 	HideAuth       bool
+	OldAuth        bool // AUTH is announced a second time as AUTH=, for clients older than RFC 2554
 	EnhancedStatus bool
 	EightBitMIME   bool
 	DSN            bool

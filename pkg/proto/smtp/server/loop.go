@@ -192,10 +192,18 @@ func (e *engine) say(r Reply) {
 	if soft := e.pub.Policy.Limits.SoftErrors; soft > 0 && e.errors >= soft {
 		e.pause(e.cfg.Timeouts.ErrorDelay)
 	}
-	e.out.reply(r)
+	e.send(r)
 	if r.Code == 421 || r.Code == 521 {
 		e.end(Refused, nil)
 	}
+}
+
+// send writes a reply, with the footer where it is a refusal.
+func (e *engine) send(r Reply) {
+	if r.Code >= 400 && e.cfg.Footer != nil {
+		r = e.cfg.Footer(&e.pub, r)
+	}
+	e.out.reply(r)
 }
 
 func (e *engine) pause(d time.Duration) {
@@ -213,7 +221,7 @@ func (e *engine) pause(d time.Duration) {
 
 // hangUp says 421 and ends the session.
 func (e *engine) hangUp(why End, class, subject, detail int, text string) {
-	e.out.reply(MakeReply(421, class, subject, detail, e.cfg.Hostname+" "+text))
+	e.send(MakeReply(421, class, subject, detail, e.cfg.Hostname+" "+text))
 	e.end(why, nil)
 }
 
