@@ -41,10 +41,34 @@ func (d dovecot) log() string {
 }
 
 // setting replaces the settings that the test has added to the configuration.
+// It starts Dovecot anew: after a reload old processes go on for a while, and
+// sockets are away for a moment.
 func (d dovecot) setting(t *testing.T, lines string) {
 	t.Helper()
 	write(t, filepath.Join(d.dir, "more.conf"), lines+"\n", 0o644)
-	run(t, "", "doveadm", "-c", filepath.Join(d.dir, "dovecot.conf"), "reload")
+	d.stop(t)
+	d.start(t)
+}
+
+// stop returns when no process of its is left that could serve anybody.
+func (d dovecot) stop(t *testing.T) {
+	t.Helper()
+	run(t, "", "doveadm", "-c", d.conf(), "stop")
+	eventually(t, "Dovecot has stopped", func() bool {
+		_, master := os.Stat(filepath.Join(d.dir, "run/master.pid"))
+		return master != nil && !listens(d.port) && !listens(d.pop3)
+	})
+}
+
+func (d dovecot) conf() string { return filepath.Join(d.dir, "dovecot.conf") }
+
+// start returns when it serves IMAP and listens for POP3.
+func (d dovecot) start(t *testing.T) {
+	t.Helper()
+	run(t, "", "dovecot", "-c", d.conf())
+	waitPort(t, d.port)
+	waitPort(t, d.pop3)
+	d.waitGreeting(t)
 }
 
 // serveMail starts a private Dovecot that serves IMAP and POP3, as uid and gid
@@ -66,7 +90,7 @@ func serveMail(t *testing.T, accounts []suite.Account, home, location string) do
 		fmt.Fprintf(&users, "%s:{PLAIN}%s::::::\n", a.Name, a.Password)
 	}
 	write(t, filepath.Join(dir, "users"), users.String(), 0o644)
-	conf := write(t, filepath.Join(dir, "dovecot.conf"), fmt.Sprintf(`base_dir = %[1]s/run
+	write(t, d.conf(), fmt.Sprintf(`base_dir = %[1]s/run
 state_dir = %[1]s/state
 instance_name = postcote-interop
 log_path = %[1]s/log
@@ -103,22 +127,20 @@ service imap-login {
   }
 }
 `, dir, home, d.port, location, d.pop3), 0o644)
-	run(t, "", "dovecot", "-c", conf)
 	t.Cleanup(func() {
-		_, _ = try("", "doveadm", "-c", conf, "stop")
+		_, _ = try("", "doveadm", "-c", d.conf(), "stop")
 		if t.Failed() {
 			t.Logf("Dovecot log:\n%s", d.log())
 		}
 		os.RemoveAll(dir)
 	})
-	waitPort(t, d.port)
-	d.waitGreeting(t)
+	d.start(t)
 	return d
 }
 
 // waitGreeting returns when the login and auth processes have read their
-// configuration: a reload before that leaves them without one, which Dovecot
-// logs as an error.
+// configuration: a stop before that leaves them without one, which Dovecot logs
+// as an error.
 func (d dovecot) waitGreeting(t *testing.T) {
 	t.Helper()
 	c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", d.port))

@@ -11,10 +11,10 @@ import (
 )
 
 // remoteIMAP are the settings by which a Dovecot has our server as its remote.
-func remoteIMAP(t *testing.T, c *imapConn, d dovecot, port int, user, password, cert string) {
+func remoteIMAP(t *testing.T, c *imapConn, dir string, port int, user, password, cert string) string {
 	t.Helper()
-	ca := write(t, filepath.Join(d.dir, "ca.pem"), read(t, cert), 0o644)
-	d.setting(t, fmt.Sprintf(`ssl_client_ca_file = %s
+	ca := write(t, filepath.Join(dir, "ca.pem"), read(t, cert), 0o644)
+	return fmt.Sprintf(`ssl_client_ca_file = %s
 imapc_host = localhost
 imapc_port = %d
 imapc_ssl = imaps
@@ -26,7 +26,7 @@ namespace inbox {
   inbox = yes
   separator = %s
 }
-`, ca, port, user, password, c.separator()))
+`, ca, port, user, password, c.separator())
 }
 
 // separator is the server's hierarchy separator.
@@ -54,8 +54,8 @@ func TestDsyncFromAndToOurServer(t *testing.T) {
 
 	dir := tempDir(t, "dsync")
 	run(t, "", "install", "-d", "-o", "65534", "-g", "65534", "-m", "2770", dir+"/mail")
-	d := serveMail(t, s.Accounts, dir+"/mail/%n", "maildir:~/Maildir")
-	remoteIMAP(t, c, d, s.Base+993, a.Name, a.Password, s.Path("etc/tls/cert.pem"))
+	remote := remoteIMAP(t, c, dir, s.Base+993, a.Name, a.Password, s.Path("etc/tls/cert.pem"))
+	d := serveMail(t, s.Accounts, dir+"/mail/%n", "maildir:~/Maildir\n"+remote)
 	doveadm := func(args ...string) string {
 		t.Helper()
 		return run(t, "", "doveadm", append([]string{"-c", filepath.Join(d.dir, "dovecot.conf")}, args...)...)

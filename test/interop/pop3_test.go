@@ -11,7 +11,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/postcote/postcote/test/suite"
 )
@@ -69,19 +68,8 @@ p.quit()
 
 func listing(t *testing.T, a suite.Account, port int) string {
 	t.Helper()
-	out, err := tryListing(t, a, port)
-	if err != nil {
-		t.Fatalf("listing: %v\n%s", err, out)
-	}
-	return out
-}
-
-// tryListing is for a server that reads its configuration again, which may end
-// a session.
-func tryListing(t *testing.T, a suite.Account, port int) (string, error) {
-	t.Helper()
 	script := write(t, filepath.Join(t.TempDir(), "list.py"), poplib, 0o644)
-	return try("", "python3", script, "127.0.0.1", fmt.Sprint(port), a.Name, a.Password)
+	return run(t, "", "python3", script, "127.0.0.1", fmt.Sprint(port), a.Name, a.Password)
 }
 
 // collectors are programs that fetch what they do not have yet and leave the
@@ -193,12 +181,10 @@ func TestPOP3ClientsNoticeNoSwitch(t *testing.T) {
 	d = dovecotInstead(t, s, board)
 	before = listing(t, a, d.pop3)
 	d.setting(t, "pop3_save_uidl = yes\npop3_uidl_format = %Mf-%u")
-	var saved string
-	var err error
-	eventually(t, "Dovecot has saved other ids", func() (other bool) {
-		saved, err = tryListing(t, a, d.pop3)
-		return err == nil && saved != before
-	})
+	saved := listing(t, a, d.pop3)
+	if saved == before {
+		t.Fatalf("Dovecot has no other ids:\n%s", saved)
+	}
 	imapdAgain(t, s, d, board)
 	if got := listing(t, a, ours); got != saved {
 		t.Fatalf("Dovecot saved\n%s\nimapd:\n%s", saved, got)
@@ -218,7 +204,7 @@ func dovecotInstead(t *testing.T, s *suite.Suite, board *switchboard) dovecot {
 // imapdAgain stops Dovecot and starts imapd.
 func imapdAgain(t *testing.T, s *suite.Suite, d dovecot, board *switchboard) {
 	t.Helper()
-	run(t, "", "doveadm", "-c", filepath.Join(d.dir, "dovecot.conf"), "stop")
+	d.stop(t)
 	if err := s.Procs["imapd"].Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -251,12 +237,7 @@ func TestPOP3UIDLFormats(t *testing.T) {
 	waitPort(t, d.pop3)
 	for _, f := range formats {
 		d.setting(t, "pop3_uidl_format = "+f)
-		// A reload takes effect with the next process, at once or soon.
-		theirs := ""
-		for end := time.Now().Add(patience); theirs != ours[f] && time.Now().Before(end); {
-			theirs, _ = tryListing(t, a, d.pop3)
-		}
-		if theirs != ours[f] {
+		if theirs := listing(t, a, d.pop3); theirs != ours[f] {
 			t.Errorf("%s\nimapd:\n%s\nDovecot:\n%s", f, ours[f], theirs)
 		}
 	}

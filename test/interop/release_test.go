@@ -31,7 +31,7 @@ func TestReleaseRaisesDovecotsModSeq(t *testing.T) {
 	c.must("STATUS INBOX (HIGHESTMODSEQ)")
 	known := map[string]folderState{"Old": stateOf(c, "Old")}
 	c.must("LOGOUT")
-	run(t, "", "doveadm", "-c", filepath.Join(d.dir, "dovecot.conf"), "stop")
+	d.stop(t)
 
 	c = dialIMAP(t, s.Addr(993), s.Path("etc/tls/cert.pem"))
 	c.login(a)

@@ -181,14 +181,16 @@ func freePort(t *testing.T) int {
 
 func waitPort(t *testing.T, port int) {
 	t.Helper()
-	eventually(t, fmt.Sprintf("port %d answers", port), func() bool {
-		c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-		if err != nil {
-			return false
-		}
-		c.Close()
-		return true
-	})
+	eventually(t, fmt.Sprintf("port %d answers", port), func() bool { return listens(port) })
+}
+
+func listens(port int) bool {
+	c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	if err != nil {
+		return false
+	}
+	c.Close()
+	return true
 }
 
 func write(t *testing.T, path, text string, mode os.FileMode) string {
