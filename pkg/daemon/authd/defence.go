@@ -11,6 +11,7 @@ import (
 	"github.com/postcote/postcote/pkg/identity/policy"
 	"github.com/postcote/postcote/pkg/identity/throttle"
 	"github.com/postcote/postcote/pkg/identity/throttle/redis"
+	"github.com/postcote/postcote/pkg/platform/conf"
 )
 
 const (
@@ -57,7 +58,7 @@ func newDefence(cfg *authconf.Config, old *state, d deps) (*defence, error) {
 
 // guards makes the guard, with the old one's memory if there is one.
 func (x *defence) guards(cfg *authconf.Config, old *state, d deps) error {
-	x.guard = &throttle.Guard{Exempt: authconf.Prefixes(cfg.Login.Trusted), Key: throttle.NewKey(), Report: d.report}
+	x.guard = &throttle.Guard{Exempt: conf.Prefixes(cfg.Login.Trusted), Key: throttle.NewKey(), Report: d.report}
 	x.memory = throttle.NewMemory(penaltyLife, d.now)
 	if old != nil && old.defence.guard != nil {
 		x.memory = old.defence.memory

@@ -18,6 +18,7 @@ import (
 	"github.com/postcote/postcote/pkg/identity/static"
 	"github.com/postcote/postcote/pkg/identity/throttle"
 	"github.com/postcote/postcote/pkg/identity/userdb"
+	"github.com/postcote/postcote/pkg/platform/conf"
 	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/platform/obs"
 	"github.com/postcote/postcote/pkg/proto/dovecotauth"
@@ -203,7 +204,7 @@ func (s *state) loginService(d deps) (*login.Service, error) {
 	}
 	for _, r := range l.Rules {
 		service.Rules = append(service.Rules, login.Rule{
-			Match: rule.Match{Users: rule.SplitFilter(r.Users), Mechanisms: r.Mechanisms, Services: r.Services, Networks: authconf.Prefixes(r.Networks)},
+			Match: rule.Match{Users: rule.SplitFilter(r.Users), Mechanisms: r.Mechanisms, Services: r.Services, Networks: conf.Prefixes(r.Networks)},
 			Deny:  r.Action == "deny", Secured: r.Action == "secured",
 		})
 	}

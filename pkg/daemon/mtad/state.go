@@ -12,6 +12,7 @@ import (
 	"github.com/postcote/postcote/pkg/mta/gate"
 	"github.com/postcote/postcote/pkg/mta/maps"
 	"github.com/postcote/postcote/pkg/mta/route"
+	"github.com/postcote/postcote/pkg/platform/conf"
 	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/platform/lookup"
 )
@@ -128,13 +129,7 @@ func (c Config) recipientTables(mailboxes gate.Recipients, r *rewriting.Rewriter
 	return known, nil
 }
 
-func (c Config) trusted() []netip.Prefix {
-	out := make([]netip.Prefix, len(c.Trusted))
-	for i, n := range c.Trusted {
-		out[i] = n.Prefix()
-	}
-	return out
-}
+func (c Config) trusted() []netip.Prefix { return conf.Prefixes(c.Trusted) }
 
 // policy is what the rules of a listener are.
 func (l Listener) policy() gate.Policy {

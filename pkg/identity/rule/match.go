@@ -7,6 +7,7 @@ import (
 
 	"github.com/postcote/postcote/pkg/identity/account"
 	"github.com/postcote/postcote/pkg/identity/request"
+	"github.com/postcote/postcote/pkg/platform/netx"
 )
 
 // NoMechanism stands in Match.Mechanisms for lookups, which have none.
@@ -54,11 +55,7 @@ func fitsUser(filter []string, user string) bool {
 }
 
 func fitsNetwork(list []netip.Prefix, ip netip.Addr) bool {
-	if len(list) == 0 {
-		return true
-	}
-	ip = ip.Unmap().WithZone("")
-	return ip.IsValid() && slices.ContainsFunc(list, func(p netip.Prefix) bool { return p.Contains(ip) })
+	return len(list) == 0 || netx.Among(list, ip)
 }
 
 // SplitFilter cuts a username_filter at spaces and commas, names in lower case

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/postcote/postcote/pkg/identity/waits"
+	"github.com/postcote/postcote/pkg/platform/netx"
 )
 
 // Store remembers failures and friends. It is safe for concurrent use and
@@ -149,15 +150,10 @@ func (g *Guard) fingerprint(user, password string) uint64 {
 // prefix is what one customer has: /32 of IPv4, /64 of IPv6. It is false for
 // peers that are exempt or have no address.
 func (g *Guard) prefix(ip netip.Addr) (netip.Prefix, bool) {
-	if !ip.IsValid() {
+	if !ip.IsValid() || netx.Among(g.Exempt, ip) {
 		return netip.Prefix{}, false
 	}
 	ip = ip.Unmap().WithZone("")
-	for _, e := range g.Exempt {
-		if e.Contains(ip) {
-			return netip.Prefix{}, false
-		}
-	}
 	bits := 32
 	if ip.Is6() {
 		bits = 64

@@ -7,6 +7,7 @@ import (
 	"github.com/postcote/postcote/pkg/mta/explain"
 	"github.com/postcote/postcote/pkg/mta/route"
 	"github.com/postcote/postcote/pkg/platform/addr"
+	"github.com/postcote/postcote/pkg/platform/netx"
 )
 
 // Recipients knows which mailboxes exist.
@@ -52,17 +53,8 @@ type Gate struct {
 // New makes a gate.
 func New(cfg Config) *Gate { return &Gate{cfg, cfg.Routes} }
 
-// TrustedPeer reports whether ip is in a trusted network. An IPv4 address
-// inside IPv6 counts as the IPv4 address.
-func (g *Gate) TrustedPeer(ip netip.Addr) bool {
-	ip = ip.Unmap()
-	for _, p := range g.cfg.Trusted {
-		if p.Contains(ip) {
-			return true
-		}
-	}
-	return false
-}
+// TrustedPeer reports whether ip is in a trusted network.
+func (g *Gate) TrustedPeer(ip netip.Addr) bool { return netx.Among(g.cfg.Trusted, ip) }
 
 // Check asks one stage. The answer is Permit, Reject or Defer, never Next.
 func (g *Gate) Check(ctx context.Context, p *Policy, s Stage, f Facts) Verdict {

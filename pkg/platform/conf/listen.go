@@ -3,6 +3,7 @@ package conf
 import (
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -114,6 +115,22 @@ func (n Network) Prefix() netip.Prefix { return n.prefix }
 
 // String is the network with its mask.
 func (n Network) String() string { return n.prefix.String() }
+
+// Among reports whether an address is in one of the networks, as netx.Among
+// does.
+func Among(networks []Network, ip netip.Addr) bool {
+	ip = ip.Unmap().WithZone("")
+	return ip.IsValid() && slices.ContainsFunc(networks, func(n Network) bool { return n.prefix.Contains(ip) })
+}
+
+// Prefixes are networks in the form of package netip.
+func Prefixes(networks []Network) []netip.Prefix {
+	var out []netip.Prefix
+	for _, n := range networks {
+		out = append(out, n.prefix)
+	}
+	return out
+}
 
 // MustNetwork is for defaults written in code; it panics on what a file
 // would be refused for.

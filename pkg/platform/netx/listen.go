@@ -54,11 +54,7 @@ func open(spec conf.Listen, in *Inherited, network string) (net.Listener, error)
 	if len(spec.Allow) == 0 && len(spec.AllowNetworks) == 0 {
 		return l, nil
 	}
-	guarded := &Listener{Listener: l, allow: allow}
-	for _, n := range spec.AllowNetworks {
-		guarded.networks = append(guarded.networks, n.Prefix())
-	}
-	return guarded, nil
+	return &Listener{Listener: l, allow: allow, networks: conf.Prefixes(spec.AllowNetworks)}, nil
 }
 
 // Listener admits Unix peers by uid and TCP peers by address. Where it has a

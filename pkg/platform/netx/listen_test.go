@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -308,5 +309,19 @@ func TestListenFDs(t *testing.T) {
 	in, err := InheritedFDs()
 	if err != nil || len(in.Names()) != 0 || os.Getenv("LISTEN_FDS") != "" {
 		t.Fatal(in.Names(), err, os.Getenv("LISTEN_FDS"))
+	}
+}
+
+func TestAmong(t *testing.T) {
+	nets := []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("fe80::/10")}
+	for ip, want := range map[string]bool{
+		"192.0.2.9": true, "::ffff:192.0.2.9": true, "192.0.3.1": false, "fe80::1%eth0": true, "2001:db8::1": false,
+	} {
+		if got := Among(nets, netip.MustParseAddr(ip)); got != want {
+			t.Errorf("%s: %t", ip, got)
+		}
+	}
+	if Among([]netip.Prefix{netip.MustParsePrefix("::/0"), netip.MustParsePrefix("0.0.0.0/0")}, netip.Addr{}) {
+		t.Error("no address is in a network")
 	}
 }

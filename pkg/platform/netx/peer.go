@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -51,6 +52,14 @@ func Base(conn net.Conn) net.Conn {
 		}
 		conn = w.NetConn()
 	}
+}
+
+// Among reports whether an address is in one of the networks. An IPv4 address
+// inside IPv6 counts as the IPv4 address, a zone does not count; an invalid
+// address is in none.
+func Among(networks []netip.Prefix, ip netip.Addr) bool {
+	ip = ip.Unmap().WithZone("")
+	return ip.IsValid() && slices.ContainsFunc(networks, func(p netip.Prefix) bool { return p.Contains(ip) })
 }
 
 // AddrPort returns a TCP or UDP address, IPv4-mapped addresses as IPv4; the

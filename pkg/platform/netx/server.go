@@ -127,13 +127,8 @@ func (s *Server) site(conn net.Conn) (site netip.Prefix, counted bool) {
 		return netip.Prefix{}, false
 	}
 	ip := AddrPort(conn.RemoteAddr()).Addr().WithZone("")
-	if !ip.IsValid() {
+	if !ip.IsValid() || Among(s.Limits.Exempt, ip) {
 		return netip.Prefix{}, false
-	}
-	for _, p := range s.Limits.Exempt {
-		if p.Contains(ip) {
-			return netip.Prefix{}, false
-		}
 	}
 	return Site(ip), true
 }

@@ -1,7 +1,6 @@
 package authconf
 
 import (
-	"net/netip"
 	"reflect"
 	"slices"
 	"strings"
@@ -76,16 +75,7 @@ func (e *Entry) Rules() rule.Set {
 
 // Match is who the entry concerns.
 func (e *Entry) Match() rule.Match {
-	return rule.Match{Users: rule.SplitFilter(e.UsernameFilter), Services: e.Services, Networks: Prefixes(e.Networks)}
-}
-
-// Prefixes are networks in the form of package netip.
-func Prefixes(ns []conf.Network) []netip.Prefix {
-	var out []netip.Prefix
-	for _, n := range ns {
-		out = append(out, n.Prefix())
-	}
-	return out
+	return rule.Match{Users: rule.SplitFilter(e.UsernameFilter), Services: e.Services, Networks: conf.Prefixes(e.Networks)}
 }
 
 func (e *Entry) validate(p *conf.Reporter) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/base64"
 	"net/netip"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,18 +14,13 @@ import (
 	"github.com/postcote/postcote/pkg/proto/handover"
 )
 
-func among(networks []conf.Network, ip netip.Addr) bool {
-	ip = ip.WithZone("")
-	return slices.ContainsFunc(networks, func(n conf.Network) bool { return n.Prefix().Contains(ip) })
-}
-
 // header reads what a proxy says of the connection, at doors where one must
 // speak first. It reports how the connection ended where that went wrong.
 func (c *client) header(ctx context.Context) (why ending, err error) {
 	if !c.entry.door.HAProxy {
 		return endNone, nil
 	}
-	if !among(c.cfg.HAProxyNetworks, c.peer.Addr()) {
+	if !conf.Among(c.cfg.HAProxyNetworks, c.peer.Addr()) {
 		return endUntrusted, nil
 	}
 	_ = c.raw.SetReadDeadline(time.Now().Add(c.cfg.HAProxyTimeout.Std()))
@@ -67,7 +61,9 @@ func (c *client) moved(peer, local netip.AddrPort) {
 }
 
 // trusted: the peer may say who its client is.
-func (c *client) trusted() bool { return c.believed || among(c.cfg.TrustedNetworks, c.peer.Addr()) }
+func (c *client) trusted() bool {
+	return c.believed || conf.Among(c.cfg.TrustedNetworks, c.peer.Addr())
+}
 
 // identified takes over what a trusted proxy says by ID or XCLIENT; names of
 // either that mean nothing here are left out. It reports false, and changes

@@ -60,13 +60,8 @@ func (w *waiting) enter(ctx context.Context, peer netip.Addr, trusted bool) (_ c
 
 func (w *waiting) site(peer netip.Addr) (netip.Prefix, bool) {
 	peer = peer.Unmap().WithZone("")
-	if w.perSite <= 0 || !peer.IsValid() {
+	if w.perSite <= 0 || !peer.IsValid() || netx.Among(w.exempt, peer) {
 		return netip.Prefix{}, false
-	}
-	for _, p := range w.exempt {
-		if p.Contains(peer) {
-			return netip.Prefix{}, false
-		}
 	}
 	return netx.Site(peer), true
 }

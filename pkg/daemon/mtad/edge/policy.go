@@ -13,11 +13,11 @@ import (
 // Apply makes p what c means for the client at ip. base is what the listener
 // announces to anybody.
 func (c *Config) Apply(p *server.Policy, base server.Words, ip netip.Addr) {
-	p.XClient, p.XForward = Among(c.XClientHosts, ip), Among(c.XForwardHosts, ip)
+	p.XClient, p.XForward = conf.Among(c.XClientHosts, ip), conf.Among(c.XForwardHosts, ip)
 	p.StrictSync = c.NoPipelining
 	p.VRFY = !c.NoVRFY
 	p.BareLF = wire.NormalizeBareLF
-	if c.BareLF == "reject" && !Among(c.BareLFExempt, ip) {
+	if c.BareLF == "reject" && !conf.Among(c.BareLFExempt, ip) {
 		p.BareLF = wire.RejectBareLF
 	}
 	p.Words = base
@@ -32,7 +32,7 @@ func (c *Config) Apply(p *server.Policy, base server.Words, ip netip.Addr) {
 // hidden are the words that the client at ip does not see.
 func (c *Config) hidden(ip netip.Addr) []string {
 	for i := range c.DiscardWordsOf {
-		if Among(c.DiscardWordsOf[i].Networks, ip) {
+		if conf.Among(c.DiscardWordsOf[i].Networks, ip) {
 			return c.DiscardWordsOf[i].Words
 		}
 	}
@@ -74,13 +74,6 @@ func hide(w *server.Words, word string) bool {
 		return false
 	}
 	return true
-}
-
-// Among reports whether ip is in one of the networks; an invalid address is in
-// none.
-func Among(networks []conf.Network, ip netip.Addr) bool {
-	ip = ip.Unmap().WithZone("")
-	return ip.IsValid() && slices.ContainsFunc(networks, func(n conf.Network) bool { return n.Prefix().Contains(ip) })
 }
 
 // Verbs are the forbidden commands as the engine wants them.

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/postcote/postcote/pkg/platform/conf"
 	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/platform/netx"
 )
@@ -28,7 +29,7 @@ func (d *Doorman) Use(c *Config) { d.cfg.Store(c) }
 func (d *Doorman) Addresses(ctx context.Context, conn net.Conn) (remote, local net.Addr, err error) {
 	cfg := d.cfg.Load()
 	remote, local = conn.RemoteAddr(), conn.LocalAddr()
-	if !Among(cfg.HAProxyNetworks, netx.AddrPort(remote).Addr()) {
+	if !conf.Among(cfg.HAProxyNetworks, netx.AddrPort(remote).Addr()) {
 		return nil, nil, fail.New(fail.Denied, "%s is not in smtpd.haproxy_trusted_networks", remote)
 	}
 	_ = conn.SetReadDeadline(time.Now().Add(cfg.HAProxyTimeout.Std()))
@@ -53,12 +54,7 @@ func (d *Doorman) Addresses(ctx context.Context, conn net.Conn) (remote, local n
 // is none.
 func (d *Doorman) Admit(remote net.Addr, limit int, exempt []netip.Prefix) (leave func()) {
 	ip := netx.AddrPort(remote).Addr().WithZone("")
-	for _, p := range exempt {
-		if p.Contains(ip) {
-			return func() {}
-		}
-	}
-	if limit <= 0 || !ip.IsValid() {
+	if limit <= 0 || !ip.IsValid() || netx.Among(exempt, ip) {
 		return func() {}
 	}
 	site := netx.Site(ip)

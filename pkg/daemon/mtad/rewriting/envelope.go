@@ -9,6 +9,7 @@ import (
 	"github.com/postcote/postcote/pkg/mta/maps"
 	"github.com/postcote/postcote/pkg/mta/route"
 	"github.com/postcote/postcote/pkg/platform/addr"
+	"github.com/postcote/postcote/pkg/platform/netx"
 )
 
 // Rcpt is one recipient as the queue gets it.
@@ -114,16 +115,7 @@ func (r *Rewriter) Forwarded(ctx context.Context, sender, rcpt, original addr.Ad
 // Home reports whether a client is one of this site's own, whose headers are
 // rewritten.
 func (r *Rewriter) Home(local bool, user string, ip netip.Addr) bool {
-	if local || user != "" && r.authed {
-		return true
-	}
-	ip = ip.Unmap()
-	for _, p := range r.clients {
-		if p.Contains(ip) {
-			return true
-		}
-	}
-	return false
+	return local || user != "" && r.authed || netx.Among(r.clients, ip)
 }
 
 // Owners implements gate.Owners.
