@@ -23,7 +23,7 @@ func (c *Config) Apply(p *server.Policy, base server.Words, ip netip.Addr) {
 	p.Words = base
 	p.Words.VRFY = p.VRFY
 	p.Words.OldAuth = c.OldAuth
-	p.Words.HideAuth = p.Words.HideAuth || Among(c.SASLExceptions, ip)
+	p.Words.HideAuth = p.Words.HideAuth || conf.Among(c.SASLExceptions, ip)
 	for _, word := range c.hidden(ip) {
 		hide(&p.Words, word)
 	}
