@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/postcote/postcote/pkg/mta/queue/item"
 	"github.com/postcote/postcote/pkg/mta/queue/spool"
 	"github.com/postcote/postcote/pkg/platform/addr"
 	"github.com/postcote/postcote/pkg/platform/fail"
@@ -44,10 +45,7 @@ type Entry struct {
 }
 
 // EntryRecipient is a recipient as listed.
-type EntryRecipient struct {
-	Addr addr.Address
-	State
-}
+type EntryRecipient = item.Tracked
 
 // Filter chooses entries. The zero value chooses all.
 type Filter struct {
@@ -92,10 +90,7 @@ func (q *Queue) entry(e *spool.Entry) (Entry, bool) {
 	out := Entry{
 		ID: v.ID, Sender: v.Sender, Arrival: v.Arrival, Size: v.Size,
 		Expiring: v.Flags&spool.Expiring != 0, Damaged: v.Flags&spool.Damaged != 0,
-		Recipients: make([]EntryRecipient, len(v.Recipients)),
-	}
-	for i, r := range v.Recipients {
-		out.Recipients[i] = EntryRecipient{Addr: r.Addr, State: r.State}
+		Recipients: v.Recipients,
 	}
 	q.sched.mu.Lock()
 	defer q.sched.mu.Unlock()

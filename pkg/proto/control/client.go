@@ -36,7 +36,7 @@ func Dial(ctx context.Context, socket string) (*Client, error) {
 
 // NewClient speaks on a connection that exists already.
 func NewClient(conn net.Conn) *Client {
-	return &Client{conn: conn, in: bufio.NewReaderSize(conn, 16<<10)}
+	return &Client{conn: conn, in: bufio.NewReaderSize(conn, 32<<10)}
 }
 
 // Close ends the connection.

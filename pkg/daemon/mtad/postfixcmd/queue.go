@@ -69,12 +69,12 @@ func (t *tool) printQueue(ctx context.Context) int { return t.report(ctx, queuec
 // report prints the queue in a form that mtad makes.
 func (t *tool) report(ctx context.Context, form string) int {
 	out := bufio.NewWriterSize(t.Stdout, blockSize)
+	var text []byte
 	err := t.ask(ctx, false, queuecmd.VerbList, []string{form}, func(raw json.RawMessage) error {
-		var text string
-		if err := json.Unmarshal(raw, &text); err != nil {
-			return err
+		var err error
+		if text, err = queuecmd.AppendText(text[:0], raw); err == nil {
+			_, err = out.Write(text)
 		}
-		_, err := out.WriteString(text)
 		return err
 	})
 	if ferr := out.Flush(); err == nil {

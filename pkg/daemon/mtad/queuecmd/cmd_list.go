@@ -32,16 +32,16 @@ func (h Host) listCommand() *cobra.Command {
 			if !asJSON {
 				args = append(args, AsMailq)
 			}
+			var text []byte
 			err := h.each(cmd, VerbList, args, func(raw json.RawMessage) error {
 				if asJSON {
 					_, err := out.Write(append(raw[:len(raw):len(raw)], '\n'))
 					return err
 				}
-				var text string
-				if err := json.Unmarshal(raw, &text); err != nil {
-					return err
+				var err error
+				if text, err = AppendText(text[:0], raw); err == nil {
+					_, err = out.Write(text)
 				}
-				_, err := out.WriteString(text)
 				return err
 			})
 			if ferr := out.Flush(); err == nil {

@@ -145,11 +145,18 @@ func list(ctx context.Context, q *queue.Queue, args []string, emit control.Emit)
 	if err != nil {
 		return err
 	}
+	return listEach(ctx, q, f, func(l *Listed) error { return emit(l) })
+}
+
+// listEach visits what f chooses; a Listed is valid during the call only.
+func listEach(ctx context.Context, q *queue.Queue, f queue.Filter, visit func(*Listed) error) error {
+	var l Listed
 	for e := range q.List(f) {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := emit(listed(&e)); err != nil {
+		l.describe(&e)
+		if err := visit(&l); err != nil {
 			return err
 		}
 	}
@@ -157,12 +164,12 @@ func list(ctx context.Context, q *queue.Queue, args []string, emit control.Emit)
 }
 
 func listText(ctx context.Context, q *queue.Queue, args []string, t text, emit control.Emit) error {
-	err := list(ctx, q, args, func(v any) error {
-		l, ok := v.(Listed)
-		if !ok {
-			return fail.New(fail.Invalid, "a list holds %T", v)
-		}
-		if t.add(&l); t.size() < textPiece {
+	f, err := filter(args)
+	if err != nil {
+		return err
+	}
+	err = listEach(ctx, q, f, func(l *Listed) error {
+		if t.add(l); t.size() < textPiece {
 			return nil
 		}
 		return emit(t.take())

@@ -17,8 +17,8 @@ type Summary struct {
 
 // Tracked is an address and its state.
 type Tracked struct {
-	Addr  addr.Address
-	State State
+	Addr addr.Address
+	State
 }
 
 // Bits of a state's first byte, above the status.

@@ -116,9 +116,21 @@ func (s *Spool) Entries() []*Entry {
 	return list
 }
 
-// SortEntries puts messages in order of arrival.
+// SortEntries puts messages in order of arrival. The ids are sorted beside each
+// other: with many messages, to look at each in its place costs more.
 func SortEntries(list []*Entry) {
-	slices.SortFunc(list, func(a, b *Entry) int { return cmp.Compare(a.ID, b.ID) })
+	type keyed struct {
+		id item.ID
+		e  *Entry
+	}
+	keys := make([]keyed, len(list))
+	for i, e := range list {
+		keys[i] = keyed{e.ID, e}
+	}
+	slices.SortFunc(keys, func(a, b keyed) int { return cmp.Compare(a.id, b.id) })
+	for i := range keys {
+		list[i] = keys[i].e
+	}
 }
 
 // all returns the messages in no order. s.mu is held.
