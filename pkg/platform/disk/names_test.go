@@ -33,6 +33,12 @@ func TestFileNames(t *testing.T) {
 		if err != nil || !slices.Equal(got, want) {
 			t.Errorf("%s: %d names, want %d: %v", name, len(got), len(want), err)
 		}
+		got = got[:0]
+		err = EachFileName(fsys, dir, func(name []byte) { got = append(got, string(name)) })
+		slices.Sort(got)
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("%s, one by one: %d names, want %d: %v", name, len(got), len(want), err)
+		}
 		if _, err := FileNames(fsys, dir+"/missing"); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s: missing folder: %v", name, err)
 		}
@@ -42,11 +48,33 @@ func TestFileNames(t *testing.T) {
 	}
 }
 
+// A change after StampClock is not stamped earlier than it.
+func TestStampClock(t *testing.T) {
+	dir := t.TempDir()
+	for i := range 200 {
+		clock, ok := StampClock(OS(), dir)
+		if !ok {
+			t.Skip("a file system whose clock is not known")
+		}
+		if err := os.WriteFile(filepath.Join(dir, fmt.Sprint(i)), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		now, err := Peek(OS(), dir)
+		if err != nil || now.ModTime.Before(clock) {
+			t.Fatalf("stamped %v, the clock was at %v: %v", now.ModTime, clock, err)
+		}
+	}
+	if _, ok := StampClock(NewForgetful(), "/"); ok {
+		t.Error("a clock of files in memory")
+	}
+}
+
 func FuzzDirents(f *testing.F) {
 	f.Add([]byte("\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x18\x00\x08abc\x00\x00"))
 	f.Fuzz(func(t *testing.T, buf []byte) {
-		names, err := appendNames(nil, buf)
-		if err != nil && !errors.Is(err, errors.ErrUnsupported) || len(names) > len(buf)/19+1 {
+		names := 0
+		err := eachDirent(buf, func(from, to int) { names += len(buf[from:to])/256 + 1 })
+		if err != nil && !errors.Is(err, errors.ErrUnsupported) || names > len(buf)/19+1 {
 			t.Fatal(names, err)
 		}
 	})

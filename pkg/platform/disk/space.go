@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -22,6 +23,38 @@ type fsKind struct {
 	magic   int64
 	name    string
 	network bool
+}
+
+// StampClock is the clock with which the file system of dir stamps changes from
+// now on, as it stands at the moment; false where nobody can tell. It moves in
+// steps of milliseconds: a change that is stamped earlier than it is older than
+// this call.
+func StampClock(fsys FS, dir string) (time.Time, bool) {
+	if s, ok := fsys.(interface {
+		stampClock(dir string) (time.Time, bool)
+	}); ok {
+		return s.stampClock(dir)
+	}
+	return time.Time{}, false
+}
+
+// stampClock knows the local file systems that use the kernel's coarse clock as
+// it is. Their stamps may still be cut to seconds, by how they were made.
+func (f osFS) stampClock(dir string) (time.Time, bool) {
+	s, err := f.Statfs(dir)
+	if err != nil {
+		return time.Time{}, false
+	}
+	switch s.FSType {
+	case "ext4", "xfs", "btrfs", "tmpfs", "f2fs":
+	default:
+		return time.Time{}, false
+	}
+	var now unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_REALTIME_COARSE, &now) != nil {
+		return time.Time{}, false
+	}
+	return time.Unix(now.Unix()), true
 }
 
 // fsKinds is statfs(2)'s f_type. FUSE counts as network because sshfs and

@@ -310,6 +310,9 @@ func (b *box) commit(batch *index.Batch, durable bool) error {
 	}
 	b.cover(b.ix.Image().HighestModSeq)
 	if _, err := b.ix.Commit(batch, durable); err != nil {
+		if p, ok := b.format.(printed); ok {
+			p.Forget()
+		}
 		if fail.Is(err, fail.Corrupt) {
 			return b.damaged()
 		}

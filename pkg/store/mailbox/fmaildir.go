@@ -35,6 +35,7 @@ type maildirFormat struct {
 	ahead    int    // so many lines of it may not be on disk; names have the same UIDs
 	counted  bool   // next is above all UIDs of the list that we know
 	spare    maildir.Spare
+	maildir.Known
 }
 
 func newMaildirFormat(folder *maildir.Folder, w *maildir.Watcher, alone bool) *maildirFormat {
@@ -297,8 +298,10 @@ func (l *maildirLocked) List(onlyNew bool) (Listing, error) {
 		out.Entries = append(out.Entries, entryOf(n, true))
 	}
 	if onlyNew {
+		out.Print = l.Print(files, nil)
 		return out, nil
 	}
+	inNew := files
 	if err := l.lk.Touch(); err != nil {
 		return out, err
 	}
@@ -306,7 +309,7 @@ func (l *maildirLocked) List(onlyNew bool) (Listing, error) {
 	if err != nil {
 		return out, err
 	}
-	out.Cur = index.DirStamp(stamp)
+	out.Cur, out.Print = index.DirStamp(stamp), l.Print(inNew, files)
 	out.Entries = slices.Grow(out.Entries, len(files))
 	for _, n := range files {
 		out.Entries = append(out.Entries, entryOf(n, false))
@@ -530,6 +533,9 @@ func (f *maildirFormat) Close() error {
 	return nil
 }
 
+// Unchanged implements printed.
+func (f *maildirFormat) Unchanged() (bool, error) { return f.Same(f.folder()) }
+
 // FileChanged reads a message's file's ctime.
 func (f *maildirFormat) FileChanged(r Ref) (time.Time, error) {
 	return f.folder().FileChanged(maildir.Place(r.InNew), r.File)
@@ -577,6 +583,7 @@ func (l *maildirLocked) Rename(refs []Ref, infos []maildir.Info) ([]Ref, error) 
 		out = append(out, to)
 	}
 	if serr := l.folder().SyncDir("cur"); serr != nil {
+		l.Forget()
 		return nil, serr // what happened to the names shows at the next look
 	}
 	return out, err
@@ -587,14 +594,26 @@ func (l *maildirLocked) rename(r Ref, info maildir.Info) (Ref, error) {
 	if to == r {
 		return r, nil
 	}
+	return to, l.change(maildir.Place(r.InNew), r.File, to.File, func() error {
+		_, err := l.folder().SetInfo(maildir.Place(r.InNew), r.File, info)
+		return err
+	})
+}
+
+// change has do rename a file into cur/, bring it there, or remove it, which
+// nobody is to take for the doing of others.
+func (l *maildirLocked) change(from maildir.Place, old, name string, do func() error) error {
 	if l.watched != nil {
-		l.watched.Expect(maildir.Place(r.InNew), r.File, maildir.InCur, to.File)
+		l.watched.Expect(from, old, maildir.InCur, name)
 	}
-	_, err := l.folder().SetInfo(maildir.Place(r.InNew), r.File, info)
-	if err != nil && l.watched != nil {
-		l.watched.Unexpect(maildir.Place(r.InNew), r.File, maildir.InCur, to.File)
+	err := do()
+	switch {
+	case err == nil:
+		l.Changed(from, old, maildir.InCur, name)
+	case l.watched != nil:
+		l.watched.Unexpect(from, old, maildir.InCur, name)
 	}
-	return to, err
+	return err
 }
 
 func (l *maildirLocked) Remove(refs []Ref) (missed []Ref, err error) {
@@ -602,13 +621,7 @@ func (l *maildirLocked) Remove(refs []Ref) (missed []Ref, err error) {
 	dirs := map[string]bool{}
 	for i, r := range refs {
 		place := maildir.Place(r.InNew)
-		if l.watched != nil {
-			l.watched.Expect(place, r.File, maildir.InCur, "")
-		}
-		err := l.folder().RemoveMessage(place, r.File)
-		if err != nil && l.watched != nil {
-			l.watched.Unexpect(place, r.File, maildir.InCur, "")
-		}
+		err := l.change(place, r.File, "", func() error { return l.folder().RemoveMessage(place, r.File) })
 		if fail.Is(err, fail.NotFound) {
 			missed, err = append(missed, r), nil
 		}
@@ -659,16 +672,22 @@ func (l *maildirLocked) Publish(drafts []Newborn, infos []maildir.Info, floor ui
 	defer l.many(len(drafts))()
 	out := make([]Entry, len(drafts))
 	for i, d := range files {
-		if l.watched != nil {
-			l.watched.Expect(maildir.InCur, "", maildir.InCur, d.NameFor(infos[i]))
-		}
-		done, err := l.lk.Publish(d, infos[i], false)
+		var done maildir.Delivered
+		err := l.change(maildir.InCur, "", d.NameFor(infos[i]), func() (err error) {
+			done, err = l.lk.Publish(d, infos[i], false)
+			return err
+		})
 		if err != nil {
+			l.Forget()
 			return nil, nil, err // the caller aborts all drafts, the published ones too
 		}
 		out[i] = entryOf(done.File, false)
 	}
-	return out, uids, l.folder().SyncDir("cur")
+	err := l.folder().SyncDir("cur")
+	if err != nil {
+		l.Forget()
+	}
+	return out, uids, err
 }
 
 // many says that n changes of ours are coming.
@@ -685,6 +704,7 @@ func errNoUIDs(f *maildir.Folder) error {
 
 // duplicate deals with two files of one base name.
 func (l *maildirLocked) duplicate(first, second Ref) (Entry, bool, error) {
+	l.Forget()
 	name, err := l.lk.FixDuplicate(maildir.Place(first.InNew), first.File, maildir.Place(second.InNew), second.File)
 	if err != nil || name == "" {
 		return Entry{}, false, err

@@ -93,6 +93,7 @@ type Entry struct {
 type Listing struct {
 	Entries  []Entry
 	New, Cur index.DirStamp // Cur only when all was listed
+	Print    maildir.Print  // of a Format that is printed
 }
 
 // Newborn is a message that is not published yet.
@@ -144,4 +145,16 @@ type noteReader interface {
 // noteWriter is an optional side of a Locked.
 type noteWriter interface {
 	SetUIDLs(ids map[uint32]string) error
+}
+
+// printed is an optional side of a Format: it remembers what was in the folder
+// without knowing what that was, see maildir.Known.
+type printed interface {
+	// Keep says that the index has what a listing of this print showed.
+	Keep(p maildir.Print, all bool)
+	// Forget: the index may not have what we did to the folder.
+	Forget()
+	// Unchanged reads the folder and reports whether the index has all of it.
+	// Its lock is held.
+	Unchanged() (bool, error)
 }

@@ -301,3 +301,32 @@ func TestConcurrentSessions(t *testing.T) {
 	}
 	must(t, m.Close())
 }
+
+// A look that comes too soon after a change proves nothing. The next one reads
+// the folder, and finds what another program did in the same moment; where it
+// did nothing, what we did ourselves is no reason to compare every name again.
+func TestDoubt(t *testing.T) {
+	for _, mode := range []Mode{Exclusive, Shared} {
+		h := inMemory(t, mode)
+		h.deliver("INBOX", "one", 0)
+		m := h.box("INBOX")
+		h.append("INBOX", "two", Incoming{})
+		_, err := m.Store(bg, SetOf(2), change(Add, Flagged))
+		must(t, err)
+		_, err = m.ClaimRecent(bg)
+		must(t, err)
+		h.see(m, "1: 2:F")
+		must(t, m.Flush(bg))
+		same, err := m.box.format.(printed).Unchanged()
+		if must(t, err); !same {
+			t.Errorf("mode %v: our own changes are taken for those of others", mode)
+		}
+		cur := m.box.dir + "/cur"
+		before, err := disk.Peek(h.fs, cur)
+		must(t, err)
+		h.rename("INBOX", ":2,F", ":2,FS")
+		must(t, h.fs.(*disk.Forgetful).Chtimes(cur, before.ModTime))
+		h.see(m, "1: 2:FS")
+		must(t, h.store.Close(bg))
+	}
+}

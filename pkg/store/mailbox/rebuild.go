@@ -88,6 +88,7 @@ func (b *box) rebuild(ctx context.Context, dir string, id Ident, folder *maildir
 	if err := b.commit(batch, false); err != nil {
 		return err
 	}
+	b.keep(listing.Print, true)
 	b.publish()
 	if b.ix.Image().UIDNext > 1 { // how it was before nobody knows: everything may be news
 		b.acct.feed.Emit(feed.Event{What: feed.Contents, Folder: b.folderName()})

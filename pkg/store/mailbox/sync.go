@@ -21,7 +21,7 @@ const maxDoubt = 30 * time.Second
 // sync looks for changes by others, b.mu held. It costs four stats when there
 // are none.
 func (b *box) sync(ctx context.Context, force bool) error {
-	_, onlyNew, all, err := b.whatChanged(force)
+	look, onlyNew, all, err := b.whatChanged(force)
 	if err != nil || !onlyNew && !all {
 		return err
 	}
@@ -29,7 +29,36 @@ func (b *box) sync(ctx context.Context, force bool) error {
 	if err != nil {
 		return err
 	}
-	return firstErr(b.syncLocked(lk, all), lk.Unlock())
+	idle := false
+	if all && !force {
+		idle, err = b.unchanged(look)
+	}
+	if err == nil && !idle {
+		err = b.syncLocked(lk, all)
+	}
+	return firstErr(err, lk.Unlock())
+}
+
+// unchanged reads the folder, whose lock is held, when it is only doubt that has
+// us look, and notes when there is nothing to be found.
+func (b *box) unchanged(look index.Stamps) (bool, error) {
+	p, ok := b.format.(printed)
+	calm := look.New.Mtime.Equal(b.known.New.Mtime) && look.Cur.Mtime.Equal(b.known.Cur.Mtime)
+	if !ok || !calm && !b.shared() || !sameStamp(look.Keywords, b.known.Keywords) || !sameStamp(look.UIDList, *b.format.Trusted()) {
+		return false, nil
+	}
+	same, err := p.Unchanged()
+	if same {
+		b.known.New, b.known.Cur, b.doubt = look.New, look.Cur, time.Time{}
+	}
+	return same, err
+}
+
+// keep notes that the index has what a listing showed.
+func (b *box) keep(p maildir.Print, all bool) {
+	if f, ok := b.format.(printed); ok {
+		f.Keep(p, all)
+	}
 }
 
 // lockSynced locks the folder and looks for changes by others: whoever has
@@ -42,7 +71,11 @@ func (b *box) lockSynced(ctx context.Context) (Locked, index.Stamps, error) {
 		return nil, index.Stamps{}, firstErr(gone, err)
 	}
 	look, onlyNew, all, err := b.whatChanged(false)
-	if err == nil && (onlyNew || all) {
+	idle := false
+	if err == nil && all {
+		idle, err = b.unchanged(look)
+	}
+	if err == nil && (onlyNew || all) && !idle {
 		if err = b.syncLocked(lk, all); err == nil {
 			look, err = b.format.Look(true)
 		}
@@ -327,6 +360,7 @@ func (m *merge) commit(fresh []Entry, uids []uint32) error {
 	if b.by = by; err != nil {
 		return err
 	}
+	b.keep(m.listing.Print, m.all)
 	if b.ix.Image().Dirty() > 0 || len(b.graves) > 0 {
 		b.flushSoon()
 	}

@@ -1,7 +1,9 @@
 package maildir
 
 import (
+	"bytes"
 	"errors"
+	"hash/maphash"
 	"io/fs"
 	"os"
 	"slices"
@@ -38,7 +40,7 @@ func (p Place) Dir() string {
 // DirStamp is one look at a directory's mtime.
 type DirStamp struct {
 	Mtime time.Time
-	At    time.Time // when we looked
+	At    time.Time // when we looked, or later: see proven
 }
 
 // Trusted reports whether an unchanged mtime proves an unchanged directory:
@@ -85,7 +87,26 @@ func (f *Folder) lookDir(dir string) (DirStamp, error) {
 	if err != nil {
 		return DirStamp{}, ioError(err, "looking at folder %s", f.name)
 	}
-	return DirStamp{Mtime: now.ModTime, At: at}, nil
+	s := DirStamp{Mtime: now.ModTime, At: at}
+	if !s.Trusted() && f.proven(dir, s.Mtime) {
+		s.At = s.Mtime.Add(settle + 1)
+	}
+	return s, nil
+}
+
+// proven reports whether the next change of a directory will show in its mtime,
+// although the last one is not a second old: where stamps are finer than that,
+// and made by a clock that has moved on since.
+func (f *Folder) proven(dir string, mtime time.Time) bool {
+	if mtime.Nanosecond() == 0 {
+		return false
+	}
+	clock, ok := disk.StampClock(f.tree.fs, f.path(dir))
+	if !ok || !clock.After(mtime) {
+		return false
+	}
+	again, err := disk.Peek(f.tree.fs, f.path(dir)) // since the clock was read
+	return err == nil && again.ModTime.Equal(mtime)
 }
 
 // Files lists the message files in new/ or cur/, in no order, with the look at
@@ -101,6 +122,107 @@ func (f *Folder) Files(p Place) ([]string, DirStamp, error) {
 	}
 	names = slices.DeleteFunc(names, func(n string) bool { return !validFile(n) || strings.IndexByte(n, '\n') >= 0 })
 	return names, stamp, nil
+}
+
+// Print tells one set of names in a folder from another: what each name adds is
+// summed up. Two sets have the same once in 2^64 times; the key is not known to
+// anybody.
+type Print struct {
+	new, cur uint64
+	at       int // changes of the Known it is from
+}
+
+// Known remembers by its Print what was in a folder when somebody knew all of
+// it, through changes of his own, so that a look which finds nothing new costs
+// no more than reading the directories. The zero Known knows nothing.
+type Known struct {
+	seed         maphash.Seed
+	print        Print
+	inNew, inCur bool // that half of print is known
+}
+
+func (k *Known) sum(file string) uint64 {
+	if file == "" {
+		return 0
+	}
+	return maphash.String(k.key(), file)
+}
+
+func (k *Known) key() maphash.Seed {
+	if k.seed == (maphash.Seed{}) {
+		k.seed = maphash.MakeSeed()
+	}
+	return k.seed
+}
+
+// Print is what a listing looks like; cur is not used when only new/ is listed.
+func (k *Known) Print(inNew, inCur []string) Print {
+	p := Print{at: k.print.at}
+	for _, f := range inNew {
+		p.new += k.sum(f)
+	}
+	for _, f := range inCur {
+		p.cur += k.sum(f)
+	}
+	return p
+}
+
+// Keep says that all of a listing is known now, with all also that of cur/. It
+// does nothing when the folder was changed since.
+func (k *Known) Keep(p Print, all bool) {
+	if p.at != k.print.at {
+		return
+	}
+	k.print.new, k.inNew = p.new, true
+	if all {
+		k.print.cur, k.inCur = p.cur, true
+	}
+}
+
+// Changed says that the file old became another one, and that its owner knows.
+// Either may be empty.
+func (k *Known) Changed(from Place, old string, to Place, name string) {
+	k.print.at++
+	*k.half(from) -= k.sum(old)
+	*k.half(to) += k.sum(name)
+}
+
+func (k *Known) half(p Place) *uint64 {
+	if p == InNew {
+		return &k.print.new
+	}
+	return &k.print.cur
+}
+
+// Forget is for when nobody is sure any more.
+func (k *Known) Forget() {
+	k.print.at++
+	k.inNew, k.inCur = false, false
+}
+
+// Same reads the folder and reports whether in it is what is known.
+func (k *Known) Same(f *Folder) (bool, error) {
+	if !k.inNew || !k.inCur {
+		return false, nil
+	}
+	p := Print{}
+	for _, d := range []struct {
+		place Place
+		sum   *uint64
+	}{{InNew, &p.new}, {InCur, &p.cur}} { // what moves meanwhile is seen twice, and not missed
+		err := disk.EachFileName(f.tree.fs, f.path(d.place.Dir()), func(name []byte) {
+			if len(name) > 0 && len(name) <= 255 && name[0] != '.' && bytes.IndexByte(name, '\n') < 0 { // as in Files
+				*d.sum += maphash.Bytes(k.key(), name)
+			}
+		})
+		if errors.Is(err, errors.ErrUnsupported) {
+			return false, nil
+		}
+		if err != nil {
+			return false, ioError(err, "listing folder %s", f.name)
+		}
+	}
+	return p.new == k.print.new && p.cur == k.print.cur, nil
 }
 
 // Message is an open message file.
