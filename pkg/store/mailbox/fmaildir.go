@@ -317,34 +317,6 @@ func (l *maildirLocked) List(onlyNew bool) (Listing, error) {
 	return out, l.lk.Touch()
 }
 
-func entryOf(file string, inNew bool) Entry {
-	base, info := maildir.Split(file)
-	e := Entry{Ref: Ref{Base: base, File: file, InNew: inNew}, Flags: info.Flags, Letters: info.Letters}
-	if inNew && len(file) > len(base) || !inNew && !maildir.Usual(file) {
-		e.Odd = file[len(base):]
-	}
-	return e
-}
-
-// usualFile is the name that a file has when nothing is odd about it.
-func usualFile(base string, flags Flags, letters maildir.Letters, inNew bool) string {
-	if inNew {
-		return base
-	}
-	return maildir.Join(base, maildir.Info{Flags: flags, Letters: letters})
-}
-
-// refOf is where the file of a record is.
-func refOf(r index.Record) Ref {
-	ref := Ref{Base: r.Name, InNew: r.State&index.InNew != 0}
-	if r.Info != "" {
-		ref.File = r.Name + r.Info
-	} else {
-		ref.File = usualFile(r.Name, Flags(r.FileFlags), maildir.Letters(r.FileLetters), ref.InNew)
-	}
-	return ref
-}
-
 // Assign asks the list only when somebody else has written it, or when a file
 // came to cur/ by itself: it may have been there before.
 func (l *maildirLocked) Assign(entries []Entry, floor uint32, sure bool) (uids []uint32, unseen []string, err error) {

@@ -96,6 +96,34 @@ type Listing struct {
 	Print    maildir.Print  // of a Format that is printed
 }
 
+func entryOf(file string, inNew bool) Entry {
+	base, info := maildir.Split(file)
+	e := Entry{Ref: Ref{Base: base, File: file, InNew: inNew}, Flags: info.Flags, Letters: info.Letters}
+	if inNew && len(file) > len(base) || !inNew && !maildir.Usual(file) {
+		e.Odd = file[len(base):]
+	}
+	return e
+}
+
+// usualFile is the name that a file has when nothing is odd about it.
+func usualFile(base string, flags Flags, letters maildir.Letters, inNew bool) string {
+	if inNew {
+		return base
+	}
+	return maildir.Join(base, maildir.Info{Flags: flags, Letters: letters})
+}
+
+// refOf is where the file of a record is.
+func refOf(r index.Record) Ref {
+	ref := Ref{Base: r.Name, InNew: r.State&index.InNew != 0}
+	if r.Info != "" {
+		ref.File = r.Name + r.Info
+	} else {
+		ref.File = usualFile(r.Name, Flags(r.FileFlags), maildir.Letters(r.FileLetters), ref.InNew)
+	}
+	return ref
+}
+
 // Newborn is a message that is not published yet.
 type Newborn interface {
 	io.Writer
