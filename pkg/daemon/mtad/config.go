@@ -11,6 +11,7 @@ import (
 	"github.com/postcote/postcote/pkg/daemon/service"
 	"github.com/postcote/postcote/pkg/mta/bounce"
 	"github.com/postcote/postcote/pkg/mta/queue"
+	"github.com/postcote/postcote/pkg/mta/remote"
 	"github.com/postcote/postcote/pkg/mta/remote/tlspolicy"
 	"github.com/postcote/postcote/pkg/platform/conf"
 	"github.com/postcote/postcote/pkg/platform/disk"
@@ -131,6 +132,11 @@ type Remote struct {
 	Port             int             `yaml:"port" min:"1" max:"65535" doc:"Port of mail exchangers."`
 	RelayCredentials conf.SecretFile `yaml:"relayhost_credentials_file" doc:"File with user:password for relayhost. They are sent over TLS only."`
 	ConnectTimeout   conf.Duration   `yaml:"connect_timeout" min:"1s" max:"10m" doc:"How long to wait for a connection."`
+	Prefer           string          `yaml:"address_preference" oneof:"any|ipv4|ipv6" doc:"Which addresses of hosts of equal preference are tried first. An outage of the preferred protocol delays all mail."`
+	Protocols        string          `yaml:"inet_protocols" oneof:"all|ipv4|ipv6" doc:"Which addresses are used at all."`
+	Balance          bool            `yaml:"balance_inet_protocols" doc:"Where a destination has more addresses than mx_address_limit, keep some of both protocols."`
+	MaxAddresses     int             `yaml:"mx_address_limit" min:"1" max:"100" doc:"Addresses of a destination that are tried in one attempt."`
+	MaxSessions      int             `yaml:"mx_session_limit" min:"1" max:"100" doc:"Hosts that are spoken to in one attempt; the next is asked when one defers a recipient."`
 	KeepEightBit     bool            `yaml:"disable_mime_output_conversion" doc:"Send 8-bit text as it is to hosts that do not offer 8BITMIME. Otherwise parts labelled 8bit become quoted-printable for them, which breaks signatures."`
 	Forward          bool            `yaml:"send_xforward_command" doc:"Tell hosts that announce XFORWARD from whom the message came: for a content filter as relayhost. Transports say so for themselves."`
 	Reuse            conf.Duration   `yaml:"reuse" max:"1m" doc:"How long a connection waits for another message to the same host; 0s never does."`
@@ -203,6 +209,7 @@ func Default() Config {
 		Remote: Remote{
 			TLS: "may", Port: 25,
 			TLSVerifyMatch: tlspolicy.StandardDefaults().Verify, TLSSecureMatch: tlspolicy.StandardDefaults().Secure,
+			Prefer: "any", Protocols: "all", Balance: true, MaxAddresses: remote.MaxAddresses, MaxSessions: remote.MaxSessions,
 			ConnectTimeout: conf.Duration(30 * time.Second), Reuse: conf.Duration(2 * time.Second),
 		},
 		DNS:         dnsx.DefaultConfig(),

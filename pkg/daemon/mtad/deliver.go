@@ -384,7 +384,7 @@ func (d *daemon) newSenders(st *state) (*senders, error) {
 	c := remote.Config{
 		Hostname: st.hostname, Self: []string{st.hostname}, Resolver: d.parts.Resolver, Dial: d.parts.Dial,
 		ConnectTimeout: st.cfg.Remote.ConnectTimeout.Std(), Idle: st.cfg.Remote.Reuse.Std(), Now: d.now,
-		KeepEightBit: st.cfg.Remote.KeepEightBit,
+		KeepEightBit: st.cfg.Remote.KeepEightBit, Families: st.cfg.Remote.families(), Sessions: st.cfg.Remote.MaxSessions,
 	}
 	if st.cfg.Remote.Port != 25 {
 		c.Port = uint16(st.cfg.Remote.Port)
@@ -408,6 +408,11 @@ func (d *daemon) newSenders(st *state) (*senders, error) {
 		s.named[name] = remote.New(own)
 	}
 	return s, nil
+}
+
+// families says which addresses of other hosts are used.
+func (r Remote) families() remote.Families {
+	return remote.Families{Only: remote.ParseFamily(r.Protocols), Prefer: remote.ParseFamily(r.Prefer), Balance: r.Balance, Limit: r.MaxAddresses}
 }
 
 // secure is what a configuration demands of TLS. The authorities are read

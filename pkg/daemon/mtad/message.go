@@ -1,13 +1,16 @@
 package mtad
 
 import (
+	"cmp"
 	"context"
 	"io"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/emersion/go-smtp"
 
+	"github.com/postcote/postcote/pkg/daemon/mtad/edge"
 	"github.com/postcote/postcote/pkg/mta/explain"
 	"github.com/postcote/postcote/pkg/mta/gate"
 	"github.com/postcote/postcote/pkg/mta/gate/header"
@@ -84,7 +87,7 @@ func (s *session) Message(ctx context.Context, tx *server.Transaction, content i
 	if err != nil {
 		return say(s.notStored(endOfMessage, tx, qid, err))
 	}
-	trace := s.trace(tx, env, qid, now).Append(make([]byte, 0, usualTrace+len(found.Block)))
+	trace := s.trace(tx, qid, now).Append(make([]byte, 0, usualTrace+len(found.Block)))
 	if found.Edited {
 		msg.SetHeaders(append(trace, found.Block...), found.Skip)
 	} else {
@@ -154,10 +157,10 @@ func (s *session) headerRules(ctx context.Context, from addr.Address, qid string
 	return rules
 }
 
-func (s *session) trace(tx *server.Transaction, env *queue.Envelope, qid string, now time.Time) header.Trace {
+func (s *session) trace(tx *server.Transaction, qid string, now time.Time) header.Trace {
 	t := header.Trace{
 		Helo: s.c.Helo, Name: s.who.Name, Peer: s.who.IP, Local: s.who.Local, UID: s.who.UID,
-		By: s.st.hostname, With: env.Client.Proto, QID: qid, Date: now,
+		By: s.st.hostname, With: s.c.Protocol(tx.Options.UTF8), QID: qid, Date: now,
 	}
 	if t.Hide = s.l.spec.HideClient; !t.Hide {
 		s.st.cfg.Smtpd.Tell(&t, s.c, s.l.asksCert)
@@ -183,11 +186,21 @@ func (s *session) envelope(ctx context.Context, tx *server.Transaction, now time
 	if s.who.Local {
 		env.Client.Name = ""
 	}
+	if s.c.Forward != nil {
+		env.Client = passedOn(s.c.Forward)
+	}
 	if env.Sender, err = s.st.rewriter.Sender(ctx, tx.From); err != nil {
 		return nil, err
 	}
 	env.Recipients, err = s.recipients(ctx, env.Sender, tx.Rcpts)
 	return env, err
+}
+
+// passedOn is the client of a message that a filter brings back: what is told
+// of it to whom comes next, and to programs.
+func passedOn(f *server.Forward) queue.Client {
+	port, _ := strconv.ParseUint(f.Port, 10, 16)
+	return queue.Client{Name: cmp.Or(f.Name, edge.Unknown), Addr: f.Addr, Port: uint16(port), Helo: f.Helo, Proto: f.Proto}
 }
 
 // recipients rewrites the recipients of a message.

@@ -32,6 +32,7 @@ import (
 //	lmtp|far TO: N      waits until N messages for TO have arrived there ...
 //	  has text          ... the last of them holds this (\r\n for line ends)
 //	  hasnt text
+//	  told text         ... and XFORWARD said this before it
 //	  asked text        ... and its DSN parameters were these
 //	lmtp|far dsn        announces DSN from now on
 //	queued N            waits until N messages are in the queue
@@ -133,6 +134,10 @@ func (p *player) outside(word, rest string) error {
 		return p.arrived(s, rest)
 	case "asked":
 		if len(p.last) == 0 || p.last[len(p.last)-1].asked != rest {
+			return fmt.Errorf("arrived: %+v", p.last)
+		}
+	case "told":
+		if len(p.last) == 0 || !like(rest, p.last[len(p.last)-1].told) {
 			return fmt.Errorf("arrived: %+v", p.last)
 		}
 	case "has", "hasnt":

@@ -363,8 +363,9 @@ type sink struct {
 	dsn bool // announce DSN
 }
 
-// received is a message for one recipient; asked are its DSN parameters.
-type received struct{ from, to, text, asked string }
+// received is a message for one recipient; asked are its DSN parameters, told
+// is what XFORWARD said.
+type received struct{ from, to, text, asked, told string }
 
 func newSink(t *testing.T, mode server.Mode) *sink {
 	s := &sink{t: t}
@@ -373,8 +374,8 @@ func newSink(t *testing.T, mode server.Mode) *sink {
 	c.Accept = func(_ context.Context, conn *server.Conn) (server.Session, server.Reply) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		conn.Policy.Words.DSN = s.dsn
-		return &sinkSession{s: s}, server.Reply{}
+		conn.Policy.Words.DSN, conn.Policy.XForward = s.dsn, true
+		return &sinkSession{s, conn}, server.Reply{}
 	}
 	var err error
 	if s.engine, err = server.New(c); err != nil {
@@ -396,7 +397,10 @@ func (s *sink) messages(to string) []received {
 	return out
 }
 
-type sinkSession struct{ s *sink }
+type sinkSession struct {
+	s    *sink
+	conn *server.Conn
+}
 
 func (x *sinkSession) Helo(context.Context) server.Reply { return server.Reply{} }
 func (x *sinkSession) Mail(context.Context, *server.Transaction) server.Verdict {
@@ -424,6 +428,10 @@ func (x *sinkSession) Message(_ context.Context, tx *server.Transaction, r io.Re
 	}
 	x.s.mu.Lock()
 	defer x.s.mu.Unlock()
+	var told string
+	if f := x.conn.Forward; f != nil {
+		told = fmt.Sprintf("NAME=%s ADDR=%s PORT=%s PROTO=%s HELO=%s IDENT=%s LOCAL=%v", f.Name, f.Addr, f.Port, f.Proto, f.Helo, f.Ident, f.Local)
+	}
 	for _, rcpt := range tx.Rcpts {
 		var words []string
 		for _, n := range rcpt.Options.Notify {
@@ -431,7 +439,7 @@ func (x *sinkSession) Message(_ context.Context, tx *server.Transaction, r io.Re
 		}
 		asked := fmt.Sprintf("RET=%s ENVID=%s NOTIFY=%s ORCPT=%s;%s", tx.Options.Return, tx.Options.EnvelopeID, strings.Join(words, ","),
 			rcpt.Options.OriginalRecipientType, rcpt.Options.OriginalRecipient)
-		x.s.got = append(x.s.got, received{tx.From.String(), rcpt.To.String(), string(text), asked})
+		x.s.got = append(x.s.got, received{tx.From.String(), rcpt.To.String(), string(text), asked, told})
 	}
 	return server.Result{}
 }

@@ -108,7 +108,7 @@ func (a *attempt) runHop(ctx context.Context) (lost bool) {
 		// its successor, and spares the message a whole back-off.
 		targets = append(targets, targets[0])
 	}
-	for sessions := 0; len(targets) > 0 && len(a.todo) > 0 && sessions < MaxSessions; targets = targets[1:] {
+	for sessions := 0; len(targets) > 0 && len(a.todo) > 0 && sessions < a.c.cfg.Sessions; targets = targets[1:] {
 		if ctx.Err() != nil {
 			a.note(canceled().outcome())
 			return false

@@ -10,7 +10,8 @@
 //   - Deliver returns exactly one Outcome per recipient, in order, whatever
 //     happens; an unforeseen fault is Deferred, never Bounced and never lost.
 //   - A failed DNS lookup defers; only an explicit "does not exist" bounces.
-//   - At most MaxAddresses addresses and MaxSessions sessions are tried.
+//   - The addresses and sessions that are tried have limits, MaxAddresses and
+//     MaxSessions where the configuration has no others.
 //   - Credentials go out only over TLS, or to this host.
 //   - With level may, TLS trouble costs encryption, never the delivery; with
 //     encrypt it costs the delivery, never encryption.

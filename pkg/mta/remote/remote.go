@@ -17,8 +17,8 @@ import (
 	"github.com/postcote/postcote/pkg/proto/smtp/client"
 )
 
-// MaxSessions is how many hosts are spoken to in one attempt
-// (Postfix: smtp_mx_session_limit).
+// MaxSessions is how many hosts are spoken to in one attempt unless Config
+// says otherwise (Postfix: smtp_mx_session_limit).
 const MaxSessions = 2
 
 // Credentials are our login at a relay host.
@@ -34,6 +34,8 @@ type Config struct {
 	ConnectTimeout time.Duration // 0: 30 s
 	Timeouts       client.Timeouts
 	Port           uint16 // of mail exchangers; 0: 25
+	Families       Families
+	Sessions       int // hosts spoken to in one attempt; 0: MaxSessions
 	// TLS is what is demanded of destinations that Policies (nil: none) does
 	// not know; Levels says what levels mean, Roots (nil: the system's) whom to
 	// trust. The zero level is to encrypt nothing.
@@ -94,6 +96,9 @@ func New(cfg Config) *Client {
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
+	}
+	if cfg.Sessions == 0 {
+		cfg.Sessions = MaxSessions
 	}
 	if cfg.Idle == 0 {
 		cfg.Idle = 2 * time.Second

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -20,10 +21,6 @@ type Resolver interface {
 	MX(ctx context.Context, domain string) ([]dnsx.MX, error)
 	Addrs(ctx context.Context, host string) ([]netip.Addr, error)
 }
-
-// MaxAddresses is how many addresses of a destination are considered
-// (Postfix: smtp_mx_address_limit).
-const MaxAddresses = 5
 
 // maxExchangers caps the MX records that are looked at: a zone with hundreds
 // must not cost hundreds of address lookups.
@@ -73,7 +70,7 @@ func (c *Client) targets(ctx context.Context, hop route.Hop) ([]target, *trouble
 		return nil, &t
 	}
 	if !hop.MX {
-		return c.addresses(ctx, []string{host}, port, true)
+		return c.addresses(ctx, []dnsx.MX{{Host: host}}, port, true)
 	}
 	return c.exchangers(ctx, host, port)
 }
@@ -93,7 +90,7 @@ func (c *Client) exchangers(ctx context.Context, domain string, port uint16) ([]
 		t := failure(1, 0, "Domain "+domain+" does not accept mail (nullMX)")
 		return nil, &t
 	case fail.Is(err, fail.NotFound), err == nil && len(records) == 0:
-		return c.addresses(ctx, []string{domain}, port, false) // the implicit MX
+		return c.addresses(ctx, []dnsx.MX{{Host: domain}}, port, false) // the implicit MX
 	case err != nil:
 		t := deferral(4, 3, lookupText(domain, "MX", err))
 		return nil, &t
@@ -108,7 +105,7 @@ func (c *Client) exchangers(ctx context.Context, domain string, port uint16) ([]
 
 // rank sorts by preference, shuffles equals, and drops ourselves and
 // everything not better than ourselves; loop says that nothing was left.
-func (c *Client) rank(records []dnsx.MX) (hosts []string, loop bool) {
+func (c *Client) rank(records []dnsx.MX) (hosts []dnsx.MX, loop bool) {
 	sorted := make([]dnsx.MX, 0, len(records))
 	for _, r := range records {
 		if r.Host = strings.ToLower(strings.TrimSuffix(r.Host, ".")); r.Host != "" {
@@ -129,7 +126,7 @@ func (c *Client) rank(records []dnsx.MX) (hosts []string, loop bool) {
 			return hosts, len(hosts) == 0
 		}
 		if len(hosts) < maxExchangers {
-			hosts = append(hosts, r.Host)
+			hosts = append(hosts, r)
 		}
 	}
 	return hosts, false
@@ -148,41 +145,61 @@ func (c *Client) isSelf(host string) bool {
 // resolves is enough to go on; if none does, a temporary failure of any of
 // them outweighs a permanent one of the others. loopback addresses count only
 // for a host that the operator named.
-func (c *Client) addresses(ctx context.Context, hosts []string, port uint16, loopback bool) ([]target, *trouble) {
+func (c *Client) addresses(ctx context.Context, hosts []dnsx.MX, port uint16, loopback bool) ([]target, *trouble) {
 	var out []target
 	var why *trouble
-	for _, h := range hosts {
-		ips, err := c.cfg.Resolver.Addrs(ctx, h)
-		switch {
-		case fail.Is(err, fail.NotFound), err == nil && len(ips) == 0:
-			if why == nil {
-				t := failure(4, 4, lookupText(h, "A", err))
-				why = &t
-			}
-		case err != nil:
-			t := deferral(4, 3, lookupText(h, "A", err))
-			why = &t
+	for len(hosts) > 0 && !c.cfg.Families.enough(out) {
+		n := 1
+		for n < len(hosts) && hosts[n].Pref == hosts[0].Pref {
+			n++
 		}
-		for _, ip := range ips {
-			if ip = ip.Unmap(); usable(ip, loopback) {
-				out = append(out, tcp(h, ip, port))
-			} else if why == nil {
-				t := failure(4, 6, "mail for "+h+" loops back to myself")
-				why = &t
+		var equal []target
+		for _, h := range hosts[:n] {
+			list, t := c.resolve(ctx, h.Host, port, loopback)
+			equal = append(equal, list...)
+			if t != nil && (why == nil || t.Status == Deferred) {
+				why = t
 			}
-			if len(out) == MaxAddresses {
-				return out, nil
+			if c.cfg.Families.enough(slices.Concat(out, equal)) {
+				break
 			}
 		}
+		c.cfg.Families.arrange(equal, c.shuffle)
+		out = append(out, equal...)
+		hosts = hosts[n:]
 	}
 	if len(out) > 0 {
-		return out, nil
+		return c.cfg.Families.cut(out), nil
 	}
 	if why == nil {
 		t := failure(4, 4, "mail exchanger list is empty")
 		why = &t
 	}
 	return nil, why
+}
+
+// resolve lists the addresses of a host; the trouble is that of one that is of
+// no use.
+func (c *Client) resolve(ctx context.Context, host string, port uint16, loopback bool) (out []target, why *trouble) {
+	ips, err := c.cfg.Resolver.Addrs(ctx, host)
+	ips = slices.DeleteFunc(slices.Clone(ips), func(ip netip.Addr) bool { return !c.cfg.Families.wants(ip) })
+	switch {
+	case fail.Is(err, fail.NotFound), err == nil && len(ips) == 0:
+		t := failure(4, 4, lookupText(host, "A", err))
+		return nil, &t
+	case err != nil:
+		t := deferral(4, 3, lookupText(host, "A", err))
+		why = &t
+	}
+	for _, ip := range ips {
+		if ip = ip.Unmap(); usable(ip, loopback) {
+			out = append(out, tcp(host, ip, port))
+		} else if why == nil {
+			t := failure(4, 6, "mail for "+host+" loops back to myself")
+			why = &t
+		}
+	}
+	return out, why
 }
 
 // usable refuses addresses that no host on the Internet can mean: a zone that

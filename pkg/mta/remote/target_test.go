@@ -78,7 +78,7 @@ func TestTargets(t *testing.T) {
 		{"smtp:halfdown.example", "4.4.3 Host or domain name not found. Name service error for name=mx.down type=A: Host not found, try again"},
 		{"smtp:dns.down", "4.4.3 Host or domain name not found. Name service error for name=dns.down type=MX: Host not found, try again"},
 	} {
-		c := New(Config{Hostname: "me.example", Self: []string{"me.example"}, Resolver: zone()})
+		c := New(Config{Hostname: "me.example", Self: []string{"me.example"}, Resolver: zone(), Shuffle: func(int, func(i, j int)) {}})
 		hop, err := route.ParseHop(tc.hop)
 		if err != nil {
 			t.Fatal(err)
@@ -104,9 +104,9 @@ func TestTargets(t *testing.T) {
 
 // Equal preferences are shuffled (RFC 5321 section 5.1), different ones never.
 func TestEqualPreferencesAreShuffled(t *testing.T) {
-	reverse := func(n int, swap func(i, j int)) {
-		for i := 0; i < n/2; i++ {
-			swap(i, n-1-i)
+	lastFirst := func(n int, swap func(i, j int)) {
+		for i := n - 1; i > 0; i-- {
+			swap(i, i-1)
 		}
 	}
 	keep := func(int, func(i, j int)) {}
@@ -115,10 +115,52 @@ func TestEqualPreferencesAreShuffled(t *testing.T) {
 		list, _ := c.targets(context.Background(), route.Hop{Host: domain, MX: true})
 		return list[0].Host
 	}
-	if a, b := first(keep, "equal.example"), first(reverse, "equal.example"); a != "a.two.example" || b != "mx.one.example" {
+	if a, b := first(keep, "equal.example"), first(lastFirst, "equal.example"); a != "a.two.example" || b != "b.two.example" {
 		t.Errorf("equal preferences: %s, then %s", a, b)
 	}
-	if a, b := first(keep, "two.example"), first(reverse, "two.example"); a != b {
+	if a, b := first(keep, "two.example"), first(lastFirst, "two.example"); a != b {
 		t.Errorf("different preferences were shuffled: %s, then %s", a, b)
+	}
+}
+
+func TestFamilies(t *testing.T) {
+	z := &dnsx.Static{
+		MXs: map[string][]dnsx.MX{"x.example": {{Host: "a.example", Pref: 10}, {Host: "b.example", Pref: 10}, {Host: "c.example", Pref: 20}}},
+		Hosts: map[string][]netip.Addr{
+			"a.example":  ips("2001:db8::1", "192.0.2.1"),
+			"b.example":  ips("2001:db8::2", "2001:db8::3", "2001:db8::4", "2001:db8::5"),
+			"c.example":  ips("192.0.2.9", "2001:db8::9"),
+			"v6.example": ips("2001:db8::1", "2001:db8::2", "2001:db8::3", "2001:db8::4", "2001:db8::5", "2001:db8::6"),
+		},
+	}
+	z.MXs["late.example"] = []dnsx.MX{{Host: "v6.example", Pref: 1}, {Host: "c.example", Pref: 2}}
+	for _, tc := range []struct {
+		what, domain string
+		families     Families
+		want         string // addresses; 192.0.2.n as n, 2001:db8::n as :n
+	}{
+		{"any", "x.example", Families{}, ":1 1 :2 :3 :4"},
+		{"IPv4 first", "x.example", Families{Prefer: 4}, "1 :1 :2 :3 :4"},
+		{"IPv6 first, among equals", "x.example", Families{Prefer: 6, Limit: 20}, ":1 :2 :3 :4 :5 1 :9 9"},
+		{"IPv4 only", "x.example", Families{Only: 4}, "1 9"},
+		{"IPv6 only", "x.example", Families{Only: 6}, ":1 :2 :3 :4 :5"},
+		{"IPv6 first, balanced", "x.example", Families{Prefer: 6, Balance: true}, ":1 :2 :3 :4 1"},
+		{"balanced over preferences", "late.example", Families{Balance: true}, ":1 :2 :3 :4 9"},
+		{"not balanced", "late.example", Families{}, ":1 :2 :3 :4 :5"},
+		{"balanced, one place", "late.example", Families{Balance: true, Limit: 1}, ":1"},
+	} {
+		c := New(Config{Hostname: "me.example", Resolver: z, Families: tc.families, Shuffle: func(int, func(i, j int)) {}})
+		list, why := c.targets(context.Background(), route.Hop{Host: tc.domain, MX: true})
+		var words []string
+		for _, t := range list {
+			words = append(words, strings.TrimPrefix(strings.TrimPrefix(t.IP, "192.0.2."), "2001:db8:"))
+		}
+		if got := strings.Join(words, " "); got != tc.want || why != nil {
+			t.Errorf("%s: %s, %v, want %s", tc.what, got, why, tc.want)
+		}
+	}
+	c := New(Config{Hostname: "me.example", Resolver: z, Families: Families{Only: 4}})
+	if _, why := c.targets(context.Background(), route.Hop{Host: "v6.example"}); why == nil || why.Status != Bounced {
+		t.Errorf("no address of the only family: %v", why)
 	}
 }

@@ -17,6 +17,12 @@ func (t Transport) Remote(usual remote.Config) (remote.Config, error) {
 	if t.HeloName != "" {
 		c.Hostname = t.HeloName
 	}
+	if t.Prefer != "" {
+		c.Families.Prefer = remote.ParseFamily(t.Prefer)
+	}
+	if t.Protocols != "" {
+		c.Families.Only = remote.ParseFamily(t.Protocols)
+	}
 	if t.TLS != "" {
 		c.TLS, _ = tlspolicy.ParseLevel(t.TLS)
 	}

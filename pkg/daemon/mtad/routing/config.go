@@ -58,6 +58,8 @@ type Transport struct {
 
 	HeloName     string          `yaml:"helo_name" example:"out.example.org" doc:"smtp: the name in EHLO. Empty: hostname."`
 	Source       []string        `yaml:"source" example:"192.0.2.25" doc:"smtp: own addresses to connect from, at most one of each family."`
+	Prefer       string          `yaml:"address_preference" oneof:"|any|ipv4|ipv6" doc:"smtp: as remote.address_preference, which an empty value takes."`
+	Protocols    string          `yaml:"inet_protocols" oneof:"|all|ipv4|ipv6" doc:"smtp: as remote.inet_protocols, which an empty value takes."`
 	TLS          string          `yaml:"tls" oneof:"|none|may|encrypt|fingerprint|verify|secure" doc:"smtp: as remote.tls, which an empty value takes. remote.tls_policy_maps come first."`
 	Credentials  conf.SecretFile `yaml:"credentials_file" doc:"smtp: file with user:password for the next hop, which comes before password_maps."`
 	Fallback     []string        `yaml:"fallback_relay" doc:"smtp: in place of fallback_relay."`
