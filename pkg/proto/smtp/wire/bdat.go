@@ -12,6 +12,7 @@ type Chunks struct {
 	cr    bool  // the last octet read was a CR that has not been delivered
 	start bool
 	bare  bool
+	stray bool // see plainRun
 	lit   [2]byte
 }
 
@@ -77,7 +78,7 @@ func (c *Chunks) step() ([]byte, error) {
 	if c.cr {
 		return c.afterCR(b[0]), nil
 	}
-	if n, start := plainRun(b, false, c.start); n > 0 {
+	if n, start := plainRun(b, false, c.start, &c.stray); n > 0 {
 		c.take(n)
 		c.start = start
 		return b[:n], nil

@@ -73,6 +73,8 @@ func TestData(t *testing.T) {
 		{"dot LF first", ".\n.\r\n.\r\nx", "", "x"},
 		{"bare LF lines", "a\nb\n.c\n\r\n.\r\n", "a\r\nb\r\nc\r\n\r\n", ""},
 		{"NUL and 8-bit pass", "\x00\xff\r\n.\r\n", "\x00\xff\r\n", ""},
+		{"stray CR behind lines", "a\r\nb\r\nc\rd\r\n.e\rf\r\ng\r\n.\r\nx", "a\r\nb\r\nc d\r\ne f\r\ng\r\n", "x"},
+		{"CRCRLF behind lines", "a\r\nb\r\r\n.\r\nx", "a\r\nb \r\n", "x"},
 		{"stuffed dot CR", "..\r\r\n.\r\n", ". \r\n", ""},
 	} {
 		content, rest, _, done := slowData(c.in)

@@ -10,6 +10,7 @@ type Data struct {
 	start    bool // at the start of a line
 	prevBare bool // the line before ended in a bare LF
 	bare     bool
+	stray    bool // see plainRun
 	lit      [2]byte
 	rest     []byte
 	err      error
@@ -47,7 +48,7 @@ func (d *Data) step() ([]byte, error) {
 	if d.start && b[0] == '.' {
 		return nil, d.dot()
 	}
-	if n, start := plainRun(b, true, d.start); n > 0 {
+	if n, start := plainRun(b, true, d.start, &d.stray); n > 0 {
 		d.r.skip(n)
 		d.start, d.prevBare = start, false
 		return b[:n], nil
