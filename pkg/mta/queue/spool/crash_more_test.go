@@ -243,3 +243,39 @@ func TestManyStarts(t *testing.T) {
 	}
 	mustClose(t, w.s)
 }
+
+// The power fails while a start writes down what it found in the segments. Of
+// what was not synced any part may be lost; no message is.
+func TestPowerFailsDuringStart(t *testing.T) {
+	const n, syncs = 20, 2
+	for seed := range uint64(40 * syncs) {
+		fsys := disk.NewForgetful()
+		s, _ := mustOpen(t, crashConfigOn(fsys))
+		for i := range n {
+			mustAdd(t, s, i, 1000, 1)
+		}
+		abandon(s) // the state log knows none of them
+		var after *disk.Forgetful
+		left := seed % syncs
+		fsys.OnPoint(func(name string) {
+			switch {
+			case name != "queue.state.before_sync" || after != nil:
+			case left > 0:
+				left--
+			default:
+				after = fsys.CrashRandom(seed)
+			}
+		})
+		if s, _, err := Open(bg(), crashConfigOn(fsys)); err == nil {
+			abandon(s)
+		}
+		if after == nil {
+			t.Fatalf("the start made %d syncs less than %d", left+1, syncs)
+		}
+		s, r := mustOpen(t, crashConfigOn(after))
+		if r.Messages != n || len(r.Damage) > 0 {
+			t.Fatalf("seed %d: %d messages, want %d; damage %v", seed, r.Messages, n, r.Damage)
+		}
+		mustClose(t, s)
+	}
+}

@@ -178,6 +178,13 @@ func (s *Spool) goOn(m *image) error {
 		msg := s.message(e, []byte(e.summary))
 		s.log.append(format.TypeMessage, msg.Append)
 	}
+	s.mu.Unlock()
+	// A power failure may take any part of what is not synced: that a segment
+	// need not be read may only be said when its messages are durable here.
+	if err := s.log.sync(s.cfg.FS); err != nil {
+		return err
+	}
+	s.mu.Lock()
 	for _, g := range s.segments {
 		s.noteSegment(g)
 	}
