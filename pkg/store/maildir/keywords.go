@@ -100,10 +100,18 @@ func (l *Lock) AllotKeywords(names []string) (letters Letters, left []string, er
 	if err != nil {
 		return 0, nil, err
 	}
-	changed := false
+	letters, left, changed, err := k.allot(names)
+	if err != nil || !changed {
+		return letters, left, err
+	}
+	return l.writeKeywords(names)
+}
+
+// allot gives letters to names. changed: some had none.
+func (k *Keywords) allot(names []string) (letters Letters, left []string, changed bool, err error) {
 	for _, n := range names {
 		if !ValidKeyword(n) {
-			return 0, nil, fail.New(fail.Invalid, "%q cannot be a keyword", n)
+			return 0, nil, false, fail.New(fail.Invalid, "%q cannot be a keyword", n)
 		}
 		bit, ok := k.Letter(n)
 		if !ok {
@@ -115,10 +123,7 @@ func (l *Lock) AllotKeywords(names []string) (letters Letters, left []string, er
 		}
 		letters |= bit
 	}
-	if changed {
-		err = l.writeKeywords(k)
-	}
-	return letters, left, err
+	return letters, left, changed, nil
 }
 
 // add takes the first free letter. "unknown-3" takes the letter it stands for.
@@ -138,12 +143,22 @@ func (k *Keywords) add(name string) (Letters, bool) {
 	return 0, false
 }
 
-func (l *Lock) writeKeywords(k Keywords) error {
+// writeKeywords adds names to what the file says under its own lock: another
+// program may have added some since it was read.
+func (l *Lock) writeKeywords(names []string) (letters Letters, left []string, err error) {
 	f := l.folder
 	name := f.path(keywordsName)
 	dot, err := disk.AcquireDotLock(context.Background(), f.tree.fs, name, disk.DotLockOptions{Perm: f.tree.opts.FilePerm})
 	if err != nil {
-		return ioError(err, "writing the keywords of folder %s", f.name)
+		return 0, nil, ioError(err, "writing the keywords of folder %s", f.name)
+	}
+	k, err := f.Keywords()
+	changed := false
+	if err == nil {
+		letters, left, changed, err = k.allot(names)
+	}
+	if err != nil || !changed {
+		return letters, left, errors.Join(err, dot.Release())
 	}
 	w := bufio.NewWriter(dot.File())
 	for i, n := range k.Names {
@@ -151,10 +166,8 @@ func (l *Lock) writeKeywords(k Keywords) error {
 			fmt.Fprintf(w, "%d %s\n", i, n)
 		}
 	}
-	if err := finishLocked(f.tree.fs, name, w, dot, k.Stamp); err != nil {
-		return ioError(err, "writing the keywords of folder %s", f.name)
-	}
-	return nil
+	err = finishLocked(f.tree.fs, name, w, dot, k.Stamp)
+	return letters, left, ioError(err, "writing the keywords of folder %s", f.name)
 }
 
 // finishLocked makes what was written to a dot lock the new file.

@@ -44,6 +44,42 @@ func TestKeywords(t *testing.T) {
 	must(t, l.Unlock())
 }
 
+// keywordRival is a file system on which another program writes the keywords
+// just before we lock them.
+type keywordRival struct {
+	disk.FS
+	write func()
+}
+
+func (r *keywordRival) OpenFile(name string, flag int, perm os.FileMode) (disk.File, error) {
+	if act := r.write; act != nil && strings.HasSuffix(name, "dovecot-keywords.lock") {
+		r.write = nil
+		act()
+	}
+	return r.FS.OpenFile(name, flag, perm)
+}
+
+// A name that another program gave a letter between our look and our lock stays,
+// and ours gets another letter.
+func TestKeywordsBesideAnother(t *testing.T) {
+	rival := &keywordRival{FS: disk.OS()}
+	f := inbox(t, rival, filepath.Join(t.TempDir(), "Maildir"))
+	file := filepath.Join(f.dir, "dovecot-keywords")
+	l, err := f.Lock(bg)
+	must(t, err)
+	rival.write = func() { must(t, os.WriteFile(file, []byte("0 Theirs\n"), 0o600)) }
+	letters, left, err := l.AllotKeywords([]string{"Ours"})
+	if err != nil || letters != 1<<1 || len(left) != 0 {
+		t.Errorf("%b %v %v", letters, left, err)
+	}
+	data, err := os.ReadFile(file)
+	must(t, err)
+	if string(data) != "0 Theirs\n1 Ours\n" {
+		t.Errorf("file %q", data)
+	}
+	must(t, l.Unlock())
+}
+
 func TestSubscriptions(t *testing.T) {
 	tree := onDisk(t)
 	file := filepath.Join(tree.root, "subscriptions")
