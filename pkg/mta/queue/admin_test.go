@@ -49,14 +49,19 @@ func TestHoldAndRelease(t *testing.T) {
 		if w.try("a@x.example") != 1 || w.try("b@x.example") != 0 {
 			t.Errorf("tries of held messages: %v", w.tries)
 		}
-		w.setDeliver(nil)
+		w.setDeliver(func(_ context.Context, job *Job) Outcome {
+			time.Sleep(time.Minute)
+			return all(job, delivered())
+		})
 		do(t, w.q.Release, Selection{IDs: []ID{held}}, 1)
-		do(t, w.q.Release, Selection{IDs: []ID{held}}, 0)
+		do(t, w.q.Release, Selection{IDs: []ID{held}}, 0) // it is still there
+		w.sleep(time.Hour)
 		synctest.Wait()
 		if got := places(w); !slices.Equal(got, []Place{Held}) || w.try("b@x.example") != 1 {
 			t.Errorf("places %v, tries %v", got, w.tries)
 		}
 		do(t, w.q.Release, Selection{All: true}, 1)
+		w.sleep(time.Hour)
 		synctest.Wait()
 		if got := places(w); len(got) != 0 {
 			t.Errorf("places %v", got)

@@ -94,6 +94,7 @@ type nomad struct {
 	upTo     uint32            // the UID up to which it has asked for all
 	list     []uint32          // UIDs by message number; 0 for those that it does not know yet
 
+	plain bool     // it knows no QRESYNC
 	kept  []string // untagged lines of the last answer
 	heard uint64   // highest MODSEQ since the last tagged answer
 	told  uint64   // HIGHESTMODSEQ since
@@ -109,6 +110,7 @@ var (
 	codeHigh   = regexp.MustCompile(`\[HIGHESTMODSEQ (\d+)\]`)
 	codeValid  = regexp.MustCompile(`\[UIDVALIDITY (\d+)\]`)
 	vanished   = regexp.MustCompile(`^\* VANISHED (\(EARLIER\) )?([0-9,:]+)$`)
+	expunged   = regexp.MustCompile(`^\* (\d+) EXPUNGE$`)
 	exists     = regexp.MustCompile(`^\* (\d+) EXISTS$`)
 )
 
@@ -133,6 +135,13 @@ func (c *nomad) take(line string) error {
 		c.validity = uint32(atou(m[1]))
 	}
 	switch {
+	case c.plain && expunged.MatchString(line):
+		n := int(atou(expunged.FindStringSubmatch(line)[1]))
+		if n < 1 || n > len(c.list) {
+			return fmt.Errorf("%s of %d messages", line, len(c.list))
+		}
+		delete(c.flags, c.list[n-1])
+		c.list = slices.Delete(c.list, n-1, n)
 	case strings.Contains(line, " EXPUNGE"):
 		return fmt.Errorf("not VANISHED: %s", line)
 	case exists.MatchString(line):
@@ -330,7 +339,7 @@ func (c *nomad) fetchNew() error {
 
 // truth is INBOX as a client sees it that asks for everything.
 func (h *house) truth() (map[uint32]string, error) {
-	c := &nomad{h: h, flags: map[uint32]string{}}
+	c := &nomad{h: h, flags: map[uint32]string{}, plain: true}
 	var err error
 	if c.conn, err = h.dial(); err != nil {
 		return nil, err
