@@ -79,3 +79,10 @@ func FuzzDirents(f *testing.F) {
 		}
 	})
 }
+
+// What lists cheaply does so through a visit of its volume, too.
+func TestVisitListsFiles(t *testing.T) {
+	if _, ok := FS(&visit{FS: OS()}).(fileLister); !ok {
+		t.Error("a visit lists by reading each entry")
+	}
+}

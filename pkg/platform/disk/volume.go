@@ -182,6 +182,10 @@ func (s *visit) Point(name string) { Point(s.FS, name) }
 
 func (s *visit) fileNames(dir string) ([]string, error) { return FileNames(s.FS, dir) }
 
+func (s *visit) eachFileName(dir string, fn func(name []byte)) error {
+	return EachFileName(s.FS, dir, fn)
+}
+
 func (s *visit) renameFile(oldName, newName string) error { return RenameFile(s.FS, oldName, newName) }
 
 type visitFile struct {
