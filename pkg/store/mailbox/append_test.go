@@ -237,3 +237,30 @@ func TestUIDsInNames(t *testing.T) {
 	h.see(m, "1: 2: 3: 4:")
 	must(t, h.store.Close(bg))
 }
+
+// Two crashes, one after the other: the second one does not count on from where
+// the first one did, or a UID that a client saw in between would be another
+// message's.
+func TestCrashAfterCrash(t *testing.T) {
+	mem := disk.NewForgetful()
+	h := newHouse(t, mem, "/home", Exclusive)
+	h.append("INBOX", "one", Incoming{})
+	must(t, h.store.Close(bg))
+	seen := uint32(1)
+	for range 3 {
+		h.open()
+		uid := h.append("INBOX", "again", Incoming{})
+		if uid <= seen {
+			t.Fatalf("UID %d was given after %d", uid, seen)
+		}
+		seen = uid
+		mem = mem.Crash()
+		g := &house{t: t, fs: mem, base: "/home", clock: h.clock, cfg: h.cfg, tree: maildir.NewTree(mem, h.cfg.Maildir, maildir.Options{Now: h.clock.now})}
+		for _, f := range g.disk("INBOX") { // another program removes it; its name holds the UID
+			if g.contents(f) == "again" {
+				must(t, mem.Remove(f))
+			}
+		}
+		h = g
+	}
+}

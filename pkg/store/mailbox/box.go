@@ -197,7 +197,7 @@ func (b *box) resume(ctx context.Context, ix *index.Index, id Ident) error {
 	known := ix.Image().UIDNext
 	if !clean {
 		var err error
-		if id.UIDNext, err = b.listedNext(id, true); err != nil {
+		if id.UIDNext, err = b.listedNext(id, known, true); err != nil {
 			return err
 		}
 	}
@@ -205,17 +205,17 @@ func (b *box) resume(ctx context.Context, ix *index.Index, id Ident) error {
 	if err := b.sync(ctx, renamed || len(b.graves) > 0); err != nil {
 		return err
 	}
-	return b.countOn(known, id.UIDNext)
+	return b.countOn(known, id.UIDNext, !clean)
 }
 
-// listedNext is UIDNEXT after all of the UID list: for when the index cannot
-// be relied on to have seen the messages that came last.
-func (b *box) listedNext(id Ident, crashed bool) (uint32, error) {
+// listedNext is UIDNEXT after all of the UID list, and after what the index
+// knew: for when it cannot be relied on to have seen the messages that came last.
+func (b *box) listedNext(id Ident, known uint32, crashed bool) (uint32, error) {
 	list, ok := b.format.(uidList)
 	if !ok {
 		return id.UIDNext, nil
 	}
-	next, err := list.UIDNext(crashed)
+	next, err := list.UIDNext(known, crashed)
 	return max(id.UIDNext, next), err
 }
 
@@ -223,8 +223,10 @@ func (b *box) listedNext(id Ident, crashed bool) (uint32, error) {
 // first look at the folder: messages that another server has numbered keep
 // their UIDs, and those lie below its next one. Those UIDs from known on that
 // no message has belonged to messages that came and went meanwhile, or whose
-// record a crash has lost: clients may have seen them.
-func (b *box) countOn(known, next uint32) error {
+// record a crash has lost: clients may have seen them. After a crash this is
+// on disk before any client sees a UID: the next crash would count on from the
+// same one.
+func (b *box) countOn(known, next uint32, crashed bool) error {
 	batch := b.ix.Begin()
 	if next > b.ix.Image().UIDNext {
 		batch.UIDNext(next)
@@ -237,7 +239,7 @@ func (b *box) countOn(known, next uint32) error {
 	if batch.Empty() {
 		return nil
 	}
-	if _, err := b.ix.Commit(batch, false); err != nil {
+	if _, err := b.ix.Commit(batch, crashed); err != nil {
 		return err
 	}
 	b.publish()

@@ -104,11 +104,12 @@ const maxAhead = 256
 
 // UIDNext reads the whole UID list: what its first line says may lag behind.
 // After a crash lines may be missing, too: those of the last maxAhead messages.
-func (f *maildirFormat) UIDNext(crashed bool) (uint32, error) {
+func (f *maildirFormat) UIDNext(known uint32, crashed bool) (uint32, error) {
 	next, err := f.nextListed()
 	if err != nil {
 		return 0, err
 	}
+	next = max(next, known)
 	if crashed && f.alone && next < 1<<32-1-maxAhead {
 		next += maxAhead
 	}

@@ -156,9 +156,10 @@ type keywordTable interface {
 // uidList is an optional side of a Format: a list of UIDs that knows more than
 // Ident has cheaply, and that is written behind where names hold UIDs, too.
 type uidList interface {
-	// UIDNext is above every UID in the list, and after a crash above every
-	// one that can have been given out; no lower one is from now on.
-	UIDNext(crashed bool) (uint32, error)
+	// UIDNext is at least known and above every UID in the list, and after a
+	// crash above every one that can have been given out since both were on
+	// disk; no lower one is from now on.
+	UIDNext(known uint32, crashed bool) (uint32, error)
 	// Behind reports whether something written to the list may not be on disk.
 	Behind() bool
 	// SyncUIDs writes it there.

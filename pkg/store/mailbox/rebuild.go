@@ -58,7 +58,7 @@ func (b *box) rebuild(ctx context.Context, dir string, id Ident, folder *maildir
 
 	left := index.Salvage(b.acct.store.fs, dir, sorted)
 	// Where all of the index is lost nobody can tell that it was no crash.
-	if id.UIDNext, err = b.listedNext(id, left.ModSeq > 0 || b.mark.Known()); err != nil {
+	if id.UIDNext, err = b.listedNext(id, left.UIDNext, left.ModSeq > 0 || b.mark.Known()); err != nil {
 		return err
 	}
 	for i, e := range entries {
