@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/postcote/postcote/pkg/platform/disk"
 	"github.com/postcote/postcote/pkg/platform/fail"
@@ -170,7 +171,10 @@ func (l *Lock) writeKeywords(names []string) (letters Letters, left []string, er
 	return letters, left, ioError(err, "writing the keywords of folder %s", f.name)
 }
 
-// finishLocked makes what was written to a dot lock the new file.
+// finishLocked makes what was written to a dot lock the new file, with a mtime
+// at least a second later than that of the old one: Dovecot remembers the mtimes
+// of keywords and subscriptions in whole seconds, and would write its memory over
+// a change that came within the same one.
 func finishLocked(fsys disk.FS, name string, w interface {
 	io.Writer
 	Flush() error
@@ -178,10 +182,17 @@ func finishLocked(fsys disk.FS, name string, w interface {
 ) error {
 	err := w.Flush()
 	if err == nil {
-		err = growMtime(fsys, name+".lock", old.Mtime)
+		err = growMtime(fsys, name+".lock", endOfSecond(old.Mtime))
 	}
 	if err != nil {
 		return errors.Join(err, dot.Release())
 	}
 	return dot.Commit()
+}
+
+func endOfSecond(t time.Time) time.Time {
+	if t.IsZero() {
+		return t
+	}
+	return t.Truncate(time.Second).Add(time.Second - 1)
 }

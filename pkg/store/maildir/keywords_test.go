@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/postcote/postcote/pkg/platform/disk"
 	"github.com/postcote/postcote/pkg/platform/fail"
@@ -59,6 +60,10 @@ func (r *keywordRival) OpenFile(name string, flag int, perm os.FileMode) (disk.F
 	return r.FS.OpenFile(name, flag, perm)
 }
 
+func (r *keywordRival) Chtimes(name string, mtime time.Time) error {
+	return disk.Chtimes(r.FS, name, mtime)
+}
+
 // A name that another program gave a letter between our look and our lock stays,
 // and ours gets another letter.
 func TestKeywordsBesideAnother(t *testing.T) {
@@ -76,6 +81,36 @@ func TestKeywordsBesideAnother(t *testing.T) {
 	must(t, err)
 	if string(data) != "0 Theirs\n1 Ours\n" {
 		t.Errorf("file %q", data)
+	}
+	must(t, l.Unlock())
+}
+
+// Dovecot reads keywords and subscriptions again only when their mtime is in
+// another second than the one it knows.
+func TestListsChangeInAnotherSecond(t *testing.T) {
+	tree := onDisk(t)
+	f, err := tree.Folder("INBOX")
+	must(t, err)
+	l, err := f.Lock(bg)
+	must(t, err)
+	for name, change := range map[string]func(n string) error{
+		keywordsName: func(n string) error {
+			_, _, err := l.AllotKeywords([]string{n})
+			return err
+		},
+		"subscriptions": func(n string) error { return tree.Subscribe(bg, true, n) },
+	} {
+		before := int64(0)
+		for _, n := range []string{"One", "Two", "Three", "Four"} {
+			must(t, change(n))
+			info, err := os.Stat(filepath.Join(tree.root, name))
+			must(t, err)
+			if now := info.ModTime().Unix(); now <= before {
+				t.Errorf("%s: second %d after %d", name, now, before)
+			} else {
+				before = now
+			}
+		}
 	}
 	must(t, l.Unlock())
 }
