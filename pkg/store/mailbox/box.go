@@ -260,6 +260,22 @@ func (b *box) loadKeywords() error {
 	return err
 }
 
+// keepKeywords is loadKeywords for those who hold the folder's lock: names that
+// somebody else has lost come back, before their letters are taken for
+// keywords without a name.
+func (b *box) keepKeywords(lk Locked) error {
+	before := b.keywords
+	err := b.loadKeywords()
+	k, ok := lk.(keywordKeeper)
+	if err != nil || !ok || !b.keywords.Lost(&before) {
+		return err
+	}
+	if err := k.RestoreKeywords(&before); err != nil {
+		return err
+	}
+	return b.loadKeywords()
+}
+
 // publish shows the index's present image to everybody.
 func (b *box) publish() {
 	old := b.now.Load()

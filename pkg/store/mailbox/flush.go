@@ -298,7 +298,7 @@ func (b *box) lettersOf(lk Locked, im *index.Image, todo []index.Record) (map[ui
 	if _, _, err := lk.Letters(names); err != nil {
 		return nil, err
 	}
-	if err := b.loadKeywords(); err != nil {
+	if err := b.keepKeywords(lk); err != nil {
 		return nil, err
 	}
 	for set := range out {

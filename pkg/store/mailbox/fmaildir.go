@@ -535,6 +535,11 @@ func (l *maildirLocked) Letters(names []string) (maildir.Letters, []string, erro
 	return l.lk.AllotKeywords(names)
 }
 
+// RestoreKeywords implements keywordKeeper.
+func (l *maildirLocked) RestoreKeywords(before *maildir.Keywords) error {
+	return l.lk.RestoreKeywords(before)
+}
+
 // Rename syncs cur/ once for all: the index must not say that a name is
 // changed which a crash would change back. That would look as if somebody had
 // taken the flags away.

@@ -153,6 +153,12 @@ type keywordTable interface {
 	Keywords() (maildir.Keywords, error)
 }
 
+// keywordKeeper is an optional side of a Locked: names that letters have lost
+// are given back to them.
+type keywordKeeper interface {
+	RestoreKeywords(before *maildir.Keywords) error
+}
+
 // uidList is an optional side of a Format: a list of UIDs that knows more than
 // Ident has cheaply, and that is written behind where names hold UIDs, too.
 type uidList interface {

@@ -209,6 +209,29 @@ func TestRivalsKeyword(t *testing.T) {
 	must(t, h.store.Close(bg))
 }
 
+// The other program listed the folder without the lock, saw the letter of a
+// keyword that is newer than the list it had read, and wrote its own list: the
+// keyword has its name again at the next look, and no message has two.
+func TestRivalLosesAKeyword(t *testing.T) {
+	for _, theirs := range []string{"0 unknown-0\n", "1 Theirs\n"} {
+		h, _, _ := withRival(t)
+		m := h.box("INBOX")
+		h.append("INBOX", "one", Incoming{})
+		_, err := m.Store(bg, SetOf(1), change(Add, 0, "Ours"))
+		must(t, err)
+		h.clock.sleep(5e9)
+		h.see(m, "1:(Ours)")
+		file := filepath.Join(h.cfg.Maildir, "dovecot-keywords")
+		must(t, disk.WriteFile(h.fs, file, []byte(theirs), 0o600))
+		h.see(m, "1:(Ours)")
+		want := strings.Trim("0 Ours\n"+strings.TrimPrefix(theirs, "0 unknown-0\n"), "\n")
+		if got := h.contents(file); strings.Trim(got, "\n") != want {
+			t.Errorf("the list is %q", got)
+		}
+		must(t, h.store.Close(bg))
+	}
+}
+
 // Files that get other names, or go, after a copy has begun and before its links
 // are made: those that are still there are copied, as one, and nothing of what
 // was begun before is ever seen.

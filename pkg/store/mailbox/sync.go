@@ -175,7 +175,7 @@ type fileChange struct {
 // syncLocked brings the index up to date with the folder, whose lock is held.
 func (b *box) syncLocked(lk Locked, all bool) error {
 	// Names are written under the lock, before files have their letters.
-	if err := b.loadKeywords(); err != nil {
+	if err := b.keepKeywords(lk); err != nil {
 		return err
 	}
 	m := &merge{b: b, lk: lk, im: b.ix.Image(), all: all, flags: map[flagChange]Set{}}

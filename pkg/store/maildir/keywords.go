@@ -105,7 +105,40 @@ func (l *Lock) AllotKeywords(names []string) (letters Letters, left []string, er
 	if err != nil || !changed {
 		return letters, left, err
 	}
-	return l.writeKeywords(names)
+	err = l.editKeywords(func(k *Keywords) (changed bool, err error) {
+		letters, left, changed, err = k.allot(names)
+		return changed, err
+	})
+	return letters, left, err
+}
+
+// RestoreKeywords gives letters their names of before back, see Lost.
+func (l *Lock) RestoreKeywords(before *Keywords) error {
+	return l.editKeywords(func(k *Keywords) (changed bool, err error) { return k.restore(before), nil })
+}
+
+// Lost reports whether a letter has lost the name that it had before. Dovecot
+// looks at files without the lock, too: a letter that is newer than the list it
+// has read has no name there, and it writes its list with "unknown-<n>" over
+// that which has the name.
+func (k Keywords) Lost(before *Keywords) bool { return k.restore(before) }
+
+func (k *Keywords) restore(before *Keywords) (changed bool) {
+	for i, n := range before.Names {
+		if n == "" || nameless(n, i) || k.Names[i] != "" && !nameless(k.Names[i], i) {
+			continue
+		}
+		if _, elsewhere := k.Letter(n); !elsewhere {
+			k.Names[i], changed = n, true
+		}
+	}
+	return changed
+}
+
+// nameless reports whether name is what Dovecot calls letter i when it knows
+// none: with a "?" for each keyword that was called so already.
+func nameless(name string, i int) bool {
+	return strings.EqualFold(strings.TrimRight(name, "?"), fmt.Sprintf("unknown-%d", i))
 }
 
 // allot gives letters to names. changed: some had none.
@@ -144,22 +177,22 @@ func (k *Keywords) add(name string) (Letters, bool) {
 	return 0, false
 }
 
-// writeKeywords adds names to what the file says under its own lock: another
-// program may have added some since it was read.
-func (l *Lock) writeKeywords(names []string) (letters Letters, left []string, err error) {
+// editKeywords has edit change what the file says under its own lock: another
+// program may have added names since it was read.
+func (l *Lock) editKeywords(edit func(*Keywords) (changed bool, err error)) error {
 	f := l.folder
 	name := f.path(keywordsName)
 	dot, err := disk.AcquireDotLock(context.Background(), f.tree.fs, name, disk.DotLockOptions{Perm: f.tree.opts.FilePerm})
 	if err != nil {
-		return 0, nil, ioError(err, "writing the keywords of folder %s", f.name)
+		return ioError(err, "writing the keywords of folder %s", f.name)
 	}
 	k, err := f.Keywords()
 	changed := false
 	if err == nil {
-		letters, left, changed, err = k.allot(names)
+		changed, err = edit(&k)
 	}
 	if err != nil || !changed {
-		return letters, left, errors.Join(err, dot.Release())
+		return errors.Join(err, dot.Release())
 	}
 	w := bufio.NewWriter(dot.File())
 	for i, n := range k.Names {
@@ -167,8 +200,7 @@ func (l *Lock) writeKeywords(names []string) (letters Letters, left []string, er
 			fmt.Fprintf(w, "%d %s\n", i, n)
 		}
 	}
-	err = finishLocked(f.tree.fs, name, w, dot, k.Stamp)
-	return letters, left, ioError(err, "writing the keywords of folder %s", f.name)
+	return ioError(finishLocked(f.tree.fs, name, w, dot, k.Stamp), "writing the keywords of folder %s", f.name)
 }
 
 // finishLocked makes what was written to a dot lock the new file, with a mtime

@@ -1,6 +1,8 @@
 package maildir
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -113,6 +115,44 @@ func TestListsChangeInAnotherSecond(t *testing.T) {
 		}
 	}
 	must(t, l.Unlock())
+}
+
+// A name that another program has lost comes back, where its letter has not got
+// another one and it has no other letter itself.
+func TestRestoreKeywords(t *testing.T) {
+	for _, c := range []struct{ name, before, file, want string }{
+		{"not there", "0 A\n2 Ours\n", "0 A\n", "0 A\n2 Ours\n"},
+		{"no file", "0 A\n", "", "0 A\n"},
+		{"called unknown", "0 A\n1 Ours\n", "0 A\n1 unknown-1\n", "0 A\n1 Ours\n"},
+		{"called unknown, again", "0 unknown-1\n1 Ours\n", "0 unknown-1\n1 unknown-1?\n", "0 unknown-1\n1 Ours\n"},
+		{"another letter's unknown", "1 Ours\n", "1 unknown-11\n", "1 unknown-11\n"},
+		{"another name", "0 A\n1 Ours\n", "0 A\n1 Theirs\n", "0 A\n1 Theirs\n"},
+		{"another letter", "0 A\n1 Ours\n", "0 A\n4 ours\n", "0 A\n4 ours\n"},
+		{"named since", "1 unknown-1\n", "1 Theirs\n", "1 Theirs\n"},
+		{"never named", "1 unknown-1\n", "", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f := inbox(t, disk.OS(), filepath.Join(t.TempDir(), "Maildir"))
+			file := filepath.Join(f.dir, "dovecot-keywords")
+			if c.file != "" {
+				must(t, os.WriteFile(file, []byte(c.file), 0o600))
+			}
+			l, err := f.Lock(bg)
+			must(t, err)
+			k, err := f.Keywords()
+			must(t, err)
+			before := ParseKeywords(c.before)
+			if lost := k.Lost(&before); lost != (c.want != c.file) {
+				t.Errorf("lost: %v", lost)
+			}
+			must(t, l.RestoreKeywords(&before))
+			data, err := os.ReadFile(file)
+			if string(data) != c.want || err != nil && !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("file %q, %v", data, err)
+			}
+			must(t, l.Unlock())
+		})
+	}
 }
 
 func TestSubscriptions(t *testing.T) {
