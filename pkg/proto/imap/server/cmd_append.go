@@ -77,6 +77,7 @@ var (
 // begin reads the arguments up to the first literal.
 func (u *upload) begin(p *parser, several bool) {
 	u.p, u.several = p, several
+	p.SP()
 	u.announce()
 }
 
@@ -84,7 +85,6 @@ func (u *upload) begin(p *parser, several bool) {
 func (u *upload) announce() {
 	p := u.p
 	u.now, u.fresh = arrival{}, true
-	p.SP()
 	if p.Peek() == '(' {
 		u.now.flags = p.Flags()
 		p.SP()
@@ -167,7 +167,7 @@ func (u *upload) follow() {
 	if u.now.utf8 {
 		u.p.Byte(')')
 	}
-	if u.several && u.p.Peek() == ' ' {
+	if u.several && u.p.More() {
 		u.announce()
 		return
 	}

@@ -13,11 +13,7 @@ import (
 //	create = "CREATE" SP mailbox [SP "(" "USE" SP "(" [use-attr *(SP use-attr)] ")" ")"]
 func parseCreate(p *parser, _ bool) runner {
 	c := &createCmd{name: p.mailbox()}
-	if p.AtEnd() {
-		return c
-	}
-	p.SP()
-	if p.AtEnd() { // a space at the end of the line
+	if !p.More() {
 		return c
 	}
 	p.List(func() {

@@ -9,15 +9,13 @@ import (
 // announced, or needs no ENABLE, is ignored.
 func parseEnable(p *parser, _ bool) runner {
 	c := &enableCmd{}
-	for {
-		p.SP()
+	p.SP()
+	for more := true; more; more = p.More() {
 		if name := p.Word(); p.Ok() && len(c.names) < maxEnable {
 			c.names = append(c.names, name)
 		}
-		if !p.Ok() || p.AtEnd() {
-			return c
-		}
 	}
+	return c
 }
 
 // maxEnable is how many names of one ENABLE are looked at: more than there

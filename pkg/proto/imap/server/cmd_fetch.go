@@ -31,8 +31,7 @@ func parseFetch(p *parser, uid bool) runner {
 	if p.Ok() && len(c.items) == 0 {
 		p.Fail("No fetch items are given")
 	}
-	for more := true; more && p.Ok() && p.Peek() == ' '; {
-		p.SP()
+	for more := true; more && p.More(); {
 		c.lazy = false
 		p.List(func() { c.modifier(p) })
 		more = c.lazy // that was PREVIEW's own list

@@ -37,10 +37,9 @@ func parseList(p *parser, _ bool) runner {
 	} else {
 		c.pattern(p)
 	}
-	if p.AtEnd() {
+	if !p.More() {
 		return c
 	}
-	p.SP()
 	if p.Word() != "RETURN" {
 		p.Fail("RETURN expected")
 	}

@@ -47,7 +47,7 @@ func parseNotify(p *parser, _ bool) runner {
 	}
 	for p.Ok() {
 		c.group(p)
-		if !p.Take(' ') {
+		if !p.More() {
 			break
 		}
 	}

@@ -22,10 +22,9 @@ func (q *query) keys(p *parser, word string) {
 	q.root = key{op: opAnd}
 	for {
 		q.root.kids = append(q.root.kids, p.searchKey(word))
-		if !p.Ok() || p.AtEnd() {
+		if !p.More() {
 			return
 		}
-		p.SP()
 		word = p.searchWord()
 	}
 }

@@ -18,11 +18,8 @@ func parseExamine(p *parser, _ bool) runner { return parseSelectArgs(p, true) }
 
 func parseSelectArgs(p *parser, readOnly bool) runner {
 	c := &selectCmd{name: p.mailbox(), readOnly: readOnly}
-	if p.Ok() && p.Peek() == ' ' {
-		p.SP()
-		if !p.AtEnd() { // a space at the end of the line
-			p.List(func() { c.param(p) })
-		}
+	if p.More() {
+		p.List(func() { c.param(p) })
 	}
 	return c
 }

@@ -46,12 +46,8 @@ func parseStore(p *parser, uid bool) runner {
 		c.flags = p.Flags()
 		return c
 	}
-	for p.Ok() && len(c.flags) < 256 {
+	for more := true; more && len(c.flags) < 256; more = p.More() {
 		c.flags = append(c.flags, p.Flag())
-		if p.AtEnd() {
-			break
-		}
-		p.SP()
 	}
 	return c
 }

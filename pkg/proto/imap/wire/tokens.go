@@ -125,6 +125,16 @@ func (r *Reader) AtEnd() bool {
 	return c == '\r' || c == '\n' || c == 0
 }
 
+// More reports whether another argument follows, and reads the spaces before
+// it. Behind a space at the end of the line there is none, see End.
+func (r *Reader) More() bool {
+	if r.Peek() != ' ' {
+		return false
+	}
+	r.SP()
+	return !r.AtEnd()
+}
+
 // AString reads an atom, a quoted string or a literal.
 func (r *Reader) AString() string {
 	switch r.Peek() {
