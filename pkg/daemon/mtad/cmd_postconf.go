@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/postcote/postcote/pkg/daemon/mtad/postfixcmd"
+	"github.com/postcote/postcote/pkg/daemon/mtad/routing"
 	"github.com/postcote/postcote/pkg/mta/queue"
 	"github.com/postcote/postcote/pkg/platform/conf"
 )
@@ -38,7 +39,10 @@ func (c Config) parameters(file string) []postfixcmd.Parameter {
 
 // mainCF is the whole table.
 func mainCF() []parameter {
-	return slices.Concat(hostParameters(), routeParameters(), rewriteParameters(), smtpdParameters(), smtpParameters(), queueParameters())
+	return slices.Concat(hostParameters(), routeParameters(), rewriteParameters(), smtpdParameters(), smtpParameters(),
+		timeoutParameters("smtp", "remote", func(c *Config) routing.Timeouts { return c.Remote.Timeouts }),
+		timeoutParameters("lmtp", "deliver", func(c *Config) routing.Timeouts { return c.Deliver.Timeouts }),
+		queueParameters())
 }
 
 func hostParameters() []parameter {
@@ -135,6 +139,8 @@ func smtpdParameters() []parameter {
 		{"smtpd_peername_lookup", "client_names", func(c *Config) string { return yes(c.ClientNames) }},
 		{"smtpd_tls_cert_file", "tls.cert_file", func(c *Config) string { return c.TLS.CertFile }},
 		{"smtpd_tls_key_file", "tls.key_file", func(c *Config) string { return c.TLS.KeyFile }},
+		{"smtpd_tls_protocols", "tls.min_version", func(c *Config) string { return ">=TLSv" + c.TLS.MinVersion }},
+		{"smtpd_tls_mandatory_protocols", "tls.min_version", func(c *Config) string { return ">=TLSv" + c.TLS.MinVersion }},
 		{"smtpd_tls_CAfile", "tls.client_ca_file", func(c *Config) string { return c.TLS.ClientCAFile }},
 		{"smtpd_tls_security_level", "listeners.tls", (*Config).serverTLS},
 		{"smtpd_tls_auth_only", "listeners.auth", func(c *Config) string { return yes(!c.logins(AuthClear)) }},
@@ -190,10 +196,39 @@ func smtpParameters() []parameter {
 		{"smtp_balance_inet_protocols", "remote.balance_inet_protocols", func(c *Config) string { return yes(c.Remote.Balance) }},
 		{"smtp_mx_address_limit", "remote.mx_address_limit", func(c *Config) string { return strconv.Itoa(c.Remote.MaxAddresses) }},
 		{"smtp_mx_session_limit", "remote.mx_session_limit", func(c *Config) string { return strconv.Itoa(c.Remote.MaxSessions) }},
+		{"smtp_tls_protocols", "remote.tls_protocols", func(c *Config) string { return c.Remote.TLSProtocols }},
+		{"smtp_tls_mandatory_protocols", "remote.tls_mandatory_protocols", func(c *Config) string { return c.Remote.TLSMandatory }},
+		{"smtp_sasl_mechanism_filter", "remote.sasl_mechanism_filter", func(c *Config) string { return list(c.Remote.Filter) }},
+		{"smtp_sasl_security_options", "remote.sasl_security_options", func(c *Config) string { return list(c.Remote.Options) }},
+		{"smtp_sasl_tls_security_options", "remote.sasl_tls_security_options", func(c *Config) string { return list(c.Remote.TLSOptions) }},
+		{"smtp_sasl_auth_soft_bounce", "remote.sasl_auth_soft_bounce", func(c *Config) string { return yes(c.Remote.SoftBounce) }},
 		{"smtp_connect_timeout", "remote.connect_timeout", func(c *Config) string { return span(c.Remote.ConnectTimeout) }},
 		{"disable_mime_output_conversion", "remote.disable_mime_output_conversion", func(c *Config) string { return yes(c.Remote.KeepEightBit) }},
 		{"smtp_send_xforward_command", "remote.send_xforward_command", func(c *Config) string { return yes(c.Remote.Forward) }},
 		{"lmtp_send_xforward_command", "deliver.send_xforward_command", func(c *Config) string { return yes(c.Deliver.Forward) }},
+	}
+}
+
+// timeoutParameters are those of one kind of transport: smtp with remote, lmtp
+// with deliver.
+func timeoutParameters(prefix, section string, of func(*Config) routing.Timeouts) []parameter {
+	row := func(name, key string, value func(routing.Timeouts) conf.Duration) parameter {
+		return parameter{prefix + "_" + name, section + "." + key, func(c *Config) string { return span(value(of(c))) }}
+	}
+	helo := "helo_timeout"
+	if prefix == "lmtp" {
+		helo = "lhlo_timeout"
+	}
+	return []parameter{
+		row(helo, "helo_timeout", func(t routing.Timeouts) conf.Duration { return t.Helo }),
+		row("starttls_timeout", "starttls_timeout", func(t routing.Timeouts) conf.Duration { return t.StartTLS }),
+		row("mail_timeout", "mail_timeout", func(t routing.Timeouts) conf.Duration { return t.Mail }),
+		row("rcpt_timeout", "rcpt_timeout", func(t routing.Timeouts) conf.Duration { return t.Rcpt }),
+		row("data_init_timeout", "data_init_timeout", func(t routing.Timeouts) conf.Duration { return t.DataInit }),
+		row("data_xfer_timeout", "data_xfer_timeout", func(t routing.Timeouts) conf.Duration { return t.DataXfer }),
+		row("data_done_timeout", "data_done_timeout", func(t routing.Timeouts) conf.Duration { return t.DataDone }),
+		row("rset_timeout", "rset_timeout", func(t routing.Timeouts) conf.Duration { return t.Rset }),
+		row("quit_timeout", "quit_timeout", func(t routing.Timeouts) conf.Duration { return t.Quit }),
 	}
 }
 

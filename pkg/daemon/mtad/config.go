@@ -119,6 +119,9 @@ func (l Listener) label() string {
 type Deliver struct {
 	LMTP    string `yaml:"lmtp" doc:"The delivery agent: unix:/path, or host:port."`
 	Forward bool   `yaml:"send_xforward_command" doc:"Tell it from whom the message came, if it announces XFORWARD."`
+	Flags   string `yaml:"flags" example:"DO" doc:"Fields put before each message: D for Delivered-To, O for X-Original-To (each recipient then gets a message of its own), R for Return-Path."`
+
+	routing.Timeouts `yaml:",inline"`
 }
 
 // Remote is the `remote` section.
@@ -128,6 +131,8 @@ type Remote struct {
 	TLSCAFile        string          `yaml:"tls_ca_file" path:"read" doc:"PEM file with the authorities that certificates must lead to at the levels verify and secure. Empty takes the system's."`
 	TLSVerifyMatch   []string        `yaml:"tls_verify_cert_match" doc:"At verify, one of these must be a name of the certificate: hostname, nexthop, dot-nexthop (anything below it), a name, or .parent."`
 	TLSSecureMatch   []string        `yaml:"tls_secure_cert_match" doc:"The same at secure."`
+	TLSProtocols     string          `yaml:"tls_protocols" example:"\">=TLSv1.3\"" doc:"Versions of TLS at may, as Postfix writes them: >=TLSv1.2, <=TLSv1.2, names, and !name. Older ones than TLSv1.2 are never spoken."`
+	TLSMandatory     string          `yaml:"tls_mandatory_protocols" example:"\">=TLSv1.3\"" doc:"The same at encrypt and above, where a policy does not say otherwise."`
 	TLSFingerprints  []string        `yaml:"tls_fingerprints" doc:"At fingerprint, the SHA-256 or SHA-512 of the certificate, or of its public key, must be one of these. A policy has its own by match=."`
 	Port             int             `yaml:"port" min:"1" max:"65535" doc:"Port of mail exchangers."`
 	RelayCredentials conf.SecretFile `yaml:"relayhost_credentials_file" doc:"File with user:password for relayhost. They are sent over TLS only."`
@@ -140,6 +145,9 @@ type Remote struct {
 	KeepEightBit     bool            `yaml:"disable_mime_output_conversion" doc:"Send 8-bit text as it is to hosts that do not offer 8BITMIME. Otherwise parts labelled 8bit become quoted-printable for them, which breaks signatures."`
 	Forward          bool            `yaml:"send_xforward_command" doc:"Tell hosts that announce XFORWARD from whom the message came: for a content filter as relayhost. Transports say so for themselves."`
 	Reuse            conf.Duration   `yaml:"reuse" max:"1m" doc:"How long a connection waits for another message to the same host; 0s never does."`
+
+	routing.Login    `yaml:",inline"`
+	routing.Timeouts `yaml:",inline"`
 }
 
 // Limits is the `limits` section.
@@ -167,6 +175,14 @@ type Timeouts struct {
 type Bounce struct {
 	SizeLimit conf.Size `yaml:"size_limit" doc:"Of larger messages only the header comes back."`
 	Templates string    `yaml:"template_file" path:"read" doc:"Texts in place of ours, in the form of Postfix's bounce(5)."`
+}
+
+func (r Remote) versions() (may, mandatory tlspolicy.Versions, err error) {
+	if may, err = tlspolicy.ParseVersions(r.TLSProtocols); err != nil {
+		return may, mandatory, fail.Wrap(fail.Invalid, err, "remote.tls_protocols")
+	}
+	mandatory, err = tlspolicy.ParseVersions(r.TLSMandatory)
+	return may, mandatory, fail.Wrap(fail.Invalid, err, "remote.tls_mandatory_protocols")
 }
 
 func (b Bounce) templates() (bounce.Templates, error) {
@@ -205,12 +221,14 @@ func Default() Config {
 		Trusted:      []conf.Network{conf.MustNetwork("127.0.0.1/32"), conf.MustNetwork("::1/128")},
 		Delimiter:    "+",
 		Rewrite:      rewriting.Default(),
-		Deliver:      Deliver{LMTP: "unix:/run/postcote-deliverd/lmtp"},
+		Deliver:      Deliver{LMTP: "unix:/run/postcote-deliverd/lmtp", Timeouts: routing.DefaultTimeouts()},
 		Remote: Remote{
 			TLS: "may", Port: 25,
 			TLSVerifyMatch: tlspolicy.StandardDefaults().Verify, TLSSecureMatch: tlspolicy.StandardDefaults().Secure,
 			Prefer: "any", Protocols: "all", Balance: true, MaxAddresses: remote.MaxAddresses, MaxSessions: remote.MaxSessions,
+			TLSProtocols: ">=TLSv1.2", TLSMandatory: ">=TLSv1.2",
 			ConnectTimeout: conf.Duration(30 * time.Second), Reuse: conf.Duration(2 * time.Second),
+			Login: routing.DefaultLogin(), Timeouts: routing.DefaultTimeouts(),
 		},
 		DNS:         dnsx.DefaultConfig(),
 		MessageSize: 50 << 20,

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -149,8 +150,38 @@ func (x deliverer) smtp(ctx context.Context, st *state, job *queue.Job, hop rout
 	return out
 }
 
-// send makes one attempt through package remote.
+// flags are the fields that a hop wants before a message.
+func (st *state) flags(hop route.Hop) string {
+	switch own, ok := st.cfg.Transports[hop.Name]; {
+	case ok && own.Type != routing.KindVirtual:
+		return own.Flags
+	case hop.Transport == route.LMTP:
+		return st.cfg.Deliver.Flags
+	}
+	return ""
+}
+
+// send makes one attempt through package remote, or one for each recipient
+// where the message that each gets is its own.
 func (x deliverer) send(ctx context.Context, st *state, job *queue.Job, hop route.Hop, to []queue.Recipient, from addr.Address) queue.Outcome {
+	flags := st.flags(hop)
+	if len(to) < 2 || !routing.Single(flags) {
+		return x.attempt(ctx, st, job, hop, to, from, routing.Fields(flags, from, to[0].Original, to[0].Addr))
+	}
+	var all queue.Outcome
+	for i, r := range to {
+		if all.SiteFailure { // the others would meet the same
+			all.Results = append(all.Results, slices.Repeat(all.Results[i-1:i], len(to)-i)...)
+			break
+		}
+		one := x.attempt(ctx, st, job, hop, []queue.Recipient{r}, from, routing.Fields(flags, from, r.Original, r.Addr))
+		all.Results, all.SiteFailure = append(all.Results, one.Results...), one.SiteFailure
+	}
+	return all
+}
+
+// attempt is one attempt, with fields before the content.
+func (x deliverer) attempt(ctx context.Context, st *state, job *queue.Job, hop route.Hop, to []queue.Recipient, from addr.Address, fields string) queue.Outcome {
 	rcpts := make([]remote.Recipient, len(to))
 	away := hop.Transport == route.SMTP && st.rewriter.RewritesOutbound()
 	for i, r := range to {
@@ -163,16 +194,21 @@ func (x deliverer) send(ctx context.Context, st *state, job *queue.Job, hop rout
 	}
 	env := job.Envelope
 	outs := x.d.remote.Load().of(hop).Deliver(ctx, hop, remote.Message{
-		From: from, Size: env.Size, EightBit: env.EightBit, UTF8: env.SMTPUTF8,
+		From: from, Size: env.Size + int64(len(fields)), EightBit: env.EightBit, UTF8: env.SMTPUTF8,
 		Return: dsnReturn(env.Return), EnvelopeID: env.EnvID, Forward: st.forwarded(job, hop),
 		Login: func(ctx context.Context, hop route.Hop) (*remote.Credentials, error) {
 			return st.logins.For(ctx, env.Sender, hop)
 		},
 		Open: func() (io.ReadCloser, error) {
+			open := openContent
 			if away {
-				return openRewritten(ctx, st, job)
+				open = func(job *queue.Job) (io.ReadCloser, error) { return openRewritten(ctx, st, job) }
 			}
-			return openContent(job)
+			c, err := open(job)
+			if fields == "" || err != nil {
+				return c, err
+			}
+			return content{io.MultiReader(strings.NewReader(fields), c), c}, nil
 		},
 	}, rcpts)
 	result := queue.Outcome{Results: make([]queue.Result, len(outs))}
@@ -354,7 +390,7 @@ func (st *state) relays(transport string) bool {
 	if !ok {
 		return transport == route.SMTP.String()
 	}
-	return own.Type == route.SMTP.String() || own.Type == routing.KindPipe && !own.Final
+	return !own.Final && (own.Type == route.SMTP.String() || own.Type == routing.KindPipe)
 }
 
 // senders are the clients of the transports that speak SMTP or LMTP.
@@ -384,6 +420,8 @@ func (d *daemon) newSenders(st *state) (*senders, error) {
 	c := remote.Config{
 		Hostname: st.hostname, Self: []string{st.hostname}, Resolver: d.parts.Resolver, Dial: d.parts.Dial,
 		ConnectTimeout: st.cfg.Remote.ConnectTimeout.Std(), Idle: st.cfg.Remote.Reuse.Std(), Now: d.now,
+		Timeouts: st.cfg.Remote.Client(smtpclient.Timeouts{}), LMTPTimeouts: st.cfg.Deliver.Client(smtpclient.Timeouts{}),
+		Mechanism: st.cfg.Remote.Allow, HardLogin: !st.cfg.Remote.SoftBounce,
 		KeepEightBit: st.cfg.Remote.KeepEightBit, Families: st.cfg.Remote.families(), Sessions: st.cfg.Remote.MaxSessions,
 	}
 	if st.cfg.Remote.Port != 25 {
@@ -420,6 +458,10 @@ func (r Remote) families() remote.Families {
 func (r Remote) secure(c *remote.Config, kinds lookup.Options) error {
 	c.TLS, _ = tlspolicy.ParseLevel(r.TLS)
 	c.Levels = tlspolicy.Defaults{Verify: r.TLSVerifyMatch, Secure: r.TLSSecureMatch}
+	var err error
+	if c.Levels.May, c.Levels.Mandatory, err = r.versions(); err != nil {
+		return err
+	}
 	for _, f := range r.TLSFingerprints {
 		print, err := tlspolicy.ParsePrint(f)
 		if err != nil {
@@ -435,7 +477,6 @@ func (r Remote) secure(c *remote.Config, kinds lookup.Options) error {
 		c.Policies = policies
 	}
 	if r.TLSCAFile != "" {
-		var err error
 		if c.Roots, err = tlspolicy.Anchors(r.TLSCAFile); err != nil {
 			return fail.Wrap(fail.Invalid, err, "remote.tls_ca_file")
 		}

@@ -31,6 +31,11 @@ func (c Config) Validate(p *conf.Reporter) {
 			p.At(s.key).Hint("write the absolute path of a socket, or inet:host:port").Errorf("%q is not a socket", s.path)
 		}
 	}
+	c.Remote.Check(p.At("remote"))
+	routing.CheckFlags(p.At("deliver.flags"), c.Deliver.Flags)
+	if _, _, err := c.Remote.versions(); err != nil {
+		p.At("remote").Errorf("%v", err)
+	}
 	if _, err := c.Bounce.templates(); err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission) {
 		p.At("bounce.template_file").Errorf("%v", err)
 	}

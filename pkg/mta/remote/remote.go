@@ -33,6 +33,7 @@ type Config struct {
 	Dial           func(ctx context.Context, network, address string) (net.Conn, error)
 	ConnectTimeout time.Duration // 0: 30 s
 	Timeouts       client.Timeouts
+	LMTPTimeouts   client.Timeouts
 	Port           uint16 // of mail exchangers; 0: 25
 	Families       Families
 	Sessions       int // hosts spoken to in one attempt; 0: MaxSessions
@@ -49,9 +50,16 @@ type Config struct {
 	// KeepEightBit sends 8-bit text to hosts without 8BITMIME as it is, and
 	// converts nothing (Postfix: disable_mime_output_conversion).
 	KeepEightBit bool
-	Idle         time.Duration                    // how long a session waits for the next message; 0: 2 s, negative: not at all
-	Shuffle      func(n int, swap func(i, j int)) // order of equal MX records; nil: random
-	Now          func() time.Time                 // nil: time.Now
+	// Mechanism reports whether a mechanism may be used to log in, with TLS or
+	// without; nil allows all.
+	Mechanism func(name string, tls bool) bool
+	// HardLogin returns the mail for a host that refuses our login for good.
+	// Otherwise that defers, as it may be our mistake (Postfix:
+	// smtp_sasl_auth_soft_bounce).
+	HardLogin bool
+	Idle      time.Duration                    // how long a session waits for the next message; 0: 2 s, negative: not at all
+	Shuffle   func(n int, swap func(i, j int)) // order of equal MX records; nil: random
+	Now       func() time.Time                 // nil: time.Now
 }
 
 // Message is what is delivered.

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"slices"
+	"strings"
 	"time"
 
 	gosasl "github.com/emersion/go-sasl"
@@ -55,7 +57,7 @@ func (c *Client) connect(ctx context.Context, a *attempt, t target) (s *session,
 			mode = client.NoTLS // RFC 7435: encryption where possible, delivery anyway
 			continue
 		}
-		o = siteTrouble(t, err, why).outcome()
+		o = c.connectTrouble(t, err, why).outcome()
 		o.Relay, o.Host, o.Connect = t.relay(), t.Host, c.cfg.Now().Sub(start)
 		return nil, o, true
 	}
@@ -81,19 +83,37 @@ func (a *attempt) tlsMode(t target) (client.TLSMode, string) {
 
 func (c *Client) clientConfig(a *attempt, t target, mode client.TLSMode) client.Config {
 	cfg := client.Config{Name: c.cfg.Hostname, LMTP: a.hop.Transport == route.LMTP, TLSMode: mode, Timeouts: c.cfg.Timeouts}
+	if cfg.LMTP {
+		cfg.Timeouts = c.cfg.LMTPTimeouts
+	}
 	if mode != client.NoTLS {
 		cfg.TLS = c.tlsConfig(a, t)
 	}
 	if login := a.login; login != nil {
 		cfg.Auth = func(offered []string, state *tls.ConnectionState) (gosasl.Client, error) {
-			c := sasl.Credentials{Authcid: login.User, Password: login.Password, Target: "smtp/" + t.Host}
-			if state != nil {
-				c.Binder = tlsx.ClientBinding(*state)
-			}
-			return sasl.Choose(offered, state != nil || t.here(), c)
+			return c.mechanism(login, t, offered, state)
 		}
 	}
 	return cfg
+}
+
+// mechanism picks how to log in. A host is not told that we looked for channel
+// binding when the operator took it off the list.
+func (c *Client) mechanism(login *Credentials, t target, offered []string, state *tls.ConnectionState) (gosasl.Client, error) {
+	cred := sasl.Credentials{Authcid: login.User, Password: login.Password, Target: "smtp/" + t.Host}
+	if state != nil {
+		cred.Binder = tlsx.ClientBinding(*state)
+	}
+	if c.cfg.Mechanism != nil {
+		offered = slices.DeleteFunc(slices.Clone(offered), func(name string) bool {
+			away := !c.cfg.Mechanism(name, state != nil)
+			if away && strings.HasSuffix(strings.ToUpper(name), "-PLUS") {
+				cred.Binder = nil
+			}
+			return away
+		})
+	}
+	return sasl.Choose(offered, state != nil || t.here(), cred)
 }
 
 // tlsConfig is for a handshake with a target. The certificate is judged by

@@ -55,7 +55,7 @@ func siteTrouble(t target, err error, tlsWhy string) trouble {
 	case site.TLS:
 		out.DSN, out.Text = tlsTrouble(t, site, tlsWhy)
 	case site.Auth:
-		out.DSN, out.Text = smtp.EnhancedCode{4, 7, 8}, "SASL authentication failed; server "+t.name()+" said: "+reply
+		out.DSN, out.Text = loginTrouble(t, site)
 	case site.Err == nil && early(site.Stage):
 		out.Text = "host " + t.name() + " refused to talk to me: " + reply
 	case site.Err == nil:
@@ -66,6 +66,33 @@ func siteTrouble(t target, err error, tlsWhy string) trouble {
 		out.Text = "lost connection with " + t.name() + " while " + doing(site.Stage)
 	}
 	return out
+}
+
+// connectTrouble is siteTrouble for a session that could not be opened.
+func (c *Client) connectTrouble(t target, err error, tlsWhy string) trouble {
+	out := siteTrouble(t, err, tlsWhy)
+	var site *client.SiteError
+	if c.cfg.HardLogin && errors.As(err, &site) && site.Auth && site.Err == nil && site.Reply.Permanent() {
+		out.Status, out.DSN[0] = Bounced, 5
+	}
+	return out
+}
+
+// loginTrouble words why a login failed.
+func loginTrouble(t target, site *client.SiteError) (smtp.EnhancedCode, string) {
+	const failed = "SASL authentication failed"
+	switch {
+	case !site.Reply.IsZero():
+		dsn := site.Reply.Enhanced
+		if dsn[0] == 0 {
+			dsn = smtp.EnhancedCode{4, 7, 8}
+		}
+		dsn[0] = 4
+		return dsn, failed + "; server " + t.name() + " said: " + site.Reply.String()
+	case fail.Is(site.Err, fail.Permanent):
+		return smtp.EnhancedCode{4, 7, 0}, failed + ": server " + t.name() + " offered no compatible authentication mechanisms for this type of connection security"
+	}
+	return smtp.EnhancedCode{4, 7, 0}, failed + ": server " + t.name() + ": " + site.Err.Error()
 }
 
 func tlsTrouble(t target, site *client.SiteError, why string) (smtp.EnhancedCode, string) {

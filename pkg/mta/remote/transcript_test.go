@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -26,7 +27,8 @@ import (
 
 // Each file of testdata is one delivery attempt, or several in a row:
 //
-//	set KEY VALUE        tls LEVEL, policy NEXTHOP POLICY, login user:password, idle off
+//	set KEY VALUE        tls LEVEL, policy NEXTHOP POLICY, login user:password, idle off,
+//	                     mechanisms NAME..., hardlogin yes, timeout mail|rcpt|data|done
 //	message KEY VALUE    8bit yes, utf8 yes, from ADDR, body TEXT
 //	deliver HOP RCPT...  starts an attempt; what follows up to the next one is its
 //	== ADDRESS [refused|timeout|reuse]
@@ -155,6 +157,14 @@ func (tr *transcript) set(rest string) error {
 			return err
 		}
 		tr.cfg.Fallback = append(tr.cfg.Fallback, hop)
+	case "mechanisms":
+		tr.cfg.Mechanism = func(name string, _ bool) bool { return slices.Contains(strings.Fields(value), name) }
+	case "hardlogin":
+		tr.cfg.HardLogin = true
+	case "timeout":
+		*map[string]*time.Duration{
+			"mail": &tr.cfg.Timeouts.Mail, "rcpt": &tr.cfg.Timeouts.Rcpt, "data": &tr.cfg.Timeouts.Data, "done": &tr.cfg.Timeouts.Done,
+		}[value] = 400 * time.Millisecond
 	case "idle":
 		tr.cfg.Idle = -1
 	case "8bit":

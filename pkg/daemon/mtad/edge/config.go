@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/postcote/postcote/pkg/daemon/mtad/mechanisms"
 	"github.com/postcote/postcote/pkg/platform/conf"
 	"github.com/postcote/postcote/pkg/proto/smtp/server"
 )
@@ -72,8 +73,8 @@ func (c Config) Validate(p *conf.Reporter) {
 		}
 		checkWords(at.At("keywords"), h.Words)
 	}
-	checkOptions(p.At("sasl_security_options"), c.SASLOptions)
-	checkOptions(p.At("sasl_tls_security_options"), c.SASLTLSOptions)
+	mechanisms.Check(p.At("sasl_security_options"), c.SASLOptions)
+	mechanisms.Check(p.At("sasl_tls_security_options"), c.SASLTLSOptions)
 	for i, word := range c.Forbidden {
 		at := p.At("forbidden_commands[%d]", i)
 		switch word = strings.ToUpper(word); {

@@ -198,6 +198,7 @@ func (t Transport) check(p *conf.Reporter, name string) {
 			p.At("source[%d]", i).Errorf("%q is no IP address", s)
 		}
 	}
+	CheckFlags(p.At("flags"), t.Flags)
 	if t.Credentials != "" && t.TLS == "none" {
 		p.At("tls").Hint("write may or encrypt").Errorf("credentials are never sent in the clear")
 	}

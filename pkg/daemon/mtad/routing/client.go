@@ -26,6 +26,7 @@ func (t Transport) Remote(usual remote.Config) (remote.Config, error) {
 	if t.TLS != "" {
 		c.TLS, _ = tlspolicy.ParseLevel(t.TLS)
 	}
+	c.Timeouts, c.LMTPTimeouts = t.Client(c.Timeouts), t.Client(c.LMTPTimeouts)
 	if len(t.Fallback) > 0 {
 		var err error
 		if c.Fallback, err = FallbackHops(t.Fallback); err != nil {

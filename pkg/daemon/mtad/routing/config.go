@@ -66,9 +66,12 @@ type Transport struct {
 	StatusFilter []string        `yaml:"delivery_status_filter" doc:"In place of default_delivery_status_filter."`
 	Forward      bool            `yaml:"send_xforward_command" doc:"smtp, lmtp: tell the next hop, a content filter that announces XFORWARD, from whom the message came."`
 
+	Flags    string `yaml:"flags" example:"DO" doc:"smtp, lmtp: fields put before each message: D for Delivered-To, O for X-Original-To (each recipient then gets a message of its own), R for Return-Path. A pipe has them in the helper's own configuration."`
+	Timeouts `yaml:",inline"`
+
 	Socket    string        `yaml:"socket" path:"connect" example:"/run/mtad-run-vmail/socket" doc:"pipe: socket of the helper unit, see docs/mtad/routing.md."`
 	Command   string        `yaml:"command" example:"spamfilter" doc:"pipe: the name of a command in the helper's own configuration."`
-	Final     bool          `yaml:"final_delivery" doc:"pipe: the program delivers for good (flag X); reports of success say delivered, and not relayed."`
+	Final     bool          `yaml:"final_delivery" doc:"pipe, smtp: what is behind it delivers for good (flag X); reports of success say delivered, and not relayed."`
 	TimeLimit conf.Duration `yaml:"time_limit" min:"1s" max:"1h" doc:"pipe: how long the program may take."`
 
 	queue.Limits `yaml:",inline"`

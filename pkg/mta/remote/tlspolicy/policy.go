@@ -32,7 +32,12 @@ const maxMatches = 100
 type Defaults struct {
 	Verify, Secure []string // names; see Policy.Match
 	Prints         [][]byte
+	// May are the versions of level May, Mandatory those of the levels above.
+	May, Mandatory Versions
 }
+
+// Versions are bounds of the TLS version; zero is none.
+type Versions struct{ Min, Max uint16 }
 
 // StandardDefaults are Postfix's.
 func StandardDefaults() Defaults {
@@ -41,7 +46,11 @@ func StandardDefaults() Defaults {
 
 // Of is the policy of a level alone.
 func (d Defaults) Of(l Level) Policy {
-	p := Policy{Level: l}
+	v := d.Mandatory
+	if l <= May {
+		v = d.May
+	}
+	p := Policy{Level: l, MinVersion: v.Min, MaxVersion: v.Max}
 	switch l {
 	case Fingerprint:
 		p.Prints = d.Prints
@@ -87,7 +96,9 @@ func (p *Policy) set(name, v string) (err error) {
 	case "match":
 		return p.match(v)
 	case "protocols":
-		p.MinVersion, p.MaxVersion, err = parseProtocols(v)
+		var bounds Versions
+		bounds, err = ParseVersions(v)
+		p.MinVersion, p.MaxVersion = bounds.Min, bounds.Max
 		return err
 	case "servername":
 		if v != "hostname" {
@@ -159,12 +170,13 @@ var versions = []struct {
 	id   uint16
 }{{"sslv2", 0}, {"sslv3", 0}, {"tlsv1", 0}, {"tlsv1.1", 0}, {"tlsv1.2", tls.VersionTLS12}, {"tlsv1.3", tls.VersionTLS13}}
 
-// parseProtocols reads Postfix's lists: ">=TLSv1.2", "<=TLSv1.2", or names and
-// exclusions ("TLSv1.3", "!SSLv2:!TLSv1.2"). Zero is no bound.
-func parseProtocols(v string) (lo, hi uint16, err error) {
+// ParseVersions reads Postfix's lists of protocols: ">=TLSv1.2", "<=TLSv1.2",
+// or names and exclusions ("TLSv1.3", "!SSLv2:!TLSv1.2"), apart by colons, commas or
+// blanks. Errors: fail.Invalid.
+func ParseVersions(v string) (Versions, error) {
 	allowed := []bool{true, true, true, true, true, true}
 	named := false
-	for _, w := range strings.Split(strings.ToLower(v), ":") {
+	for _, w := range strings.FieldsFunc(strings.ToLower(v), func(r rune) bool { return strings.ContainsRune(":, \t", r) }) {
 		name := strings.TrimLeft(w, "!<>=")
 		op := w[:len(w)-len(name)]
 		i := slices.IndexFunc(versions, func(k struct {
@@ -175,7 +187,7 @@ func parseProtocols(v string) (lo, hi uint16, err error) {
 			return k.name == name
 		})
 		if i < 0 {
-			return 0, 0, fail.New(fail.Invalid, "there is no protocol %.40q", w)
+			return Versions{}, fail.New(fail.Invalid, "there is no protocol %.40q", w)
 		}
 		switch op {
 		case "!":
@@ -191,16 +203,16 @@ func parseProtocols(v string) (lo, hi uint16, err error) {
 			}
 			allowed[i] = true
 		default:
-			return 0, 0, fail.New(fail.Invalid, "protocols: what does %.40q mean?", w)
+			return Versions{}, fail.New(fail.Invalid, "protocols: what does %.40q mean?", w)
 		}
 	}
 	switch twelve, thirteen := allowed[4], allowed[5]; {
 	case !twelve && !thirteen:
-		return 0, 0, fail.New(fail.Invalid, "protocols %.80q leave neither TLSv1.2 nor TLSv1.3", v)
+		return Versions{}, fail.New(fail.Invalid, "protocols %.80q leave neither TLSv1.2 nor TLSv1.3", v)
 	case !twelve:
-		return tls.VersionTLS13, 0, nil
+		return Versions{Min: tls.VersionTLS13}, nil
 	case !thirteen:
-		return 0, tls.VersionTLS12, nil
+		return Versions{Max: tls.VersionTLS12}, nil
 	}
-	return 0, 0, nil
+	return Versions{}, nil
 }

@@ -66,6 +66,28 @@ func TestParse(t *testing.T) {
 	}
 }
 
+// The versions of a level hold where a policy does not say others.
+func TestVersionsOfLevels(t *testing.T) {
+	d := StandardDefaults()
+	var err error
+	if d.May, err = ParseVersions("<=TLSv1.2"); err != nil {
+		t.Fatal(err)
+	}
+	if d.Mandatory, err = ParseVersions("!SSLv2, !SSLv3 !TLSv1 !TLSv1.1 !TLSv1.2"); err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range []struct{ value, want string }{
+		{"may", "may match=[] prints=0 max=303"},
+		{"encrypt", "encrypt match=[] prints=0 min=304"},
+		{"secure", "secure match=[nexthop dot-nexthop] prints=0 min=304"},
+		{"encrypt protocols=>=TLSv1.2", "encrypt match=[] prints=0"},
+	} {
+		if p, err := d.Parse(k.value); err != nil || show(p) != k.want {
+			t.Errorf("%s: %s %v, want %s", k.value, show(p), err, k.want)
+		}
+	}
+}
+
 func show(p Policy) string {
 	s := fmt.Sprintf("%s match=%v prints=%d", p.Level, p.Match, len(p.Prints))
 	for _, f := range []struct {
