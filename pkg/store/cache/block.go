@@ -136,23 +136,9 @@ func (b *block) endsFit(data []byte) bool {
 	return last == most
 }
 
-// uids reads the column of UIDs.
-func (b *block) uids(f disk.File, buf []byte, out []uint32) ([]byte, []uint32) {
-	data := b.column(f, colUID, buf)
-	if data == nil {
-		return buf, nil
-	}
-	out = out[:0]
-	last := uint32(0)
-	for i := range b.n {
-		uid := binary.LittleEndian.Uint32(data[4*i:])
-		if uid <= last {
-			return data, nil
-		}
-		out, last = append(out, uid), uid
-	}
-	return data, out
-}
+// dense reports whether the UIDs have no gaps: then their column need not be
+// read.
+func (b *block) dense() bool { return b.last-b.first == uint32(b.n-1) }
 
 // texts takes a column of texts apart: the end of text i is at ends[4*i].
 func (b *block) texts(data []byte) (ends, text []byte) { return data[:4*b.n], data[4*b.n:] }
@@ -169,17 +155,19 @@ func span(ends []byte, i int) (from, to int) {
 
 // rows reads all columns back.
 func (b *block) rows(f disk.File) []row {
-	var uids []uint32
-	if _, uids = b.uids(f, nil, nil); uids == nil {
-		return nil
-	}
 	out := make([]row, b.n)
-	sent := b.column(f, colSent, nil)
-	if sent == nil {
+	uids, sent := b.column(f, colUID, nil), b.column(f, colSent, nil)
+	if uids == nil || sent == nil {
 		return nil
 	}
+	last := uint32(0)
 	for i := range out {
-		out[i].uid, out[i].sent = uids[i], int64(binary.LittleEndian.Uint64(sent[8*i:]))
+		uid := binary.LittleEndian.Uint32(uids[4*i:])
+		if uid <= last {
+			return nil
+		}
+		last = uid
+		out[i].uid, out[i].sent = uid, int64(binary.LittleEndian.Uint64(sent[8*i:]))
 	}
 	for col := colSubject; col < numColumns; col++ {
 		data := b.column(f, col, nil)

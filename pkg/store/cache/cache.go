@@ -131,7 +131,12 @@ func (c *Cache) regain(ctx context.Context, uids []uint32, open Bits, use func(i
 		_ = c.columns.add(rows)
 		at, list = at[:0], list[:0]
 	}
-	for i, uid := range uids {
+	for i := 0; i < len(uids); i++ {
+		if open[i/64]>>(i%64) == 0 { // there is seldom one
+			i |= 63
+			continue
+		}
+		uid := uids[i]
 		if !isSet(open, i) || c.src.Entry(uid) == 0 {
 			continue
 		}

@@ -29,12 +29,17 @@ func (q *Query) column() int {
 	return columnOf(q.Field)
 }
 
+// day compares moments, the zone of the message taken for ours: that needs no
+// division for each message.
 func (q *Query) day(sent int64) bool {
 	if sent == noSent {
 		return false
 	}
-	day := sentDay(sent)
-	return q.Rel < 0 && day < q.Day || q.Rel == 0 && day == q.Day || q.Rel > 0 && day >= q.Day
+	at, begin := sentLocal(sent), q.Day*86400
+	if q.Rel < 0 {
+		return at < begin
+	}
+	return at >= begin && (q.Rel > 0 || at < begin+86400)
 }
 
 // has reports whether a row's text holds the needle. A field that is not there
@@ -58,11 +63,11 @@ func isSet(b Bits, i int) bool { return b[i/64]&(1<<(i%64)) != 0 }
 
 // scan is one look over the columns.
 type scan struct {
-	file disk.File
-	uids []uint32 // of the rows, ascending
+	file   disk.File
+	uids   []uint32 // of the rows, ascending
+	needle needle   // of a query that has one
 
 	buf, buf2 []byte
-	list      []uint32
 	rows      []int32 // of a block's UIDs in uids, -1 for none
 }
 
@@ -73,21 +78,39 @@ func (s *scan) place(b *block) bool {
 	if !ok && (at == len(s.uids) || s.uids[at] > b.last) {
 		return false
 	}
-	s.buf, s.list = b.uids(s.file, s.buf, s.list)
-	if s.list == nil {
+	s.rows = slices.Grow(s.rows[:0], b.n)[:b.n]
+	if end := at + b.n; ok && b.dense() && end <= len(s.uids) && s.uids[end-1] == b.last {
+		for i := range s.rows { // no gaps on either side
+			s.rows[i] = int32(at + i)
+		}
+		return true
+	}
+	data := b.column(s.file, colUID, s.buf)
+	if data == nil {
 		return false
 	}
-	s.rows = s.rows[:0]
-	found := false
-	for _, uid := range s.list {
+	s.buf = data
+	return s.match(data, at)
+}
+
+// match finds the rows of the UIDs in data, the first of which is not before
+// at. false: there are none, or the UIDs do not ascend.
+func (s *scan) match(data []byte, at int) (found bool) {
+	last := uint32(0)
+	for i := range s.rows {
+		uid := binary.LittleEndian.Uint32(data[4*i:])
+		if uid <= last {
+			return false
+		}
+		last = uid
 		for at < len(s.uids) && s.uids[at] < uid {
 			at++
 		}
+		s.rows[i] = -1
 		if at < len(s.uids) && s.uids[at] == uid {
-			s.rows = append(s.rows, int32(at))
+			s.rows[i] = int32(at)
+			at++
 			found = true
-		} else {
-			s.rows = append(s.rows, -1)
 		}
 	}
 	return found
@@ -119,7 +142,7 @@ func (s *scan) run(b *block, q *Query, col int, hits, open Bits) {
 	ends, text := b.texts(data)
 	i := 0
 	for at := 0; ; {
-		n := bytes.Index(text[at:], q.Needle)
+		n := s.needle.index(text[at:])
 		if n < 0 {
 			return
 		}
@@ -146,7 +169,7 @@ func (c *columns) search(q *Query, uids []uint32, hits, open Bits) {
 		return
 	}
 	f, blocks, tail := c.view()
-	s := scan{file: f, uids: uids}
+	s := scan{file: f, uids: uids, needle: newNeedle(q.Needle)}
 	for i := range blocks {
 		s.run(&blocks[i], q, col, hits, open)
 	}

@@ -64,16 +64,8 @@ func packSent(t time.Time) int64 {
 
 func sentUnix(s int64) int64 { return s >> 12 }
 
-// sentDay is the day since 1970 as it stands in the message.
-func sentDay(s int64) int64 { return floorDay(s>>12 + (s&0xfff-2048)*60) }
-
-func floorDay(seconds int64) int64 {
-	day := seconds / 86400
-	if seconds%86400 < 0 {
-		day--
-	}
-	return day
-}
+// sentLocal is what the message's clock showed, in seconds since 1970.
+func sentLocal(s int64) int64 { return s>>12 + (s&0xfff-2048)*60 }
 
 // makeRow takes a row from a header that has all the fields it needs. room is
 // scratch space. false: the message is too odd for columns.

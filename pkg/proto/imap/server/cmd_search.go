@@ -211,8 +211,7 @@ func (q *query) number(v *view, row int32) uint32 {
 // writeNumbers writes the rest of a line of numbers.
 func (q *query) writeNumbers(s *call, v *view, rows []int32) {
 	for _, i := range rows {
-		s.w.Raw(" ")
-		s.w.Num(uint64(q.number(v, i)))
+		s.w.SpaceNum(uint64(q.number(v, i)))
 	}
 	if high := q.highModSeq(v, rows); high > 0 {
 		s.w.Raw(" (MODSEQ ")

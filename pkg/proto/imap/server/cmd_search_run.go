@@ -107,13 +107,15 @@ func (f *finding) run(rows Bits, first bool) []int32 {
 	if f.sel != nil && n > fewRows {
 		f.v.rowUIDs = f.sel.UIDs(f.v.pin)
 	}
-	out := make([]int32, 0, n)
-	a.hits.each(func(i int) bool {
-		if f.v.rowUIDs != nil && f.v.rowUIDs[i] != 0 || f.v.rowUIDs == nil && f.v.pin.At(i).UID != 0 {
-			out = append(out, int32(i))
+	out, uids := make([]int32, 0, n), f.v.rowUIDs
+	for k, w := range a.hits {
+		for ; w != 0; w &= w - 1 {
+			i := k*64 + bits.TrailingZeros64(w)
+			if uids != nil && uids[i] != 0 || uids == nil && f.v.pin.At(i).UID != 0 {
+				out = append(out, int32(i))
+			}
 		}
-		return true
-	})
+	}
 	return out
 }
 

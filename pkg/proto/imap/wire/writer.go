@@ -128,6 +128,12 @@ func (w *Writer) Num(n uint64) {
 	w.buf = strconv.AppendUint(w.buf, n, 10)
 }
 
+// SpaceNum writes a space and a number: lists of them are long.
+func (w *Writer) SpaceNum(n uint64) {
+	w.room(21)
+	w.buf = strconv.AppendUint(append(w.buf, ' '), n, 10)
+}
+
 // CRLF ends a line.
 func (w *Writer) CRLF() { w.Raw("\r\n") }
 
