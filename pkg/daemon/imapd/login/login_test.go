@@ -217,10 +217,9 @@ func TestStalledClientIsCut(t *testing.T) {
 	}
 }
 
-// TestShutdown: those without a login hear BYE at once, sessions go on until
-// the drain limit.
+// TestShutdown: those without a login hear BYE at once, sessions go on.
 func TestShutdown(t *testing.T) {
-	w := newWorld(t, options{drain: 300 * time.Millisecond})
+	w := newWorld(t, options{drain: time.Minute})
 	pre := bufio.NewReader(w.dial("imaps"))
 	_, _ = pre.ReadString('\n')
 	pop := bufio.NewReader(w.dial("pop3"))
@@ -237,10 +236,22 @@ func TestShutdown(t *testing.T) {
 	if l, _ := r.ReadString('\n'); l != "echo hello\r\n" {
 		t.Fatalf("a session was cut off: %q", l)
 	}
+	_ = c.Close() // then the role has nobody left to wait for
+}
+
+// TestDrainLimit: sessions do not go on for longer than that.
+func TestDrainLimit(t *testing.T) {
+	w := newWorld(t, options{drain: 50 * time.Millisecond})
+	_, r := w.login("imaps")
+	began := time.Now()
+	w.cancel()
 	if err := <-w.ended; err != nil {
 		t.Fatal(err)
 	}
 	w.ended <- nil
+	if took := time.Since(began); took < 50*time.Millisecond {
+		t.Errorf("the session was given %v", took)
+	}
 	if _, err := r.ReadString('\n'); err == nil {
 		t.Fatal("still there after the limit")
 	}

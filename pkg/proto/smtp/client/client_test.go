@@ -233,7 +233,7 @@ func TestLMTP(t *testing.T) {
 
 // The connection ends between two LMTP replies: what was said stands.
 func TestLMTPLostBetweenReplies(t *testing.T) {
-	c := open(t, &fake{reply: map[string]string{".": "250 one\n550 two", "QUIT": hang}}, Config{LMTP: true, Timeouts: quick()})
+	c := open(t, &fake{reply: map[string]string{".": "250 one\n550 two\n" + hang}}, Config{LMTP: true})
 	got, err := c.Send(context.Background(), envelope(t, "", "one@x.example", "two@x.example", "three@x.example"), strings.NewReader(message))
 	siteError(t, err, StageEnd)
 	if got[0].Code != 250 || got[1].Code != 550 || got[2].Known() || c.Usable() {
@@ -261,7 +261,11 @@ func TestFaults(t *testing.T) {
 				if at == "AUTH" {
 					f.reply["EHLO"] = "250-fake\n250 AUTH PLAIN"
 				}
-				err := session(t, f, at == "AUTH")
+				var limits Timeouts
+				if name == "stall" {
+					limits = quick(at)
+				}
+				err := session(t, f, at == "AUTH", limits)
 				site := siteError(t, err, stage)
 				if name == "stall" && !errors.Is(err, os.ErrDeadlineExceeded) {
 					t.Errorf("no timeout: %v", err)
@@ -278,8 +282,8 @@ func TestFaults(t *testing.T) {
 }
 
 // session is a whole one; it returns its first error.
-func session(t *testing.T, f *fake, auth bool) error {
-	cfg := Config{Name: "client.test", Timeouts: quick(), SkipPipelining: true}
+func session(t *testing.T, f *fake, auth bool, limits Timeouts) error {
+	cfg := Config{Name: "client.test", Timeouts: limits, SkipPipelining: true}
 	if auth {
 		cfg.Auth = func([]string, *tls.ConnectionState) (sasl.Client, error) {
 			return sasl.NewPlainClient("", "u", "p"), nil
@@ -352,7 +356,7 @@ func TestContentFails(t *testing.T) {
 // A server that refuses while the content is still on its way is heard.
 func TestRefusedInContent(t *testing.T) {
 	f := &fake{reply: map[string]string{"DATA": "354 go\n552 5.3.4 too big", ".": hang}}
-	c := open(t, f, Config{Timeouts: quick()})
+	c := open(t, f, Config{})
 	got, err := c.Send(context.Background(), envelope(t, "a@b.example", "b@b.example"), strings.NewReader(strings.Repeat(message, 10000)))
 	if want := (Result{552, smtp.EnhancedCode{5, 3, 4}, "too big", StageEnd, false}); err != nil || got[0] != want {
 		t.Errorf("%+v %v", got, err)

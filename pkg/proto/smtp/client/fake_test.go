@@ -28,7 +28,7 @@ type fake struct {
 	log []string
 }
 
-// Faults in place of a reply.
+// Faults in place of a reply; hang also as the last line of one.
 const (
 	stall = "(stall)"
 	hang  = "(hang up)"
@@ -82,8 +82,9 @@ func (f *fake) serve(conn net.Conn, quit chan struct{}) {
 		case "":
 			return true
 		}
+		text, ends := strings.CutSuffix(text, "\n"+hang)
 		_, err := io.WriteString(conn, strings.ReplaceAll(text, "\n", "\r\n")+"\r\n")
-		return err == nil
+		return err == nil && !ends
 	}
 	if !say("220", "220 fake") {
 		return
@@ -145,10 +146,27 @@ func (f *fake) heard() string {
 	return strings.Join(f.log, "\n")
 }
 
-// quick are time limits for servers that stall.
-func quick() Timeouts {
-	d := 50 * time.Millisecond
-	return Timeouts{d, d, d, d, d, d, d, d, d, d, d}
+// quick limits the wait for the reply to one command, for a server that stalls
+// there. What a server answers has the time of the defaults.
+func quick(at string) Timeouts {
+	const d = 50 * time.Millisecond
+	switch at {
+	case "220":
+		return Timeouts{Greeting: d}
+	case "EHLO":
+		return Timeouts{Hello: d}
+	case "AUTH":
+		return Timeouts{Auth: d}
+	case "MAIL":
+		return Timeouts{Mail: d}
+	case "RCPT":
+		return Timeouts{Rcpt: d}
+	case "DATA":
+		return Timeouts{Data: d}
+	case ".":
+		return Timeouts{Done: d}
+	}
+	return Timeouts{Reset: d}
 }
 
 func address(t testing.TB, s string) addr.Address {

@@ -178,8 +178,8 @@ func TestPanicClosesConnection(t *testing.T) {
 
 // Content must come at the minimum rate, however small the gaps.
 func TestMinimumRate(t *testing.T) {
-	s, records := simpleServer(t, map[string]string{"timeout": "200", "rate": "1000"})
-	conn, _ := serve(t, context.Background(), s)
+	records := make(chan string, 10000)
+	conn := startAfter(t, configure(t, map[string]string{"timeout": "200", "rate": "1000"}, records), "DATA")
 	d := talk(t, conn)
 	d.expect("220 ")
 	d.send("EHLO c\r\n")
@@ -214,8 +214,7 @@ func TestMinimumRate(t *testing.T) {
 // A command line that comes by drips has one time limit, also after content,
 // which earns time octet by octet.
 func TestDripAfterContent(t *testing.T) {
-	s, _ := simpleServer(t, map[string]string{"timeout": "300"})
-	conn, _ := serve(t, context.Background(), s)
+	conn := startAfter(t, configure(t, map[string]string{"timeout": "300"}, make(chan string, 10000)), "\r\n.\r\n")
 	d := talk(t, conn)
 	d.expect("220 ")
 	d.send("EHLO c\r\n")

@@ -339,14 +339,14 @@ func configure(t testing.TB, options map[string]string, records chan string) Con
 			cfg.Timeouts.Data, cfg.Timeouts.TLS = cfg.Timeouts.Command, cfg.Timeouts.Command
 		case "rate":
 			cfg.Timeouts.MinRate = int64(n)
-		case "refuse", "early", "title":
+		case "refuse", "early", "title", "after":
 		default:
 			t.Fatalf("unknown option %q", key)
 		}
 	}
 	cfg.Accept = func(_ context.Context, c *Conn) (Session, Reply) {
 		log := func(format string, args ...any) { records <- fmt.Sprintf(format, args...) }
-		if options["early"] != "" && c.EarlyTalker(2*time.Second) {
+		if options["early"] != "" && c.EarlyTalker(30*time.Second) {
 			log("early talker")
 		}
 		return &recorder{conn: c, log: log}, scripted(options["refuse"], "")
@@ -366,17 +366,61 @@ func configure(t testing.TB, options map[string]string, records chan string) Con
 // start serves one connection and returns the client's end of it.
 func start(t testing.TB, cfg Config) net.Conn {
 	t.Helper()
+	return startAfter(t, cfg, "")
+}
+
+// startAfter is start with time limits that hold when the client has said word.
+func startAfter(t testing.TB, cfg Config, word string) net.Conn {
+	t.Helper()
 	s, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	conn, _ := serve(t, context.Background(), s)
-	return conn
+	client, server := connPair(t)
+	if word != "" {
+		server = &unhurried{Conn: server, word: word}
+	}
+	serveConn(t, context.Background(), s, client, server)
+	return client
+}
+
+// unhurried is the server's end of a connection on which nothing has a time
+// limit until the client has said word: for what comes before, a test on a busy
+// machine may need longer than the short limit that it is about.
+type unhurried struct {
+	net.Conn
+	word, heard string
+	due         time.Time
+}
+
+func (u *unhurried) Read(p []byte) (int, error) {
+	n, err := u.Conn.Read(p)
+	if u.word == "" {
+		return n, err
+	}
+	if u.heard += string(p[:n]); strings.Contains(u.heard, u.word) {
+		u.word = ""
+		_ = u.Conn.SetReadDeadline(u.due)
+	}
+	return n, err
+}
+
+func (u *unhurried) SetReadDeadline(t time.Time) error {
+	if u.word != "" {
+		u.due = t
+		return nil
+	}
+	return u.Conn.SetReadDeadline(t)
 }
 
 func serve(t testing.TB, ctx context.Context, s *Server) (net.Conn, <-chan struct{}) {
 	t.Helper()
 	client, server := connPair(t)
+	return client, serveConn(t, ctx, s, client, server)
+}
+
+func serveConn(t testing.TB, ctx context.Context, s *Server, client, server net.Conn) <-chan struct{} {
+	t.Helper()
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -390,7 +434,7 @@ func serve(t testing.TB, ctx context.Context, s *Server) (net.Conn, <-chan struc
 			t.Error("Serve does not end with its connection")
 		}
 	})
-	return client, done
+	return done
 }
 
 // connPair returns two ends of a TCP connection.
@@ -418,7 +462,7 @@ func TestTranscripts(t *testing.T) {
 		cfg := configure(t, options, records)
 		_, pool := certificate()
 		return transcript.Peer{
-			Conn: start(t, cfg), Records: records,
+			Conn: startAfter(t, cfg, options["after"]), Records: records,
 			TLS: &tls.Config{RootCAs: pool, ServerName: "mx.test"},
 		}
 	})
