@@ -55,7 +55,7 @@ func deflate(t testing.TB, text string) (open, flushed []byte) {
 // waiting, with all the time that it has and with no buffer.
 func TestCompressedFlushMarkIsNoInput(t *testing.T) {
 	done := make(chan Summary, 1)
-	client, raw := compressed(t, New(Config{Stall: 100 * time.Millisecond}), newFakeAccount(), done)
+	client, raw := compressed(t, New(Config{Stall: time.Second}), newFakeAccount(), done)
 	open, flushed := deflate(t, "a1 NOOP\r\n")
 	_, _ = raw.Write(open)
 	r := bufio.NewReader(client)
@@ -68,7 +68,7 @@ func TestCompressedFlushMarkIsNoInput(t *testing.T) {
 	select {
 	case sum := <-done:
 		t.Fatalf("the session has ended: %+v", sum)
-	case <-time.After(250 * time.Millisecond): // longer than Stall
+	case <-time.After(1250 * time.Millisecond): // longer than Stall
 	}
 	_ = raw.Close()
 	<-done

@@ -31,6 +31,7 @@ type Script struct {
 type peer struct {
 	conn net.Conn
 	r    *bufio.Reader
+	back *string // a line that was read and is still to come
 }
 
 // Dir plays every transcript that matches pattern as a subtest; start makes
@@ -97,8 +98,8 @@ func (s *Script) step(lines []string) error {
 		return s.Event(strings.Fields(rest))
 	}
 	head, rest, _ := strings.Cut(line, " ")
-	verb := strings.Trim(head, "0123456789:*~")
-	p, err := s.peer(strings.TrimLeft(strings.Trim(head, ":*~"), "ACDEFLOST"))
+	verb := strings.Trim(head, "0123456789:*~?")
+	p, err := s.peer(strings.TrimLeft(strings.Trim(head, ":*~?"), "ACDEFLOST"))
 	if err != nil {
 		return err
 	}
@@ -109,6 +110,8 @@ func (s *Script) step(lines []string) error {
 		return p.send(rest+"\r\n", nil)
 	case verb == "S" && strings.HasSuffix(head, "*"):
 		return p.expectAll(lines)
+	case verb == "S" && strings.HasSuffix(head, "?"):
+		return p.skip(rest)
 	case verb == "S":
 		return p.expect(rest)
 	case verb == "EOF":
@@ -141,7 +144,7 @@ func (s *Script) peer(number string) (*peer, error) {
 	}
 	if s.peers[n] == nil {
 		conn := s.Dial(n)
-		s.peers[n] = &peer{conn, bufio.NewReader(conn)}
+		s.peers[n] = &peer{conn: conn, r: bufio.NewReader(conn)}
 	}
 	return s.peers[n], nil
 }
@@ -162,6 +165,10 @@ func (p *peer) send(s string, err error) error {
 }
 
 func (p *peer) line() (string, error) {
+	if l := p.back; l != nil {
+		p.back = nil
+		return *l, nil
+	}
 	_ = p.conn.SetReadDeadline(time.Now().Add(patience))
 	l, err := p.r.ReadString('\n')
 	return strings.TrimSuffix(l, "\r\n"), err
@@ -176,6 +183,20 @@ func (p *peer) expect(want string) error {
 		return fmt.Errorf("got  %q\nwant %q", got, want)
 	}
 	return nil
+}
+
+// skip reads lines like want, up to the first other one, which must come.
+func (p *peer) skip(want string) error {
+	for {
+		got, err := p.line()
+		if err != nil {
+			return fmt.Errorf("%w, want a line other than %q", err, want)
+		}
+		if !Match(got, want) {
+			p.back = &got
+			return nil
+		}
+	}
 }
 
 func (p *peer) expectAll(lines []string) error {
