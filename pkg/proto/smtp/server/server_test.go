@@ -376,11 +376,16 @@ func startAfter(t testing.TB, cfg Config, word string) net.Conn {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return serveAfter(t, context.Background(), s, word)
+}
+
+func serveAfter(t testing.TB, ctx context.Context, s *Server, word string) net.Conn {
+	t.Helper()
 	client, server := connPair(t)
 	if word != "" {
 		server = &unhurried{Conn: server, word: word}
 	}
-	serveConn(t, context.Background(), s, client, server)
+	serveConn(t, ctx, s, client, server)
 	return client
 }
 
