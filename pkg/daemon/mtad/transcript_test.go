@@ -99,7 +99,7 @@ func (p *player) step(line string) error {
 		p.r = bufio.NewReader(p.conn)
 		return nil
 	case "eof":
-		_ = p.conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+		_ = p.conn.SetReadDeadline(time.Now().Add(patience))
 		if line, err := p.r.ReadString('\n'); err == nil || line != "" {
 			return fmt.Errorf("got %q, want the end", line)
 		}
@@ -183,13 +183,13 @@ func (p *player) begin() {
 }
 
 func (p *player) send(text string) error {
-	_ = p.conn.SetWriteDeadline(time.Now().Add(5 * time.Second))
+	_ = p.conn.SetWriteDeadline(time.Now().Add(patience))
 	_, err := p.conn.Write([]byte(text))
 	return err
 }
 
 func (p *player) expect(want string) error {
-	_ = p.conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+	_ = p.conn.SetReadDeadline(time.Now().Add(patience))
 	got, err := p.r.ReadString('\n')
 	if got = strings.TrimRight(got, "\r\n"); err != nil || !like(want, got) {
 		return fmt.Errorf("got %q, %v", got, err)
@@ -211,7 +211,7 @@ func (p *player) arrived(s *sink, rest string) error {
 		return err
 	}
 	p.last = nil
-	for end := time.Now().Add(10 * time.Second); len(p.last) < n || n == 0; time.Sleep(2 * time.Millisecond) {
+	for end := time.Now().Add(patience); len(p.last) < n || n == 0; time.Sleep(2 * time.Millisecond) {
 		if p.last = s.messages(to); time.Now().After(end) || n == 0 {
 			break
 		}
@@ -243,7 +243,7 @@ func (p *player) queued(rest string) error {
 	}
 	p.begin()
 	n := 0
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
 		n = 0
 		for range p.w.queue.List(queue.Filter{}) {
 			n++
@@ -256,7 +256,7 @@ func (p *player) queued(rest string) error {
 }
 
 func (p *player) logged(want string) error {
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
 		for _, l := range p.w.log.Classic() {
 			if like(want, l) {
 				return nil

@@ -32,6 +32,9 @@ import (
 	"github.com/postcote/postcote/pkg/proto/smtp/server"
 )
 
+// patience is for what must happen, on a busy machine with a slow disk, too.
+const patience = 60 * time.Second
+
 // world is a whole mtad with everything it talks to: an authd, a delivery
 // agent, one host on the Internet with its DNS, all in this process.
 type world struct {
@@ -150,7 +153,7 @@ func (w *world) stopMTA() {
 		if err != nil {
 			w.t.Errorf("mtad ended with %v", err)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		w.t.Error("mtad does not stop")
 	}
 }
@@ -183,7 +186,7 @@ func (w *world) connect(label string) net.Conn {
 // eventually waits for a condition that other goroutines bring about.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); !ok(); time.Sleep(2 * time.Millisecond) {
+	for end := time.Now().Add(patience); !ok(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("never: %s", what)
 		}

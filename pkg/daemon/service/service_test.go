@@ -170,6 +170,9 @@ func (y *toy) logged() string {
 	}
 	var out strings.Builder
 	for line := range strings.Lines(string(data)) {
+		if !strings.HasSuffix(line, "\n") {
+			break // it is just being written
+		}
 		var e map[string]any
 		if err := json.Unmarshal([]byte(line), &e); err != nil {
 			y.t.Fatal(err)
@@ -190,7 +193,7 @@ func (y *toy) expectLogged(lines ...string) {
 	y.t.Helper()
 	for _, line := range lines {
 		log := y.logged()
-		for due := time.Now().Add(5 * time.Second); !strings.Contains(log, line+"\n"); log = y.logged() {
+		for due := time.Now().Add(30 * time.Second); !strings.Contains(log, line+"\n"); log = y.logged() {
 			if time.Now().After(due) {
 				y.t.Errorf("no %q in the log:\n%s", line, log)
 				break

@@ -161,7 +161,8 @@ func (q *Queue) Delete(ctx context.Context, sel Selection) (int, error) {
 }
 
 // Flush tries deferred messages now and forgets that their destinations are
-// down. It returns how many were made due.
+// down. It returns how many were made due. One that is being tried is tried once
+// more if that fails: nobody can know whether it began to fail before.
 func (q *Queue) Flush(ctx context.Context, sel Selection) (int, error) {
 	s := &q.sched
 	if !sel.KeepDown {
@@ -179,6 +180,8 @@ func (q *Queue) Flush(ctx context.Context, sel Selection) (int, error) {
 		if e.Pos >= 0 {
 			s.retry(e)
 			n++
+		} else if m := s.active[e]; m != nil {
+			m.flushed = m.tried
 		}
 		s.mu.Unlock()
 	}

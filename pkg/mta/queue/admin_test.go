@@ -131,6 +131,25 @@ func TestDelete(t *testing.T) {
 	})
 }
 
+// What is just being tried has perhaps failed already, for a reason that is no
+// longer there: it is tried again as what was put off before.
+func TestFlushOfWhatIsBeingTried(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, w *world) {
+		w.deliver = func(_ context.Context, job *Job) Outcome {
+			time.Sleep(time.Minute)
+			return down(job)
+		}
+		w.submit(to("a@x.example"))
+		w.sleep(30 * time.Second)
+		w.setDeliver(nil)
+		do(t, w.q.Flush, Selection{Destination: "x.example"}, 0)
+		w.sleep(31 * time.Second)
+		if len(w.list(Filter{})) != 0 || w.try("a@x.example") != 2 {
+			t.Errorf("left %v after %d tries", places(w), w.try("a@x.example"))
+		}
+	})
+}
+
 func TestFlush(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, w *world) {
 		w.deliver = func(_ context.Context, job *Job) Outcome { return down(job) }

@@ -45,9 +45,10 @@ type dest struct {
 
 // job is some recipients of a message on their way to a destination.
 type job struct {
-	m     *message
-	d     *dest
-	index []int
+	m       *message
+	d       *dest
+	index   []int
+	revived uint64 // scheduler.revived when it began
 }
 
 // queuedJobs is how many jobs one destination may have waiting in memory.
@@ -96,8 +97,14 @@ func (d *dest) offer() {
 	}
 }
 
-// takeJobs takes out what waits for d. s.mu is held.
-func (d *dest) takeJobs() []*job { return d.t.line.TakeAll(&d.place, d.t.limits.costs()) }
+// putOff takes out what waits for d, to be suspended. s.mu is held.
+func (d *dest) putOff() []*job {
+	list := d.t.line.TakeAll(&d.place, d.t.limits.costs())
+	for _, j := range list {
+		j.m.tried = true
+	}
+	return list
+}
 
 // allowed is how many deliveries d may have at a time.
 func (d *dest) allowed() int {
@@ -177,6 +184,7 @@ func (s *scheduler) forget(now time.Time) {
 
 // revive forgets that destinations are down. s.mu is held.
 func (s *scheduler) revive() {
+	s.revived++
 	for _, t := range s.transports {
 		for _, d := range t.dests {
 			d.dead, d.cohort = time.Time{}, 0
@@ -271,7 +279,7 @@ func (s *scheduler) setPaused(name string, on bool) error {
 	for _, t := range s.transports {
 		for _, d := range t.dests {
 			if s.suspended(d) != "" {
-				waiting = append(waiting, d.takeJobs()...)
+				waiting = append(waiting, d.putOff()...)
 				s.benchBacklog(d, s.q.now().Add(s.q.settings.Load().minBackoff()))
 			}
 		}

@@ -42,6 +42,7 @@ func (s *scheduler) begin(t *transport) (next *job) {
 		if j.m.stop {
 			s.drop(j)
 		} else {
+			j.m.tried, j.revived = true, s.revived
 			d.running++
 			t.running++
 			s.restTransport(t)
@@ -91,6 +92,7 @@ func (s *scheduler) run(j *job) (next *job) {
 	d := j.d
 	died := false
 	switch {
+	case out.SiteFailure && j.revived != s.revived: // it is to be tried in spite of what was known till then
 	case out.SiteFailure:
 		died = d.failedSite(now, s.q.settings.Load().minBackoff(), why)
 	default:
@@ -101,7 +103,7 @@ func (s *scheduler) run(j *job) (next *job) {
 	d.seen = now
 	var waiting []*job
 	if died {
-		waiting = d.takeJobs()
+		waiting = d.putOff()
 		s.benchBacklog(d, d.dead)
 	}
 	s.restDest(d)

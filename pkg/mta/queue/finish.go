@@ -82,8 +82,12 @@ func (s *scheduler) rest(m *message, until time.Time) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	due := max(until.Unix(), 1)
+	if m.flushed {
+		due = 0
+	}
 	s.release(m)
-	s.place(m.e, max(until.Unix(), 1))
+	s.place(m.e, due)
 }
 
 // doubleOrigin is the Origin of notices to the postmaster. When they fail

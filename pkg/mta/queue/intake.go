@@ -212,6 +212,7 @@ func (s *scheduler) enqueue(m *message, bundles []bundle) {
 			m.counted += n
 			s.recipients += n
 			if d.isDead(now) || s.waits(m, d) {
+				m.tried = true
 				suspended = append(suspended, j)
 			} else {
 				d.t.line.Push(m.turn(d.t), &d.place, j)

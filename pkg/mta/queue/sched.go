@@ -25,6 +25,7 @@ type scheduler struct {
 	old        int // active messages that had been deferred
 	turn       bool
 	transports map[string]*transport
+	revived    uint64          // how often revive was called
 	paused     map[string]bool // see Queue.Pause; replaced, never changed
 	pausing    sync.Mutex      // one change of them at a time
 	timer      *time.Timer
@@ -55,6 +56,8 @@ type message struct {
 	old       bool
 	forced    bool // an operator wants it tried now
 	stop      bool // held or deleted meanwhile: no further job begins
+	tried     bool // a job has begun, or was put off without
+	flushed   bool // since then: what has failed is tried again at once
 	activated time.Time
 	via       map[int]string // transports of recipients that NOTIFY=SUCCESS concerns
 	unsaved   []int          // recipients whose new state is not recorded yet
