@@ -13,6 +13,7 @@ import (
 	"github.com/go-ldap/ldap/v3"
 
 	"github.com/postcote/postcote/pkg/platform/conf"
+	"github.com/postcote/postcote/pkg/platform/netx/netxtest"
 )
 
 // fake is an LDAP server that does as it is told. Searches are answered by
@@ -55,7 +56,7 @@ func newFake(t *testing.T) *fake {
 		texts: map[string]string{}, controls: map[string]*ber.Packet{}, refer: map[string]string{}, conns: map[net.Conn]bool{},
 		hanging: make(chan struct{}, 100),
 	}
-	f.start("127.0.0.1:0")
+	f.start(netxtest.Port(t))
 	t.Cleanup(f.stop)
 	return f
 }

@@ -29,6 +29,8 @@ type world struct {
 	route   func(rcpt addr.Address) (Route, error)
 	compose func(n *Notice) error
 	events  []string
+	notices []string       // events of messages from the null sender
+	null    map[ID]bool    // which they are
 	running map[string]int // per next hop
 	peak    map[string]int
 	tries   map[string]int // per recipient
@@ -128,31 +130,46 @@ func (w *world) Compose(_ context.Context, to io.Writer, id ID, n *Notice) (Comp
 	return Composed{EightBit: true}, err
 }
 
-func (w *world) note(format string, args ...any) {
+func (w *world) note(id ID, format string, args ...any) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.events = append(w.events, fmt.Sprintf("%v ", time.Since(w.began).Round(time.Second))+fmt.Sprintf(format, args...))
+	to := &w.events
+	if w.null[id] {
+		to = &w.notices
+	}
+	*to = append(*to, fmt.Sprintf("%v ", time.Since(w.began).Round(time.Second))+fmt.Sprintf(format, args...))
 }
 
-func (w *world) Activated(_ ID, env *Envelope, n int) { w.note("active %s %d", env.Sender.Path(), n) }
-func (w *world) Expired(_ ID, env *Envelope)          { w.note("expired %s", env.Sender.Path()) }
-func (w *world) Notified(_ ID, k NoticeKind, _ ID)    { w.note("notified %s", k) }
-func (w *world) Removed(ID)                           { w.note("removed") }
+func (w *world) Activated(id ID, env *Envelope, n int) {
+	if env.Sender.Null() {
+		w.mu.Lock()
+		if w.null == nil {
+			w.null = map[ID]bool{}
+		}
+		w.null[id] = true
+		w.mu.Unlock()
+	}
+	w.note(id, "active %s %d", env.Sender.Path(), n)
+}
+func (w *world) Expired(id ID, env *Envelope)       { w.note(id, "expired %s", env.Sender.Path()) }
+func (w *world) Notified(id ID, k NoticeKind, _ ID) { w.note(id, "notified %s", k) }
+func (w *world) Removed(id ID)                      { w.note(id, "removed") }
 func (w *world) Attempted(a *Attempt) {
 	how := a.Result.Status.String()
 	if a.Suspended {
 		how = "suspended"
 	}
-	w.note("%s %s %s", a.Recipient.Addr, how, a.Result.Code)
+	w.note(a.ID, "%s %s %s", a.Recipient.Addr, how, a.Result.Code)
 }
 
-// log returns the events since the last call.
+// log returns the events since the last call: those of notices at the end, since
+// a notice goes its way while what it is about is still being ended.
 func (w *world) log() []string {
 	synctest.Wait()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	out := w.events
-	w.events = nil
+	out := append(w.events, w.notices...)
+	w.events, w.notices = nil, nil
 	return out
 }
 

@@ -31,7 +31,7 @@ type believer struct {
 }
 
 func believe(t *testing.T, conn net.Conn) *believer {
-	_ = conn.SetDeadline(time.Now().Add(time.Minute))
+	_ = conn.SetDeadline(time.Now().Add(5 * time.Minute))
 	b := &believer{t: t, conn: conn, r: bufio.NewReader(conn), boxes: map[string]map[string]string{}, attrs: map[string]string{}}
 	b.until("a0 ")
 	return b

@@ -2,7 +2,6 @@ package redis
 
 import (
 	"fmt"
-	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/postcote/postcote/pkg/identity/throttle"
 	"github.com/postcote/postcote/pkg/platform/conf"
+	"github.com/postcote/postcote/pkg/platform/netx/netxtest"
 )
 
 var start = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -108,12 +108,7 @@ func TestKeysAreBoundedAndExpire(t *testing.T) {
 // While Redis is away the node's own memory serves, and one login in a while
 // pays for asking.
 func TestFallback(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := l.Addr().String()
-	_ = l.Close() // nobody listens there now
+	addr := netxtest.Port(t) // nobody listens there yet
 	c := &clock{start}
 	reports := 0
 	b := &Fallback{

@@ -13,6 +13,7 @@ import (
 	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/platform/lookup"
 	"github.com/postcote/postcote/pkg/platform/lookup/text"
+	"github.com/postcote/postcote/pkg/platform/netx/netxtest"
 )
 
 // open makes a table of a file with this text.
@@ -86,7 +87,11 @@ func TestLookups(t *testing.T) {
 
 // A server that is away is no answer; when it is back, so is the table.
 func TestOutage(t *testing.T) {
-	m := miniredis.RunT(t)
+	m := miniredis.NewMiniRedis()
+	if err := m.StartAddr(netxtest.Port(t)); err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
 	m.RequireUserAuth("mtad", "secret")
 	_ = m.Set("joe", "ann")
 	table, _ := open(t, "host = "+m.Host()+"\nport = "+m.Port()+"\nuser = mtad\npassword = secret\ntimeout = 2\n")
