@@ -3,6 +3,7 @@ package authd
 import (
 	"encoding/json"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -168,16 +169,32 @@ type process struct {
 	stderr strings.Builder
 }
 
+// start returns when authd says that it is ready.
 func start(t *testing.T, file string) *process {
 	t.Helper()
+	at := filepath.Join(t.TempDir(), "notify")
+	notify, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: at, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer notify.Close()
 	p := &process{t: t, cmd: exec.Command(os.Args[0], "serve", "-c", file)}
-	p.cmd.Env = append(os.Environ(), "BE_AUTHD=1", "POSTCOTE_ALLOW_ROOT=1")
+	p.cmd.Env = append(os.Environ(), "BE_AUTHD=1", "POSTCOTE_ALLOW_ROOT=1", "NOTIFY_SOCKET="+at)
 	p.cmd.Stderr = &p.stderr
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = p.cmd.Process.Kill(); _ = p.cmd.Wait() })
-	return p
+	_ = notify.SetReadDeadline(time.Now().Add(time.Minute))
+	for said := make([]byte, 4096); ; {
+		n, err := notify.Read(said)
+		if err != nil {
+			t.Fatalf("authd is not ready: %v", err)
+		}
+		if strings.Contains(string(said[:n]), "READY=1") {
+			return p
+		}
+	}
 }
 
 // stop ends the process and expects its exit code.
@@ -198,7 +215,7 @@ func TestReload(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := start(t, file)
-	c := authclient.New(authclient.Config{Address: filepath.Join(dir, "client"), Patience: 10 * time.Second})
+	c := authclient.New(authclient.Config{Address: filepath.Join(dir, "client"), Patience: 30 * time.Second})
 	defer c.Close()
 	before, err := c.Mechanisms(t.Context())
 	if err != nil || len(before) != 2 {
@@ -210,7 +227,7 @@ func TestReload(t *testing.T) {
 	configFile(t, dir, "passwords: {allow_schemes: [PLAIN]}\n")
 	_ = p.cmd.Process.Signal(syscall.SIGHUP)
 	var r authclient.Result
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
 		if r, err = try(t.Context(), c, "", "bob", "secret"); err == nil {
 			break
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/postcote/postcote/pkg/daemon/authd/authconf"
 	"github.com/postcote/postcote/pkg/platform/conf"
 	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/platform/netx/netxtest"
 	"github.com/postcote/postcote/pkg/platform/obs"
 	"github.com/postcote/postcote/pkg/proto/dovecotauth/authclient"
 	"github.com/postcote/postcote/pkg/proto/dovecotauth/authserver"
@@ -106,7 +107,7 @@ func TestGoneAtOnce(t *testing.T) {
 // Containers ask over TCP, from where the listener says.
 func TestOverTCP(t *testing.T) {
 	from := func(network string) (addr string, l conf.Listen) {
-		addr = freeAddress(t)
+		addr = netxtest.Port(t)
 		return "inet:" + addr, conf.Listen{Address: addr, AllowNetworks: []conf.Network{conf.MustNetwork(network)}}
 	}
 	here, open := from("127.0.0.0/8")
@@ -130,13 +131,4 @@ func TestOverTCP(t *testing.T) {
 	if _, err := try(t.Context(), no, "", "bob@example.org", "secret"); !fail.Is(err, fail.Unavailable) {
 		t.Error(err)
 	}
-}
-
-func freeAddress(t *testing.T) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }

@@ -56,7 +56,7 @@ func TestReloadKeeps(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := start(t, file)
-	c := authclient.New(authclient.Config{Address: filepath.Join(dir, "client"), Patience: 10 * time.Second})
+	c := authclient.New(authclient.Config{Address: filepath.Join(dir, "client"), Patience: 30 * time.Second})
 	defer c.Close()
 	if _, err := try(t.Context(), c, "", "bob", "secret"); err != nil {
 		t.Fatal(err)
@@ -102,7 +102,7 @@ func TestRehash(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := start(t, file)
-	c := authclient.New(authclient.Config{Address: filepath.Join(dir, "client"), Patience: 10 * time.Second})
+	c := authclient.New(authclient.Config{Address: filepath.Join(dir, "client"), Patience: 30 * time.Second})
 	defer c.Close()
 	for _, step := range []struct{ password, want, stored string }{
 		{"wrong", "refused", "bob@example.org:{PLAIN}secret:1000"},

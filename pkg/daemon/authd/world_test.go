@@ -114,7 +114,7 @@ func (w *world) dial(kind string) net.Conn {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(30 * time.Second))
 	w.t.Cleanup(func() { _ = c.Close() })
 	return c
 }

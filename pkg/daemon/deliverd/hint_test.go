@@ -30,7 +30,7 @@ func TestHints(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(30 * time.Second))
 	heard := map[string]hint.Hint{}
 	for range 2 {
 		packet := make([]byte, 4096)

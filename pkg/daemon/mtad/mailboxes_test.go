@@ -23,7 +23,7 @@ func TestMailboxTransports(t *testing.T) {
 	w.cfg.MailboxMaps = []string{"inline:{ {ann = lmtp:unix:" + filepath.Join(w.dir, "other") + "} {prog = post:all} }"}
 	helper := &programs{}
 	w.cfg.Transports = map[string]routing.Transport{"post": {
-		Type: "pipe", Socket: serveUnix(t, filepath.Join(w.dir, "run"), helper.serve).path, Command: "post", TimeLimit: conf.Duration(10 * time.Second),
+		Type: "pipe", Socket: serveUnix(t, filepath.Join(w.dir, "run"), helper.serve).path, Command: "post", TimeLimit: conf.Duration(30 * time.Second),
 	}}
 	w.cfg.LuserRelay = "lost+${local}@far.example"
 	w.start()

@@ -52,7 +52,7 @@ func TestProgramsAreTheHelpers(t *testing.T) {
 	p := &programs{}
 	helper := serveUnix(t, filepath.Join(w.dir, "run"), p.serve)
 	w.cfg.Domains.Local = []string{"host.example"}
-	w.cfg.Transports = map[string]routing.Transport{"prog": {Type: "pipe", Socket: helper.path, Command: "filter", TimeLimit: conf.Duration(10 * time.Second)}}
+	w.cfg.Transports = map[string]routing.Transport{"prog": {Type: "pipe", Socket: helper.path, Command: "filter", TimeLimit: conf.Duration(30 * time.Second)}}
 	w.cfg.Routes = map[string]string{"far.example": "prog:a list"}
 	w.cfg.Rewrite.AliasTransport = "prog"
 	w.cfg.Rewrite.Aliases = []string{"inline:{ {list = |post all}, {archive = /var/mail/archive}, {owner-archive = ann@ours.example}, {wrong = |unknown} }"}

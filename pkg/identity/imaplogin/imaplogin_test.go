@@ -32,7 +32,7 @@ func play(t *testing.T, script string, config *tls.Config) string {
 			return
 		}
 		defer func() { _ = c.Close() }()
-		_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+		_ = c.SetDeadline(time.Now().Add(30 * time.Second))
 		r := bufio.NewReader(c)
 		for _, step := range strings.Split(strings.TrimSpace(script), "\n") {
 			switch kind, text, _ := strings.Cut(step, " "); kind {

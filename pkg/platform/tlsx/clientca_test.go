@@ -104,7 +104,7 @@ func meet(t *testing.T, server, client *tls.Config) tls.ConnectionState {
 		b, err := net.Dial("tcp", l.Addr().String())
 		if err == nil {
 			defer b.Close()
-			_ = b.SetDeadline(time.Now().Add(10 * time.Second))
+			_ = b.SetDeadline(time.Now().Add(30 * time.Second))
 			_, err = tls.Client(b, client).Read(make([]byte, 1)) // takes the session ticket along
 		}
 		ended <- err
@@ -114,7 +114,7 @@ func meet(t *testing.T, server, client *tls.Config) tls.ConnectionState {
 		t.Fatal(err)
 	}
 	defer a.Close()
-	_ = a.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = a.SetDeadline(time.Now().Add(30 * time.Second))
 	s := tls.Server(a, server)
 	if _, err := s.Write([]byte("x")); err != nil {
 		t.Fatal(err)

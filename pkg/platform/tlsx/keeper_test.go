@@ -195,7 +195,7 @@ func TestRunReplacesByItself(t *testing.T) {
 	dir := t.TempDir()
 	p, fresh := files(t, dir, "def", "old.example"), files(t, dir, "new", "new.example")
 	k, events := keeper(t, Config{CertFile: p.CertFile, KeyFile: p.KeyFile, Poll: conf.Duration(time.Millisecond)})
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	ended := make(chan struct{})
 	go func() { k.Run(ctx); close(ended) }()

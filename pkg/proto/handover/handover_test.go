@@ -269,7 +269,7 @@ func TestReceiveBelievesNothing(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 		// A pipe ends when nobody holds its other side any more.
-		_ = read.SetReadDeadline(time.Now().Add(10 * time.Second))
+		_ = read.SetReadDeadline(time.Now().Add(30 * time.Second))
 		if _, err := read.Read(make([]byte, 1)); err != io.EOF {
 			t.Errorf("%s: the descriptor is still open: %v", what, err)
 		}

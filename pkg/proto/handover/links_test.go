@@ -78,7 +78,7 @@ func (s *sessions) offer(l *Links) (uint32, error) {
 	}
 	defer near.Close()
 	defer far.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	a, err := l.Offer(ctx, s.path, sample(), far)
 	return a.PID, err

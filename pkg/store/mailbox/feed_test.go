@@ -63,7 +63,7 @@ func word(ev feed.Event) string {
 // wait waits for an event of that kind, and forgets all before it.
 func (e *heard) wait(t testing.TB, what feed.What, folder string) {
 	t.Helper()
-	limit := time.After(10 * time.Second)
+	limit := time.After(30 * time.Second)
 	for {
 		e.mu.Lock()
 		for i, ev := range e.list {

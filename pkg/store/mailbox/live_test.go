@@ -44,7 +44,7 @@ func live(t testing.TB, cfg Config) *house {
 // until waits for a view.
 func (h *house) until(m *Mailbox, want string) {
 	h.t.Helper()
-	limit := time.After(10 * time.Second)
+	limit := time.After(30 * time.Second)
 	for {
 		got := show(m.Snapshot())
 		if got == want {
@@ -124,7 +124,7 @@ func TestHintOfKnownMessage(t *testing.T) {
 	}
 	h.store.Hint("joe", Hint{Folder: "INBOX", File: names[0]}) // is known, so that nothing happens
 	h.store.Hint("joe", Hint{Folder: "INBOX", File: late})
-	for end := time.Now().Add(10 * time.Second); m.Snapshot().Len() != lastCome+1; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); m.Snapshot().Len() != lastCome+1; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("the hint has led to no look")
 		}
@@ -138,7 +138,7 @@ func TestWriteBehind(t *testing.T) {
 	m := h.box("INBOX")
 	_, err := m.Store(bg, SetOf(1), change(Add, Seen))
 	must(t, err)
-	for end := time.Now().Add(10 * time.Second); h.files("INBOX") != "cur:2,S"; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); h.files("INBOX") != "cur:2,S"; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("files %s", h.files("INBOX"))
 		}

@@ -32,7 +32,7 @@ func TestWatch(t *testing.T) {
 		t.Helper()
 		select {
 		case <-woken:
-		case <-time.After(10 * time.Second):
+		case <-time.After(30 * time.Second):
 			t.Fatalf("%s was not noticed", what)
 		}
 	}

@@ -27,7 +27,7 @@ func scripted(t *testing.T, script string) (address string) {
 			return
 		}
 		defer nc.Close()
-		_ = nc.SetDeadline(time.Now().Add(10 * time.Second))
+		_ = nc.SetDeadline(time.Now().Add(30 * time.Second))
 		done <- play(nc, script)
 	}()
 	t.Cleanup(func() {

@@ -140,7 +140,7 @@ func TestIdleHoldsNoBuffer(t *testing.T) {
 			}
 		}
 	}
-	for deadline := time.Now().Add(10 * time.Second); w.role.held.Load() != 0; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); w.role.held.Load() != 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("%d buffers are held by 5 idle sessions", w.role.held.Load())
 		}
@@ -154,7 +154,7 @@ func TestEndsOfSessions(t *testing.T) {
 	w := newWorld(t, options{})
 	gone := func() {
 		t.Helper()
-		for deadline := time.Now().Add(10 * time.Second); w.role.server.Active() > 0; time.Sleep(time.Millisecond) {
+		for deadline := time.Now().Add(30 * time.Second); w.role.server.Active() > 0; time.Sleep(time.Millisecond) {
 			if time.Now().After(deadline) {
 				t.Fatal("the connection is still served")
 			}
@@ -207,7 +207,7 @@ func TestStalledClientIsCut(t *testing.T) {
 	w := newWorld(t, options{change: func(c *Config) { c.Limits.Stall = conf.Duration(20 * time.Millisecond) }})
 	c, r := w.login("imaps")
 	_, _ = io.WriteString(c, "SEND 50000000\r\n")
-	for deadline := time.Now().Add(10 * time.Second); w.role.server.Active() > 0; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); w.role.server.Active() > 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("still pumping into a client that takes nothing")
 		}
@@ -339,7 +339,7 @@ func TestFailedHandshakes(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, _ = io.WriteString(c, "a LOGIN alice secret\r\n")
-	_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_ = c.SetReadDeadline(time.Now().Add(30 * time.Second))
 	_, err = io.Copy(io.Discard, c)
 	if err != nil && !errors.Is(err, syscall.ECONNRESET) {
 		t.Fatal(err)

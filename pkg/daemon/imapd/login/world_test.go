@@ -189,7 +189,7 @@ func (w *world) script(file string) *wiretest.Script {
 // lines waits for the role to log n lines in the classic style.
 func (w *world) lines(n int) []string {
 	w.t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
 		if l := w.events.Classic(); len(l) >= n || time.Now().After(deadline) {
 			return l
 		}

@@ -108,7 +108,7 @@ func TestAutoExpunge(t *testing.T) {
 	greeted(t, c)
 	fmt.Fprint(c, "a1 SELECT INBOX\r\na2 COPY 1 Trash\r\na3 LOGOUT\r\n")
 	_, _ = io.Copy(io.Discard, c)
-	for deadline := time.Now().Add(10 * time.Second); w.count("alice", "") != 1 || w.count("alice", ".Trash") != 0; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); w.count("alice", "") != 1 || w.count("alice", ".Trash") != 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("INBOX has %d messages, Trash %d", w.count("alice", ""), w.count("alice", ".Trash"))
 		}

@@ -146,7 +146,7 @@ func greeted(t *testing.T, conn net.Conn) {
 // expect reads a line that begins with want.
 func expect(t *testing.T, conn net.Conn, want string) string {
 	t.Helper()
-	_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_ = conn.SetReadDeadline(time.Now().Add(30 * time.Second))
 	var line []byte
 	for !strings.HasSuffix(string(line), "\r\n") {
 		var b [1]byte

@@ -167,7 +167,7 @@ func (w *world) offer(f *handover.Frame) (net.Conn, handover.Answer, error) {
 	}
 	w.t.Cleanup(func() { _ = client.Close() })
 	defer remote.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	a, err := handover.Offer(ctx, w.login, f, remote)
 	return client, a, err

@@ -114,7 +114,7 @@ func TestOutage(t *testing.T) {
 	if err := m.Restart(); err != nil {
 		t.Fatal(err)
 	}
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(30 * time.Second)
 	for ask(table, "joe") != "ann" {
 		if time.Now().After(deadline) {
 			t.Fatal("the table does not come back")

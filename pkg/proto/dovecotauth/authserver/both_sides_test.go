@@ -113,7 +113,7 @@ func TestClientRidesOutRestart(t *testing.T) {
 	w := &world{}
 	path := filepath.Join(t.TempDir(), "login")
 	stop := listen(t, New(Config{Auth: w, Directory: w}), Login, path)
-	c := authclient.New(authclient.Config{Address: path, Patience: 10 * time.Second})
+	c := authclient.New(authclient.Config{Address: path, Patience: 30 * time.Second})
 	defer c.Close()
 	if _, err := login(t.Context(), c, "alice", "pw"); err != nil {
 		t.Fatal(err)

@@ -40,7 +40,7 @@ func FuzzServe(f *testing.F) {
 		_ = client.Close()
 		select {
 		case <-done:
-		case <-time.After(10 * time.Second):
+		case <-time.After(30 * time.Second):
 			t.Fatal("the server does not end with its connection")
 		}
 	})

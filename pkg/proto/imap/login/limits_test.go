@@ -35,7 +35,7 @@ func TestLimits(t *testing.T) {
 		t.Run(k.name, func(t *testing.T) {
 			ours, theirs := pipe(t)
 			defer theirs.Close()
-			_ = theirs.SetDeadline(time.Now().Add(10 * time.Second))
+			_ = theirs.SetDeadline(time.Now().Add(30 * time.Second))
 			ended := make(chan Outcome, 1)
 			go func() {
 				ended <- New(ours, Options{Auth: asker{}, Greeting: "x", Secured: true}).Run(context.Background())

@@ -16,7 +16,7 @@ import (
 // eventually waits for what another goroutine is about to do.
 func eventually(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); !done(); runtime.Gosched() {
+	for end := time.Now().Add(30 * time.Second); !done(); runtime.Gosched() {
 		if time.Now().After(end) {
 			t.Fatalf("in vain waited for: %s", what)
 		}
@@ -154,7 +154,7 @@ func (l *live) send(t *testing.T, text string) {
 // until reads up to the line that begins so, and returns all of it.
 func (l *live) until(t *testing.T, prefix string) string {
 	t.Helper()
-	_ = l.client.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_ = l.client.SetReadDeadline(time.Now().Add(30 * time.Second))
 	var all strings.Builder
 	for {
 		line, err := l.r.ReadString('\n')
@@ -320,7 +320,7 @@ func TestTooManyBadBesideOthers(t *testing.T) {
 	a.hold("content 1")
 	l := liveSession(t, New(Config{MaxBad: 3}), a)
 	l.send(t, "a UID FETCH 1 BODY.PEEK[]\r\nx X\r\nx X\r\nx X\r\n")
-	_ = l.client.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_ = l.client.SetReadDeadline(time.Now().Add(30 * time.Second))
 	rest, err := io.ReadAll(l.r)
 	if err != nil || strings.Contains(string(rest), "a OK") || !strings.HasSuffix(string(rest), "* BYE Too many invalid IMAP commands.\r\n") {
 		t.Errorf("%q, %v", rest, err)

@@ -164,7 +164,7 @@ func (w *world) gateEvent(words []string) (done bool, err error) {
 	case "reached":
 		select {
 		case <-w.account.gate(op).reached:
-		case <-time.After(10 * time.Second):
+		case <-time.After(30 * time.Second):
 			return true, fail.New(fail.Temporary, "nobody has reached %s", op)
 		}
 	default:

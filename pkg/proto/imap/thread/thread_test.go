@@ -137,7 +137,7 @@ func TestThreadsAreLinear(t *testing.T) {
 			th.Add(Message{Sent: int64(i), Subject: "x" + strconv.Itoa(i), ID: uint64(i + 10), References: refs(i)})
 		}
 		out := th.Forest().Append(nil, func(i int) uint32 { return uint32(i + 1) })
-		if took := time.Since(begin); took > 10*time.Second {
+		if took := time.Since(begin); took > 60*time.Second {
 			t.Errorf("%s: %v", name, took)
 		}
 		if len(numbers(string(out))) != n {

@@ -435,7 +435,7 @@ func serveConn(t testing.TB, ctx context.Context, s *Server, client, server net.
 		client.Close()
 		select {
 		case <-done:
-		case <-time.After(10 * time.Second):
+		case <-time.After(30 * time.Second):
 			t.Error("Serve does not end with its connection")
 		}
 	})

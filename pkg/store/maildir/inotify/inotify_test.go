@@ -44,7 +44,7 @@ func (f *folder) hears(want ...string) {
 			if got != w {
 				f.Errorf("heard %q, want %q", got, w)
 			}
-		case <-time.After(10 * time.Second):
+		case <-time.After(30 * time.Second):
 			f.Fatalf("%q was not heard", w)
 		}
 	}

@@ -61,7 +61,7 @@ type Player struct {
 
 // NewPlayer plays on c; a step that takes more than ten seconds fails the test.
 func NewPlayer(t testing.TB, file string, c net.Conn) *Player {
-	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(30 * time.Second))
 	return &Player{T: t, File: file, Conn: c, names: map[string]string{}, r: bufio.NewReader(c)}
 }
 

@@ -14,7 +14,7 @@ import (
 )
 
 // patience bounds the wait for a line that never comes.
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 // Script plays transcripts.
 type Script struct {
