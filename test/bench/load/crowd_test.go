@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -53,16 +54,18 @@ func TestCrowdStopsWithItsContext(t *testing.T) {
 }
 
 func TestCrowdFor(t *testing.T) {
-	var next [3]int
-	took, err := CrowdFor(t.Context(), 3, 20*time.Millisecond, func(worker, i int) error {
-		if i != next[worker] {
-			t.Errorf("operation %d of worker %d, not %d", i, worker, next[worker])
+	synctest.Test(t, func(t *testing.T) { // whose clock waits for every worker
+		var next [3]int
+		took, err := CrowdFor(t.Context(), 3, 20*time.Millisecond, func(worker, i int) error {
+			if i != next[worker] {
+				t.Errorf("operation %d of worker %d, not %d", i, worker, next[worker])
+			}
+			next[worker]++
+			time.Sleep(time.Millisecond)
+			return nil
+		})
+		if err != nil || len(took) != 60 || next != [3]int{20, 20, 20} {
+			t.Errorf("%d operations, %v, %v", len(took), next, err)
 		}
-		next[worker]++
-		time.Sleep(time.Millisecond)
-		return nil
 	})
-	if err != nil || len(took) != next[0]+next[1]+next[2] || next[2] == 0 {
-		t.Errorf("%d operations, %v, %v", len(took), next, err)
-	}
 }
