@@ -47,12 +47,12 @@ func (w *waiting) enter(ctx context.Context, peer netip.Addr, trusted bool) (_ c
 	}
 	place := w.queue.PushBack(cancel)
 	leave = sync.OnceFunc(func() {
+		if counted {
+			w.sites.Give(site) // first, so that whoever is not seen any more holds nothing
+		}
 		w.mu.Lock()
 		w.queue.Remove(place) // nothing happens if it was pushed out
 		w.mu.Unlock()
-		if counted {
-			w.sites.Give(site)
-		}
 		cancel(nil)
 	})
 	return ctx, leave, true
