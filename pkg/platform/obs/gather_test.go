@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -40,23 +41,25 @@ func (s *shelf) all() []string {
 }
 
 func TestLinesAreGathered(t *testing.T) {
-	s := &shelf{wrote: make(chan struct{}, 10)}
-	g := newGather(s, func(int) { t.Error("lost") })
-	now := testTime()
-	g.add([]byte("alone"), slog.LevelInfo, now)
-	if got := s.all(); len(got) != 1 {
-		t.Fatalf("a line after a pause must not wait: %q", got)
-	}
-	<-s.wrote
-	g.add([]byte("one"), slog.LevelInfo, now)
-	g.add([]byte("two"), slog.LevelInfo, now)
-	<-s.wrote // by the timer
-	g.add([]byte("three"), slog.LevelInfo, now)
-	g.add([]byte("trouble"), slog.LevelWarn, now)
-	want := []string{"alone", "one\ntwo", "three\ntrouble"}
-	if got := s.all(); strings.Join(got, "|") != strings.Join(want, "|") {
-		t.Errorf("got %q, want %q", got, want)
-	}
+	synctest.Test(t, func(t *testing.T) { // in which no time passes between two lines
+		s := &shelf{wrote: make(chan struct{}, 10)}
+		g := newGather(s, func(int) { t.Error("lost") })
+		now := testTime()
+		g.add([]byte("alone"), slog.LevelInfo, now)
+		if got := s.all(); len(got) != 1 {
+			t.Fatalf("a line after a pause must not wait: %q", got)
+		}
+		<-s.wrote
+		g.add([]byte("one"), slog.LevelInfo, now)
+		g.add([]byte("two"), slog.LevelInfo, now)
+		<-s.wrote // by the timer
+		g.add([]byte("three"), slog.LevelInfo, now)
+		g.add([]byte("trouble"), slog.LevelWarn, now)
+		want := []string{"alone", "one\ntwo", "three\ntrouble"}
+		if got := s.all(); strings.Join(got, "|") != strings.Join(want, "|") {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	})
 }
 
 func TestMuchDoesNotWait(t *testing.T) {
