@@ -281,7 +281,7 @@ func TestShortBodyEndsTheSession(t *testing.T) {
 
 func TestCommandHook(t *testing.T) {
 	var seen []string
-	srv := New(Config{Command: func(verb, result string, _ time.Duration) { seen = append(seen, verb+" "+result) }})
+	srv := sequential(Config{Command: func(verb, result string, _ time.Duration) { seen = append(seen, verb+" "+result) }})
 	talk(t, srv, Start{Tag: "a0", Account: newFakeAccount()}, "a1 noop\r\na2 SELECT nowhere\r\na3 UID FETCH 1 FLAGS\r\na4 X'; DROP\r\n", nil)
 	if got := fmt.Sprint(seen); got != "[NOOP ok SELECT no UID FETCH bad unknown bad]" {
 		t.Error(got)
@@ -376,7 +376,7 @@ func TestProgressCanBeOff(t *testing.T) {
 func TestIdentified(t *testing.T) {
 	var seen []string
 	start := Start{Tag: "a0", Account: newFakeAccount(), Identified: func(text string) { seen = append(seen, text) }}
-	talk(t, New(Config{LogID: []string{"name", "os"}}), start, "a1 ID NIL\r\n"+strings.Repeat("a2 ID (\"name\" \"Mail\" \"version\" \"16\" \"os\" NIL)\r\n", 5), nil)
+	talk(t, sequential(Config{LogID: []string{"name", "os"}}), start, "a1 ID NIL\r\n"+strings.Repeat("a2 ID (\"name\" \"Mail\" \"version\" \"16\" \"os\" NIL)\r\n", 5), nil)
 	if got := fmt.Sprint(seen); got != "[name=Mail name=Mail]" {
 		t.Error(got)
 	}

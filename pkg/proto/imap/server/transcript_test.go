@@ -114,6 +114,9 @@ func transcripts(t *testing.T, lot *netx.Lot) {
 		if name == "inprogress" {
 			w.srv.tellEvery = 0
 		}
+		if !strings.HasPrefix(name, "overlap") { // a command may be slow on a busy machine, and is not overtaken
+			w.srv.watch.patience = time.Hour
+		}
 		w.srv.parkAfter = time.Millisecond
 		w.start.Shared = name == "condstore_shared"
 		if name == "quota" {
