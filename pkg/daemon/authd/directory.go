@@ -76,6 +76,9 @@ func (dir directory) Redeemed(ctx context.Context, user, service string, login a
 			*r = *g
 			r.Userdb = append([]account.Field(nil), g.Userdb...)
 		}
+		if !st.usersAtHand { // this may be the step of a login, see authserver.Immediate
+			authserver.Waiting(ctx)
+		}
 		found, err := st.users.Lookup(ctx, r)
 		rec := recordOf(found)
 		if r.AuthUser != "" {

@@ -12,6 +12,7 @@ import (
 	"github.com/postcote/postcote/pkg/identity/login"
 	"github.com/postcote/postcote/pkg/identity/passdb"
 	"github.com/postcote/postcote/pkg/identity/passwdfile"
+	"github.com/postcote/postcote/pkg/identity/prefetch"
 	"github.com/postcote/postcote/pkg/identity/request"
 	"github.com/postcote/postcote/pkg/identity/rule"
 	"github.com/postcote/postcote/pkg/identity/scheme"
@@ -40,6 +41,8 @@ type state struct {
 	// immediate: a login by password waits for nothing but what gives notice
 	// (see package waits): everything else is in our own memory.
 	immediate bool
+	// usersAtHand: nor does a look at the user databases wait.
+	usersAtHand bool
 }
 
 // deps is what states share.
@@ -78,6 +81,7 @@ func newState(cfg *authconf.Config, old *state, d deps) (*state, error) {
 		return nil, err
 	}
 	s.immediate = s.defence.policy == nil && s.defence.shared == nil && inMemory(s.set.Passdb)
+	s.usersAtHand = usersInMemory(s.set.Userdb)
 	s.domains = userdb.Domains{Configured: cfg.Users.Domains, Users: s.users}
 	for _, name := range cfg.Login.Mechanisms {
 		if m, ok := sasl.Find(name); ok && cfg.Cannot(m) == "" {
@@ -92,6 +96,18 @@ func inMemory(dbs []passdb.Entry) bool {
 	for _, e := range dbs {
 		switch e.Driver.(type) {
 		case *passdb.File, *static.Pass:
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// usersInMemory is inMemory for user databases.
+func usersInMemory(dbs []userdb.Entry) bool {
+	for _, e := range dbs {
+		switch e.Driver.(type) {
+		case *userdb.File, *static.Users, prefetch.Users:
 		default:
 			return false
 		}

@@ -91,6 +91,10 @@ func unescaped(code byte) byte {
 	return code
 }
 
+// Seals is the third parameter of VERSION by which a server says that it knows
+// SEAL: our addition to the master protocol.
+const Seals = "seal"
+
 // AppendLine appends verb and params as one line, LF included. Each parameter
 // is escaped; the verb is ours and needs none.
 func AppendLine(dst []byte, verb string, params ...string) []byte {

@@ -30,7 +30,7 @@ func (f *Frame) Append(dst []byte) ([]byte, error) {
 	dst = append(dst, Version, byte(f.Protocol), flags)
 	dst = binary.BigEndian.AppendUint32(dst, f.ClientPID)
 	dst = binary.BigEndian.AppendUint32(dst, f.RequestID)
-	for _, s := range []string{f.Cookie, f.Tag, f.Session, f.Mechanism, f.TLSVersion, f.TLSCipher} {
+	for _, s := range []string{f.Cookie, f.Sealed, f.Tag, f.Session, f.Mechanism, f.TLSVersion, f.TLSCipher} {
 		dst = appendBytes(dst, s)
 	}
 	dst = appendAddr(dst, f.Peer)
@@ -48,7 +48,7 @@ func Parse(packet []byte) (*Frame, error) {
 	flags := r.byte()
 	f.Secured, f.Returnable = flags&flagSecured != 0, flags&flagReturnable != 0
 	f.ClientPID, f.RequestID = r.uint32(), r.uint32()
-	for _, s := range []*string{&f.Cookie, &f.Tag, &f.Session, &f.Mechanism, &f.TLSVersion, &f.TLSCipher} {
+	for _, s := range []*string{&f.Cookie, &f.Sealed, &f.Tag, &f.Session, &f.Mechanism, &f.TLSVersion, &f.TLSCipher} {
 		*s = string(r.bytes())
 	}
 	f.Peer, f.Local = r.addr(), r.addr()
@@ -71,7 +71,7 @@ func Parse(packet []byte) (*Frame, error) {
 
 // Append appends the packet of a to dst.
 func (a Answer) Append(dst []byte) ([]byte, error) {
-	if err := checkText("refusal", a.Why, MaxWhy); err != nil {
+	if err := a.check(); err != nil {
 		return dst, err
 	}
 	var flags byte
@@ -80,18 +80,25 @@ func (a Answer) Append(dst []byte) ([]byte, error) {
 	}
 	dst = append(dst, Version, flags)
 	dst = binary.BigEndian.AppendUint32(dst, a.PID)
-	return appendBytes(dst, a.Why), nil
+	return appendBytes(appendBytes(dst, a.Why), a.Seal), nil
 }
 
 // ParseAnswer reads an answer. Errors are of kind Invalid.
 func ParseAnswer(packet []byte) (Answer, error) {
 	r := reader{rest: packet}
 	version, flags := r.byte(), r.byte()
-	a := Answer{Taken: flags&flagTaken != 0, PID: r.uint32(), Why: string(r.bytes())}
+	a := Answer{Taken: flags&flagTaken != 0, PID: r.uint32(), Why: string(r.bytes()), Seal: string(r.bytes())}
 	if r.short || len(r.rest) > 0 || version != Version || flags&^flagTaken != 0 {
 		return Answer{}, fail.New(fail.Invalid, "handover: malformed answer of %d bytes", len(packet))
 	}
-	return a, checkText("refusal", a.Why, MaxWhy)
+	return a, a.check()
+}
+
+func (a *Answer) check() error {
+	if err := checkText("refusal", a.Why, MaxWhy); err != nil {
+		return err
+	}
+	return checkText("name of the key", a.Seal, MaxSeal)
 }
 
 func appendBytes[T string | []byte](dst []byte, v T) []byte {

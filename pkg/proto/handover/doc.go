@@ -6,7 +6,8 @@
 // Invariants:
 //   - The frame holds no user name. What proves the login is the triple of
 //     client pid, request id and cookie, which the session role redeems at
-//     authd; all else in the frame is for logs and for going on with the
+//     authd, or authd's answer to that, which only the session role can open;
+//     all else in the frame is for logs and for going on with the
 //     protocol, and a lie in it gains nothing.
 //   - Every length is capped, there is one encoding of each frame (what Parse
 //     accepts, Append writes again byte for byte), and another version is an

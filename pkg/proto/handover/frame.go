@@ -9,7 +9,7 @@ import (
 // Version is the first byte of each packet. A session role of another version
 // refuses, and clients are told to try later: both roles are one binary, so
 // this lasts as long as an upgrade.
-const Version = 1
+const Version = 2
 
 // Protocol is what the client speaks.
 type Protocol uint8
@@ -37,12 +37,14 @@ const (
 	MaxSession   = 64    //
 	MaxMechanism = 32    // RFC 4422 says 20
 	MaxCookie    = 128   // Dovecot's is 32
+	MaxSealed    = 4096  // a record and what proves it
+	MaxSeal      = 64    // a key's name
 	MaxTLS       = 64    // version and cipher each
 	MaxBuffered  = 32768 // a pre-login line, or what a POP3 client pipelines
 	MaxWhy       = 256   // of an Answer
 
 	// MaxFrame bounds the whole packet.
-	MaxFrame = MaxBuffered + 1024
+	MaxFrame = MaxBuffered + MaxSealed + 1024
 )
 
 // Frame is a connection on its way to the session role.
@@ -51,10 +53,12 @@ type Frame struct {
 	Tag      string // IMAP: of the command that logged in and is to be answered
 	Session  string // session id, the same in the logs of both roles
 
-	// The login at authd: redeemable once.
+	// The login at authd: redeemable once. Where Sealed is not empty it holds the
+	// answer, as authd has sealed it, and opens once.
 	ClientPID uint32
 	RequestID uint32
 	Cookie    string
+	Sealed    string
 
 	Mechanism  string // of the login, "PLAIN"
 	Secured    bool   // TLS, or a peer on the same host
@@ -72,6 +76,7 @@ type Frame struct {
 type Answer struct {
 	Taken bool
 	PID   uint32 // of the process that serves the session now
+	Seal  string // authd may seal logins for the session role by the key of this name; empty: it has none
 	Why   string // of a refusal, for the log
 }
 
@@ -88,6 +93,7 @@ func (f *Frame) check() error {
 		{"tag", f.Tag, MaxTag},
 		{"session", f.Session, MaxSession},
 		{"cookie", f.Cookie, MaxCookie},
+		{"sealed login", f.Sealed, MaxSealed},
 		{"mechanism", f.Mechanism, MaxMechanism},
 		{"tls version", f.TLSVersion, MaxTLS},
 		{"tls cipher", f.TLSCipher, MaxTLS},

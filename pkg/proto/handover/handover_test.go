@@ -26,7 +26,7 @@ import (
 func sample() *Frame {
 	return &Frame{
 		Protocol: IMAP, Tag: "a1", Session: "DvVPC/JgDNF/AAAB",
-		ClientPID: 20114, RequestID: 7, Cookie: "0123456789abcdef0123456789abcdef",
+		ClientPID: 20114, RequestID: 7, Cookie: "0123456789abcdef0123456789abcdef", Sealed: "AAsealed",
 		Mechanism: "PLAIN", Secured: true, TLSVersion: "TLSv1.3", TLSCipher: "TLS_AES_128_GCM_SHA256",
 		Peer:  netip.MustParseAddrPort("192.0.2.1:40000"),
 		Local: netip.MustParseAddrPort("[2001:db8::1]:993"), Buffered: []byte("a2 SELECT INBOX\r\n"),
@@ -38,7 +38,7 @@ func TestFrameRoundTrip(t *testing.T) {
 		sample(),
 		{Protocol: POP3},
 		{
-			Protocol: IMAP, Tag: strings.Repeat("t", MaxTag), Session: strings.Repeat("s", MaxSession), Cookie: strings.Repeat("c", MaxCookie),
+			Protocol: IMAP, Tag: strings.Repeat("t", MaxTag), Session: strings.Repeat("s", MaxSession), Cookie: strings.Repeat("c", MaxCookie), Sealed: strings.Repeat("s", MaxSealed),
 			Mechanism: strings.Repeat("M", MaxMechanism), TLSVersion: strings.Repeat("v", MaxTLS), TLSCipher: strings.Repeat("x", MaxTLS),
 			Peer: netip.MustParseAddrPort("[::1]:1"), Local: netip.MustParseAddrPort("[::1]:2"), Buffered: bytes.Repeat([]byte{0}, MaxBuffered),
 		},
@@ -69,8 +69,9 @@ func TestBytes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := "010101" + "00004e92" + "00000007" +
+	want := "020101" + "00004e92" + "00000007" +
 		"0020" + hex.EncodeToString([]byte("0123456789abcdef0123456789abcdef")) +
+		"0008" + hex.EncodeToString([]byte("AAsealed")) +
 		"0002" + "6131" + "0010" + hex.EncodeToString([]byte("DvVPC/JgDNF/AAAB")) +
 		"0005" + hex.EncodeToString([]byte("PLAIN")) + "0007" + hex.EncodeToString([]byte("TLSv1.3")) +
 		"0016" + hex.EncodeToString([]byte("TLS_AES_128_GCM_SHA256")) +
@@ -176,7 +177,7 @@ func TestHandover(t *testing.T) {
 		if f.Session != sample().Session {
 			t.Errorf("%+v", f)
 		}
-		if err := Take(c, 4711); err != nil {
+		if err := Take(c, 4711, "KEY"); err != nil {
 			t.Error(err)
 		}
 		_, _ = io.WriteString(stream, f.Tag+" OK Logged in")
@@ -191,7 +192,7 @@ func TestHandover(t *testing.T) {
 	defer client.Close()
 	link := dial()
 	a, err := Offer(context.Background(), link, sample(), remote)
-	if err != nil || !a.Taken || a.PID != 4711 {
+	if err != nil || !a.Taken || a.PID != 4711 || a.Seal != "KEY" {
 		t.Fatal(a, err)
 	}
 	_ = remote.Close()

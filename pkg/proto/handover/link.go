@@ -13,7 +13,7 @@ import (
 )
 
 // maxAnswer bounds the packet of an Answer.
-const maxAnswer = MaxWhy + 16
+const maxAnswer = MaxWhy + MaxSeal + 16
 
 // Offer sends f with the descriptor of stream over a unixpacket connection
 // to the session role and waits for its answer. A refusal, and everything
@@ -82,9 +82,10 @@ func Receive(conn net.Conn, buf []byte) (*Frame, net.Conn, error) {
 	return f, stream, nil
 }
 
-// Take tells the login role that process pid serves the session.
-func Take(conn net.Conn, pid int) error {
-	return answer(conn, Answer{Taken: true, PID: uint32(pid)})
+// Take tells the login role that process pid serves the session, and by which
+// key logins may be sealed for it; seal may be empty.
+func Take(conn net.Conn, pid int, seal string) error {
+	return answer(conn, Answer{Taken: true, PID: uint32(pid), Seal: seal})
 }
 
 // Refuse tells the login role to send the client away for now; why is for its

@@ -91,7 +91,7 @@ func (s *sessions) want(l *Links, connection uint32) {
 	}
 }
 
-func takeAs(c net.Conn, connection int) error { return Take(c, connection) }
+func takeAs(c net.Conn, connection int) error { return Take(c, connection, "") }
 
 func TestLinksKeepConnections(t *testing.T) {
 	var l Links

@@ -7,7 +7,8 @@
 //
 // Invariants:
 //   - Nothing here opens a mail file, and no user name that this process says
-//     is believed by anybody: the session role asks authd itself.
+//     is believed by anybody: the session role asks authd itself, or opens what
+//     authd has sealed for it.
 //   - Strangers are bounded: in number, per address, in time, in bad commands
 //     and in bytes. When the places are full the oldest one without a login
 //     has to go.

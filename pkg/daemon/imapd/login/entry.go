@@ -108,7 +108,7 @@ func (r *role) newClient(e *entry) *client {
 	}
 	c.session = sessionID(c.started, c.peer)
 	protocol := c.protocol().String()
-	c.relay = &relay{auth: r.auth, offer: &r.offer, now: r.now, count: func(result string) {
+	c.relay = &relay{auth: r.auth, offer: &r.offer, seal: &r.seal, now: r.now, count: func(result string) {
 		r.metrics.logins.WithLabelValues(protocol, result).Inc()
 	}}
 	c.relay.req = authclient.Request{

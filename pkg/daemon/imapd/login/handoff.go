@@ -71,7 +71,19 @@ func (c *client) offerTo(ctx context.Context, s *success) (local *net.UnixConn, 
 		}
 		return nil, 0, err
 	}
+	if path == c.cfg.SessionSocket {
+		c.role.sealedBy(a.Seal)
+	}
 	return local, int(a.PID), nil
+}
+
+// sealedBy remembers the session role's key, which authd may seal the logins to
+// come with: the session role need not ask about those. It is that of the default
+// instance; authd seals nothing for who goes to another one.
+func (r *role) sealedBy(name string) {
+	if known := r.seal.Load(); known == nil || *known != name {
+		r.seal.Store(&name)
+	}
 }
 
 // socketFor picks the instance of the session role that authd names.
@@ -113,7 +125,7 @@ func (c *client) returnable() bool {
 func (c *client) frame(s *success) *handover.Frame {
 	f := &handover.Frame{
 		Protocol: c.protocol(), Tag: s.tag, Session: c.session,
-		ClientPID: s.result.PID, RequestID: s.result.RequestID, Cookie: s.result.Cookie,
+		ClientPID: s.result.PID, RequestID: s.result.RequestID, Cookie: s.result.Cookie, Sealed: s.result.Sealed,
 		Mechanism: s.mechanism, Secured: c.secured(), Returnable: c.returnable(), Peer: c.peer, Local: c.local, Buffered: s.buffered,
 	}
 	if c.tls != nil {

@@ -397,3 +397,18 @@ func TestSessionIDs(t *testing.T) {
 		t.Error("none for a Unix socket")
 	}
 }
+
+// Once the session role has told the name of its key, logins come to it with
+// authd's answer, and it asks nothing about them (world_test.go opens them).
+func TestLoginsComeSealed(t *testing.T) {
+	w := newWorld(t, options{})
+	if err := w.session.auth.Ping(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for i, sealed := range []bool{false, true, true} {
+		w.login("imaps")
+		if f := <-w.session.frames; (f.Sealed != "") != sealed || strings.Contains(f.Sealed, "alice") {
+			t.Errorf("login %d: %+v", i, f)
+		}
+	}
+}

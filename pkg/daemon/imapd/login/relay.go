@@ -129,7 +129,8 @@ func (r *relay) current(ctx context.Context) error {
 type relay struct {
 	auth  *authclient.Client
 	offer *offer
-	req   authclient.Request // all but mechanism and response
+	seal  *atomic.Pointer[string] // see role
+	req   authclient.Request      // all but mechanism and response
 	now   func() time.Time
 	count func(result string)
 
@@ -184,6 +185,9 @@ func (r *relay) exchange(ctx context.Context, mech string, initial []byte, hasIn
 	}
 	req := r.req
 	req.Mech = mech
+	if name := r.seal.Load(); name != nil {
+		req.Seal = *name
+	}
 	if hasInitial {
 		req.Initial = append([]byte{}, initial...) // empty is not nil
 	}

@@ -31,7 +31,8 @@ type role struct {
 	auth    *authclient.Client
 	offer   offer
 	links   handover.Links
-	keeper  *tlsx.Keeper // nil without certificates
+	seal    atomic.Pointer[string] // name of the session role's key at authd, as it last said; nil: none
+	keeper  *tlsx.Keeper           // nil without certificates
 	waiting waiting
 	buffers sync.Pool
 	held    atomic.Int64 // buffers in use

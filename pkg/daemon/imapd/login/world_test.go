@@ -446,13 +446,19 @@ func (s *sessionRole) take(ctx context.Context, link net.Conn, f *handover.Frame
 		_ = stream.Close()
 		return
 	}
-	user, err := s.auth.Redeem(ctx, f.ClientPID, f.RequestID, f.Cookie, os.Getpid())
+	var user userdbclient.UserRecord
+	var err error
+	if f.Sealed != "" {
+		user, err = s.auth.Unseal(f.ClientPID, f.RequestID, f.Sealed)
+	} else {
+		user, err = s.auth.Redeem(ctx, f.ClientPID, f.RequestID, f.Cookie, os.Getpid())
+	}
 	if err != nil {
 		s.t.Errorf("redeeming: %v", err)
 		_ = handover.Refuse(link, err.Error())
 		return
 	}
-	if err := handover.Take(link, 4711); err != nil {
+	if err := handover.Take(link, 4711, s.auth.SealName()); err != nil {
 		s.t.Error(err)
 	}
 	s.mu.Lock()

@@ -24,10 +24,13 @@ import (
 	"github.com/postcote/postcote/pkg/store/mailbox"
 )
 
-// redeemer turns a login into a user, once, and knows users by name.
+// redeemer turns a login into a user, once, and knows users by name. About a
+// login that came sealed it asks nobody.
 type redeemer interface {
 	User(ctx context.Context, name, service string) (userdbclient.UserRecord, error)
 	Redeem(ctx context.Context, clientPID, requestID uint32, cookie string, sessionPID int) (userdbclient.UserRecord, error)
+	Unseal(clientPID, requestID uint32, sealed string) (userdbclient.UserRecord, error)
+	SealName() string
 }
 
 // userAt is the unit in which a user's sessions are counted.

@@ -48,7 +48,7 @@ func (r *role) takeOver(ctx context.Context, conn net.Conn, f *handover.Frame, s
 		r.log.Warn("login could not be served", slog.String("session", f.Session), obs.Err(err))
 		return handover.Refuse(conn, reason(err))
 	}
-	if err := handover.Take(conn, r.pid); err != nil {
+	if err := handover.Take(conn, r.pid, r.auth.SealName()); err != nil {
 		r.forget(s)
 		return err
 	}
@@ -72,7 +72,7 @@ func (r *role) open(ctx context.Context, f *handover.Frame, stream net.Conn) (*s
 	}
 	actx, cancel := context.WithTimeout(ctx, time.Duration(r.cfg.AuthWait))
 	defer cancel()
-	rec, err := r.auth.Redeem(actx, f.ClientPID, f.RequestID, f.Cookie, 0)
+	rec, err := r.who(actx, f)
 	if err != nil {
 		return nil, err
 	}
@@ -96,6 +96,14 @@ func (r *role) open(ctx context.Context, f *handover.Frame, stream net.Conn) (*s
 	}
 	r.metrics.sessions.WithLabelValues(f.Protocol.String()).Inc()
 	return s, nil
+}
+
+// who is the user of a login, as authd says.
+func (r *role) who(ctx context.Context, f *handover.Frame) (userdbclient.UserRecord, error) {
+	if f.Sealed != "" {
+		return r.auth.Unseal(f.ClientPID, f.RequestID, f.Sealed)
+	}
+	return r.auth.Redeem(ctx, f.ClientPID, f.RequestID, f.Cookie, 0)
 }
 
 // account is how a user's mail is opened; all are the folders that everybody has.

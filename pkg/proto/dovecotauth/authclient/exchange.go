@@ -28,6 +28,9 @@ type Result struct {
 	PID       uint32
 	RequestID uint32
 	Cookie    string
+	// Sealed is for the session role alone, which opens it instead of redeeming
+	// the login (userdbclient.Unseal). Empty: the login is to be redeemed.
+	Sealed string
 }
 
 // Forbidden reports whether the login must be refused although the password
@@ -175,7 +178,7 @@ func (x *Exchange) answer(line dovecotauth.Line) (Step, error) {
 }
 
 func (x *Exchange) success(fs dovecotauth.Fields) (Step, error) {
-	r := Result{User: fs.Get("user"), Fields: fs, PID: x.pid, RequestID: x.call.ID, Cookie: x.cookie}
+	r := Result{User: fs.Get("user"), Fields: fs, PID: x.pid, RequestID: x.call.ID, Cookie: x.cookie, Sealed: fs.Get("sealed")}
 	if r.User == "" {
 		return Step{}, fail.New(fail.Unavailable, "auth service confirmed a login without naming the user")
 	}

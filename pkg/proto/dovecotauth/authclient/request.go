@@ -16,6 +16,10 @@ type Request struct {
 	// NoLogin says that nobody will redeem this login (SMTP). Without it, a
 	// success on a `login` socket waits to be redeemed by the session role.
 	NoLogin bool
+	// Seal names the key of the session role that will serve the login: the
+	// success may come with its record, sealed (Result.Sealed). Only a server
+	// that has given the session role this name knows it.
+	Seal string
 
 	LocalAddr  netip.AddrPort
 	RemoteAddr netip.AddrPort
@@ -57,7 +61,7 @@ type Request struct {
 // processes use; resp must be last.
 func (r Request) params() []byte {
 	l := line(dovecotauth.AppendEscaped(make([]byte, 0, 384), r.Mech))
-	l = l.text("service", r.Service).flag("nologin", r.NoLogin).flag("final-resp-ok", r.FinalOK)
+	l = l.text("service", r.Service).flag("nologin", r.NoLogin).flag("final-resp-ok", r.FinalOK).text("seal", r.Seal)
 	if r.TLSProtocol != "" {
 		l = l.text("secured", "tls")
 	} else {

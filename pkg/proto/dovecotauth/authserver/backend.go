@@ -47,6 +47,8 @@ type Step struct {
 	// Login is what the Directory wants back when this login is redeemed; it
 	// is kept with the login and not looked at.
 	Login any
+
+	sealed string // the answer to its redemption; empty if it is to be asked for
 }
 
 // Refusal is what a FAIL line may tell.

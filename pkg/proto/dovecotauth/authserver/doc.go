@@ -6,7 +6,7 @@
 // minor version 1 or newer, a closed connection to Postfix and Exim, which
 // would turn temp_fail into 535); one exchange can neither disturb nor delay
 // another; a granted login is redeemed at most once, within its time, by whoever
-// knows the cookie; nothing outlives its connection; of a client connection that
+// knows the cookie, or comes sealed and cannot be redeemed; nothing outlives its connection; of a client connection that
 // is silent there is one goroutine with a small stack, and no buffer.
 //
 // Reading order: server.go (listener types, what each may do), backend.go

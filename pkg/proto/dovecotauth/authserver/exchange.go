@@ -8,6 +8,7 @@ import (
 
 	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/proto/dovecotauth"
+	"github.com/postcote/postcote/pkg/proto/dovecotauth/internal/seal"
 )
 
 // exchange is one AUTH from its line to OK or FAIL. Between two steps it is
@@ -21,6 +22,7 @@ type exchange struct {
 	session string
 	noLogin bool
 	finalOK bool // the OK may carry the last challenge
+	seal    string
 
 	// Under c.mu:
 	step  *stepContext // the one that runs; nil between two
@@ -37,7 +39,7 @@ type exchange struct {
 func (c *clientConn) run(req *Request, ex Exchange) (detached bool, err error) {
 	x := &exchange{
 		c: c, ex: ex, id: req.ID, mech: req.Mech, service: req.Service, session: req.Session,
-		noLogin: req.NoLogin, finalOK: req.FinalOK,
+		noLogin: req.NoLogin, finalOK: req.FinalOK, seal: req.Seal,
 	}
 	x.step = &stepContext{x: x}
 	return x.resume(x.step, req.Initial)
@@ -158,7 +160,36 @@ func (x *exchange) next(ctx context.Context, response []byte) (step Step, err er
 			err = fail.New(fail.Temporary, "fault in mechanism %s: %v\n%s", x.mech, p, debug.Stack())
 		}
 	}()
-	return x.ex.Next(ctx, response)
+	if step, err = x.ex.Next(ctx, response); err == nil && step.Done && step.User != "" {
+		x.sealed(ctx, &step)
+	}
+	return step, err
+}
+
+// sealed puts the answer to the login's redemption into step, if it can be had
+// now and somebody can open it. If not, the login waits to be redeemed.
+func (x *exchange) sealed(ctx context.Context, step *Step) {
+	s := x.c.s
+	sealer := s.seals.get(x.seal)
+	if sealer == nil || !x.redeemed(*step) || step.Challenge != nil && !x.finalOK || step.Fields.Has("instance") {
+		return
+	}
+	gr := x.grant(*step)
+	r, err := s.cfg.Directory.Redeemed(ctx, gr.user, gr.service, gr.login)
+	if err != nil {
+		return
+	}
+	line := recordLine(nil, "USER", dovecotauth.FormatID(x.id), r.User, gr.fields(r))
+	step.sealed = sealer.Seal(seal.Login{ClientPID: x.c.pid, RequestID: x.id}, line, s.cfg.Now().Add(s.cfg.RedeemWithin))
+}
+
+// redeemed: the session role will ask who logged in.
+func (x *exchange) redeemed(step Step) bool {
+	return x.c.kind == Login && !x.noLogin && redeemable(step)
+}
+
+func (x *exchange) grant(step Step) grant {
+	return grant{id: x.id, service: x.service, mech: x.mech, session: x.session, user: step.User, login: step.Login}
 }
 
 func (x *exchange) answer(step Step) error {
@@ -177,13 +208,8 @@ func (x *exchange) answer(step Step) error {
 // granted keeps the login, if it can be redeemed, and tells the peer.
 func (x *exchange) granted(step Step) error {
 	c := x.c
-	if c.kind == Login && !x.noLogin && redeemable(step) {
-		ok := c.s.logins.grant(c.pid, grant{
-			id: x.id, service: x.service, mech: x.mech, session: x.session, user: step.User, login: step.Login,
-		})
-		if !ok {
-			return x.failed(fail.New(fail.Unavailable, "too many logins of client with pid %d wait to be redeemed", c.pid))
-		}
+	if step.sealed == "" && x.redeemed(step) && !c.s.logins.grant(c.pid, x.grant(step)) {
+		return x.failed(fail.New(fail.Unavailable, "too many logins of client with pid %d wait to be redeemed", c.pid))
 	}
 	if !c.remove(x) {
 		return nil
@@ -192,6 +218,9 @@ func (x *exchange) granted(step Step) error {
 	b = step.Fields.AppendTo(dovecotauth.AppendField(b, "user", step.User))
 	if step.Challenge != nil && x.finalOK {
 		b = base64.StdEncoding.AppendEncode(append(b, "\tresp="...), step.Challenge)
+	}
+	if step.sealed != "" {
+		b = dovecotauth.AppendField(b, "sealed", step.sealed)
 	}
 	return c.out.close(append(b, '\n'))
 }

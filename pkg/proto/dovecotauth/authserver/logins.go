@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/proto/dovecotauth"
+	"github.com/postcote/postcote/pkg/proto/dovecotauth/internal/seal"
 )
 
 // logins holds granted logins until they are redeemed, expire, or their client
@@ -36,6 +38,11 @@ type grant struct {
 	user    string
 	login   any // for the Directory
 	expires time.Time
+}
+
+// fields is what the session role is told of the user of a login.
+func (gr *grant) fields(r Record) dovecotauth.Fields {
+	return append(r.Fields[:len(r.Fields):len(r.Fields)], dovecotauth.Field{Key: "auth_mech", Value: gr.mech})
 }
 
 func newLogins(ttl time.Duration, limit int, now func() time.Time) *logins {
@@ -149,4 +156,40 @@ func (g *logins) redeem(pid, id uint32, cookie string) (grant, error) {
 	}
 	c.drop(e)
 	return *c.grantAt(e), nil
+}
+
+// seals are the keys of session roles that are connected, by name. A login whose
+// client names one needs no redemption: see package seal.
+type seals struct {
+	mu  sync.Mutex
+	all map[string]*seal.Sealer
+}
+
+// add is false when there is such a name.
+func (s *seals) add(name string, k *seal.Sealer) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.all[name] != nil {
+		return false
+	}
+	if s.all == nil {
+		s.all = make(map[string]*seal.Sealer)
+	}
+	s.all[name] = k
+	return true
+}
+
+func (s *seals) get(name string) *seal.Sealer {
+	if name == "" {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.all[name]
+}
+
+func (s *seals) remove(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.all, name)
 }

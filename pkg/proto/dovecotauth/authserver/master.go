@@ -29,6 +29,7 @@ type masterConn struct {
 	crew        netx.Crew // runs lookups
 	slots       chan struct{}
 	listing     chan struct{} // one LIST at a time, as Dovecot
+	sealed      string        // name of the peer's key; empty: none
 }
 
 // masterVerb is a row of the table of commands.
@@ -44,6 +45,7 @@ func masterVerbs() map[string]masterVerb {
 		"LIST":        {[]Kind{Userdb, Master}, (*masterConn).list},
 		"REQUEST":     {[]Kind{Master}, (*masterConn).request},
 		"CACHE-FLUSH": {[]Kind{Master}, (*masterConn).cacheFlush},
+		"SEAL":        {[]Kind{Master}, (*masterConn).seal},
 	}
 }
 
@@ -62,13 +64,20 @@ func (s *Server) serveMaster(base *conn, peer Peer) error {
 		slots: make(chan struct{}, maxLookups), listing: make(chan struct{}, 1),
 	}
 	err := c.loop()
+	if c.sealed != "" {
+		c.s.seals.remove(c.sealed)
+	}
 	c.finish(&c.running)
 	c.crew.Wait()
 	return c.inOrder(err)
 }
 
 func (c *masterConn) loop() error {
-	hello := dovecotauth.AppendLine(nil, "VERSION", masterMajor, masterMinor)
+	version := []string{masterMajor, masterMinor}
+	if c.kind == Master { // others do not look behind the minor version
+		version = append(version, dovecotauth.Seals)
+	}
+	hello := dovecotauth.AppendLine(nil, "VERSION", version...)
 	hello = dovecotauth.AppendLine(hello, "SPID", strconv.Itoa(c.s.cfg.PID))
 	if err := c.out.send(hello); err != nil {
 		return err

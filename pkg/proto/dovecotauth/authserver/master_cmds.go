@@ -7,6 +7,7 @@ import (
 
 	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/proto/dovecotauth"
+	"github.com/postcote/postcote/pkg/proto/dovecotauth/internal/seal"
 )
 
 // user answers `USER <id> <name> service=…`.
@@ -60,9 +61,13 @@ func (c *masterConn) pass(id string, l dovecotauth.Line) error {
 
 // record sends a line of id, name and fields.
 func (c *masterConn) record(verb, id, name string, fs dovecotauth.Fields) error {
-	b := append(append(c.out.open(), verb...), '\t')
+	return c.out.close(append(recordLine(c.out.open(), verb, id, name, fs), '\n'))
+}
+
+func recordLine(b []byte, verb, id, name string, fs dovecotauth.Fields) []byte {
+	b = append(append(b, verb...), '\t')
 	b = dovecotauth.AppendEscaped(append(append(b, id...), '\t'), name)
-	return c.out.close(append(fs.AppendTo(b), '\n'))
+	return fs.AppendTo(b)
 }
 
 type finder func(ctx context.Context, q Lookup) (Record, error)
@@ -167,7 +172,7 @@ func (c *masterConn) request(id string, l dovecotauth.Line) error {
 		if err != nil {
 			return c.notFound(id, err)
 		}
-		fs := append(r.Fields[:len(r.Fields):len(r.Fields)], dovecotauth.Field{Key: "auth_mech", Value: gr.mech})
+		fs := gr.fields(r)
 		if session, ok := params.Lookup("session_pid"); ok && params.Has("request_auth_token") {
 			fs = fs.Add("auth_token", c.s.tokens.of(gr, session, r.User))
 		}
@@ -185,6 +190,23 @@ func (c *masterConn) checkSessionPID(fs dovecotauth.Fields) error {
 		return fail.New(fail.Denied, "process %d tried to redeem a login for process %.20q", c.peer.PID, said)
 	}
 	return nil
+}
+
+// seal answers `SEAL <id> <name> <key>`: from now on, and as long as this
+// connection stands, logins that name the key come with what REQUEST would
+// answer, sealed. It is ours, no part of Dovecot's protocol.
+func (c *masterConn) seal(id string, l dovecotauth.Line) error {
+	name := l.Param(1)
+	key, err := seal.ParseKey(l.Param(2))
+	if err != nil || name == "" || len(name) > seal.MaxName || c.sealed != "" || c.restricted() {
+		return c.reply("FAIL", id)
+	}
+	sealer, err := seal.NewSealer(key)
+	if err != nil || !c.s.seals.add(name, sealer) {
+		return c.reply("FAIL", id)
+	}
+	c.sealed = name
+	return c.reply("OK", id)
 }
 
 // cacheFlush answers `CACHE-FLUSH <id> [<user>]…`.

@@ -33,7 +33,10 @@ type Request struct {
 	ClientCert bool
 	CertUser   string
 
-	NoLogin   bool // nobody will redeem this login
+	NoLogin bool // nobody will redeem this login
+	// Seal names the key of the session role that will serve this login, if there
+	// is one; see package seal.
+	Seal      string
 	NoPenalty bool // the peer vouches for Remote (a proxy, webmail)
 	Debug     bool // log more of this request
 	FinalOK   bool // the OK may carry the mechanism's last challenge
@@ -126,6 +129,8 @@ func (r *Request) fact(key, value []byte) bool {
 		r.Service = serviceName(value)
 	case "local_name":
 		r.LocalName = string(value)
+	case "seal":
+		r.Seal = string(value)
 	case "session":
 		r.Session = string(value)
 	case "client_id":

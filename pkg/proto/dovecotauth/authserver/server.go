@@ -92,6 +92,7 @@ type Server struct {
 	cfg     Config
 	logins  *logins
 	tokens  tokens
+	seals   seals
 	cuid    atomic.Uint32
 	buffers dovecotauth.Buffers
 	outputs sync.Pool // of *[]byte

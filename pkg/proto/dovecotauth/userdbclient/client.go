@@ -25,6 +25,7 @@ type Config struct {
 // Client is safe for concurrent use. It connects at its first request.
 type Client struct {
 	link *link.Link
+	seal sealing
 }
 
 // New makes a client; it does not connect yet, so the server may come later.
@@ -150,6 +151,9 @@ func (c *Client) Redeem(ctx context.Context, clientPID, requestID uint32, cookie
 	if sessionPID == 0 {
 		sessionPID = os.Getpid()
 	}
+	if c.seal.due(c.link.Live()) {
+		c.offerKey(ctx)
+	}
 	r, _, err := c.ask(ctx, "login "+dovecotauth.FormatID(requestID), fail.Denied, "REQUEST",
 		dovecotauth.FormatID(clientPID), dovecotauth.FormatID(requestID), cookie,
 		"session_pid="+strconv.Itoa(sessionPID))
@@ -217,7 +221,7 @@ func refusal(what string, kind fail.Kind, fs dovecotauth.Fields) error {
 }
 
 // handshake waits for VERSION and SPID. A MECH line means the wrong socket.
-type handshake struct{ version bool }
+type handshake struct{ version, seals bool }
 
 func (h *handshake) Line(l dovecotauth.Line) (done bool, err error) {
 	switch l.Verb {
@@ -225,7 +229,7 @@ func (h *handshake) Line(l dovecotauth.Line) (done bool, err error) {
 		if l.Param(0) != "1" {
 			return false, fail.New(fail.Invalid, "auth service speaks protocol version %.20q, not 1", l.Param(0))
 		}
-		h.version = true
+		h.version, h.seals = true, l.Param(2) == dovecotauth.Seals
 	case "MECH":
 		return false, fail.New(fail.Invalid, "this is a client socket, not a master or userdb socket")
 	case "SPID":

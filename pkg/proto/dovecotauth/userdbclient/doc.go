@@ -6,5 +6,6 @@
 // Invariants: as package authclient. "No such user" is fail.NotFound and comes
 // only from an explicit answer; every doubt is fail.Unavailable.
 //
-// Reading order: client.go, record.go, list.go.
+// Reading order: client.go, seal.go (logins that need not be redeemed), record.go,
+// list.go.
 package userdbclient

@@ -135,6 +135,12 @@ func (l *Link) Get(ctx context.Context) (*Conn, error) {
 	}
 }
 
+// Live is the connection, if there is one.
+func (l *Link) Live() *Conn {
+	c, _ := l.live()
+	return c
+}
+
 func (l *Link) live() (*Conn, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
