@@ -69,6 +69,9 @@ func (c *client) offerTo(ctx context.Context, s *success) (local *net.UnixConn, 
 		if local != nil {
 			_ = local.Close()
 		}
+		if s.result.Sealed != "" { // by the key of a process that is no more, maybe
+			c.role.sealedBy("")
+		}
 		return nil, 0, err
 	}
 	if path == c.cfg.SessionSocket {
@@ -78,8 +81,8 @@ func (c *client) offerTo(ctx context.Context, s *success) (local *net.UnixConn, 
 }
 
 // sealedBy remembers the session role's key, which authd may seal the logins to
-// come with: the session role need not ask about those. It is that of the default
-// instance; authd seals nothing for who goes to another one.
+// come with: the session role need not ask about those; none if name is empty. It is
+// that of the default instance; authd seals nothing for who goes to another one.
 func (r *role) sealedBy(name string) {
 	if known := r.seal.Load(); known == nil || *known != name {
 		r.seal.Store(&name)

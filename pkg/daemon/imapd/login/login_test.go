@@ -72,6 +72,22 @@ func (w *world) login(door string) (net.Conn, *bufio.Reader) {
 	return c, r
 }
 
+// refused is login where the session role takes nobody.
+func (w *world) refused(door string) {
+	w.t.Helper()
+	c := w.dial(door)
+	fmt.Fprintf(c, "a LOGIN alice secret\r\n")
+	r := bufio.NewReader(c)
+	for {
+		switch l, err := r.ReadString('\n'); {
+		case strings.HasPrefix(l, "a NO [UNAVAILABLE]"):
+			return
+		case err != nil || strings.HasPrefix(l, "a "):
+			w.t.Fatalf("login at %s: %q, %v", door, l, err)
+		}
+	}
+}
+
 func TestFrameAndRequest(t *testing.T) {
 	w := newWorld(t, options{})
 	for door, proto := range map[string]handover.Protocol{"imap": handover.IMAP, "imaps": handover.IMAP, "pop3": handover.POP3, "pop3s": handover.POP3} {
@@ -399,14 +415,21 @@ func TestSessionIDs(t *testing.T) {
 }
 
 // Once the session role has told the name of its key, logins come to it with
-// authd's answer, and it asks nothing about them (world_test.go opens them).
+// authd's answer, and it asks nothing about them (world_test.go opens them). One
+// that refuses such a login may be another process, which has no use for that key.
 func TestLoginsComeSealed(t *testing.T) {
 	w := newWorld(t, options{})
 	if err := w.session.auth.Ping(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	for i, sealed := range []bool{false, true, true} {
-		w.login("imaps")
+	for i, sealed := range []bool{false, true, true, false, true} {
+		if i == 2 {
+			w.session.refuse.Store(true)
+			w.refused("imaps")
+			w.session.refuse.Store(false)
+		} else {
+			w.login("imaps")
+		}
 		if f := <-w.session.frames; (f.Sealed != "") != sealed || strings.Contains(f.Sealed, "alice") {
 			t.Errorf("login %d: %+v", i, f)
 		}

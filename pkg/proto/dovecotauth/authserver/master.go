@@ -64,15 +64,13 @@ func (s *Server) serveMaster(base *conn, peer Peer) error {
 		slots: make(chan struct{}, maxLookups), listing: make(chan struct{}, 1),
 	}
 	err := c.loop()
-	if c.sealed != "" {
-		c.s.seals.remove(c.sealed)
-	}
 	c.finish(&c.running)
 	c.crew.Wait()
 	return c.inOrder(err)
 }
 
 func (c *masterConn) loop() error {
+	defer func() { c.s.seals.remove(c.sealed) }()
 	version := []string{masterMajor, masterMinor}
 	if c.kind == Master { // others do not look behind the minor version
 		version = append(version, dovecotauth.Seals)
