@@ -138,18 +138,28 @@ func ask(path, text string) error {
 	}
 }
 
-// A login role that lies gets nothing: a frame with an invented login is
-// refused, and its descriptor is closed without a byte of mail.
+// A login role that lies gets nothing: a frame with an invented login, or one that
+// authd is said to have sealed, is refused, and its descriptor is closed without a
+// byte of mail.
 func TestForgedHandover(t *testing.T) {
 	s := start(t)
 	out, err := probeAs(t, s, "imapd-login", "forge", s.Path("run/imapd/session"))
-	if err != nil || !strings.Contains(out, "refused") {
+	if err != nil || strings.Count(out, "refused") != 2 {
 		t.Errorf("a forged handover: %v %q", err, out)
 	}
 }
 
-// forge offers a connection with an invented login to the session role.
+// forge offers connections with invented logins to the session role.
 func forge(path string) error {
+	for _, sealed := range []string{"", strings.Repeat("A", 128)} {
+		if err := forgeOne(path, sealed); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func forgeOne(path, sealed string) error {
 	c, err := net.DialTimeout("unixpacket", path, 5*time.Second)
 	if err != nil {
 		return err
@@ -165,7 +175,7 @@ func forge(path string) error {
 	defer cancel()
 	frame := &handover.Frame{
 		Protocol: handover.IMAP, Tag: "a", Session: "forged", ClientPID: 4711, RequestID: 1,
-		Cookie: strings.Repeat("0", 32), Mechanism: "PLAIN", Secured: true,
+		Cookie: strings.Repeat("0", 32), Sealed: sealed, Mechanism: "PLAIN", Secured: true,
 	}
 	if _, err := handover.Offer(ctx, c, frame, far); err == nil {
 		return errors.New("the session role took it")
