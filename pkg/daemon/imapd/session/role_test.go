@@ -256,8 +256,8 @@ func TestVerbs(t *testing.T) {
 		t.Errorf("%v, %v", out, err)
 	}
 	expect(t, alice, "* BYE ")
-	// Somebody who is not here is released all the same.
-	if out, err = w.verb("RELEASE", "bob"); err != nil || !strings.Contains(out[0], `"released":"bob","kicked":0`) && !strings.Contains(out[0], `"kicked":0,"released":"bob"`) {
+	// Somebody who was never here is released all the same.
+	if out, err = w.verb("RELEASE", "carol"); err != nil || !strings.Contains(out[0], `"released":"carol","kicked":0`) && !strings.Contains(out[0], `"kicked":0,"released":"carol"`) {
 		t.Errorf("%v, %v", out, err)
 	}
 	for _, verb := range []string{"KICK", "RELEASE", "FREEZE"} {
