@@ -263,28 +263,40 @@ func (s *Spool) failSegment(g *segment) {
 	g.failed, g.active, g.limit = true, false, g.size
 	s.unpin(g)
 	s.active = nil
-	s.noteSegment(g)
-	s.unsafe = true
+	s.unsafe = append(s.unsafe, g)
 	s.mu.Unlock()
 	if err := s.safeAgain(); err != nil {
 		s.cfg.warn(err)
 	}
 }
 
-// safeAgain makes the marks of failed segments durable, if any are not yet.
+// safeAgain makes the marks of failed segments durable, if any are not yet. A
+// power failure may leave the mark and take what the log said before it: the
+// mark says that the messages below need not be looked for, so they are made
+// durable in the log first.
 func (s *Spool) safeAgain() error {
 	s.mu.Lock()
 	unsafe := s.unsafe
 	s.mu.Unlock()
-	if !unsafe {
+	if len(unsafe) == 0 {
 		return nil
 	}
+	if err := s.Sync(); err != nil {
+		return diskErr(err, "before a segment is recorded as failed")
+	}
+	s.mu.Lock()
+	for _, g := range unsafe {
+		if s.segments[g.num] == g { // else it is gone for good
+			s.noteSegment(g)
+		}
+	}
+	s.mu.Unlock()
 	if err := s.Sync(); err != nil {
 		return diskErr(err, "recording a failed segment")
 	}
 	disk.Point(s.cfg.FS, "queue.abort.recorded")
 	s.mu.Lock()
-	s.unsafe = false
+	s.unsafe = nil
 	s.mu.Unlock()
 	return nil
 }

@@ -279,3 +279,38 @@ func TestPowerFailsDuringStart(t *testing.T) {
 		mustClose(t, s)
 	}
 }
+
+// A segment fails, and then the power, while that is written down. What had been
+// taken before is in the segment, whatever part of the state log is lost.
+func TestPowerFailsAfterSegment(t *testing.T) {
+	const n = 20
+	for seed := range uint64(60) {
+		fsys := disk.NewForgetful()
+		faulty := disk.NewFaulty(fsys)
+		s, _ := mustOpen(t, crashConfigOn(faulty))
+		for i := range n {
+			mustAdd(t, s, i, 1000, 1) // the state log has none of them on disk
+		}
+		faulty.Add(disk.Fault{Op: disk.OpSync, Path: "segment-*", Err: syscall.EIO})
+		var after []*disk.Forgetful
+		fsys.OnPoint(func(name string) {
+			if name == "queue.state.before_sync" {
+				after = append(after, fsys.CrashRandom(seed))
+			}
+		})
+		if _, err := add(s, n, 1000, 1); err == nil {
+			t.Fatal("a message was taken that could not be synced")
+		}
+		if len(after) == 0 {
+			t.Fatal("the failure was not written down")
+		}
+		abandon(s)
+		for _, after := range after {
+			s, r := mustOpen(t, crashConfigOn(after))
+			if r.Messages != n && r.Messages != n+1 || len(r.Damage) > 0 {
+				t.Fatalf("seed %d: %d messages, want %d; damage %v", seed, r.Messages, n, r.Damage)
+			}
+			mustClose(t, s)
+		}
+	}
+}

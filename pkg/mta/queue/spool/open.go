@@ -45,8 +45,8 @@ type Spool struct {
 	openFiles   int
 	lastSegment uint64
 	lastEpoch   uint64
-	unsafe      bool      // the mark of a failed segment is not durable yet
-	doomed      []item.ID // large bodies to delete once their removal is durable
+	unsafe      []*segment // failed ones whose mark is not durable yet
+	doomed      []item.ID  // large bodies to delete once their removal is durable
 	held        int
 	oldest      *Entry // nil when not known
 	bytes       int64
