@@ -107,7 +107,7 @@ func (e *exchange) Next(ctx context.Context, response []byte) (server.AuthStep, 
 func (e *exchange) request(initial []byte) authclient.Request {
 	r := authclient.Request{
 		Mech: e.mech, Service: "smtp", NoLogin: true, Session: e.c.ID, Initial: initial,
-		LocalAddr: netx.AddrPort(e.c.Local), RemoteAddr: netx.AddrPort(e.c.Remote),
+		LocalAddr: netx.AddrPort(e.c.Local()), RemoteAddr: netx.AddrPort(e.c.Remote),
 	}
 	if t := e.c.TLS; t != nil {
 		r.Secured, r.LocalName = true, t.ServerName

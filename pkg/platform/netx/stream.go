@@ -177,11 +177,11 @@ func (l *tcpListener) set(level, option, value int) error {
 // Accept waits for a connection.
 func (l *tcpListener) Accept() (net.Conn, error) {
 	var fd int
-	var peer unix.Sockaddr
+	var peer syscall.Sockaddr // package unix asks the socket for its protocol each time
 	var aerr error
 	err := l.raw.Read(func(lfd uintptr) bool {
 		for {
-			fd, peer, aerr = unix.Accept4(int(lfd), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+			fd, peer, aerr = syscall.Accept4(int(lfd), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
 			if !errors.Is(aerr, unix.EINTR) {
 				return !errors.Is(aerr, unix.EAGAIN)
 			}
@@ -211,19 +211,19 @@ type tcpConn struct {
 func (c *tcpConn) RemoteAddr() net.Addr { return c.remote }
 
 func (c *tcpConn) LocalAddr() net.Addr {
-	var own unix.Sockaddr
+	var own syscall.Sockaddr
 	if raw, err := c.SyscallConn(); err == nil {
-		_ = raw.Control(func(fd uintptr) { own, _ = unix.Getsockname(int(fd)) })
+		_ = raw.Control(func(fd uintptr) { own, _ = syscall.Getsockname(int(fd)) })
 	}
 	return tcpAddr(own)
 }
 
 // tcpAddr is an address of no meaning where sa is none of TCP.
-func tcpAddr(sa unix.Sockaddr) net.Addr {
+func tcpAddr(sa syscall.Sockaddr) net.Addr {
 	switch sa := sa.(type) {
-	case *unix.SockaddrInet4:
+	case *syscall.SockaddrInet4:
 		return &net.TCPAddr{IP: sa.Addr[:], Port: sa.Port}
-	case *unix.SockaddrInet6:
+	case *syscall.SockaddrInet6:
 		zone := ""
 		if sa.ZoneId != 0 {
 			zone = strconv.FormatUint(uint64(sa.ZoneId), 10)

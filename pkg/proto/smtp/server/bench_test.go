@@ -4,8 +4,12 @@ import (
 	"bufio"
 	"context"
 	"io"
+	"net"
 	"strings"
 	"testing"
+
+	"github.com/postcote/postcote/pkg/platform/conf"
+	"github.com/postcote/postcote/pkg/platform/netx"
 )
 
 // discard takes every message and keeps none.
@@ -42,5 +46,43 @@ func BenchmarkAccept(b *testing.B) {
 		reply(3)
 		_, _ = conn.Write(body)
 		reply(1)
+	}
+}
+
+// BenchmarkConnection is a session that sends no message, on a connection of its
+// own: three round trips over loopback TCP. The client's share is in it.
+func BenchmarkConnection(b *testing.B) {
+	cfg := Default()
+	cfg.Hostname = "mx.test"
+	cfg.Accept = func(context.Context, *Conn) (Session, Reply) { return discard{}, Reply{} }
+	s, err := New(cfg)
+	if err != nil {
+		b.Fatal(err)
+	}
+	l, err := netx.Open(conf.Listen{Address: "127.0.0.1:0"}, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() { served <- (&netx.Server{Handler: s.Serve}).Serve(ctx, l) }()
+	defer func() {
+		stop()
+		<-served
+	}()
+	b.ReportAllocs()
+	for b.Loop() {
+		conn, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			b.Fatal(err)
+		}
+		in := bufio.NewReader(conn)
+		for _, say := range []string{"", "HELO client.example\r\n", "QUIT\r\n"} {
+			_, _ = io.WriteString(conn, say)
+			if line, err := in.ReadSlice('\n'); err != nil || line[0] != '2' {
+				b.Fatalf("%q %v", line, err)
+			}
+		}
+		_ = conn.Close()
 	}
 }

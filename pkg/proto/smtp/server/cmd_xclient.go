@@ -142,7 +142,7 @@ func proxyAddr(value string) (netip.Addr, bool) {
 // apply changes what hooks see. What was not said stays, but HELO, LOGIN and
 // PROTO, which belong to the session that ended.
 func (o *overrides) apply(c *Conn) {
-	c.Remote, c.Local = o.client.over(c.Remote), o.server.over(c.Local)
+	c.Remote, c.local = o.client.over(c.Remote), o.server.over(c.Local())
 	if o.name != "" {
 		c.Name = o.name
 	}

@@ -14,7 +14,6 @@ type Conn struct {
 	Listener string
 	Mode     Mode
 	Remote   net.Addr
-	Local    net.Addr
 	Net      net.Conn // as handed to Serve, for its peer credentials
 	Start    time.Time
 
@@ -40,7 +39,16 @@ type Conn struct {
 
 	Policy Policy
 
-	talk func(wait time.Duration) bool
+	local net.Addr // as a proxy has named it
+	talk  func(wait time.Duration) bool
+}
+
+// Local is our end of the connection. Few ask, and it takes a system call.
+func (c *Conn) Local() net.Addr {
+	if c.local != nil {
+		return c.local
+	}
+	return c.Net.LocalAddr()
 }
 
 // Forward is a client elsewhere; empty means nothing was said or known.

@@ -57,11 +57,11 @@ func newID() string {
 // an idle session gets 421 4.3.2 at once; a transaction that has begun may
 // finish first. The owner of conn enforces any limit on that by closing it.
 func (s *Server) Serve(ctx context.Context, conn net.Conn) {
-	s.ServeBetween(ctx, conn, conn.RemoteAddr(), conn.LocalAddr())
+	s.ServeBetween(ctx, conn, conn.RemoteAddr(), nil)
 }
 
 // ServeBetween is Serve for a connection that comes through a proxy: remote
-// and local are the ends that it named.
+// and local are the ends that it named; nil is the connection's own.
 func (s *Server) ServeBetween(ctx context.Context, conn net.Conn, remote, local net.Addr) {
 	e := &engine{srv: s, cfg: &s.cfg, ctx: ctx, state: stateStart, hooks: nobody{}}
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -69,7 +69,7 @@ func (s *Server) ServeBetween(ctx context.Context, conn net.Conn, remote, local 
 	e.work = work
 	e.pub = Conn{
 		ID: s.cfg.NewID(), Listener: s.cfg.Listener, Mode: s.cfg.Mode,
-		Remote: remote, Local: local, Net: conn,
+		Remote: remote, local: local, Net: conn,
 		Start: s.cfg.Now(), Policy: s.cfg.Policy, talk: e.talksEarly,
 	}
 	e.sum.After = "CONNECT"

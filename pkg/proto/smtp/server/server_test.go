@@ -352,7 +352,7 @@ func configure(t testing.TB, options map[string]string, records chan string) Con
 		return &recorder{conn: c, log: log}, scripted(options["refuse"], "")
 	}
 	cfg.Overridden = func(_ context.Context, c *Conn) Reply {
-		records <- fmt.Sprintf("client %s[%s] (%s) at %s, %s %s, login %q", c.Name, c.Remote, c.Reverse, c.Local, c.Verb, c.Helo, c.User)
+		records <- fmt.Sprintf("client %s[%s] (%s) at %s, %s %s, login %q", c.Name, c.Remote, c.Reverse, c.Local(), c.Verb, c.Helo, c.User)
 		ip := netx.AddrPort(c.Remote).Addr()
 		c.Policy.XClient = ip.IsLoopback()
 		if ip == netip.MustParseAddr("192.0.2.66") {
