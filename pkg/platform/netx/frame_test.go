@@ -117,7 +117,7 @@ func TestBadFramesLeakNothing(t *testing.T) {
 		if err := c.recv(b); err == nil || fail.KindOf(err) != c.want {
 			t.Errorf("%s: %v", c.name, err)
 		}
-		if after := openFDs(t); after != before {
+		if after := openFDs(t); after > before { // fewer when the collector has closed what an earlier test left
 			t.Errorf("%s: %d descriptors before, %d after", c.name, before, after)
 		}
 	}

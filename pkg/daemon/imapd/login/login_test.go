@@ -220,7 +220,7 @@ func TestEndsOfSessions(t *testing.T) {
 }
 
 func TestStalledClientIsCut(t *testing.T) {
-	w := newWorld(t, options{change: func(c *Config) { c.Limits.Stall = conf.Duration(20 * time.Millisecond) }})
+	w := newWorld(t, options{change: func(c *Config) { c.Limits.Stall = conf.Duration(200 * time.Millisecond) }})
 	c, r := w.login("imaps")
 	_, _ = io.WriteString(c, "SEND 50000000\r\n")
 	for deadline := time.Now().Add(30 * time.Second); w.role.server.Active() > 0; time.Sleep(time.Millisecond) {

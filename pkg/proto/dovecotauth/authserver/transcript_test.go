@@ -290,7 +290,7 @@ func TestKindNames(t *testing.T) {
 func TestExchangeTimesOut(t *testing.T) {
 	client, server := wiretest.Pair(t)
 	w := &world{}
-	srv := New(Config{Auth: w, Directory: w, RequestTimeout: 20 * time.Millisecond})
+	srv := New(Config{Auth: w, Directory: w, RequestTimeout: 200 * time.Millisecond})
 	c := &clientConn{
 		conn:  &conn{s: srv, ctx: t.Context(), nc: server, out: newOutput(server, time.Second, &srv.outputs)},
 		minor: 1, active: map[uint32]*exchange{},
@@ -304,7 +304,7 @@ func TestExchangeTimesOut(t *testing.T) {
 	}
 	p := wiretest.NewPlayer(t, "timeout", client)
 	p.Expect(wiretest.Step{Text: `CONT\t1\tVXNlcm5hbWU6`})
-	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
 		c.mu.Lock()
 		left := len(c.active)
 		c.mu.Unlock()
