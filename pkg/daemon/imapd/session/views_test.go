@@ -46,17 +46,16 @@ type viewer struct {
 // POP3 show with what FETCH shows. A command of a connection that was lost may
 // still be at work: what differs then does so no more at the next look.
 func (h *house) views(ch chooser) (err error) {
-	for range 20 {
+	for end := time.Now().Add(atWork); ; {
 		v := &viewer{nomad: &nomad{h: h, flags: map[uint32]string{}}}
 		if err = v.look(ch); err == nil {
 			err = v.popped()
 		}
 		v.lose()
-		if err == nil {
-			return nil
+		if err == nil || time.Now().After(end) {
+			return err
 		}
 	}
-	return err
 }
 
 func (v *viewer) look(ch chooser) (err error) {
