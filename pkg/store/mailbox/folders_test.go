@@ -304,6 +304,16 @@ func TestModSeqStaysAboveDovecots(t *testing.T) {
 	must(t, h.store.Close(bg))
 }
 
+// A folder that has never had a message begins at 1, whoever made its UID list.
+func TestModSeqOfANewFolder(t *testing.T) {
+	h := inMemory(t, Exclusive)
+	must(t, h.acct.Create(bg, "New"))
+	if got := h.box("New").Snapshot().HighestModSeq(); got != 1 {
+		t.Errorf("HIGHESTMODSEQ is %d", got)
+	}
+	must(t, h.store.Close(bg))
+}
+
 // More than 26 keywords fit no file name: exclusive mode keeps them in the
 // index, shared mode refuses them.
 func TestManyKeywords(t *testing.T) {

@@ -197,8 +197,8 @@ func dovecotModSeq(fsys disk.FS, f *maildir.Folder) (uint64, bool) {
 
 // firstModSeq is what no client can have seen more than: of the old index, of
 // the folder's own note when the index is lost, of Dovecot. When none is left
-// of a folder that has been in use (Dovecot kept its index elsewhere), only the
-// clock can tell of a number that is certainly higher.
+// of a folder that has given out UIDs (Dovecot kept its index elsewhere), only
+// the clock can tell of a number that is certainly higher.
 func (b *box) firstModSeq(id Ident, folder *maildir.Folder, left index.Remains) uint64 {
 	highest := left.ModSeq
 	if highest == 0 {
@@ -208,7 +208,7 @@ func (b *box) firstModSeq(id Ident, folder *maildir.Folder, left index.Remains) 
 	if found {
 		highest = max(highest, n)
 	}
-	if highest == 0 && id.Used {
+	if highest == 0 && id.Used && id.UIDNext > 1 {
 		highest = uint64(b.acct.store.now().Unix()) * 1000
 	}
 	return max(highest, 1)
