@@ -147,17 +147,30 @@ func mailboxCommand() *cobra.Command {
 	}
 	root.PersistentFlags().Bool("json", false, "print one JSON object per line")
 	root.PersistentFlags().String("maildir", "", "the user's `folder`, while neither imapd nor authd runs")
-	for _, v := range [][2]string{
-		{"list", "List the folders"},
-		{"status", "Tell messages, UIDs, MODSEQ and size of the folders"},
-		{"check", "Compare index, UID list and files, changing nothing"},
-		{"repair", "Make index, UID list and files agree"},
-		{"rebuild", "Throw the index away and make it from the files"},
+	for _, v := range []struct {
+		op, short string
+		changes   bool
+	}{
+		{"list", "List the folders", false},
+		{"status", "Tell messages, UIDs, MODSEQ and size of the folders", false},
+		{"check", "Compare index, UID list and files, changing nothing", false},
+		{"repair", "Make index, UID list and files agree", true},
+		{"rebuild", "Throw the index away and make it from the files", true},
 	} {
-		root.AddCommand(&cobra.Command{
-			Use: v[0] + " USER [FOLDER]", Short: v[1], Args: cobra.RangeArgs(1, 2),
-			RunE: func(cmd *cobra.Command, args []string) error { return runMailbox(cmd, v[0], args) },
-		})
+		dry := false
+		cmd := &cobra.Command{
+			Use: v.op + " USER [FOLDER]", Short: v.short, Args: cobra.RangeArgs(1, 2),
+			RunE: func(cmd *cobra.Command, args []string) error {
+				if dry {
+					return runMailbox(cmd, "check", args)
+				}
+				return runMailbox(cmd, v.op, args)
+			},
+		}
+		if v.changes {
+			cmd.Flags().BoolVar(&dry, "dry-run", false, "print what check prints, and change nothing")
+		}
+		root.AddCommand(cmd)
 	}
 	return root
 }

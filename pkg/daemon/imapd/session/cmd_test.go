@@ -12,6 +12,8 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/postcote/postcote/pkg/daemon/imapd/folders"
 	"github.com/postcote/postcote/pkg/daemon/service"
 	"github.com/postcote/postcote/pkg/platform/conf"
@@ -56,6 +58,36 @@ func TestFilters(t *testing.T) {
 	}
 	if !exactly("a*b?[c]\\").picks(&session{user: "a*b?[c]\\", frame: &handover.Frame{}}) || exactly("a*").picks(&session{user: "ab", frame: &handover.Frame{}}) {
 		t.Error("a user's name is read as a pattern")
+	}
+}
+
+// A dry run tells whom it is about, or what there is to mend, and does nothing.
+func TestDryRuns(t *testing.T) {
+	w := newWorld(t, nil)
+	c := w.dial(handover.IMAP, "alice")
+	greeted(t, c)
+	for _, k := range []struct {
+		sub  *cobra.Command
+		args []string
+		want string // in the output, or the error
+	}{
+		{kickCommand(), []string{"alice", "--dry-run"}, "alice  imap"},
+		{kickCommand(), []string{"bob", "--dry-run", "--json"}, ""},
+		{kickCommand(), []string{"--dry-run"}, "say whose sessions"},
+		{mailboxCommand(), []string{"repair", "alice", "INBOX", "--dry-run"}, "INBOX: 0 messages: ok\n"},
+		{mailboxCommand(), []string{"rebuild", "alice", "INBOX", "--dry-run"}, "INBOX: 0 messages: ok\n"},
+		{mailboxCommand(), []string{"rebuild", "alice", "INBOX"}, "rebuilt"},
+	} {
+		out, err := w.command(k.sub, k.args...)
+		if err != nil {
+			out += err.Error()
+		}
+		if !strings.Contains(out, k.want) || k.want == "" && out != "" {
+			t.Errorf("%s %v: %q", k.sub.Name(), k.args, out)
+		}
+	}
+	if left, err := w.verb("WHO"); err != nil || len(left) != 1 {
+		t.Errorf("%d sessions are left, %v", len(left), err)
 	}
 }
 

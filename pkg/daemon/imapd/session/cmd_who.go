@@ -188,7 +188,7 @@ func printRaw(w io.Writer, raw []json.RawMessage) error {
 }
 
 func kickCommand() *cobra.Command {
-	var asJSON bool
+	var asJSON, dry bool
 	cmd := &cobra.Command{
 		Use: "kick [USER]", Short: "End sessions", Args: cobra.MaximumNArgs(1),
 		Long: "Ends the sessions that the filters pick, at least one of them: of a user, from an address or network, of one id. " +
@@ -199,6 +199,9 @@ func kickCommand() *cobra.Command {
 		list := words()
 		for _, user := range args {
 			list = append(list, "user="+user)
+		}
+		if dry && len(list) > 0 {
+			return ask(cmd, "WHO", list, func(raw []json.RawMessage) error { return printWho(cmd.OutOrStdout(), raw, asJSON) })
 		}
 		return ask(cmd, "KICK", list, func(raw []json.RawMessage) error {
 			if asJSON {
@@ -215,5 +218,6 @@ func kickCommand() *cobra.Command {
 		})
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the answer as a JSON object")
+	cmd.Flags().BoolVar(&dry, "dry-run", false, "list the sessions as who does, and end none")
 	return cmd
 }

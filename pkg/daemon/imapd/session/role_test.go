@@ -1,6 +1,7 @@
 package session
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/spf13/cobra"
 
 	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/proto/control"
@@ -213,27 +216,47 @@ func TestStop(t *testing.T) {
 }
 
 // verb runs an operator's verb over a control socket.
-func (w *world) verb(name string, args ...string) ([]string, error) {
+func (w *world) verb(name string, args ...string) (out []string, err error) {
+	err = w.controlled(func(ctx context.Context, path string) error {
+		c, err := control.Dial(ctx, path)
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		return c.Each(ctx, name, args, func(v json.RawMessage) error {
+			out = append(out, string(v))
+			return nil
+		})
+	})
+	return out, err
+}
+
+// command runs an operator's command as the program does.
+func (w *world) command(sub *cobra.Command, args ...string) (out string, err error) {
+	var b bytes.Buffer
+	err = w.controlled(func(ctx context.Context, path string) error {
+		root := &cobra.Command{Use: "imapd", SilenceUsage: true, SilenceErrors: true}
+		root.PersistentFlags().String("control", path, "")
+		root.AddCommand(sub)
+		root.SetArgs(append([]string{sub.Name()}, args...))
+		root.SetOut(&b)
+		return root.ExecuteContext(ctx)
+	})
+	return b.String(), err
+}
+
+// controlled runs fn while the control socket is served.
+func (w *world) controlled(fn func(ctx context.Context, path string) error) error {
 	path := filepath.Join(w.dir, "control")
 	l, err := net.Listen("unix", path)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- w.rt.ServeControl(ctx, l) }()
 	defer func() { cancel(); <-done; _ = os.Remove(path) }()
-	c, err := control.Dial(ctx, path)
-	if err != nil {
-		return nil, err
-	}
-	defer c.Close()
-	var out []string
-	err = c.Each(ctx, name, args, func(v json.RawMessage) error {
-		out = append(out, string(v))
-		return nil
-	})
-	return out, err
+	return fn(ctx, path)
 }
 
 func TestVerbs(t *testing.T) {
