@@ -24,7 +24,7 @@ type fakeAccount struct {
 	mu    sync.Mutex
 	boxes map[string]*fakeBox
 	subs  map[string]bool
-	use   map[string]imap.MailboxAttr
+	use   map[imap.MailboxAttr]string // which mailbox has it
 	uidv  uint32
 	now   time.Time
 	fault error // every operation fails with it
@@ -97,7 +97,7 @@ func (a *fakeAccount) pass(ctx context.Context, name string) error {
 
 func newFakeAccount(names ...string) *fakeAccount {
 	a := &fakeAccount{
-		boxes: map[string]*fakeBox{}, subs: map[string]bool{}, use: map[string]imap.MailboxAttr{},
+		boxes: map[string]*fakeBox{}, subs: map[string]bool{}, use: map[imap.MailboxAttr]string{},
 		uidv: 100, now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
 	}
 	for _, n := range append([]string{"INBOX"}, names...) {
@@ -139,9 +139,12 @@ func (a *fakeAccount) Folders(ctx context.Context) ([]Folder, error) {
 	var out []Folder
 	for n := range a.boxes {
 		f := Folder{Name: n, Subscribed: a.subs[n]}
-		if u := a.use[n]; u != "" {
-			f.SpecialUse = []imap.MailboxAttr{u}
+		for use, box := range a.use {
+			if box == n {
+				f.SpecialUse = append(f.SpecialUse, use)
+			}
 		}
+		slices.Sort(f.SpecialUse)
 		out = append(out, f)
 	}
 	for n := range a.subs {
@@ -164,12 +167,7 @@ func (a *fakeAccount) Create(ctx context.Context, name string, uses []imap.Mailb
 		if use == imap.MailboxAttrArchive { // this account has none
 			return ErrUse
 		}
-		for box, has := range a.use {
-			if has == use {
-				delete(a.use, box)
-			}
-		}
-		a.use[name] = use
+		a.use[use] = name
 	}
 	a.add(name)
 	return nil

@@ -254,7 +254,7 @@ func (w *world) event(words []string) error {
 	case "lose": // lose BOX uid: the file is gone, the row is not
 		delete(b.data, num(2))
 	case "use": // use BOX \Sent
-		a.use[words[1]] = imap.MailboxAttr(words[2])
+		a.use[imap.MailboxAttr(words[2])] = words[1]
 	case "subscribe", "unsubscribe":
 		a.subscribe(words[1], words[0] == "subscribe")
 	case "burst": // burst n: so many changes of mailboxes
