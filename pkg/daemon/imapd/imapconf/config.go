@@ -76,6 +76,7 @@ type Session struct {
 	Common       `yaml:",inline"`
 	Workarounds  []string        `yaml:"imap_client_workarounds" example:"[tb-extra-mailbox-sep, tb-lsub-flags]" doc:"Faults of clients to live with. delay-newmail: new messages are told of in the answers to NOOP and CHECK only (Outlook Express, Apple Mail before 2.1). tb-extra-mailbox-sep: names are subscribed with a separator at their end, too, and tb-lsub-flags: names in LSUB that cannot be selected are marked (both Thunderbird)."`
 	Capabilities map[string]bool `yaml:"imap_capability" example:"{COMPRESS=DEFLATE: false}" doc:"Capabilities that are off: they are not announced, and what needs its announcement is not served. docs/imap.md lists them."`
+	Namespace    string          `yaml:"namespace_prefix" example:"INBOX." doc:"What the names of all folders but INBOX begin with for IMAP clients, as with Courier, or with Dovecot's prefix of the inbox namespace. Folders on disk, subscriptions and this file know no prefix."`
 	UTF8         bool            `yaml:"imap_utf8" doc:"Offer UTF8=ACCEPT. RFC 6855 then demands that messages with 8-bit headers are refused from clients that have not enabled it, which is in the way of old mail that is copied here."`
 }
 

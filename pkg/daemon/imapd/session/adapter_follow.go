@@ -13,9 +13,14 @@ var _ server.Follower = imapAccount{}
 // the By of what is done with ctx.
 func (a imapAccount) Follow(ctx context.Context, wants func(string) bool, tell func(server.Event)) (stop func()) {
 	me := feed.By(ctx)
-	return a.Account.Follow(ctx, feed.Follower{Wants: wants, Tell: func(e feed.Event) {
-		tell(server.Event{What: changes(e.What), Mailbox: e.Folder, Old: e.Old, Own: me != nil && e.By == me})
-	}})
+	tells := func(e feed.Event) {
+		old := e.Old
+		if old != "" {
+			old = a.names.Outside(old)
+		}
+		tell(server.Event{What: changes(e.What), Mailbox: a.names.Outside(e.Folder), Old: old, Own: me != nil && e.By == me})
+	}
+	return a.Account.Follow(ctx, feed.Follower{Wants: func(folder string) bool { return wants(a.names.Outside(folder)) }, Tell: tells})
 }
 
 // changes is the engine's form of the store's events.

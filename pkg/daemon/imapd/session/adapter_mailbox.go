@@ -9,6 +9,7 @@ import (
 
 	imap "github.com/emersion/go-imap/v2"
 
+	"github.com/postcote/postcote/pkg/daemon/imapd/namespace"
 	"github.com/postcote/postcote/pkg/proto/imap/server"
 	"github.com/postcote/postcote/pkg/store/mailbox"
 )
@@ -18,6 +19,7 @@ type imapMailbox struct {
 	m    *mailbox.Mailbox
 	last atomic.Pointer[mailbox.Snapshot] // the newest that the engine has taken
 
+	names namespace.Prefix
 	scans *sync.Pool // see role
 }
 
@@ -76,6 +78,10 @@ func (b *imapMailbox) Store(ctx context.Context, uids imap.UIDSet, change server
 }
 
 func (b *imapMailbox) Copy(ctx context.Context, uids imap.UIDSet, dest string, move bool) (server.Copied, error) {
+	dest, err := b.names.Inside(dest)
+	if err != nil {
+		return server.Copied{}, err
+	}
 	run := b.m.Copy
 	if move {
 		run = b.m.Move
@@ -99,6 +105,10 @@ func (b *imapMailbox) Expunge(ctx context.Context, uids imap.UIDSet) error {
 }
 
 func (b *imapMailbox) Replace(ctx context.Context, uid uint32, dest string, m server.Messages) (server.Appended, error) {
+	dest, err := b.names.Inside(dest)
+	if err != nil {
+		return server.Appended{}, err
+	}
 	p, err := b.m.Replace(ctx, uid, dest)
 	if err != nil {
 		return server.Appended{}, err

@@ -7,6 +7,7 @@ import (
 	"github.com/postcote/postcote/pkg/daemon/imapd/folders"
 	"github.com/postcote/postcote/pkg/daemon/imapd/imapconf"
 	"github.com/postcote/postcote/pkg/daemon/imapd/maildrop"
+	"github.com/postcote/postcote/pkg/daemon/imapd/namespace"
 	"github.com/postcote/postcote/pkg/daemon/service"
 	"github.com/postcote/postcote/pkg/platform/conf"
 	"github.com/postcote/postcote/pkg/store/mailbox"
@@ -89,6 +90,9 @@ func (c Config) Validate(p *conf.Reporter) {
 	}
 	if !strings.HasPrefix(c.IndexDir, "/") {
 		p.At("index_dir").Hint("write an absolute path").Errorf("%q is not a folder", c.IndexDir)
+	}
+	if !namespace.Valid(c.IMAP.Namespace) {
+		p.At("namespace_prefix").Hint(`write one name, such as "INBOX."`).Errorf("%q cannot begin the names of folders", c.IMAP.Namespace)
 	}
 	for key, l := range map[string]conf.Listen{"sessions": c.Sessions, "events": c.Events} {
 		if l.TCP() != "" {

@@ -75,7 +75,7 @@ func (h *house) dial() (net.Conn, error) {
 	acct := h.acct
 	go func() {
 		defer ours.Close()
-		h.srv.Serve(context.Background(), ours, server.Start{Tag: "a0", Account: imapAccount{acct, new(sync.Pool)}, Delim: '.'})
+		h.srv.Serve(context.Background(), ours, server.Start{Tag: "a0", Account: imapAccount{Account: acct, scans: new(sync.Pool)}, Delim: '.'})
 	}()
 	return conn, nil
 }

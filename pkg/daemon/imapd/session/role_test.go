@@ -28,7 +28,11 @@ import (
 // prefix of the file's name is the protocol.
 func TestTranscripts(t *testing.T) {
 	wiretest.Dir(t, "testdata/*.txt", func(t *testing.T, name string) *wiretest.Script {
-		w := newWorld(t, nil)
+		w := newWorld(t, func(c *Config) {
+			if strings.Contains(name, "namespace") {
+				c.IMAP.Namespace = "INBOX."
+			}
+		})
 		protocol := handover.IMAP
 		if strings.HasPrefix(name, "pop3") {
 			protocol = handover.POP3

@@ -11,6 +11,7 @@ import (
 
 	"github.com/postcote/postcote/pkg/daemon/imapd/folders"
 	"github.com/postcote/postcote/pkg/daemon/imapd/maildrop"
+	"github.com/postcote/postcote/pkg/daemon/imapd/namespace"
 	"github.com/postcote/postcote/pkg/platform/netx"
 	"github.com/postcote/postcote/pkg/platform/obs"
 	"github.com/postcote/postcote/pkg/proto/handover"
@@ -80,9 +81,10 @@ func (r *role) expire(s *session) {
 }
 
 func (r *role) runIMAP(s *session) {
+	names := namespace.New(r.cfg.IMAP.Namespace, s.account.Separator())
 	start := server.Start{
 		Tag: s.frame.Tag, Buffered: s.frame.Buffered,
-		Account: imapAccount{s.account, &r.scans}, Delim: s.account.Separator(), Shared: s.account.Shared(),
+		Account: imapAccount{s.account, names, &r.scans}, Delim: s.account.Separator(), Prefix: names.String(), Shared: s.account.Shared(),
 		Identified: func(text string) { r.log.Log(imapIdentified{r.facts(s), text}) },
 		Failed: func(verb string, err error) {
 			r.log.Error("command failed", slog.String(obs.KeyUser, s.user), slog.String(obs.KeyConn, s.frame.Session),

@@ -118,6 +118,7 @@ func TestConfig(t *testing.T) {
 		"index_dir: index":                 "index_dir",
 		`events: {address: "127.0.0.1:1"}`: "events",
 		"store_mode: both":                 "store_mode",
+		"namespace_prefix: a.b":            "namespace_prefix",
 	} {
 		cfg := Default()
 		if err := conf.Parse("imapd.yaml", []byte("role: session\n"+bad+"\n"), &cfg); err == nil || !strings.Contains(err.Error(), want) {

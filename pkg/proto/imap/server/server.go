@@ -132,9 +132,11 @@ type Start struct {
 	Tag string
 	// Buffered is what the client has sent behind the login.
 	Buffered []byte
-	// Account is the mail; Delim stands between the levels of its names.
+	// Account is the mail; Delim stands between the levels of its names, which
+	// begin with Prefix, except that of INBOX.
 	Account Account
 	Delim   byte
+	Prefix  string
 	// Shared says that other programs may write the mail at the same time:
 	// what needs one writer, such as CONDSTORE, is not announced then.
 	Shared bool
