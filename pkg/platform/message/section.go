@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"strings"
 
 	"github.com/postcote/postcote/pkg/platform/fail"
 )
@@ -171,17 +170,21 @@ func FieldsBody(h Header, names []string, not bool) *Body {
 // are all those of a header without its empty line. It is FieldsBody for
 // callers with many messages: nothing is parsed.
 func AppendFields(out, raw []byte, names []string) []byte {
-	lengths := uint64(0) // of the names: most lines have another one
+	first := [256 / 64]uint64{} // the bytes that the names begin with
 	for _, n := range names {
-		lengths |= 1 << (len(n) % 64)
+		if n != "" {
+			for _, b := range [...]byte{lowerByte(n[0]), upperByte(n[0])} {
+				first[b/64] |= 1 << (b % 64)
+			}
+		}
 	}
 	wanted := false
 	for len(raw) > 0 {
 		end := lineEnd(raw, 0)
 		line := raw[:end]
 		raw = raw[end:]
-		if line[0] != ' ' && line[0] != '\t' {
-			wanted = nameIn(line, names, lengths)
+		if b := line[0]; b != ' ' && b != '\t' {
+			wanted = first[b/64]>>(b%64)&1 != 0 && nameIn(line, names)
 		}
 		if !wanted {
 			continue
@@ -203,23 +206,51 @@ func SelectFields(raw []byte, names []string) *Body {
 	return &Body{size: int64(len(out)), r: CRLFReader{buf: out, verbatim: true}}
 }
 
-// nameIn reports whether the field in a line has one of these names, which
-// have these lengths.
-func nameIn(line []byte, names []string, lengths uint64) bool {
-	colon := bytes.IndexByte(line, ':')
-	if colon < 0 {
-		return false
-	}
-	name := bytes.TrimRight(line[:colon], " \t")
-	if lengths&(1<<(len(name)%64)) == 0 {
-		return false
-	}
+// nameIn reports whether the field in a line has one of these names.
+func nameIn(line []byte, names []string) bool {
 	for _, n := range names {
-		if len(n) == len(name) && strings.EqualFold(n, string(name)) {
+		if len(n) < len(line) && sameName(line, n) {
 			return true
 		}
 	}
 	return false
+}
+
+// sameName reports whether a line, which is longer than name, is a field with
+// it. White space before the colon is none of its name.
+func sameName(line []byte, name string) bool {
+	for i := range len(name) {
+		if b := line[i]; b != name[i] && lowerByte(b) != lowerByte(name[i]) || b == ':' {
+			return false
+		}
+	}
+	if name == "" || name[len(name)-1] == ' ' || name[len(name)-1] == '\t' {
+		return false
+	}
+	for _, b := range line[len(name):] {
+		switch b {
+		case ':':
+			return true
+		case ' ', '\t':
+		default:
+			return false
+		}
+	}
+	return false
+}
+
+func lowerByte(b byte) byte {
+	if 'A' <= b && b <= 'Z' {
+		return b + ('a' - 'A')
+	}
+	return b
+}
+
+func upperByte(b byte) byte {
+	if 'a' <= b && b <= 'z' {
+		return b - ('a' - 'A')
+	}
+	return b
 }
 
 // Binary is a part with its transfer encoding undone (RFC 3516). A part that

@@ -3,9 +3,11 @@ package cache
 import (
 	"context"
 	"runtime"
+	"slices"
 	"sync"
 
 	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/platform/message"
 )
 
 // How far a Window reads ahead.
@@ -18,13 +20,19 @@ const (
 )
 
 // Window reads entries of messages before they are asked for, in the order in
-// which they will be, with a few workers. It belongs to one command.
+// which they will be, with a few workers. It belongs to one command, of which
+// one goroutine at a time asks: what it is given is valid until it asks for
+// another message.
 type Window struct {
 	c      *Cache
 	uids   []uint32
+	fields []string        // the header fields that are picked, too; nil for none
 	ctx    context.Context //nolint:containedctx // of the command
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
+
+	cur  *step // that was asked last
+	last int   // the message that was asked for last
 
 	mu      sync.Mutex
 	changed sync.Cond
@@ -32,19 +40,25 @@ type Window struct {
 	next    int // the first that nobody reads yet
 	ready   int // bytes
 	steps   map[int]*step
+	free    []*step // whose memory is used again
 }
 
 // step is some messages that are read together.
 type step struct {
+	n       int
 	done    bool
 	entries []Entry
 	errs    []error
 	size    int
+	room    room   // of entries that were kept
+	picked  []byte // the fields, message by message
+	ends    []int  // of each one's in picked; one that ends where it begins has none
 }
 
-// Ahead begins to read the entries of messages, whose UIDs ascend. Stop it.
-func (c *Cache) Ahead(ctx context.Context, uids []uint32) *Window {
-	w := &Window{c: c, uids: uids, steps: map[int]*step{}}
+// Ahead begins to read the entries of messages, whose UIDs ascend, and picks
+// these header fields for Fields. Stop it.
+func (c *Cache) Ahead(ctx context.Context, uids []uint32, fields []string) *Window {
+	w := &Window{c: c, uids: uids, fields: fields, last: -1, steps: map[int]*step{}}
 	w.changed.L = &w.mu
 	w.ctx, w.cancel = context.WithCancel(ctx)
 	if len(uids) < fewAhead {
@@ -76,29 +90,35 @@ func (w *Window) work() {
 			w.mu.Unlock()
 			return
 		}
-		n, s := w.begin()
+		s := w.begin()
 		w.mu.Unlock()
-		w.read(n, s)
+		w.read(s)
 	}
 }
 
 // begin takes the next step, w.mu held.
-func (w *Window) begin() (int, *step) {
-	n, s := w.next, &step{}
-	w.steps[n] = s
+func (w *Window) begin() *step {
+	s := &step{}
+	if k := len(w.free); k > 0 {
+		s, w.free = w.free[k-1], w.free[:k-1]
+	}
+	s.n, s.done = w.next, false
+	w.steps[s.n] = s
 	w.next++
-	return n, s
+	return s
 }
 
 // read fills a step.
-func (w *Window) read(n int, s *step) {
-	uids := w.uids[n*stepSize : min((n+1)*stepSize, len(w.uids))]
-	entries, errs := make([]Entry, len(uids)), make([]error, len(uids))
+func (w *Window) read(s *step) {
+	uids := w.uids[s.n*stepSize : min((s.n+1)*stepSize, len(w.uids))]
+	s.entries, s.errs = slices.Grow(s.entries[:0], len(uids))[:len(uids)], slices.Grow(s.errs[:0], len(uids))[:len(uids)]
+	clear(s.errs)
+	s.room.reset()
 	size := 0
 	var missing []uint32
 	var at []int
-	w.c.kept(uids, func(i int, e Entry, ok bool) {
-		entries[i] = e
+	w.c.kept(uids, &s.room, func(i int, e Entry, ok bool) {
+		s.entries[i] = e
 		size += e.size()
 		if !ok {
 			missing, at = append(missing, uids[i]), append(at, i)
@@ -106,15 +126,31 @@ func (w *Window) read(n int, s *step) {
 	})
 	if len(missing) > 0 {
 		w.c.make(w.ctx, missing, false, false, func(i int, e Entry, err error) {
-			entries[at[i]], errs[at[i]] = e, err
+			s.entries[at[i]], s.errs[at[i]] = e, err
 			size += e.size()
 		})
 	}
+	if w.fields != nil {
+		s.pick(w.fields)
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	s.entries, s.errs, s.size, s.done = entries, errs, size, true
-	w.ready += size
+	s.size, s.done = size, true
+	if w.steps[s.n] == s {
+		w.ready += size
+	}
 	w.changed.Broadcast()
+}
+
+// pick takes the fields with these names from all entries.
+func (s *step) pick(names []string) {
+	s.picked, s.ends = s.picked[:0], s.ends[:0]
+	for i := range s.entries {
+		if raw, ok := s.entries[i].Fields(names...); ok && s.errs[i] == nil {
+			s.picked = message.AppendFields(s.picked, raw, names)
+		}
+		s.ends = append(s.ends, len(s.picked))
+	}
 }
 
 func (e *Entry) size() int {
@@ -126,35 +162,100 @@ func (e *Entry) size() int {
 }
 
 // Entry is Cache.Entry. It is quick for messages in the order of the window.
-func (w *Window) Entry(ctx context.Context, uid uint32) (Entry, error) {
-	i := find(w.uids, uid)
-	if i < 0 || w.ctx.Err() != nil {
-		return w.c.Entry(ctx, uid)
+func (w *Window) Entry(ctx context.Context, uid uint32) (*Entry, error) {
+	if s, i := w.find(uid); s != nil {
+		if s.errs[i] == nil {
+			return &s.entries[i], nil
+		}
+		if err := s.errs[i]; fail.Is(err, fail.NotFound) {
+			return nil, err
+		} // else it may have been the end of the window that failed
 	}
+	e, err := w.c.Entry(ctx, uid)
+	return &e, err
+}
+
+// Fields is, of the message, what message.AppendFields makes of fields. nil:
+// it is not known, or the window was made for others.
+func (w *Window) Fields(uid uint32, fields []string) []byte {
+	if !slices.Equal(fields, w.fields) {
+		return nil
+	}
+	s, i := w.find(uid)
+	if s == nil || s.fieldsOf(i) == nil {
+		return nil
+	}
+	return s.fieldsOf(i)
+}
+
+// Ready reports whether Entry, and Fields if the window was made for some,
+// would give what they have at once.
+func (w *Window) Ready(uid uint32) bool {
+	i := w.index(uid)
+	if i < 0 || w.cur == nil || i/stepSize != w.cur.n {
+		return false
+	}
+	s, k := w.cur, i%stepSize
+	return s.errs[k] == nil && (w.fields == nil || s.fieldsOf(k) != nil)
+}
+
+func (s *step) fieldsOf(i int) []byte {
+	if len(s.ends) == 0 {
+		return nil
+	}
+	from := 0
+	if i > 0 {
+		from = s.ends[i-1]
+	}
+	if from == s.ends[i] {
+		return nil
+	}
+	return s.picked[from:s.ends[i]]
+}
+
+// index is which of the window's messages one is, -1 for none of them.
+func (w *Window) index(uid uint32) int {
+	for i := max(w.last, 0); i < min(w.last+2, len(w.uids)); i++ {
+		if w.uids[i] == uid {
+			return i
+		}
+	}
+	if i, ok := slices.BinarySearch(w.uids, uid); ok {
+		return i
+	}
+	return -1
+}
+
+// find waits for a message's step and returns it with the message's place
+// there, nil when it is none of the window's, or has been taken before.
+func (w *Window) find(uid uint32) (*step, int) {
+	i := w.index(uid)
+	if i < 0 {
+		return nil, 0
+	}
+	w.last = i
 	n := i / stepSize
+	if w.cur != nil && w.cur.n == n {
+		return w.cur, i % stepSize
+	}
 	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.leave(n)
 	s := w.steps[n]
-	if s == nil && n == w.next {
-		n, s = w.begin()
+	if s == nil && n == w.next && w.ctx.Err() == nil {
+		s = w.begin()
 		w.mu.Unlock()
-		w.read(n, s)
+		w.read(s)
 		w.mu.Lock()
 	}
 	for s != nil && !s.done && w.ctx.Err() == nil {
 		w.changed.Wait()
 	}
-	w.mu.Unlock()
-	if s == nil || !s.done {
-		return w.c.Entry(ctx, uid)
+	if s == nil || !s.done || w.ctx.Err() != nil {
+		return nil, 0
 	}
-	if err := s.errs[i%stepSize]; err != nil {
-		if fail.Is(err, fail.NotFound) {
-			return Entry{}, err
-		}
-		return w.c.Entry(ctx, uid) // it may have been the end of the window that failed
-	}
-	return s.entries[i%stepSize], nil
+	w.cur = s
+	return s, i % stepSize
 }
 
 // leave forgets the steps before n, w.mu held.
@@ -162,28 +263,15 @@ func (w *Window) leave(n int) {
 	if n <= w.at {
 		return
 	}
+	w.cur = nil
 	for k := w.at; k < n; k++ {
-		if s := w.steps[k]; s != nil {
+		if s := w.steps[k]; s != nil && s.done {
 			w.ready -= s.size
-			delete(w.steps, k)
+			w.free = append(w.free, s)
 		}
+		delete(w.steps, k)
 	}
 	w.at = n
 	w.next = max(w.next, n)
 	w.changed.Broadcast()
-}
-
-func find(uids []uint32, uid uint32) int {
-	lo, hi := 0, len(uids)
-	for lo < hi {
-		if mid := (lo + hi) / 2; uids[mid] < uid {
-			lo = mid + 1
-		} else {
-			hi = mid
-		}
-	}
-	if lo < len(uids) && uids[lo] == uid {
-		return lo
-	}
-	return -1
 }

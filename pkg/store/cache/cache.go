@@ -46,8 +46,8 @@ func New(fsys disk.FS, dir string, src Source) *Cache {
 }
 
 // kept calls use with the entries of messages, ok only for those that are
-// there.
-func (c *Cache) kept(uids []uint32, use func(i int, e Entry, ok bool)) {
+// there. What use gets is in mem, or may be kept if that is nil.
+func (c *Cache) kept(uids []uint32, mem *room, use func(i int, e Entry, ok bool)) {
 	offs := make([]int64, len(uids))
 	any := false
 	for i, uid := range uids {
@@ -60,7 +60,7 @@ func (c *Cache) kept(uids []uint32, use func(i int, e Entry, ok bool)) {
 		}
 		return
 	}
-	c.entries.get(uids, offs, func(i int, data []byte) {
+	c.entries.get(uids, offs, mem, func(i int, data []byte) {
 		e, ok := parseEntry(data)
 		use(i, e, ok)
 	})
@@ -81,7 +81,7 @@ func (c *Cache) Full(ctx context.Context, uid uint32) (Entry, error) {
 
 // Kept is Entry without reading the message.
 func (c *Cache) Kept(uid uint32) (e Entry, found bool) {
-	c.kept([]uint32{uid}, func(_ int, k Entry, ok bool) { e, found = k, ok })
+	c.kept([]uint32{uid}, nil, func(_ int, k Entry, ok bool) { e, found = k, ok })
 	return e, found
 }
 
@@ -120,7 +120,7 @@ func (c *Cache) regain(ctx context.Context, uids []uint32, open Bits, use func(i
 	var room []byte
 	some := func() {
 		var rows []row
-		c.kept(list, func(i int, e Entry, ok bool) {
+		c.kept(list, nil, func(i int, e Entry, ok bool) {
 			if raw, all := e.Fields(KeyFields()...); ok && all {
 				if r, ok := makeRow(list[i], message.ParseHeader(raw, message.DefaultLimits()), &room); ok {
 					rows = append(rows, r)
@@ -207,7 +207,7 @@ func stillOpen(uids []uint32, open Bits) (list []uint32) {
 // read has messages read by as many workers as there are, so that what is kept
 // of them is known.
 func (c *Cache) read(ctx context.Context, uids []uint32) error {
-	w := c.Ahead(ctx, uids)
+	w := c.Ahead(ctx, uids, nil)
 	defer w.Stop()
 	for _, uid := range uids {
 		if _, err := w.Entry(ctx, uid); err != nil && !fail.Is(err, fail.NotFound) {

@@ -181,7 +181,7 @@ func TestSearch(t *testing.T) {
 	for _, uid := range []uint32{2199, 5, 1} { // out of order
 		w.entry(uid)
 	}
-	win := w.cache.Ahead(context.Background(), w.uids())
+	win := w.cache.Ahead(context.Background(), w.uids(), nil)
 	for _, uid := range w.uids() {
 		_, err := win.Entry(context.Background(), uid)
 		must(t, err)
@@ -378,7 +378,8 @@ func TestAhead(t *testing.T) {
 	delete(w.text, 100)
 	uids := w.uids()
 	uids = slices.Insert(uids, 99, 100)
-	win := w.cache.Ahead(context.Background(), uids)
+	fields := []string{"from", "Subject", "X-Nothing"}
+	win := w.cache.Ahead(context.Background(), uids, fields)
 	defer win.Stop()
 	for _, uid := range append(slices.Clone(uids), 3, 501) { // the last two in no order
 		e, err := win.Entry(context.Background(), uid)
@@ -389,8 +390,20 @@ func TestAhead(t *testing.T) {
 			continue
 		}
 		must(t, err)
-		if root, _ := parse(t, w.text[uid]); string(root.Envelope) != string(e.Envelope) {
+		root, h := parse(t, w.text[uid])
+		if string(root.Envelope) != string(e.Envelope) {
 			t.Fatalf("%d: %s", uid, e.Envelope)
+		}
+		if uid == 3 { // it was left behind
+			continue
+		}
+		want, err := io.ReadAll(message.FieldsBody(h, fields, false))
+		must(t, err)
+		if got := win.Fields(uid, fields); string(got) != string(want) || !win.Ready(uid) {
+			t.Fatalf("%d: %q, want %q", uid, got, want)
+		}
+		if got := win.Fields(uid, fields[1:]); got != nil {
+			t.Fatalf("%d: %q was not picked", uid, got)
 		}
 	}
 	if n := w.reads(); n != 499 {
@@ -398,11 +411,55 @@ func TestAhead(t *testing.T) {
 	}
 }
 
+// Fields that are not kept are picked from nothing: the message must be asked.
+func TestAheadPicksNothingThatIsNotKept(t *testing.T) {
+	w := newWorld(t, 100)
+	fields := []string{"From", "Received"}
+	for range 2 { // made, kept
+		win := w.cache.Ahead(context.Background(), w.uids(), fields)
+		for _, uid := range w.uids() {
+			_, err := win.Entry(context.Background(), uid)
+			must(t, err)
+			if got := win.Fields(uid, fields); got != nil || win.Ready(uid) {
+				t.Fatalf("%d: %q", uid, got)
+			}
+		}
+		win.Stop()
+	}
+}
+
+// The memory of a step is used again, however large its entries are.
+func TestAheadKeepsNoMoreThanItNeeds(t *testing.T) {
+	w := newWorld(t, 2000)
+	for uid, text := range w.text {
+		w.text[uid] = "Subject: " + strings.Repeat("long ", int(uid)%800) + "\n" + text
+	}
+	for round := range 2 {
+		win := w.cache.Ahead(context.Background(), w.uids(), nil)
+		for _, uid := range w.uids() {
+			e, err := win.Entry(context.Background(), uid)
+			must(t, err)
+			if root, _ := parse(t, w.text[uid]); string(root.Envelope) != string(e.Envelope) {
+				t.Fatalf("round %d, %d: %s", round, uid, e.Envelope)
+			}
+		}
+		win.Stop()
+		if n := len(win.free) + len(win.steps); n > maxSteps+maxWorker {
+			t.Errorf("%d steps are kept", n)
+		}
+		for _, s := range win.free {
+			if len(s.room.all) > 2*maxRoom {
+				t.Errorf("a step keeps %d bytes", len(s.room.all))
+			}
+		}
+	}
+}
+
 func TestAheadEndsWithItsCommand(t *testing.T) {
 	w := newWorld(t, 500)
 	w.hold = make(chan struct{})
 	ctx, cancel := context.WithCancel(context.Background())
-	win := w.cache.Ahead(ctx, w.uids())
+	win := w.cache.Ahead(ctx, w.uids(), nil)
 	cancel()
 	if _, err := win.Entry(ctx, 1); err == nil {
 		t.Error("an entry after the end")

@@ -112,8 +112,9 @@ func entrySum(e []byte) uint32 {
 const readPiece = 128 << 10
 
 // get calls use with the bytes of the entry of each message, nil when it is not
-// there. offs are where the index has them. The bytes may be kept.
-func (c *entries) get(uids []uint32, offs []int64, use func(i int, data []byte)) {
+// there. offs are where the index has them. The bytes are in mem, or may be kept
+// if that is nil.
+func (c *entries) get(uids []uint32, offs []int64, mem *room, use func(i int, data []byte)) {
 	f, end, err := c.open()
 	if err != nil {
 		for i := range uids {
@@ -130,11 +131,11 @@ func (c *entries) get(uids []uint32, offs []int64, use func(i int, data []byte))
 			continue
 		}
 		if off < at || off+entryHeader > at+int64(len(piece)) {
-			at, piece = off, readAt(f, off, pieceFor(offs[i:], end))
+			at, piece = off, readAt(f, off, mem.take(pieceFor(offs[i:], end)))
 		}
 		n, ok := entrySize(piece[min(off-at, int64(len(piece))):], uid, end-off)
 		if ok && off+entryHeader+n > at+int64(len(piece)) {
-			at, piece = off, readAt(f, off, max(entryHeader+n, pieceFor(offs[i:], end)))
+			at, piece = off, readAt(f, off, mem.take(max(entryHeader+n, pieceFor(offs[i:], end))))
 		}
 		if e := piece[off-at:]; ok && int64(len(e)) >= entryHeader+n && entrySum(e[:entryHeader+n]) == binary.LittleEndian.Uint32(e[12:]) {
 			use(i, e[entryHeader:entryHeader+n:entryHeader+n])
@@ -158,11 +159,41 @@ func pieceFor(offs []int64, end int64) int64 {
 	return min(last-offs[0]+alone, end-offs[0])
 }
 
-// readAt reads n bytes, fewer at the end of the file or after an error.
-func readAt(f disk.File, off, n int64) []byte {
-	b := make([]byte, n)
+// readAt fills b, less of it at the end of the file or after an error.
+func readAt(f disk.File, off int64, b []byte) []byte {
 	k, _ := f.ReadAt(b, off)
 	return b[:k]
+}
+
+// room is memory that is used again for the next entries.
+type room struct{ all, left []byte }
+
+// Of a room that becomes larger than maxRoom nothing is kept.
+const (
+	usualRoom = 64 << 10
+	maxRoom   = 512 << 10
+)
+
+// take gives n bytes, new ones if m is nil.
+func (m *room) take(n int64) []byte {
+	if m == nil {
+		return make([]byte, n)
+	}
+	if n > int64(len(m.left)) {
+		m.all = make([]byte, max(n, usualRoom))
+		m.left = m.all
+	}
+	b := m.left[:n:n]
+	m.left = m.left[n:]
+	return b
+}
+
+// reset makes all of it free.
+func (m *room) reset() {
+	if len(m.all) > maxRoom {
+		m.all = nil
+	}
+	m.left = m.all
 }
 
 // entrySize reads the header at the start of b; room is what is left of the file.

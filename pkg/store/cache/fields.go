@@ -56,14 +56,25 @@ func (e *Entry) setFields(h message.Header) {
 	}
 }
 
-// isLeft reports whether fields of that name were left out.
-func (e *Entry) isLeft(name string) bool {
+// isLeft reports whether fields of one of these names were left out.
+func (e *Entry) isLeft(names ...string) bool {
+	lengths := uint64(0) // of the names: most have another one
+	for _, n := range names {
+		lengths |= 1 << (len(n) % 64)
+	}
 	for rest := e.left; len(rest) > 0; {
-		line, more, _ := bytes.Cut(rest, []byte{'\n'})
-		if len(line) == len(name) && strings.EqualFold(string(line), name) {
-			return true
+		i := bytes.IndexByte(rest, '\n')
+		if i < 0 {
+			i = len(rest)
 		}
-		rest = more
+		if lengths>>(i%64)&1 != 0 {
+			for _, n := range names {
+				if len(n) == i && strings.EqualFold(string(rest[:i]), n) {
+					return true
+				}
+			}
+		}
+		rest = rest[min(i+1, len(rest)):]
 	}
 	return false
 }
@@ -74,12 +85,5 @@ func (e *Entry) Fields(names ...string) ([]byte, bool) {
 	if e.has&hasFields == 0 {
 		return nil, false
 	}
-	if len(e.left) > 0 {
-		for _, n := range names {
-			if e.isLeft(n) {
-				return nil, false
-			}
-		}
-	}
-	return e.fields, true
+	return e.fields, !e.isLeft(names...)
 }

@@ -62,6 +62,11 @@ func (im *Image) Len() int { return im.n }
 
 // chunkOf returns the chunk that holds message i.
 func (l *list) chunkOf(i int) int {
+	if n := len(l.chunks); n > 0 { // most have as many messages as the others
+		if c := min(i*n/max(int(l.starts[n]), 1), n-1); int(l.starts[c]) <= i && i < int(l.starts[c+1]) {
+			return c
+		}
+	}
 	return sort.Search(len(l.chunks), func(c int) bool { return int(l.starts[c+1]) > i })
 }
 

@@ -5,7 +5,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/postcote/postcote/pkg/store/cache"
 	"github.com/postcote/postcote/pkg/store/index"
 	"github.com/postcote/postcote/pkg/store/maildir"
 )
@@ -20,7 +19,6 @@ type Mailbox struct {
 	wake    atomic.Pointer[func()]
 	gen     atomic.Uint64 // of the newest snapshot taken
 	seen    atomic.Pointer[Snapshot]
-	window  atomic.Pointer[cache.Window] // of the command that reads ahead
 	closed  atomic.Bool
 }
 

@@ -270,9 +270,6 @@ func (m *Mailbox) Entry(ctx context.Context, uid uint32) (cache.Entry, error) {
 		return cache.Entry{}, err
 	}
 	b.touch()
-	if w := m.window.Load(); w != nil {
-		return w.Entry(ctx, uid)
-	}
 	return b.cache.Entry(ctx, uid)
 }
 
@@ -295,27 +292,47 @@ func (m *Mailbox) Full(ctx context.Context, uid uint32) (cache.Entry, error) {
 	return b.cache.Full(ctx, uid)
 }
 
-// Ahead says that the entries of these messages will be asked for next, in
-// ascending order. Call stop when they were. One command at a time reads ahead.
-func (m *Mailbox) Ahead(ctx context.Context, set Set) (stop func()) {
-	b := m.box
-	if b.usable() != nil {
-		return func() {}
-	}
+// Ahead is a command's reading of many messages, see cache.Window.
+type Ahead struct {
+	*cache.Window
+	b     *box
+	calls int
+}
+
+// Ahead says that a command will ask for the entries of these messages next,
+// in ascending order, and for these header fields of them. Stop it.
+func (m *Mailbox) Ahead(ctx context.Context, set Set, fields []string) *Ahead {
+	a := &Ahead{b: m.box}
 	var uids []uint32
-	set.each(b.now.Load().im, func(_ int, r index.Record) bool {
-		uids = append(uids, r.UID)
-		return true
-	})
-	w := b.cache.Ahead(ctx, uids)
-	if !m.window.CompareAndSwap(nil, w) {
-		w.Stop()
-		return func() {}
+	if a.b.usable() == nil {
+		set.each(a.b.now.Load().im, func(_ int, r index.Record) bool {
+			uids = append(uids, r.UID)
+			return true
+		})
 	}
-	return func() {
-		m.window.Store(nil)
-		w.Stop()
+	a.Window = a.b.cache.Ahead(ctx, uids, fields)
+	return a
+}
+
+// Entry is Mailbox.Entry, valid until the next call.
+func (a *Ahead) Entry(ctx context.Context, uid uint32) (*cache.Entry, error) {
+	if err := a.b.usable(); err != nil {
+		return nil, err
 	}
+	return a.Window.Entry(ctx, uid)
+}
+
+// Ready is that of cache.Window. A mailbox that cannot be used any more is
+// never ready.
+func (a *Ahead) Ready(uid uint32) bool {
+	const often = 32
+	if a.calls++; a.calls%often == 0 {
+		if a.b.usable() != nil {
+			return false
+		}
+		a.b.touch()
+	}
+	return a.Window.Ready(uid)
 }
 
 // Search evaluates a query about headers for all messages of s, as

@@ -30,7 +30,8 @@ type imapContent struct {
 	row  *mailbox.Message
 
 	entry *cache.Entry
-	scans *sync.Pool // see role
+	ahead *mailbox.Ahead // of a command that reads many messages; else nil
+	scans *sync.Pool     // see role
 	scan  *scanner
 }
 
@@ -43,7 +44,15 @@ var (
 
 // kept is what the cache has of the message; it is made when there is nothing.
 func (c *imapContent) kept(ctx context.Context) (*cache.Entry, error) {
-	if c.entry == nil {
+	switch {
+	case c.entry != nil:
+	case c.ahead != nil:
+		e, err := c.ahead.Entry(ctx, c.uid)
+		if err != nil {
+			return nil, err
+		}
+		c.entry = e
+	default:
 		e, err := c.m.Entry(ctx, c.uid)
 		if err != nil {
 			return nil, err
@@ -203,6 +212,11 @@ func (c *imapContent) Section(ctx context.Context, s message.Section) (server.Bo
 
 // AppendFields has most fields in the cache.
 func (c *imapContent) AppendFields(ctx context.Context, dst []byte, names []string) ([]byte, bool, error) {
+	if c.ahead != nil {
+		if picked := c.ahead.Fields(c.uid, names); picked != nil {
+			return append(dst, picked...), true, nil
+		}
+	}
 	raw, ok, err := c.fields(ctx, names...)
 	if !ok || err != nil {
 		return dst, false, err
@@ -327,8 +341,20 @@ func (c *imapContent) Close() error {
 }
 
 // Ahead has entries read before they are asked for.
-func (b *imapMailbox) Ahead(ctx context.Context, uids imap.UIDSet) (stop func()) {
-	return b.m.Ahead(ctx, set(uids))
+func (b *imapMailbox) Ahead(ctx context.Context, uids imap.UIDSet, fields []string) server.Reading {
+	return &imapReading{Ahead: b.m.Ahead(ctx, set(uids), fields), b: b}
+}
+
+// imapReading is a command that reads many messages, one after the other.
+type imapReading struct {
+	*mailbox.Ahead
+	b   *imapMailbox
+	one imapContent
+}
+
+func (r *imapReading) Open(uid uint32) server.Content {
+	r.one = imapContent{m: r.b.m, snap: r.b.last.Load(), uid: uid, ahead: r.Ahead, scans: r.b.scans}
+	return &r.one
 }
 
 func (b *imapMailbox) UIDs(s server.Snapshot) []uint32 { return s.(imapSnapshot).s.UIDs() }

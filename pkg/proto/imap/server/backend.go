@@ -390,8 +390,20 @@ const (
 // are opened.
 type Reader interface {
 	// Ahead says that a command will open these messages, in this order, for
-	// their envelopes, structures and header fields. It calls stop at its end.
-	Ahead(ctx context.Context, uids imap.UIDSet) (stop func())
+	// their envelopes, structures and header fields. fields are those that it
+	// asks for of each one, if it is always the same ones.
+	Ahead(ctx context.Context, uids imap.UIDSet, fields []string) Reading
+}
+
+// Reading opens messages that were read before. It is used by one goroutine at
+// a time, and a Content is closed before the next one is opened.
+type Reading interface {
+	Open(uid uint32) Content
+	// Ready reports whether envelope, structure and the header fields of a
+	// message are in memory: it can be opened for them without waiting.
+	Ready(uid uint32) bool
+	// Stop is called at the end of the command.
+	Stop()
 }
 
 // BinaryBody is a part with its encoding undone. *message.Binary is one.

@@ -27,6 +27,8 @@ type fetch struct {
 	gone    bool     // a message could not be found any more
 	failed  bool     // a message could not be read
 	unknown bool     // a part has an encoding that nobody knows
+	reading Reading  // nil when nothing is read ahead
+	easy    bool     // a message that is ready is sent without waiting for anything
 
 	// The pieces of the answer for one message that are not in its row.
 	pieces []piece
@@ -58,8 +60,11 @@ func (c *fetchCmd) run(ctx context.Context, s *call) reply {
 		set, byUID = v.changedSince(set, byUID, c.since), true
 	}
 	f := &fetch{fetchCmd: c, ctx: ctx, s: s, snap: v.pin, pieces: make([]piece, len(c.items))}
-	if ahead, ok := v.mb.(Reader); ok && c.reads() {
-		defer ahead.Ahead(ctx, v.uids(set, byUID).UIDs())()
+	if ahead, ok := v.mb.(Reader); ok {
+		if reads, fields, easy := c.reads(); reads {
+			f.reading, f.easy = ahead.Ahead(ctx, v.uids(set, byUID).UIDs(), fields), easy
+			defer f.reading.Stop()
+		}
 	}
 	if !c.seen || v.readOnly {
 		v.eachRow(set, byUID, f.one)
@@ -100,19 +105,35 @@ func (c *fetchCmd) condstore(s *call) (r reply, refused bool) {
 	return reply{}, false
 }
 
-// reads reports whether an item is about a message's header or structure.
-func (c *fetchCmd) reads() bool {
-	for _, it := range c.items {
-		switch it.kind {
+// reads reports whether an item is about a message's header or structure, and
+// which header fields are asked for first. easy: no item is about anything that
+// is not in a row or read ahead.
+func (c *fetchCmd) reads() (reads bool, fields []string, easy bool) {
+	easy = true
+	for i := range c.items {
+		switch it := &c.items[i]; it.kind {
+		case itemUID, itemFlags, itemModSeq, itemDate, itemSize:
 		case itemEnvelope, itemBodyStructure:
-			return true
+			reads = true
 		case itemSection:
+			picked := it.isFields() && fields == nil
 			if it.section.Kind == message.SectionHeaderFields {
-				return true
+				reads = true
 			}
+			if easy = easy && picked; picked {
+				fields = it.section.Fields
+			}
+		default:
+			easy = false
 		}
 	}
-	return false
+	return reads, fields, easy
+}
+
+// isFields reports whether it is about header fields of the message itself,
+// all of each.
+func (it *fetchItem) isFields() bool {
+	return it.section.Kind == message.SectionHeaderFields && len(it.section.Path) == 0 && !it.partial
 }
 
 // batches marks messages \Seen and sends them, some at a time.
@@ -145,8 +166,8 @@ func (f *fetch) wanted() bool { return f.s.w.Err() == nil && f.ctx.Err() == nil 
 // turn is how many messages are sent before others have their turn.
 const turn = 64
 
-func (f *fetch) carryOn() bool {
-	if f.sent++; f.sent < turn && !f.content {
+func (f *fetch) carryOn(waited bool) bool {
+	if f.sent++; f.sent < turn && !waited {
 		return f.s.w.Err() == nil
 	}
 	f.sent = 0
@@ -188,28 +209,42 @@ func (f *fetch) one(i int) bool {
 	v := f.s.view
 	n := v.now(f.snap, i)
 	if n < 0 {
-		return f.carryOn()
+		return f.carryOn(f.content)
 	}
 	row, _ := v.row(n)
 	if row.UID == 0 {
 		f.gone = true
 		return true
 	}
+	waits := f.content && !f.ready(&row)
 	if f.content {
 		var err error
-		f.s.away(func() { err = f.prepare(&row) })
 		defer f.release()
-		if n = v.now(f.snap, i); n < 0 {
-			return f.carryOn()
+		if waits {
+			f.s.away(func() { err = f.prepare(&row) })
+			if n = v.now(f.snap, i); n < 0 {
+				return f.carryOn(true)
+			}
+		} else {
+			err = f.prepare(&row)
 		}
 		if err != nil {
 			f.note(err)
-			return f.carryOn()
+			return f.carryOn(true)
 		}
-		row, _ = v.row(n)
+		if waits {
+			row, _ = v.row(n)
+		}
 	}
 	f.write(n, &row)
-	return f.carryOn()
+	return f.carryOn(waits)
+}
+
+// ready reports whether all that is asked for of a message is in memory: then
+// the others need not have their turn before it is sent.
+func (f *fetch) ready(row *Row) bool {
+	return f.easy && f.reading.Ready(row.UID) &&
+		(row.Size >= 0 || !f.has(itemSize)) && (!row.Date.IsZero() || !f.has(itemDate))
 }
 
 // note remembers why a message was left out.
@@ -232,7 +267,7 @@ func (f *fetch) prepare(row *Row) (err error) {
 	var content Content
 	open := func() Content {
 		if content == nil {
-			content = f.s.view.mb.Open(row.UID)
+			content = f.open(row.UID)
 			f.s.content = content
 		}
 		return content
@@ -273,8 +308,15 @@ func (f *fetch) prepare(row *Row) (err error) {
 	return nil
 }
 
+func (f *fetch) open(uid uint32) Content {
+	if f.reading != nil {
+		return f.reading.Open(uid)
+	}
+	return f.s.view.mb.Open(uid)
+}
+
 func (f *fetch) openSection(p *piece, it *fetchItem, content Content) error {
-	if a, able := content.(FieldsAppender); able && it.section.Kind == message.SectionHeaderFields && len(it.section.Path) == 0 && !it.partial {
+	if a, able := content.(FieldsAppender); able && it.isFields() {
 		var err error
 		f.s.scratch, p.ready, err = a.AppendFields(f.ctx, f.s.scratch, it.section.Fields)
 		if err != nil || p.ready {
