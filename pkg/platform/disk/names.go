@@ -13,43 +13,67 @@ import (
 
 // fileLister is an FS that can list names cheaply.
 type fileLister interface {
-	fileNames(dir string) ([]string, error)
+	listFiles(dir string, fn func(names []string)) error
 	eachFileName(dir string, fn func(name []byte)) error
 }
 
 // FileNames lists what is in a folder and is no folder, in no particular order:
 // as ReadDir, without an object for each of a hundred thousand messages.
 func FileNames(fsys FS, dir string) ([]string, error) {
+	var names []string
+	err := ListFiles(fsys, dir, func(some []string) { names = append(names, some...) })
+	return names, err
+}
+
+// ListFiles is FileNames in lots: fn gets some names, which are its own, while
+// the next are read. A listing that fails may have begun.
+func ListFiles(fsys FS, dir string, fn func(names []string)) error {
+	var given [][]string
 	if l, ok := fsys.(fileLister); ok {
-		names, err := l.fileNames(dir)
+		err := l.listFiles(dir, func(names []string) {
+			given = append(given, names)
+			fn(names)
+		})
 		if !errors.Is(err, errors.ErrUnsupported) {
-			return names, err
+			return err
 		}
 	}
 	entries, err := fsys.ReadDir(dir)
 	if err != nil {
-		return nil, err
+		return err
+	}
+	had := make(map[string]bool)
+	for _, lot := range given {
+		for _, n := range lot {
+			had[n] = true
+		}
 	}
 	names := make([]string, 0, len(entries))
 	for _, e := range entries {
-		if !e.IsDir() {
+		if !e.IsDir() && !had[e.Name()] {
 			names = append(names, e.Name())
 		}
 	}
-	return names, nil
+	fn(names)
+	return nil
 }
 
 // direntBuffer holds the entries of one system call. Names are parts of one
 // string of that length.
 const direntBuffer = 64 << 10
 
-func (osFS) fileNames(dir string) ([]string, error) {
-	var names []string
-	err := eachBuffer(dir, func(buf []byte) error {
+func (osFS) listFiles(dir string, fn func(names []string)) error {
+	last := 0
+	return eachBuffer(dir, func(buf []byte) error {
 		text := string(buf)
-		return eachDirent(buf, func(from, to int) { names = append(names, text[from:to]) })
+		names := make([]string, 0, last+last/8)
+		if err := eachDirent(buf, func(from, to int) { names = append(names, text[from:to]) }); err != nil {
+			return err
+		}
+		last = len(names)
+		fn(names)
+		return nil
 	})
-	return names, err
 }
 
 // EachFileName is FileNames for those who keep no name: fn gets each, which is
@@ -62,11 +86,11 @@ func EachFileName(fsys FS, dir string, fn func(name []byte)) error {
 		}
 		return fmt.Errorf("listing %s: %w", dir, err) // fn may have had some
 	}
-	names, err := FileNames(fsys, dir)
-	for _, n := range names {
-		fn([]byte(n))
-	}
-	return err
+	return ListFiles(fsys, dir, func(names []string) {
+		for _, n := range names {
+			fn([]byte(n))
+		}
+	})
 }
 
 func (osFS) eachFileName(dir string, fn func(name []byte)) error {
@@ -75,7 +99,8 @@ func (osFS) eachFileName(dir string, fn func(name []byte)) error {
 	})
 }
 
-// eachBuffer reads a folder with few system calls.
+// eachBuffer reads a folder with few system calls, and a large one while fn has
+// what was read before.
 func eachBuffer(dir string, fn func(buf []byte) error) error {
 	fd, err := open(dir, os.O_RDONLY|unix.O_DIRECTORY, 0)
 	if err != nil {
@@ -83,21 +108,59 @@ func eachBuffer(dir string, fn func(buf []byte) error) error {
 	}
 	defer unix.Close(fd)
 	buf := make([]byte, direntBuffer)
+	for n := 0; err == nil; {
+		if n, err = getdents(fd, buf); err != nil || n <= 0 {
+			break
+		}
+		if n > direntBuffer/2 {
+			err = ahead(fd, buf, n, fn)
+			break
+		}
+		err = fn(buf[:n])
+	}
+	if err != nil {
+		return &fs.PathError{Op: "getdents", Path: dir, Err: err}
+	}
+	return nil
+}
+
+func getdents(fd int, buf []byte) (int, error) {
 	for {
 		n, err := unix.Getdents(fd, buf)
-		if errors.Is(err, unix.EINTR) {
-			continue
-		}
-		if err == nil && n > 0 {
-			err = fn(buf[:n])
-		}
-		if err != nil {
-			return &fs.PathError{Op: "getdents", Path: dir, Err: err}
-		}
-		if n <= 0 {
-			return nil
+		if !errors.Is(err, unix.EINTR) {
+			return n, err
 		}
 	}
+}
+
+// ahead gives fn the first n bytes of buf and reads the rest of a folder
+// meanwhile.
+func ahead(fd int, buf []byte, n int, fn func(buf []byte) error) error {
+	type read struct {
+		buf []byte
+		n   int
+		err error
+	}
+	full, free := make(chan read), make(chan []byte, 2)
+	free <- make([]byte, direntBuffer)
+	go func() {
+		defer close(full)
+		for b := range free {
+			n, err := getdents(fd, b)
+			full <- read{b, n, err}
+		}
+	}()
+	r := read{buf, n, nil}
+	for r.err == nil && r.n > 0 {
+		if r.err = fn(r.buf[:r.n]); r.err == nil {
+			free <- r.buf
+			r = <-full
+		}
+	}
+	close(free)
+	for range full { // one may be under way
+	}
+	return r.err
 }
 
 // eachDirent reads struct linux_dirent64: inode and offset of 64 bits, the

@@ -180,7 +180,9 @@ func (s *visit) Statfs(dir string) (Space, error) { return Statfs(s.FS, dir) }
 // Point implements Pointer.
 func (s *visit) Point(name string) { Point(s.FS, name) }
 
-func (s *visit) fileNames(dir string) ([]string, error) { return FileNames(s.FS, dir) }
+func (s *visit) listFiles(dir string, fn func(names []string)) error {
+	return ListFiles(s.FS, dir, fn)
+}
 
 func (s *visit) eachFileName(dir string, fn func(name []byte)) error {
 	return EachFileName(s.FS, dir, fn)

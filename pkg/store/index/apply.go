@@ -26,6 +26,8 @@ type player struct {
 	e  *editor
 	x  *extra
 	in *interner
+
+	filling bool // an index that had nothing in it
 }
 
 // apply returns the Image after one frame. x is changed. An operation that
@@ -192,6 +194,8 @@ func (p *player) add(x Record, keywords []uint16) {
 	last := uint32(0)
 	if n := len(p.e.add); n > 0 {
 		last = p.e.add[n-1].UID
+	} else if p.e.making != nil {
+		last = p.e.handed
 	} else if n := len(p.e.chunks); n > 0 {
 		last = p.e.chunks[n-1].last
 	}
@@ -200,7 +204,11 @@ func (p *player) add(x Record, keywords []uint16) {
 		return
 	}
 	x.Keywords = p.in.changeSet(0, keywords, nil)
-	if len(p.e.add) == flushAt {
+	switch {
+	case len(p.e.add) < flushAt:
+	case p.filling:
+		p.e.hand()
+	default:
 		p.e.flush()
 	}
 	p.e.add = append(p.e.add, x)

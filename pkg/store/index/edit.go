@@ -16,7 +16,9 @@ type editor struct {
 	own     map[int][]byte // data of the chunks that are copies, by position
 	counts  map[int]int    // their number of records, where it changed
 	tab     *interner
-	add     []Record // not yet in a chunk
+	add     []Record      // not yet in a chunk
+	making  chan []*chunk // of what was handed over, up to UID handed
+	handed  uint32
 	expunge []Range
 	gone    history
 	err     error
@@ -130,8 +132,27 @@ func (e *editor) repack(ci int) {
 	}
 }
 
+// hand has chunks made of the appended records while more come. The last chunk
+// that there was is full, or there was none.
+func (e *editor) hand() {
+	e.settle()
+	add := e.add
+	e.add = make([]Record, 0, cap(add))
+	e.making, e.handed = make(chan []*chunk, 1), add[len(add)-1].UID
+	go func() { e.making <- chop(add, e.tab) }()
+}
+
+// settle waits for those chunks.
+func (e *editor) settle() {
+	if e.making != nil {
+		e.chunks = append(e.chunks, <-e.making...)
+		e.making = nil
+	}
+}
+
 // flush puts appended records into chunks.
 func (e *editor) flush() {
+	e.settle()
 	if len(e.add) == 0 {
 		return
 	}
@@ -149,10 +170,7 @@ func (e *editor) flush() {
 			add = add[k:]
 		}
 	}
-	for _, c := range chop(add, e.tab) {
-		e.own[len(e.chunks)] = *c.data.Load()
-		e.chunks = append(e.chunks, c)
-	}
+	e.chunks = append(e.chunks, chop(add, e.tab)...)
 }
 
 // grow makes chunk data of n records and more.

@@ -53,9 +53,9 @@ type Index struct {
 }
 
 // Create makes an index in dir, replacing what is there. fill puts messages
-// into it and may be nil. The first MODSEQ given out will be above
-// m.HighestModSeq.
-func Create(fsys disk.FS, dir string, epoch uint64, m Meta, owner string, fill func(*Batch)) (*Index, error) {
+// into it and may be nil; before it returned nil nothing is replaced. The first
+// MODSEQ given out will be above m.HighestModSeq.
+func Create(fsys disk.FS, dir string, epoch uint64, m Meta, owner string, fill func(*Batch) error) (*Index, error) {
 	if err := disk.MkdirAll(fsys, dir, dirPerm); err != nil {
 		return nil, ioError(err, "making index %s", dir)
 	}
@@ -89,10 +89,13 @@ func Create(fsys disk.FS, dir string, epoch uint64, m Meta, owner string, fill f
 }
 
 // fill makes the first Image.
-func (x *Index) fill(fill func(*Batch)) (*Image, error) {
+func (x *Index) fill(fill func(*Batch) error) (*Image, error) {
 	b := x.Begin()
-	b.into = &player{e: newEditor(x.Image(), x.in), x: &x.x, in: x.in}
-	fill(b)
+	b.into = &player{e: newEditor(x.Image(), x.in), x: &x.x, in: x.in, filling: true}
+	defer b.into.e.settle()
+	if err := fill(b); err != nil {
+		return nil, err
+	}
 	if b.drain(); b.err != nil {
 		return nil, b.err
 	}

@@ -289,57 +289,64 @@ func (l *maildirLocked) Unlock() error { return l.lk.Unlock() }
 // List reads new/ first: a file that moves to cur/ meanwhile is then seen
 // twice and not missed.
 func (l *maildirLocked) List(onlyNew bool) (Listing, error) {
-	var out Listing
-	files, stamp, err := l.folder().Files(maildir.InNew)
-	if err != nil {
-		return out, err
+	out := Listing{Print: l.Print()}
+	var lots [][]Entry
+	read := func(in maildir.Place) (index.DirStamp, error) {
+		stamp, err := l.folder().Files(in, func(files []string) {
+			l.Add(&out.Print, in, files)
+			lot := make([]Entry, len(files))
+			for i, n := range files {
+				lot[i] = entryOf(n, in == maildir.InNew)
+			}
+			lots = append(lots, lot)
+		})
+		return index.DirStamp(stamp), err
 	}
-	out.New = index.DirStamp(stamp)
-	for _, n := range files {
-		out.Entries = append(out.Entries, entryOf(n, true))
+	var err error
+	if out.New, err = read(maildir.InNew); err == nil && !onlyNew {
+		if err = l.lk.Touch(); err == nil {
+			out.Cur, err = read(maildir.InCur)
+		}
+		if err == nil {
+			err = l.lk.Touch()
+		}
 	}
-	if onlyNew {
-		out.Print = l.Print(files, nil)
-		return out, nil
-	}
-	inNew := files
-	if err := l.lk.Touch(); err != nil {
-		return out, err
-	}
-	files, stamp, err = l.folder().Files(maildir.InCur)
-	if err != nil {
-		return out, err
-	}
-	out.Cur, out.Print = index.DirStamp(stamp), l.Print(inNew, files)
-	out.Entries = slices.Grow(out.Entries, len(files))
-	for _, n := range files {
-		out.Entries = append(out.Entries, entryOf(n, false))
-	}
-	return out, l.lk.Touch()
+	out.Entries = slices.Concat(lots...)
+	return out, err
 }
 
 // Assign asks the list only when somebody else has written it, or when a file
 // came to cur/ by itself: it may have been there before.
 func (l *maildirLocked) Assign(entries []Entry, floor uint32, sure bool) (uids []uint32, unseen []string, err error) {
+	uids, unseen, write, err := l.assign(entries, floor, sure)
+	if err == nil && len(unseen) == 0 {
+		err = write()
+	}
+	return uids, unseen, err
+}
+
+func (l *maildirLocked) assign(entries []Entry, floor uint32, sure bool) (uids []uint32, unseen []string, write func() error, err error) {
 	back := !sure && slices.ContainsFunc(entries, func(e Entry) bool { return !e.InNew })
 	if err := l.freshen(back); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	uids = make([]uint32, len(entries))
 	if l.list != nil {
 		unseen = l.known(l.list, entries, uids, floor)
 		if len(unseen) > 0 && !sure {
-			return nil, unseen, nil
+			return nil, unseen, nil, nil
 		}
 	}
 	list := l.list
 	l.list = nil
 	l.next = max(l.next, floor)
 	fresh, err := l.assignNew(entries, uids)
-	if err != nil || len(fresh) == 0 && (list == nil || !list.Stale) {
-		return uids, nil, err
-	}
-	return uids, nil, l.writeList(list, fresh, true)
+	return uids, nil, func() error {
+		if len(fresh) == 0 && (list == nil || !list.Stale) {
+			return nil
+		}
+		return l.writeList(list, fresh, true)
+	}, err
 }
 
 // freshen reads the list when somebody else has written it, or in any case.
@@ -433,18 +440,19 @@ func (l *maildirLocked) restore(list *maildir.UIDList, entries []Entry, uids []u
 	}
 }
 
-// assignNew gives UIDs to the entries that have none, in the order in which
-// their names say they arrived.
+// assignNew gives UIDs to the entries that have none, in their order.
 func (l *maildirLocked) assignNew(entries []Entry, uids []uint32) ([]maildir.UIDRecord, error) {
-	var order []int
-	for i, uid := range uids {
+	left := 0
+	for _, uid := range uids {
 		if uid == 0 {
-			order = append(order, i)
+			left++
 		}
 	}
-	sortByArrival(order, func(i int) string { return entries[i].Base })
-	fresh := make([]maildir.UIDRecord, 0, len(order))
-	for _, i := range order {
+	fresh := make([]maildir.UIDRecord, 0, left)
+	for i := range entries {
+		if uids[i] != 0 {
+			continue
+		}
 		if l.next >= 1<<32-1 {
 			return nil, errNoUIDs(l.folder())
 		}

@@ -42,7 +42,8 @@ type Locked interface {
 	// List lists the messages: all, or only where new ones arrive.
 	List(onlyNew bool) (Listing, error)
 	// Assign returns a UID for each entry: the one it has, if that is at
-	// least floor, else a new one above all others. Durable when it returns.
+	// least floor, else a new one above all others, in the order of entries.
+	// Durable when it returns.
 	// unseen are messages to which somebody else gave a UID of at least floor
 	// and which are no entries: nothing is given out then, because a UID above
 	// theirs would cost them their own. Look for them, and ask again with sure.
@@ -180,6 +181,13 @@ type noteReader interface {
 // noteWriter is an optional side of a Locked.
 type noteWriter interface {
 	SetUIDLs(ids map[uint32]string) error
+}
+
+// assigner is an optional side of a Locked: Assign in two steps, what is known
+// at once and what makes it durable, which is done while the lock is held and
+// may run beside what does not touch the Format.
+type assigner interface {
+	assign(entries []Entry, floor uint32, sure bool) (uids []uint32, unseen []string, write func() error, err error)
 }
 
 // printed is an optional side of a Format: it remembers what was in the folder

@@ -67,8 +67,8 @@ func Sizes(base string) (size, vsize int64) {
 		if len(field) < 3 || field[1] != '=' {
 			continue
 		}
-		n, err := strconv.ParseInt(field[2:], 10, 64)
-		if err != nil || n < 0 {
+		n, ok := parseSize(field[2:])
+		if !ok {
 			continue
 		}
 		switch field[0] {
@@ -81,6 +81,19 @@ func Sizes(base string) (size, vsize int64) {
 	return size, vsize
 }
 
+// parseSize is strconv.ParseInt for what is not negative, quicker for what is
+// usual: names are read by the hundred thousand.
+func parseSize(s string) (n int64, ok bool) {
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' || i == 18 {
+			n, err := strconv.ParseInt(s, 10, 64)
+			return n, err == nil && n >= 0
+		}
+		n = n*10 + int64(s[i]-'0')
+	}
+	return n, s != ""
+}
+
 // WithUID appends ",V=<uidvalidity>.<uid>" to a base name: the UID that the
 // message got when it was stored, for the case that a crash takes its line of
 // the UID list away. Others ignore it, as they do all fields that they do not
@@ -91,10 +104,10 @@ func WithUID(base string, validity, uid uint32) string {
 
 // UIDOf reads V= from a base name; 0 when there is none for that UIDVALIDITY.
 func UIDOf(base string, validity uint32) uint32 {
-	i := strings.LastIndex(base, ",V=")
-	if i < 0 {
+	if !strings.Contains(base, ",V=") { // most have none, and this says so sooner
 		return 0
 	}
+	i := strings.LastIndex(base, ",V=")
 	v, u, _ := strings.Cut(base[i+3:], ".")
 	n, err := strconv.ParseUint(v, 16, 32)
 	uid, uerr := strconv.ParseUint(u, 10, 32)

@@ -52,6 +52,8 @@ func TestSizes(t *testing.T) {
 		"1.S=5.x":            {-1, -1},
 		"1.x,S=-1,W=x,Q=4":   {-1, -1},
 		"1.x,S=1,U=2,W=3,ab": {1, 3},
+		"1.x,S=,W=+7":        {-1, 7},
+		"1.x,S=9223372036854775807,W=9223372036854775808": {1<<63 - 1, -1},
 	} {
 		if s, w := Sizes(base); s != want[0] || w != want[1] {
 			t.Errorf("%s: %d %d, want %v", base, s, w, want)

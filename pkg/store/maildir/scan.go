@@ -109,19 +109,18 @@ func (f *Folder) proven(dir string, mtime time.Time) bool {
 	return err == nil && again.ModTime.Equal(mtime)
 }
 
-// Files lists the message files in new/ or cur/, in no order, with the look at
-// the directory that was taken before reading it.
-func (f *Folder) Files(p Place) ([]string, DirStamp, error) {
+// Files lists the message files in new/ or cur/, in no order and in lots: fn gets
+// some, which are its own, while the next are read. It returns the look at the
+// directory that was taken before.
+func (f *Folder) Files(p Place, fn func(files []string)) (DirStamp, error) {
 	stamp, err := f.lookDir(p.Dir())
 	if err != nil {
-		return nil, stamp, err
+		return stamp, err
 	}
-	names, err := disk.FileNames(f.tree.fs, f.path(p.Dir()))
-	if err != nil {
-		return nil, stamp, ioError(err, "listing %s of folder %s", p.Dir(), f.name)
-	}
-	names = slices.DeleteFunc(names, func(n string) bool { return !validFile(n) || strings.IndexByte(n, '\n') >= 0 })
-	return names, stamp, nil
+	err = disk.ListFiles(f.tree.fs, f.path(p.Dir()), func(names []string) {
+		fn(slices.DeleteFunc(names, func(n string) bool { return !validFile(n) || strings.IndexByte(n, '\n') >= 0 }))
+	})
+	return stamp, ioError(err, "listing %s of folder %s", p.Dir(), f.name)
 }
 
 // Print tells one set of names in a folder from another: what each name adds is
@@ -155,16 +154,18 @@ func (k *Known) key() maphash.Seed {
 	return k.seed
 }
 
-// Print is what a listing looks like; cur is not used when only new/ is listed.
-func (k *Known) Print(inNew, inCur []string) Print {
-	p := Print{at: k.print.at}
-	for _, f := range inNew {
-		p.new += k.sum(f)
+// Print is what a listing looks like that has begun; see Add.
+func (k *Known) Print() Print { return Print{at: k.print.at} }
+
+// Add adds files that were listed.
+func (k *Known) Add(p *Print, in Place, files []string) {
+	sum := &p.cur
+	if in == InNew {
+		sum = &p.new
 	}
-	for _, f := range inCur {
-		p.cur += k.sum(f)
+	for _, f := range files {
+		*sum += k.sum(f)
 	}
-	return p
 }
 
 // Keep says that all of a listing is known now, with all also that of cur/. It

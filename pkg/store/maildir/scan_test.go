@@ -19,11 +19,12 @@ func TestKnown(t *testing.T) {
 	var k Known
 	list := func() Print {
 		t.Helper()
-		inNew, _, err := f.Files(InNew)
-		must(t, err)
-		inCur, _, err := f.Files(InCur)
-		must(t, err)
-		return k.Print(inNew, inCur)
+		p := k.Print()
+		for _, in := range []Place{InNew, InCur} {
+			_, err := f.Files(in, func(files []string) { k.Add(&p, in, files) })
+			must(t, err)
+		}
+		return p
 	}
 	same := func(what string, want bool) {
 		t.Helper()
