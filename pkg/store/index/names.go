@@ -2,6 +2,7 @@ package index
 
 import (
 	"encoding/binary"
+	"iter"
 	"strconv"
 	"strings"
 )
@@ -91,7 +92,10 @@ func appendSizes(b []byte, size, vsize int64) []byte {
 }
 
 func (n numbers) render(size, vsize int64) string {
-	b := make([]byte, 0, 64)
+	return string(n.append(make([]byte, 0, 64), size, vsize))
+}
+
+func (n numbers) append(b []byte, size, vsize int64) []byte {
 	b = strconv.AppendUint(b, n.sec, 10)
 	b = append(b, ".M"...)
 	b = strconv.AppendUint(b, n.usec, 10)
@@ -99,34 +103,138 @@ func (n numbers) render(size, vsize int64) string {
 	b = strconv.AppendUint(b, n.pid, 10)
 	b = append(b, '.')
 	b = append(b, n.host...)
-	return string(appendSizes(b, size, vsize))
+	return appendSizes(b, size, vsize)
 }
 
 // readName reads the entry at the start of b for a record with these sizes. An
 // entry that makes no sense gives empty strings.
 func readName(b []byte, size, vsize int64, hosts []string) (name, info string) {
+	var buf []byte
+	n, i := nameBytes(b, &buf, size, vsize, hosts)
+	return string(n), string(i)
+}
+
+// nameBytes is readName without copies, but for a name that is put together in
+// buf.
+func nameBytes(b []byte, buf *[]byte, size, vsize int64, hosts []string) (name, info []byte) {
 	if len(b) == 0 {
-		return "", ""
+		return nil, nil
 	}
 	d := decoder{b: b[1:]}
 	if b[0]&nameCompact != 0 {
 		n := numbers{sec: d.uint(), usec: d.uint(), pid: d.uint()}
 		host := d.uint()
 		if d.bad || host >= uint64(len(hosts)) || size < 0 || vsize < 0 {
-			return "", ""
+			return nil, nil
 		}
 		n.host = hosts[host]
-		name = n.render(size, vsize)
+		*buf = n.append((*buf)[:0], size, vsize)
+		name = *buf
 	} else {
-		name = d.text(maxNameLen)
+		name = d.bytes(maxNameLen)
 	}
 	if b[0]&nameInfo != 0 {
-		info = d.text(maxNameLen)
+		info = d.bytes(maxNameLen)
 	}
 	if d.bad {
-		return "", ""
+		return nil, nil
 	}
 	return name, info
+}
+
+// Name is a message with its names as bytes, which are valid until the next.
+type Name struct {
+	Record        // without names
+	Base   []byte // none when the record cannot be read
+	Info   []byte
+}
+
+// Names yields all messages as Named does, without leaving garbage.
+func (im *Image) Names() iter.Seq2[int, *Name] {
+	l := im.list()
+	return func(yield func(int, *Name) bool) {
+		var x Name
+		var buf []byte
+		for ci, c := range l.chunks {
+			data, err := c.load()
+			for j := range c.n {
+				x = Name{}
+				if err == nil {
+					x.Record = rec(data[j*recordSize : (j+1)*recordSize]).get()
+					arena, off := data[c.n*recordSize:], rec(data[j*recordSize:]).nameOff()
+					x.Base, x.Info = nameBytes(arena[min(int(off), len(arena)):], &buf, x.Size, x.VSize, im.tab.hosts)
+				}
+				if !yield(int(l.starts[ci])+j, &x) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Lookup finds the messages that have one of some names, in their order.
+func (im *Image) Lookup(names []string) []Record {
+	if len(names) == 0 {
+		return nil
+	}
+	want := newWanted(names)
+	var out []Record
+	l := im.list()
+	for _, c := range l.chunks {
+		data, err := c.load()
+		if err != nil {
+			continue
+		}
+		arena := data[c.n*recordSize:]
+		for j := range c.n {
+			r := rec(data[j*recordSize : (j+1)*recordSize])
+			if !want.maybe(r, arena) {
+				continue
+			}
+			if x := c.at(data, j, im.tab.hosts); want.names[x.Name] {
+				out = append(out, x)
+			}
+		}
+	}
+	return out
+}
+
+// wanted are names that are looked for, with what tells most others from them
+// without taking them apart.
+type wanted struct {
+	names   map[string]bool
+	sizes   map[int64]bool // of those that may be kept as numbers
+	lengths [maxNameLen + 1]bool
+}
+
+func newWanted(names []string) *wanted {
+	w := &wanted{names: map[string]bool{}, sizes: map[int64]bool{}}
+	for _, n := range names {
+		w.names[n] = true
+		if len(n) <= maxNameLen {
+			w.lengths[len(n)] = true
+		}
+		if i := strings.LastIndex(n, ",S="); i >= 0 {
+			digits, _, _ := strings.Cut(n[i+3:], ",")
+			if size, err := strconv.ParseInt(digits, 10, 64); err == nil {
+				w.sizes[size] = true
+			}
+		}
+	}
+	return w
+}
+
+func (w *wanted) maybe(r rec, arena []byte) bool {
+	off := int(r.nameOff())
+	if off >= len(arena) {
+		return false
+	}
+	if arena[off]&nameCompact != 0 {
+		return w.sizes[r.size()]
+	}
+	d := decoder{b: arena[off+1:]}
+	n := d.uint()
+	return n <= uint64(min(maxNameLen, len(d.b))) && w.lengths[n] && w.names[string(d.b[:n])]
 }
 
 const maxNameLen = 255
@@ -195,13 +303,15 @@ func (d *decoder) ranges(n uint64, use func(Range)) {
 	}
 }
 
-func (d *decoder) text(max int) string {
+func (d *decoder) text(max int) string { return string(d.bytes(max)) }
+
+func (d *decoder) bytes(max int) []byte {
 	n := d.uint()
 	if n > uint64(max) || n > uint64(len(d.b)) {
 		d.fail()
-		return ""
+		return nil
 	}
-	s := string(d.b[:n])
+	b := d.b[:n]
 	d.b = d.b[n:]
-	return s
+	return b
 }

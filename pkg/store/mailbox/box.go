@@ -36,6 +36,7 @@ type box struct {
 	identAt  index.FileStamp  // the UID list whose UIDVALIDITY was checked
 	doubt    time.Time        // since when known may hide a foreign change; zero for never
 	keywords maildir.Keywords // names of the letters
+	relabel  bool             // they changed since all files were looked at
 	watch    Watch
 	noWatch  atomic.Bool      // watching was tried in vain: poll
 	graves   map[uint32]grave // expunged, the file still there
@@ -255,6 +256,7 @@ func (b *box) loadKeywords() error {
 	}
 	k, err := t.Keywords()
 	if err == nil {
+		b.relabel = b.relabel || !sameStamp(fileStamp(k.Stamp), b.known.Keywords)
 		b.keywords, b.known.Keywords = k, fileStamp(k.Stamp)
 	}
 	return err

@@ -190,6 +190,14 @@ type assigner interface {
 	assign(entries []Entry, floor uint32, sure bool) (uids []uint32, unseen []string, write func() error, err error)
 }
 
+// comparer is an optional side of a Locked: List of all, without the messages
+// whose files are where an Image says, and which messages of it have none there.
+// What is listed may be another file of a message that has. errors.ErrUnsupported:
+// it is to be List.
+type comparer interface {
+	compare(im *index.Image) (out Listing, missing []int, err error)
+}
+
 // printed is an optional side of a Format: it remembers what was in the folder
 // without knowing what that was, see maildir.Known.
 type printed interface {

@@ -78,7 +78,7 @@ func (b *box) rebuild(ctx context.Context, dir string, id Ident, folder *maildir
 	for _, i := range r.buried {
 		b.graves[uids[i]] = grave{ref: entries[i].Ref, at: b.acct.store.now().Add(-maxGrave)}
 	}
-	b.known.New, b.known.Cur = listing.New, listing.Cur
+	b.known.New, b.known.Cur, b.relabel = listing.New, listing.Cur, false
 	b.known.UIDList = *b.format.Trusted()
 	batch := b.ix.Begin()
 	batch.Stamps(b.known)

@@ -2,6 +2,7 @@ package mailbox
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"sync/atomic"
@@ -156,6 +157,9 @@ type merge struct {
 	seen    []bool         // entries that the index has
 	missing []index.Record
 
+	partly bool           // listing has only what the index did not expect
+	amiss  []index.Record // whose files were not where they were expected then
+
 	flags map[flagChange]Set
 	files []fileChange
 	gone  Set
@@ -212,6 +216,9 @@ func (b *box) syncLocked(lk Locked, all bool) error {
 
 func (m *merge) list() error {
 	var err error
+	if m.partly, err = m.listOthers(); m.partly || err != nil {
+		return err
+	}
 	if m.listing, err = m.lk.List(!m.all); err != nil {
 		return err
 	}
@@ -220,6 +227,76 @@ func (m *merge) list() error {
 	}
 	m.seen = make([]bool, len(m.listing.Entries))
 	return nil
+}
+
+// listOthers lists only what the index does not expect, which is a look at all
+// for the price of one at nearly nothing. false: a complete list is needed.
+func (m *merge) listOthers() (bool, error) {
+	c, ok := m.lk.(comparer)
+	if !ok || !m.all || m.b.relabel || m.im.Len() == 0 {
+		return false, nil
+	}
+	listing, missing, err := c.compare(m.im)
+	if err != nil {
+		return false, unlessUnsupported(err)
+	}
+	m.listing = listing
+	if m.listing.Entries, m.at, err = m.b.unique(m.lk, listing.Entries); err != nil {
+		return false, err
+	}
+	m.amiss = make([]index.Record, len(missing))
+	alone := maps.Clone(m.at)
+	for i, at := range missing {
+		m.amiss[i] = m.im.At(at)
+		delete(alone, m.amiss[i].Name)
+	}
+	// A second file of a message whose first is still there?
+	if len(m.im.Lookup(slices.Collect(maps.Keys(alone)))) > 0 {
+		return false, nil
+	}
+	m.seen = make([]bool, len(m.listing.Entries))
+	return true, nil
+}
+
+func unlessUnsupported(err error) error {
+	if errors.Is(err, errors.ErrUnsupported) {
+		return nil
+	}
+	return err
+}
+
+// compare implements comparer.
+func (l *maildirLocked) compare(im *index.Image) (out Listing, missing []int, err error) {
+	census := l.Census(im.Len())
+	var unread []int
+	var file []byte
+	for i, x := range im.Names() {
+		if len(x.Base) == 0 {
+			unread = append(unread, i)
+			continue
+		}
+		inNew := x.State&index.InNew != 0
+		file = append(append(file[:0], x.Base...), x.Info...)
+		if len(x.Info) == 0 && !inNew {
+			file = maildir.AppendInfo(file, maildir.Info{Flags: Flags(x.FileFlags), Letters: maildir.Letters(x.FileLetters)})
+		}
+		census.Expect(maildir.Place(inNew), file, i)
+	}
+	out.Print = l.Print()
+	read := func(in maildir.Place) index.DirStamp {
+		var stamp maildir.DirStamp
+		if err == nil {
+			stamp, err = census.Others(l.folder(), in, &out.Print, func(file string) {
+				out.Entries = append(out.Entries, entryOf(file, in == maildir.InNew))
+			})
+		}
+		if err == nil {
+			err = l.lk.Touch()
+		}
+		return index.DirStamp(stamp)
+	}
+	out.New, out.Cur = read(maildir.InNew), read(maildir.InCur)
+	return out, append(unread, census.Missing()...), err
 }
 
 // compare finds what changed among the messages that the index has: all of
@@ -239,7 +316,13 @@ func (m *merge) compare() error {
 		m.seen[i] = true
 		m.entry(r, m.listing.Entries[i])
 	}
-	if m.all {
+	switch {
+	case m.partly:
+		for _, r := range m.amiss {
+			one(r)
+		}
+		return err
+	case m.all:
 		for _, r := range m.im.Named() {
 			one(r)
 		}
@@ -375,6 +458,7 @@ func (m *merge) stamps(batch *index.Batch) {
 	if m.all {
 		b.known.Cur = m.listing.Cur
 		b.doubt = time.Time{}
+		b.relabel = b.relabel && m.partly
 	}
 	b.known.UIDList = *b.format.Trusted()
 	batch.Stamps(b.known)

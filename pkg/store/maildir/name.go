@@ -234,12 +234,16 @@ func Usual(file string) bool {
 // Join is the file name of base in cur/ with info: letters in ASCII order,
 // what is odd kept. With nothing it is "base:2,", as Dovecot names it.
 func Join(base string, info Info) string {
+	out := make([]byte, 0, len(base)+3+8+len(info.Odd))
+	return string(AppendInfo(append(out, base...), info))
+}
+
+// AppendInfo is Join behind a base name that is there.
+func AppendInfo(out []byte, info Info) []byte {
 	odd, tail := info.Odd, ""
 	if i := strings.IndexByte(odd, ','); i >= 0 {
 		odd, tail = odd[:i], odd[i:]
 	}
-	out := make([]byte, 0, len(base)+3+8+len(info.Odd))
-	out = append(out, base...)
 	out = append(out, ":2,"...)
 	start := len(out)
 	for i := range len(flagLetters) {
@@ -261,7 +265,7 @@ func Join(base string, info Info) string {
 		copy(out[at+1:], out[at:])
 		out[at] = odd[i]
 	}
-	return string(append(out, tail...))
+	return append(out, tail...)
 }
 
 // validFile reports whether a folder entry can be a message: Maildir ignores
