@@ -163,6 +163,32 @@ func ahead(fd int, buf []byte, n int, fn func(buf []byte) error) error {
 	return r.err
 }
 
+// Await returns when every change to the entries of a folder that had begun to
+// show in its mtime is over, and inotify has been told of it: the kernel does so
+// before it lets the folder go, which is read a little for that. ErrUnsupported
+// where this is not known.
+func Await(fsys FS, dir string) error {
+	if a, ok := fsys.(interface{ await(dir string) error }); ok {
+		return a.await(dir)
+	}
+	return errors.ErrUnsupported
+}
+
+func (f osFS) await(dir string) error {
+	if _, ok := f.stampClock(dir); !ok {
+		return errors.ErrUnsupported
+	}
+	fd, err := open(dir, os.O_RDONLY|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	if _, err := getdents(fd, make([]byte, 1<<10)); err != nil {
+		return &fs.PathError{Op: "getdents", Path: dir, Err: err}
+	}
+	return nil
+}
+
 // eachDirent reads struct linux_dirent64: inode and offset of 64 bits, the
 // record's length of 16, the type of 8, the name up to a NUL. fn gets where
 // names of what is no folder are. ErrUnsupported: the file system does not say

@@ -38,6 +38,8 @@ type box struct {
 	keywords maildir.Keywords // names of the letters
 	relabel  bool             // they changed since all files were looked at
 	watch    Watch
+	dirt     maildir.Dirt     // what watch has told of and nobody has looked at
+	blind    bool             // nor at what happened before it began
 	noWatch  atomic.Bool      // watching was tried in vain: poll
 	graves   map[uint32]grave // expunged, the file still there
 	mark     *highwater.Mark  // what outlives the index

@@ -292,7 +292,7 @@ func (l *maildirLocked) List(onlyNew bool) (Listing, error) {
 	out := Listing{Print: l.Print()}
 	var lots [][]Entry
 	read := func(in maildir.Place) (index.DirStamp, error) {
-		stamp, err := l.folder().Files(in, func(files []string) {
+		stamp, err := l.folder().Lots(in, func(files []string) {
 			l.Add(&out.Print, in, files)
 			lot := make([]Entry, len(files))
 			for i, n := range files {

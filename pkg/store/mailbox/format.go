@@ -145,7 +145,7 @@ type Newborn interface {
 // Watch is a folder being watched.
 type Watch interface {
 	// Dirty reports where others made changes since the last call.
-	Dirty() (inNew, inCur bool)
+	Dirty() maildir.Dirt
 	Close()
 }
 
@@ -198,11 +198,25 @@ type comparer interface {
 	compare(im *index.Image) (out Listing, missing []int, err error)
 }
 
+// settler is an optional side of a Watch: when it returns nil, Dirty has all that
+// shows in the mtimes of the folder's directories.
+type settler interface {
+	Settle() error
+}
+
+// namer is an optional side of a Locked: which of some files are there.
+type namer interface {
+	present(files []maildir.Named) ([]Entry, error)
+}
+
 // printed is an optional side of a Format: it remembers what was in the folder
 // without knowing what that was, see maildir.Known.
 type printed interface {
 	// Keep says that the index has what a listing of this print showed.
 	Keep(p maildir.Print, all bool)
+	// Changed says that the index has one file in the place of another; either may
+	// be none.
+	Changed(from maildir.Place, old string, to maildir.Place, name string)
 	// Forget: the index may not have what we did to the folder.
 	Forget()
 	// Unchanged reads the folder and reports whether the index has all of it.

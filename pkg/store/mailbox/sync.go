@@ -24,6 +24,7 @@ const maxDoubt = 30 * time.Second
 func (b *box) sync(ctx context.Context, force bool) error {
 	look, onlyNew, all, err := b.whatChanged(force)
 	if err != nil || !onlyNew && !all {
+		b.blind = b.blind && err != nil
 		return err
 	}
 	lk, err := b.format.Lock(ctx)
@@ -35,9 +36,24 @@ func (b *box) sync(ctx context.Context, force bool) error {
 		idle, err = b.unchanged(look)
 	}
 	if err == nil && !idle {
-		err = b.syncLocked(lk, all)
+		err = b.syncTold(lk, all)
 	}
 	return firstErr(err, lk.Unlock())
+}
+
+// syncTold is syncLocked, by name where that will do.
+func (b *box) syncTold(lk Locked, all bool) error {
+	done, err := false, error(nil)
+	if all {
+		done, err = b.syncNamed(lk)
+	}
+	if err == nil && !done {
+		err = b.syncLocked(lk, all)
+	}
+	if err == nil {
+		b.dirt, b.blind = maildir.Dirt{Unsure: b.dirt.Unsure && !all}, false
+	}
+	return err
 }
 
 // unchanged reads the folder, whose lock is held, when it is only doubt that has
@@ -45,12 +61,13 @@ func (b *box) sync(ctx context.Context, force bool) error {
 func (b *box) unchanged(look index.Stamps) (bool, error) {
 	p, ok := b.format.(printed)
 	calm := look.New.Mtime.Equal(b.known.New.Mtime) && look.Cur.Mtime.Equal(b.known.Cur.Mtime)
-	if !ok || !calm && !b.shared() || !sameStamp(look.Keywords, b.known.Keywords) || !sameStamp(look.UIDList, *b.format.Trusted()) {
+	if !ok || len(b.dirt.Files) > 0 || !calm && !b.shared() || !sameStamp(look.Keywords, b.known.Keywords) || !sameStamp(look.UIDList, *b.format.Trusted()) {
 		return false, nil
 	}
 	same, err := p.Unchanged()
 	if same {
 		b.known.New, b.known.Cur, b.doubt = look.New, look.Cur, time.Time{}
+		b.dirt, b.blind = maildir.Dirt{}, false
 	}
 	return same, err
 }
@@ -77,7 +94,7 @@ func (b *box) lockSynced(ctx context.Context) (Locked, index.Stamps, error) {
 		idle, err = b.unchanged(look)
 	}
 	if err == nil && (onlyNew || all) && !idle {
-		if err = b.syncLocked(lk, all); err == nil {
+		if err = b.syncTold(lk, all); err == nil {
 			look, err = b.format.Look(true)
 		}
 	}
@@ -99,20 +116,24 @@ func (b *box) whatChanged(force bool) (look index.Stamps, onlyNew, all bool, err
 		return look, false, false, err
 	}
 	inNew, inCur := b.whereChanged(look)
-	all = all || force || inCur
-	if !b.doubt.IsZero() && b.acct.store.now().Sub(b.doubt) > maxDoubt {
-		all = true
+	if force || !b.doubt.IsZero() && b.acct.store.now().Sub(b.doubt) > maxDoubt {
+		b.dirt.Add(maildir.Dirt{Cur: true, Unsure: true})
+		inCur = true
 	}
-	return look, inNew, all, nil
+	return look, inNew, inCur, nil
 }
 
 // whereChanged says which directories are to be listed. A UID list that
 // somebody else wrote is a reason, too: an mtime may be too coarse to show what
 // it tells of, and the event may not have arrived.
 func (b *box) whereChanged(look index.Stamps) (inNew, inCur bool) {
-	if b.watch != nil {
-		inNew, inCur = b.watch.Dirty()
+	if w, ok := b.watch.(settler); ok && !b.same(look.Cur, b.known.Cur) {
+		_ = w.Settle() // then there are names for it; without it takes a look at all
 	}
+	if b.watch != nil {
+		b.dirt.Add(b.watch.Dirty())
+	}
+	inNew, inCur = b.dirt.New, b.dirt.Cur
 	inNew = inNew || !b.same(look.New, b.known.New) || !sameStamp(look.UIDList, *b.format.Trusted())
 	inCur = inCur || !sameStamp(look.Keywords, b.known.Keywords) // letters may have got names
 	return inNew, inCur || !b.same(look.Cur, b.known.Cur)
@@ -158,6 +179,7 @@ type merge struct {
 	missing []index.Record
 
 	partly bool           // listing has only what the index did not expect
+	named  bool           // or only what the kernel told of
 	amiss  []index.Record // whose files were not where they were expected then
 
 	flags map[flagChange]Set
@@ -389,7 +411,7 @@ func (m *merge) fresh() ([]Entry, error) {
 		}
 		out = append(out, e)
 	}
-	if m.all {
+	if m.all && !m.named {
 		// A grave without a file has nothing left to remove.
 		for base, uid := range buried {
 			if _, ok := m.at[base]; !ok {
@@ -443,7 +465,11 @@ func (m *merge) commit(fresh []Entry, uids []uint32) error {
 	if b.by = by; err != nil {
 		return err
 	}
-	b.keep(m.listing.Print, m.all)
+	if m.named {
+		m.follow(fresh)
+	} else {
+		b.keep(m.listing.Print, m.all)
+	}
 	if b.ix.Image().Dirty() > 0 || len(b.graves) > 0 {
 		b.flushSoon()
 	}
@@ -457,6 +483,8 @@ func (m *merge) stamps(batch *index.Batch) {
 	b.known.New = m.listing.New
 	if m.all {
 		b.known.Cur = m.listing.Cur
+	}
+	if m.all && !m.named {
 		b.doubt = time.Time{}
 		b.relabel = b.relabel && m.partly
 	}

@@ -109,10 +109,15 @@ func (f *Folder) proven(dir string, mtime time.Time) bool {
 	return err == nil && again.ModTime.Equal(mtime)
 }
 
-// Files lists the message files in new/ or cur/, in no order and in lots: fn gets
-// some, which are its own, while the next are read. It returns the look at the
-// directory that was taken before.
-func (f *Folder) Files(p Place, fn func(files []string)) (DirStamp, error) {
+// Files lists the message files in new/ or cur/, in no order, with the look at
+// the directory that was taken before reading it.
+func (f *Folder) Files(p Place) (files []string, stamp DirStamp, err error) {
+	stamp, err = f.Lots(p, func(some []string) { files = append(files, some...) })
+	return files, stamp, err
+}
+
+// Lots is Files in lots: fn gets some, which are its own, while the next are read.
+func (f *Folder) Lots(p Place, fn func(files []string)) (DirStamp, error) {
 	stamp, err := f.lookDir(p.Dir())
 	if err != nil {
 		return stamp, err
@@ -379,6 +384,22 @@ func (f *Folder) StatMessage(p Place, file string) (size int64, date time.Time, 
 		return 0, time.Time{}, ioError(err, "looking at a message of folder %s", f.name)
 	}
 	return info.Size(), info.ModTime(), nil
+}
+
+// Present reports whether a message file is there. errors.ErrUnsupported: it is
+// no file.
+func (f *Folder) Present(n Named) (bool, error) {
+	if !validFile(n.File) || strings.IndexByte(n.File, '\n') >= 0 {
+		return false, nil
+	}
+	info, err := f.tree.fs.Stat(f.path(n.In.Dir(), n.File))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return false, nil
+	case err == nil && !info.Mode().IsRegular():
+		return false, errors.ErrUnsupported
+	}
+	return err == nil, ioError(err, "looking at a message of folder %s", f.name)
 }
 
 // FileChanged is the ctime of a file, which moving it and changing its flags

@@ -21,7 +21,7 @@ func TestKnown(t *testing.T) {
 		t.Helper()
 		p := k.Print()
 		for _, in := range []Place{InNew, InCur} {
-			_, err := f.Files(in, func(files []string) { k.Add(&p, in, files) })
+			_, err := f.Lots(in, func(files []string) { k.Add(&p, in, files) })
 			must(t, err)
 		}
 		return p

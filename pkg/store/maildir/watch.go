@@ -3,7 +3,6 @@ package maildir
 import (
 	"context"
 	"sync"
-	"sync/atomic"
 
 	"github.com/postcote/postcote/pkg/platform/disk"
 	"github.com/postcote/postcote/pkg/platform/fail"
@@ -46,14 +45,38 @@ func (w *Watcher) Run(ctx context.Context) {
 
 // Watch is one folder's watch. It only says where to look again.
 type Watch struct {
-	w        *Watcher
-	dirs     [2]string // new/, cur/
-	wake     func()
-	newDirty atomic.Bool
-	curDirty atomic.Bool
+	w    *Watcher
+	dirs [2]string // new/, cur/
+	wake func()
 
 	mu     sync.Mutex
 	expect map[expected]int
+	dirt   Dirt
+}
+
+// Dirt is where others have made changes.
+type Dirt struct {
+	New, Cur bool
+	Files    []Named // what came or went there, in order
+	Unsure   bool    // Files are not all
+}
+
+// Named is a file of a folder.
+type Named struct {
+	In   Place
+	File string
+}
+
+// maxDirt is how many files are told by name: with more it is quicker to look
+// at all.
+const maxDirt = 256
+
+// Add adds what came later.
+func (d *Dirt) Add(more Dirt) {
+	d.New, d.Cur, d.Unsure = d.New || more.New, d.Cur || more.Cur, d.Unsure || more.Unsure
+	if d.Files = append(d.Files, more.Files...); len(d.Files) > maxDirt || d.Unsure {
+		d.Files, d.Unsure = nil, true
+	}
 }
 
 type expected = inotify.Event
@@ -135,16 +158,13 @@ func (x *Watch) event(e expected, isNew bool) {
 	case n == 1:
 		delete(x.expect, e)
 	}
+	if n == 0 { // not our own doing
+		x.dirt.Add(Dirt{New: isNew, Cur: !isNew, Files: []Named{{Place(isNew), e.Name}}, Unsure: e.Name == ""})
+	}
 	x.mu.Unlock()
-	if n > 0 {
-		return // our own doing
+	if n == 0 {
+		x.wake()
 	}
-	if isNew {
-		x.newDirty.Store(true)
-	} else {
-		x.curDirty.Store(true)
-	}
-	x.wake()
 }
 
 // doubtAll makes every watched folder look again.
@@ -160,16 +180,30 @@ func (w *Watcher) doubtAll() {
 	for x := range seen {
 		x.mu.Lock()
 		clear(x.expect) // their events may be among the lost ones
+		x.dirt.Add(Dirt{New: true, Cur: true, Unsure: true})
 		x.mu.Unlock()
-		x.newDirty.Store(true)
-		x.curDirty.Store(true)
 		x.wake()
 	}
 }
 
 // Dirty reports where others made changes since the last call, and forgets it.
-func (x *Watch) Dirty() (inNew, inCur bool) {
-	return x.newDirty.Swap(false), x.curDirty.Swap(false)
+func (x *Watch) Dirty() Dirt {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	d := x.dirt
+	x.dirt = Dirt{}
+	return d
+}
+
+// Settle returns when Dirty has all changes that show in the mtimes of the
+// folder now. errors.ErrUnsupported: nobody can tell.
+func (x *Watch) Settle() error {
+	for _, dir := range x.dirs {
+		if err := disk.Await(x.w.fs, dir); err != nil {
+			return err
+		}
+	}
+	return x.w.in.Drain(x.w.event, x.w.doubtAll)
 }
 
 // Expect announces a rename or removal of our own, before it is done, so that
@@ -186,10 +220,13 @@ func (x *Watch) Expect(from Place, old string, to Place, name string) {
 }
 
 // Unexpect takes an announcement back after the operation failed. Events that
-// do come are then taken for somebody else's, which costs a look and no more.
+// do come are then taken for somebody else's, which costs a look and no more;
+// and what others did may have been taken for it, so that the next look is one
+// at all.
 func (x *Watch) Unexpect(from Place, old string, to Place, name string) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	x.dirt.Add(Dirt{Unsure: true}) // somebody else's may have been taken for it
 	for _, e := range []expected{{Dir: x.dir(from), Name: old, Gone: true}, {Dir: x.dir(to), Name: name}} {
 		if n := x.expect[e]; n > 1 {
 			x.expect[e] = n - 1

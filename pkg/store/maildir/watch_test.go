@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -40,14 +41,14 @@ func TestWatch(t *testing.T) {
 	d, err := f.tree.Deliver(bg, Inbox, Meta{}, strings.NewReader("x"))
 	must(t, err)
 	wait("a delivery")
-	if n, c := x.Dirty(); !n || c {
-		t.Errorf("after a delivery: new %v cur %v", n, c)
+	if d := x.Dirty(); !d.New || d.Cur {
+		t.Errorf("after a delivery: %+v", d)
 	}
 	must(t, os.Rename(filepath.Join(f.dir, "new", d.File), filepath.Join(f.dir, "cur", d.File+":2,")))
 	wait("a foreign rename")
 	wait("the other half of it")
-	if n, c := x.Dirty(); !n || !c {
-		t.Errorf("after a foreign rename: new %v cur %v", n, c)
+	if d := x.Dirty(); !d.New || !d.Cur || d.Unsure || !slices.Equal(d.Files, []Named{{InNew, d.Files[0].File}, {InCur, d.Files[0].File + ":2,"}}) {
+		t.Errorf("after a foreign rename: %+v", d)
 	}
 
 	// Ours is announced. A foreign change after it shows that the events of
@@ -57,20 +58,20 @@ func TestWatch(t *testing.T) {
 	must(t, err)
 	must(t, os.WriteFile(filepath.Join(f.dir, "new", "1.foreign"), nil, 0o600))
 	wait("a foreign file")
-	if n, c := x.Dirty(); !n || c || len(woken) != 0 {
-		t.Errorf("our own rename was taken for foreign: new %v cur %v", n, c)
+	if d := x.Dirty(); !d.New || d.Cur || d.Unsure || len(woken) != 0 {
+		t.Errorf("our own rename was taken for foreign: %+v", d)
 	}
 
 	// One that failed is taken back.
 	x.Expect(InCur, "missing", InCur, "missing2")
 	x.Unexpect(InCur, "missing", InCur, "missing2")
-	if len(x.expect) != 0 {
-		t.Errorf("still expecting %v", x.expect)
+	if d := x.Dirty(); len(x.expect) != 0 || !d.Unsure {
+		t.Errorf("still expecting %v, %+v", x.expect, d)
 	}
 
 	w.doubtAll() // what an overflow of the queue does
 	wait("an overflow")
-	if n, c := x.Dirty(); !n || !c {
+	if d := x.Dirty(); !d.New || !d.Cur || !d.Unsure {
 		t.Error("an overflow must make everything doubtful")
 	}
 	x.Close()

@@ -5,7 +5,8 @@
 // for each of ours, and each would wake us.
 //
 // Invariants:
-//   - One goroutine reads (Run); the rest may be called by anybody.
+//   - One goroutine waits (Run); the rest may be called by anybody. Whoever reads
+//     (Run, Drain) has told of it before another does.
 //   - A folder that is watched under several names is told of under each.
 //   - Events can be lost (Run says when); they are never told twice.
 package inotify

@@ -31,6 +31,9 @@ type Watcher struct {
 	file *os.File
 	slow atomic.Int32
 
+	reading sync.Mutex
+	buf     []byte
+
 	mu     sync.Mutex
 	closed bool
 	dirs   map[int32][]string // by watch descriptor; one for each inode. No list is changed
@@ -126,21 +129,66 @@ const pace = time.Millisecond
 
 // Run tells of events until Close. lost is called when some may have been lost.
 func (w *Watcher) Run(tell func(Event), lost func()) {
-	buf := make([]byte, 16<<10)
+	raw, err := w.file.SyscallConn()
+	if err != nil {
+		lost()
+		return
+	}
 	for {
-		n, err := w.file.Read(buf)
+		var n int
+		var rerr error
+		err := raw.Read(func(fd uintptr) bool {
+			n, rerr = w.read(int(fd), tell, lost)
+			return !errors.Is(rerr, unix.EAGAIN)
+		})
 		if err != nil {
-			if errors.Is(err, os.ErrClosed) {
-				return
-			}
+			return // closed
+		}
+		if rerr != nil || n <= 0 {
 			lost()
 			time.Sleep(time.Second) // nothing is known that would get here
 			continue
 		}
-		w.each(buf[:n], tell, lost)
 		if w.slow.Load() > 0 {
 			time.Sleep(pace)
 		}
+	}
+}
+
+// Drain tells, by the functions that Run has, of all events that there are, and
+// returns when they and those that Run had read before are told of.
+func (w *Watcher) Drain(tell func(Event), lost func()) error {
+	raw, err := w.file.SyscallConn()
+	if err != nil {
+		return err
+	}
+	cerr := raw.Control(func(fd uintptr) {
+		for err == nil {
+			_, err = w.read(int(fd), tell, lost)
+		}
+	})
+	if errors.Is(err, unix.EAGAIN) {
+		err = nil
+	}
+	return errors.Join(cerr, err)
+}
+
+// read tells of some events. Those of one reader are told before another reads.
+func (w *Watcher) read(fd int, tell func(Event), lost func()) (int, error) {
+	w.reading.Lock()
+	defer w.reading.Unlock()
+	if w.buf == nil {
+		w.buf = make([]byte, 16<<10)
+	}
+	for {
+		n, err := unix.Read(fd, w.buf)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err == nil {
+			w.each(w.buf[:max(n, 0)], tell, lost)
+		}
+		return n, err
 	}
 }
 
