@@ -74,6 +74,43 @@ func TestRecordKeepsWhatItIsGiven(t *testing.T) {
 	})
 }
 
+// Names says what Named says, and Lookup finds by name what they yield, whatever
+// way a name is kept.
+func TestNames(t *testing.T) {
+	x := filled(t, disk.NewForgetful(), 1000)
+	b := x.Begin()
+	odd := []Record{
+		{UID: 1001, Name: "1", Size: Unknown, VSize: Unknown, Date: Unknown},
+		{UID: 1002, Name: "a name of its own", Info: ":2,S,x", Size: Unknown, VSize: Unknown, Date: Unknown},
+		{UID: 1003, Name: standardName(1003, 7, 8), Info: ":1,", Size: 7, VSize: 8, Date: Unknown},
+		{UID: 1004, Name: standardName(1004, 9, 9), Size: Unknown, VSize: Unknown, Date: Unknown},
+	}
+	for _, r := range odd {
+		b.Append(&r, nil)
+	}
+	b.Known(500, 1, 2, Unknown) // its name says other sizes
+	im, err := x.Commit(b, true)
+	must(t, err)
+	var names []string
+	for _, r := range im.Named() {
+		names = append(names, r.Name)
+	}
+	n := 0
+	for i, x := range im.Names() {
+		r := im.At(i)
+		if string(x.Base) != r.Name || string(x.Info) != r.Info || x.UID != r.UID {
+			t.Fatalf("message %d is %q %q, want %q %q", r.UID, x.Base, x.Info, r.Name, r.Info)
+		}
+		if got := im.Lookup([]string{"none", r.Name}); len(got) != 1 || got[0] != r {
+			t.Fatalf("looked for %s, found %+v", r.Name, got)
+		}
+		n++
+	}
+	if n != 1004 || len(im.Lookup(names)) != n || len(im.Lookup(nil)) != 0 || len(im.Lookup([]string{"", "1795442559"})) != 0 {
+		t.Errorf("%d messages, %d of them found", n, len(im.Lookup(names)))
+	}
+}
+
 func TestMemoryPerMessage(t *testing.T) {
 	x := filled(t, disk.NewForgetful(), 10_000)
 	if per := float64(x.Image().Resident()) / 10_000; per > 64 {

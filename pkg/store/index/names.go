@@ -202,18 +202,28 @@ func (im *Image) Lookup(names []string) []Record {
 // wanted are names that are looked for, with what tells most others from them
 // without taking them apart.
 type wanted struct {
-	names   map[string]bool
-	sizes   map[int64]bool // of those that may be kept as numbers
-	lengths [maxNameLen + 1]bool
+	names map[string]bool
+	sizes map[int64]bool // of those that may be kept as numbers
+	spots [1 << 12]bool
+}
+
+// spot sums up two places at which names differ.
+func spot[T string | []byte](name T) int {
+	n := len(name)
+	if n < 8 {
+		return 0
+	}
+	at := func(i int) uint32 {
+		return uint32(name[i]) | uint32(name[i+1])<<8 | uint32(name[i+2])<<16 | uint32(name[i+3])<<24
+	}
+	return int((at(n-4) + at(n/4)*0x9e3779b1) * 0x85ebca6b >> 20)
 }
 
 func newWanted(names []string) *wanted {
 	w := &wanted{names: map[string]bool{}, sizes: map[int64]bool{}}
 	for _, n := range names {
 		w.names[n] = true
-		if len(n) <= maxNameLen {
-			w.lengths[len(n)] = true
-		}
+		w.spots[spot(n)] = true
 		if i := strings.LastIndex(n, ",S="); i >= 0 {
 			digits, _, _ := strings.Cut(n[i+3:], ",")
 			if size, err := strconv.ParseInt(digits, 10, 64); err == nil {
@@ -233,8 +243,8 @@ func (w *wanted) maybe(r rec, arena []byte) bool {
 		return w.sizes[r.size()]
 	}
 	d := decoder{b: arena[off+1:]}
-	n := d.uint()
-	return n <= uint64(min(maxNameLen, len(d.b))) && w.lengths[n] && w.names[string(d.b[:n])]
+	name := d.bytes(maxNameLen)
+	return w.spots[spot(name)] && w.names[string(name)]
 }
 
 const maxNameLen = 255

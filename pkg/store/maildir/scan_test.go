@@ -3,6 +3,7 @@ package maildir
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -73,6 +74,34 @@ func TestKnown(t *testing.T) {
 	k.Keep(list(), true)
 	must(t, os.WriteFile(file("cur", ".hidden"), nil, 0o600))
 	same("what is no message does not count", true)
+}
+
+// A census tells what is there and was not expected, and the other way round;
+// new/ and cur/ are not mistaken for each other.
+func TestCensus(t *testing.T) {
+	f, err := onDisk(t).Folder(Inbox)
+	must(t, err)
+	for _, file := range []string{"new/1.a", "cur/2.b:2,S", "cur/4.d:2,", "cur/.hidden"} {
+		must(t, os.WriteFile(filepath.Join(f.Dir(), file), nil, 0o600))
+	}
+	var k Known
+	c := k.Census(4)
+	for i, x := range []Named{{InNew, "1.a"}, {InCur, "2.b:2,"}, {InNew, "4.d:2,"}, {InCur, "1.a"}} {
+		c.Expect(x.In, []byte(x.File), i)
+	}
+	p, others := k.Print(), []string{}
+	for _, in := range []Place{InNew, InCur} {
+		_, err := c.Others(f, in, &p, func(file string) { others = append(others, file) })
+		must(t, err)
+	}
+	slices.Sort(others)
+	if want := []string{"2.b:2,S", "4.d:2,"}; !slices.Equal(others, want) || !slices.Equal(c.Missing(), []int{1, 2, 3}) {
+		t.Errorf("others %q, want %q; missing %v", others, want, c.Missing())
+	}
+	k.Keep(p, true)
+	if same, err := k.Same(f); err != nil || !same {
+		t.Errorf("its print is not that of the folder: %v", err)
+	}
 }
 
 // A look at a folder that changed a moment ago proves something as soon as the

@@ -73,6 +73,24 @@ func TestEvents(t *testing.T) {
 	f.hears(d+" -c", d+" -")
 }
 
+// What has happened before Drain has been told of when it returns, by Run or by
+// itself.
+func TestDrain(t *testing.T) {
+	f := watch(t)
+	tell := func(e Event) { f.events <- e }
+	for i := range 300 {
+		must(t, os.WriteFile(f.path(fmt.Sprint(i)), nil, 0o600))
+		must(t, f.w.Drain(tell, func() { t.Error("events were lost") }))
+		if len(f.events) != i+1 {
+			t.Fatalf("told of %d files, there are %d", len(f.events), i+1)
+		}
+	}
+	f.w.Close()
+	if err := f.w.Drain(tell, func() {}); err == nil {
+		t.Error("a closed watcher was drained")
+	}
+}
+
 // A folder that is deleted and made again is watched again; one that got another
 // name is not told of under the old one.
 func TestFolderIsAnotherOne(t *testing.T) {
