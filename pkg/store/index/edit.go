@@ -19,6 +19,7 @@ type editor struct {
 	add     []Record      // not yet in a chunk
 	making  chan []*chunk // of what was handed over, up to UID handed
 	handed  uint32
+	spare   []Record
 	expunge []Range
 	gone    history
 	err     error
@@ -137,7 +138,7 @@ func (e *editor) repack(ci int) {
 func (e *editor) hand() {
 	e.settle()
 	add := e.add
-	e.add = make([]Record, 0, cap(add))
+	e.add, e.spare = e.spare[:0], add // of which chunks hold copies when it is its turn
 	e.making, e.handed = make(chan []*chunk, 1), add[len(add)-1].UID
 	go func() { e.making <- chop(add, e.tab) }()
 }
