@@ -2,7 +2,9 @@ package mtad
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -11,10 +13,75 @@ import (
 
 	gosasl "github.com/emersion/go-sasl"
 
+	"github.com/postcote/postcote/pkg/platform/addr"
 	"github.com/postcote/postcote/pkg/platform/tlsx"
 	"github.com/postcote/postcote/pkg/proto/sasl"
 	smtpclient "github.com/postcote/postcote/pkg/proto/smtp/client"
 )
+
+// Certificates by their fingerprint open the relay (relay_clientcerts), and
+// client_cert: require closes the listener to all others.
+func TestClientCertificates(t *testing.T) {
+	w := newWorld(t)
+	dir := w.dir
+	pair := func(name string) (file string, cert *tls.Certificate) {
+		file, key := filepath.Join(dir, name+".pem"), filepath.Join(dir, name+".key")
+		if err := tlsx.WriteSelfSigned(file, key, []string{name}, time.Now(), time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		c, err := tls.LoadX509KeyPair(file, key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return file, &c
+	}
+	known, ours := pair("ours")
+	_, listed := pair("listed")
+	_, foreign := pair("foreign")
+	print := func(b []byte) string {
+		sum := sha256.Sum256(b)
+		return strings.ReplaceAll(fmt.Sprintf("% X", sum[:]), " ", ":")
+	}
+	w.cfg.TLS.ClientCAFile = known
+	w.cfg.Smtpd.ClientCerts = []string{"inline:{ {" + print(listed.Leaf.RawSubjectPublicKeyInfo) + " = list} {" + print(ours.Leaf.Raw) + " = host} }"}
+	w.cfg.Listeners[0].ClientCert = "ask"
+	closed := w.cfg.Listeners[0]
+	closed.Name, closed.TLS, closed.ClientCert = "closed", TLSRequired, CertRequired
+	w.cfg.Listeners = append(w.cfg.Listeners, closed)
+	w.start()
+	for _, tc := range []struct {
+		what, listener string
+		cert           *tls.Certificate
+		want           int // the code to a foreign recipient; 0: no session
+	}{
+		{"none", "smtpd", nil, 554},
+		{"foreign", "smtpd", foreign, 554},
+		{"listed by its key", "smtpd", listed, 250},
+		{"listed itself", "smtpd", ours, 250},
+		{"none", "closed", nil, 0},
+		{"foreign", "closed", foreign, 0},
+		{"of no authority, whatever the list says", "closed", listed, 0},
+		{"ours", "closed", ours, 250},
+	} {
+		cfg := smtpclient.Config{Name: "client.example", TLSMode: smtpclient.RequiredTLS, TLS: tlsx.Opportunistic("")}
+		if tc.cert != nil {
+			cfg.TLS.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return tc.cert, nil }
+		}
+		got := 0
+		if conn, err := smtpclient.New(context.Background(), w.connect(tc.listener), cfg); err == nil {
+			results, err := conn.Send(context.Background(), smtpclient.Envelope{
+				From: addr.Address{Local: "a", Domain: "far.example"}, To: []smtpclient.Recipient{{To: addr.Address{Local: "b", Domain: "far.example"}}}, Verify: true,
+			}, nil)
+			if err == nil {
+				got = results[0].Code
+			}
+			_ = conn.Close()
+		}
+		if got != tc.want {
+			t.Errorf("%s at %s: %d, want %d", tc.what, tc.listener, got, tc.want)
+		}
+	}
+}
 
 // A certificate of our authority logs in the user it names and nobody else;
 // without one EXTERNAL is neither offered nor served.

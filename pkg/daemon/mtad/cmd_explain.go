@@ -248,7 +248,7 @@ const maxForwards = 10
 
 func (e *explanation) delivery(ctx context.Context, sender, rcpt, original addr.Address, depth int) error {
 	e.note("recipient", rcpt.String(), "", "")
-	hop, err := e.st.route(ctx, sender, rcpt)
+	hop, err := e.st.route(ctx, e.st.routes, sender, rcpt)
 	if err != nil {
 		return err
 	}

@@ -95,12 +95,29 @@ func routeParameters() []parameter {
 		{"luser_relay", "luser_relay", func(c *Config) string { return c.LuserRelay }},
 		{"default_delivery_status_filter", "default_delivery_status_filter", func(c *Config) string { return list(c.StatusFilter) }},
 		{"address_verify_sender", "address_verify.sender", func(c *Config) string { return orElse(c.Verify.Sender, "<>") }},
+		{"address_verify_relayhost", "address_verify.relayhost", probes(func(r routing.Config) string { return r.RelayHost })},
+		{"address_verify_transport_maps", "address_verify.transport_maps", probes(func(r routing.Config) string { return list(r.TransportMaps) })},
+		{"address_verify_sender_dependent_relayhost_maps", "address_verify.sender_dependent_relayhost_maps", probes(func(r routing.Config) string { return list(r.SenderRelayHosts) })},
+		{"address_verify_sender_dependent_default_transport_maps", "address_verify.sender_dependent_default_transport_maps", probes(func(r routing.Config) string { return list(r.SenderTransportMaps) })},
+		{"address_verify_default_transport", "address_verify.default_transport", probes(func(r routing.Config) string { return orElse(r.DefaultTransport, "smtp") })},
+		{"address_verify_relay_transport", "address_verify.relay_transport", probes(func(r routing.Config) string { return orElse(r.RelayTransport, "smtp") })},
+		{"address_verify_local_transport", "address_verify.local_transport", probes(func(r routing.Config) string { return orElse(r.LocalTransport, "local") })},
+		{"address_verify_virtual_transport", "address_verify.virtual_transport", func(c *Config) string {
+			return orElse(c.Verify.Apply(c.Config).VirtualTransport, "lmtp:"+c.Deliver.LMTP)
+		}},
 		{"address_verify_map", "address_verify.map", func(c *Config) string { return c.Verify.Map }},
 	}
 }
 
+// probes is a value of the ways of probes.
+func probes(of func(routing.Config) string) func(*Config) string {
+	return func(c *Config) string { return of(c.Verify.Apply(c.Config)) }
+}
+
 func rewriteParameters() []parameter {
 	return []parameter{
+		{"append_at_myorigin", "rewrite.append_at_myorigin", func(c *Config) string { return yes(c.Rewrite.AppendAt) }},
+		{"resolve_dequoted_address", "", func(*Config) string { return "no" }},
 		{"append_dot_mydomain", "rewrite.append_dot_mydomain", func(c *Config) string { return yes(c.Rewrite.AppendDot) }},
 		{"swap_bangpath", "rewrite.swap_bangpath", func(c *Config) string { return yes(c.Rewrite.SwapBang) }},
 		{"allow_percent_hack", "rewrite.allow_percent_hack", func(c *Config) string { return yes(c.Rewrite.PercentHack) }},
@@ -141,6 +158,10 @@ func smtpdParameters() []parameter {
 		{"smtpd_tls_key_file", "tls.key_file", func(c *Config) string { return c.TLS.KeyFile }},
 		{"smtpd_tls_protocols", "tls.min_version", func(c *Config) string { return ">=TLSv" + c.TLS.MinVersion }},
 		{"smtpd_tls_mandatory_protocols", "tls.min_version", func(c *Config) string { return ">=TLSv" + c.TLS.MinVersion }},
+		{"smtpd_tls_ask_ccert", "listeners.client_cert", func(c *Config) string { return yes(c.certs("ask")) }},
+		{"smtpd_tls_req_ccert", "listeners.client_cert", func(c *Config) string { return yes(c.certs(CertRequired)) }},
+		{"relay_clientcerts", "smtpd.relay_clientcerts", func(c *Config) string { return list(c.Smtpd.ClientCerts) }},
+		{"smtpd_tls_fingerprint_digest", "smtpd.tls_fingerprint_digest", func(c *Config) string { return c.Smtpd.Digest }},
 		{"smtpd_tls_CAfile", "tls.client_ca_file", func(c *Config) string { return c.TLS.ClientCAFile }},
 		{"smtpd_tls_security_level", "listeners.tls", (*Config).serverTLS},
 		{"smtpd_tls_auth_only", "listeners.auth", func(c *Config) string { return yes(!c.logins(AuthClear)) }},
@@ -165,6 +186,13 @@ func smtpdParameters() []parameter {
 		{"smtpd_discard_ehlo_keywords", "smtpd.discard_ehlo_keywords", func(c *Config) string { return list(c.Smtpd.DiscardWords) }},
 		{"smtpd_forbid_bare_newline", "smtpd.forbid_bare_newline", func(c *Config) string { return c.Smtpd.BareLF }},
 		{"smtpd_forbid_bare_newline_exclusions", "smtpd.forbid_bare_newline_exclusions", func(c *Config) string { return networks(c.Smtpd.BareLFExempt) }},
+		{"smtpd_forbid_bare_newline_reject_code", "smtpd.forbid_bare_newline_reject_code", func(c *Config) string { return strconv.Itoa(c.Smtpd.BareLFCode) }},
+		{"smtpd_reject_unlisted_recipient", "smtpd.reject_unlisted_recipient", func(c *Config) string { return yes(c.Smtpd.UnlistedRcpts) }},
+		{"smtpd_reject_unlisted_sender", "smtpd.reject_unlisted_sender", func(c *Config) string { return yes(c.Smtpd.UnlistedSenders) }},
+		{"unknown_local_recipient_reject_code", "smtpd.unknown_local_recipient_reject_code", func(c *Config) string { return strconv.Itoa(c.Smtpd.UnknownLocal) }},
+		{"unknown_relay_recipient_reject_code", "smtpd.unknown_relay_recipient_reject_code", func(c *Config) string { return strconv.Itoa(c.Smtpd.UnknownRelay) }},
+		{"unknown_virtual_alias_reject_code", "smtpd.unknown_virtual_alias_reject_code", func(c *Config) string { return strconv.Itoa(c.Smtpd.UnknownAlias) }},
+		{"unknown_virtual_mailbox_reject_code", "smtpd.unknown_virtual_mailbox_reject_code", func(c *Config) string { return strconv.Itoa(c.Smtpd.UnknownMailbox) }},
 		{"smtpd_forbid_unauth_pipelining", "smtpd.forbid_unauth_pipelining", func(c *Config) string { return yes(c.Smtpd.NoPipelining) }},
 		{"smtpd_forbidden_commands", "smtpd.forbidden_commands", func(c *Config) string { return list(c.Smtpd.Forbidden) }},
 		{"disable_vrfy_command", "smtpd.disable_vrfy_command", func(c *Config) string { return yes(c.Smtpd.NoVRFY) }},
@@ -245,6 +273,7 @@ func queueParameters() []parameter {
 		{"bounce_notice_recipient", "queue.bounce_notice_recipient", func(c *Config) string { return c.Queue.BounceNotice }},
 		{"delay_notice_recipient", "queue.delay_notice_recipient", func(c *Config) string { return c.Queue.DelayNotice }},
 		{"2bounce_notice_recipient", "queue.2bounce_notice_recipient", func(c *Config) string { return c.Queue.DoubleNotice }},
+		{"delay_logging_resolution_limit", "delay_logging_resolution_limit", func(c *Config) string { return strconv.Itoa(c.DelayDigits) }},
 		{"bounce_size_limit", "bounce.size_limit", func(c *Config) string { return strconv.FormatInt(c.Bounce.SizeLimit.Int64(), 10) }},
 		{"bounce_template_file", "bounce.template_file", func(c *Config) string { return c.Bounce.Templates }},
 		{"qmgr_message_active_limit", "queue.active_messages", func(c *Config) string { return strconv.Itoa(c.Queue.ActiveMessages) }},
@@ -299,6 +328,12 @@ func (c *Config) serverTLS() string {
 	}
 	i := max(0, slices.IndexFunc(c.Listeners, func(l Listener) bool { return l.Role == RoleMX }))
 	return map[string]string{TLSStart: "may", TLSRequired: "encrypt", TLSImplicit: "encrypt"}[c.Listeners[i].TLS]
+}
+
+// certs reports whether a listener for other servers asks for certificates in
+// this way.
+func (c *Config) certs(how string) bool {
+	return slices.ContainsFunc(c.Listeners, func(l Listener) bool { return l.Role == RoleMX && l.ClientCert == how })
 }
 
 // logins reports whether some listener takes logins in this way.

@@ -57,6 +57,7 @@ type Config struct {
 	Limits      Limits    `yaml:"limits" reload:"true" doc:"What one client may do."`
 	Timeouts    Timeouts  `yaml:"timeouts" reload:"true" doc:"How long clients are waited for."`
 	DSN         bool      `yaml:"dsn" reload:"true" doc:"Announce DSN (RFC 3461): senders may ask for reports of success, delay and failure."`
+	DelayDigits int       `yaml:"delay_logging_resolution_limit" min:"0" max:"6" reload:"true" doc:"Decimals of the seconds in delay= and delays= of the log, two significant digits at most."`
 	Bounce      Bounce    `yaml:"bounce" reload:"true" doc:"What notifications look like."`
 	Queue       Queue     `yaml:"queue" doc:"Where mail is kept, and when it is tried again."`
 
@@ -87,6 +88,9 @@ const (
 	AuthClear = "clear"
 )
 
+// CertRequired is the client_cert of a listener for known certificates only.
+const CertRequired = "require"
+
 // Listener is one entry of `listeners`.
 type Listener struct {
 	Listen     conf.Listen `yaml:"listen" doc:"Address, or systemd:NAME."`
@@ -95,6 +99,7 @@ type Listener struct {
 	TLS        string      `yaml:"tls" oneof:"none|starttls|required|implicit" doc:"starttls offers encryption (and demands it for submission), required takes nothing before it (on port 25 that is against RFC 3207), implicit encrypts from the first byte."`
 	HAProxy    bool        `yaml:"haproxy" doc:"Connections begin with a PROXY header (version 1 or 2), which says who the client is; see smtpd.haproxy_trusted_networks."`
 	Auth       string      `yaml:"auth" oneof:"none|tls|clear" doc:"Whether clients may log in: not at all, over TLS only, or in the clear too."`
+	ClientCert string      `yaml:"client_cert" oneof:"|ask|require" doc:"Certificates of clients. Empty: asked for where clients can log in, if there is tls.client_ca_file. ask asks everybody; require takes no connection without one that leads to tls.client_ca_file, and needs tls: required or implicit."`
 	HideClient bool        `yaml:"hide_client_session" doc:"Say nothing of the client in the Received field of messages that come here: no address, name, login or TLS."`
 	Owner      string      `yaml:"sender_login" oneof:"none|known|unauthenticated|authenticated|all" doc:"Who may use a sender address of rewrite.sender_login_maps: none does not ask; known refuses an address that belongs to somebody else or, without a login, to anybody; unauthenticated does the latter only; authenticated refuses users every address that is not listed for them; all does both."`
 }
@@ -240,7 +245,7 @@ func Default() Config {
 			Command: conf.Duration(5 * time.Minute), Data: conf.Duration(5 * time.Minute), TLS: conf.Duration(time.Minute),
 			DNS: conf.Duration(5 * time.Second), Error: conf.Duration(time.Second), MinRate: 500,
 		},
-		DSN:    true,
+		DSN: true, DelayDigits: 2,
 		Bounce: Bounce{SizeLimit: bounce.DefaultSizeLimit},
 		Queue:  Queue{Dir: "/var/lib/postcote/mtad/queue", Settings: queue.DefaultSettings()},
 		Common: service.DefaultCommon("mtad"),

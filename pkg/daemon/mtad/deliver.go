@@ -2,6 +2,7 @@ package mtad
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"io"
 	"slices"
@@ -38,7 +39,8 @@ func (r router) Route(ctx context.Context, env *queue.Envelope, rcpt addr.Addres
 	if env != nil {
 		sender = env.Sender
 	}
-	to, err := r.d.state.Load().route(ctx, sender, rcpt)
+	st := r.d.state.Load()
+	to, err := st.route(ctx, st.routes, sender, rcpt)
 	if err != nil {
 		return queue.Route{}, err
 	}
@@ -47,8 +49,8 @@ func (r router) Route(ctx context.Context, env *queue.Envelope, rcpt addr.Addres
 
 // route is where a recipient's mail goes. A name with neither an alias nor,
 // maybe, a .forward file goes straight to its mailbox.
-func (st *state) route(ctx context.Context, sender, rcpt addr.Address) (route.Hop, error) {
-	to, err := st.routes.Route(ctx, sender, rcpt)
+func (st *state) route(ctx context.Context, by *route.Table, sender, rcpt addr.Address) (route.Hop, error) {
+	to, err := by.Route(ctx, sender, rcpt)
 	if err != nil || to.Hop.Transport != route.LocalAgent {
 		return to.Hop, err
 	}
@@ -250,7 +252,7 @@ func (w ways) Recipients(ctx context.Context, sender, rcpt addr.Address) ([]addr
 }
 
 func (w ways) Route(ctx context.Context, sender, rcpt addr.Address) (route.Hop, error) {
-	return w.st.route(ctx, sender, rcpt)
+	return w.st.route(ctx, w.st.probes, sender, rcpt)
 }
 
 func (w ways) Ask(ctx context.Context, hop route.Hop, sender, rcpt addr.Address) remote.Outcome {
@@ -282,7 +284,7 @@ func (st *state) forwarded(job *queue.Job, hop route.Hop) *smtpclient.Forward {
 		return nil
 	}
 	c := &job.Envelope.Client
-	f := &smtpclient.Forward{Name: c.Name, Addr: c.Addr, Proto: c.Proto, Helo: c.Helo, Ident: job.ID.String(), Source: "REMOTE"}
+	f := &smtpclient.Forward{Name: c.Name, Addr: c.Addr, Proto: c.Proto, Helo: c.Helo, Ident: cmp.Or(c.Ident, job.ID.String()), Source: "REMOTE"}
 	if c.Port != 0 {
 		f.Port = strconv.Itoa(int(c.Port))
 	}

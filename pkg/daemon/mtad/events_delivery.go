@@ -17,8 +17,9 @@ import (
 
 // observer turns what the queue tells into events.
 type observer struct {
-	log   *obs.Logger
-	local *localmail.Policy
+	log    *obs.Logger
+	local  *localmail.Policy
+	digits func() int // decimals of delays in the log
 }
 
 // Activated implements queue.Observer, as the methods below do.
@@ -32,7 +33,7 @@ func (o observer) Attempted(a *queue.Attempt) {
 	r := a.Result
 	e := attempted{
 		QID: a.ID.String(), Rcpt: a.Recipient.Addr, Transport: a.Route.Transport, Relay: r.Relay, ConnUse: r.ConnUse,
-		Delays: delays{a.Before, a.Queued, r.Connect, r.Send}, DSN: r.Code.String(), Text: r.Reason, TLS: r.TLS, Status: "deferred",
+		Delays: delays{a.Before, a.Queued, r.Connect, r.Send}, Digits: o.digits(), DSN: r.Code.String(), Text: r.Reason, TLS: r.TLS, Status: "deferred",
 	}
 	if !a.Recipient.Original.Null() {
 		e.Orig = a.Recipient.Original.String()
@@ -104,20 +105,18 @@ type delays struct {
 
 func (d delays) total() time.Duration { return d.Before + d.Queue + d.Connect + d.Transfer }
 
-func (d delays) String() string {
-	return seconds(d.Before) + "/" + seconds(d.Queue) + "/" + seconds(d.Connect) + "/" + seconds(d.Transfer)
+func (d delays) text(digits int) string {
+	return seconds(d.Before, digits) + "/" + seconds(d.Queue, digits) + "/" + seconds(d.Connect, digits) + "/" + seconds(d.Transfer, digits)
 }
 
-// seconds renders a span as Postfix does: two significant digits, at most two
-// decimals, no trailing zeros, whole seconds from ten on.
-func seconds(d time.Duration) string {
+// seconds renders a span as Postfix does: two significant digits, at most as
+// many decimals as digits (delay_logging_resolution_limit), no trailing zeros,
+// whole seconds from ten on.
+func seconds(d time.Duration, digits int) string {
 	s := math.Max(d.Seconds(), 0)
-	scale := 100.0
-	switch {
-	case s >= 9.95:
-		scale = 1
-	case s >= 0.995:
-		scale = 10
+	scale, least := 1.0, 9.95
+	for ; digits > 0 && s < least; digits-- {
+		scale, least = scale*10, least/10
 	}
 	return strconv.FormatFloat(math.Round(s*scale)/scale, 'f', -1, 64)
 }
@@ -131,6 +130,7 @@ type attempted struct {
 	Relay     string // "host[ip]:25" or "none"
 	ConnUse   int    // shown when above 1
 	Delays    delays
+	Digits    int
 	DSN       string
 	Status    string // "sent", "deferred", "bounced"
 	Text      string
@@ -145,7 +145,7 @@ func (e attempted) Attrs() []slog.Attr {
 	out := []slog.Attr{
 		slog.String(obs.KeyQID, e.QID), slog.String(obs.KeyRcpt, e.Rcpt.Path()), slog.String("status", e.Status),
 		slog.String("transport", e.Transport), slog.String(obs.KeyRelay, e.Relay), slog.String(obs.KeyDSN, e.DSN),
-		slog.Duration(obs.KeyDelay, e.Delays.total()), slog.String("delays", e.Delays.String()), slog.String("text", e.Text),
+		slog.Duration(obs.KeyDelay, e.Delays.total()), slog.String("delays", e.Delays.text(e.Digits)), slog.String("text", e.Text),
 	}
 	if e.Orig != "" {
 		out = append(out, slog.String("orig_rcpt", e.Orig))
@@ -165,7 +165,7 @@ func (e attempted) Classic() (string, string) {
 	if e.ConnUse > 1 {
 		text += ", conn_use=" + strconv.Itoa(e.ConnUse)
 	}
-	return "postfix/" + e.Transport, text + ", delay=" + seconds(e.Delays.total()) + ", delays=" + e.Delays.String() +
+	return "postfix/" + e.Transport, text + ", delay=" + seconds(e.Delays.total(), e.Digits) + ", delays=" + e.Delays.text(e.Digits) +
 		", dsn=" + e.DSN + ", status=" + e.Status + " (" + e.Text + ")"
 }
 

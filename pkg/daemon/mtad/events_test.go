@@ -74,7 +74,7 @@ func TestClassicLines(t *testing.T) {
 		{messageActive{"4A", from, 1234, 2}, "postfix/qmgr: 4A: from=<s@far.example>, size=1234, nrcpt=2 (queue active)"},
 		{messageActive{"4A", addr.Address{}, 1, 1}, "postfix/qmgr: 4A: from=<>, size=1, nrcpt=1 (queue active)"},
 		{
-			attempted{QID: "4A", Rcpt: to, Transport: "smtp", Relay: "mx.far.example[192.0.2.9]:25", Delays: d, DSN: "2.0.0", Status: "sent", Text: "250 2.0.0 Ok: queued as X"},
+			attempted{QID: "4A", Rcpt: to, Transport: "smtp", Relay: "mx.far.example[192.0.2.9]:25", Delays: d, Digits: 2, DSN: "2.0.0", Status: "sent", Text: "250 2.0.0 Ok: queued as X"},
 			"postfix/smtp: 4A: to=<r@ours.example>, relay=mx.far.example[192.0.2.9]:25, delay=13, delays=0.13/0.02/1.1/12, dsn=2.0.0, status=sent (250 2.0.0 Ok: queued as X)",
 		},
 		{
@@ -101,8 +101,30 @@ func TestSeconds(t *testing.T) {
 		131 * time.Millisecond: "0.13", 996 * time.Millisecond: "1", 1040 * time.Millisecond: "1", 1060 * time.Millisecond: "1.1",
 		9960 * time.Millisecond: "10", 12400 * time.Millisecond: "12", time.Hour: "3600",
 	} {
-		if got := seconds(d); got != want {
+		if got := seconds(d, 2); got != want {
 			t.Errorf("%v: got %s, want %s", d, got, want)
+		}
+	}
+}
+
+// delay_logging_resolution_limit.
+func TestSecondsOfOtherResolutions(t *testing.T) {
+	for _, c := range []struct {
+		d      time.Duration
+		digits int
+		want   string
+	}{
+		{1234567 * time.Nanosecond, 0, "0"},
+		{1234567 * time.Nanosecond, 2, "0"},
+		{1234567 * time.Nanosecond, 3, "0.001"},
+		{1234567 * time.Nanosecond, 6, "0.0012"},
+		{123456 * time.Microsecond, 6, "0.12"},
+		{123456 * time.Microsecond, 1, "0.1"},
+		{1500 * time.Millisecond, 0, "2"},
+		{12 * time.Second, 6, "12"},
+	} {
+		if got := seconds(c.d, c.digits); got != c.want {
+			t.Errorf("%v with %d digits: got %s, want %s", c.d, c.digits, got, c.want)
 		}
 	}
 }

@@ -43,10 +43,10 @@ func (d *daemon) listen(spec Listener) (*listening, error) {
 	policy := spec.policy()
 	l := &listening{d: d, spec: spec, label: spec.label(), policy: &policy}
 	if d.keeper != nil && spec.TLS != TLSNone {
+		l.asksCert = spec.ClientCert != "" || spec.Auth != AuthNone && d.state.Load().cfg.TLS.ClientCAFile != ""
 		l.tls = d.keeper.Server()
-		if spec.Auth != AuthNone {
-			l.tls = d.keeper.Login()
-			l.asksCert = d.state.Load().cfg.TLS.ClientCAFile != ""
+		if l.asksCert {
+			l.tls = d.keeper.Asking(spec.ClientCert == CertRequired)
 		}
 	}
 	return l, l.open(spec.Listen)
@@ -110,11 +110,11 @@ func (l *listening) build(st *state) error {
 	c := server.Default()
 	c.Hostname, c.Listener = st.hostname, l.label
 	c.TLS, c.ImplicitTLS = l.tls, l.spec.TLS == TLSImplicit
+	if l.asksCert {
+		c.Client = l.d.keeper.Client
+	}
 	if l.spec.Auth != AuthNone && l.d.auth != nil {
 		c.Auth = l.d.auth
-		if l.d.keeper != nil {
-			c.Client = l.d.keeper.Client
-		}
 		c.Policy.ClearAuth = l.spec.Auth == AuthClear
 	}
 	c.Policy.Limits.MessageSize = st.cfg.MessageSize.Int64()
@@ -142,6 +142,7 @@ func (l *listening) build(st *state) error {
 			c.Etrn = l.d.etrn
 		}
 	}
+	c.Replies.BareLF.Code, c.Replies.BareLF.Enhanced[0] = st.cfg.Smtpd.BareLFCode, st.cfg.Smtpd.BareLFCode/100
 	c.Now = l.d.now
 	c.Accept = func(ctx context.Context, conn *server.Conn) (server.Session, server.Reply) {
 		return l.d.accept(ctx, l, conn)

@@ -200,7 +200,7 @@ func (s *session) envelope(ctx context.Context, tx *server.Transaction, now time
 // of it to whom comes next, and to programs.
 func passedOn(f *server.Forward) queue.Client {
 	port, _ := strconv.ParseUint(f.Port, 10, 16)
-	return queue.Client{Name: cmp.Or(f.Name, edge.Unknown), Addr: f.Addr, Port: uint16(port), Helo: f.Helo, Proto: f.Proto}
+	return queue.Client{Name: cmp.Or(f.Name, edge.Unknown), Addr: f.Addr, Port: uint16(port), Helo: f.Helo, Proto: f.Proto, Ident: f.Ident}
 }
 
 // recipients rewrites the recipients of a message.

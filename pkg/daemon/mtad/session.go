@@ -140,7 +140,7 @@ func (d *daemon) clientOf(c *server.Conn) client {
 func (s *session) facts(tx *server.Transaction) gate.Facts {
 	f := gate.Facts{
 		Peer: s.who.IP, Name: s.who.Name, Local: s.who.Local,
-		TLS: s.c.TLS != nil, User: s.c.User, Helo: s.c.Helo,
+		TLS: s.c.TLS != nil, User: s.c.User, Helo: s.c.Helo, Prints: s.st.cfg.Smtpd.Prints(s.c.TLS),
 	}
 	if tx != nil {
 		f.Sender = s.whole(context.Background(), tx.From)

@@ -23,6 +23,7 @@ type state struct {
 	cfg      Config
 	hostname string
 	routes   *route.Table
+	probes   *route.Table // the ways of probes
 	rewriter *rewriting.Rewriter
 	logins   *routing.Passwords
 	filters  *routing.StatusFilters
@@ -47,6 +48,12 @@ func newState(cfg Config, rcpts gate.Recipients, now func() time.Time) (*state, 
 	}
 	if s.routes, err = cfg.Config.Table(cfg.Domains, cfg.routingHost(ask)); err != nil {
 		return nil, err
+	}
+	s.probes = s.routes
+	if cfg.Verify.Overrides.Any() {
+		if s.probes, err = cfg.Verify.Apply(cfg.Config).Table(cfg.Domains, cfg.routingHost(ask)); err != nil {
+			return nil, fail.Wrap(fail.Invalid, err, "address_verify")
+		}
 	}
 	if s.rewriter, err = cfg.Rewrite.New(cfg.rewritingHost(s.routes, now)); err != nil {
 		return nil, err
@@ -73,7 +80,11 @@ func newState(cfg Config, rcpts gate.Recipients, now func() time.Time) (*state, 
 	if s.templates, err = cfg.Bounce.templates(); err != nil {
 		return nil, fail.Wrap(fail.Invalid, err, "bounce.template_file")
 	}
-	s.gate = gate.New(gate.Config{Routes: s.routes, Recipients: known, Rewriting: s.rewriter, Owners: s.rewriter, Trusted: cfg.trusted()})
+	gc := gate.Config{Routes: s.routes, Recipients: known, Rewriting: s.rewriter, Owners: s.rewriter, Trusted: cfg.trusted()}
+	if err := cfg.Smtpd.Gate(&gc, cfg.tables()); err != nil {
+		return nil, err
+	}
+	s.gate = gate.New(gc)
 	return s, nil
 }
 

@@ -26,6 +26,11 @@ func (c Config) Validate(p *conf.Reporter) {
 	}
 	c.validateRouting(p)
 	c.Verify.Check(p.At("address_verify"))
+	if c.Verify.Overrides.Any() {
+		if _, err := c.Verify.Apply(c.Config).Table(c.Domains, c.routingHost(nil)); err != nil {
+			p.At("address_verify").Errorf("%v", err)
+		}
+	}
 	for _, s := range []struct{ key, path string }{{"auth_socket", c.AuthSocket}, {"exists_socket", c.ExistsSocket}} {
 		if path := strings.TrimPrefix(s.path, "unix:"); path != "" && !strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "inet:") {
 			p.At(s.key).Hint("write the absolute path of a socket, or inet:host:port").Errorf("%q is not a socket", s.path)
@@ -62,6 +67,15 @@ func (c Config) validateListener(p *conf.Reporter, l Listener) {
 	}
 	if (l.TLS == TLSImplicit || l.TLS == TLSRequired) && !c.TLS.Enabled() {
 		p.At("tls").Errorf("%s needs a certificate, see tls.cert_file", l.TLS)
+	}
+	switch {
+	case l.ClientCert == "":
+	case l.TLS == TLSNone || !c.TLS.Enabled():
+		p.At("client_cert").Errorf("there are no certificates without TLS")
+	case l.ClientCert == CertRequired && l.TLS == TLSStart:
+		p.At("client_cert").Hint("write tls: required or implicit").Errorf("clients without TLS would get in without a certificate")
+	case l.ClientCert == CertRequired && c.TLS.ClientCAFile == "":
+		p.At("client_cert").Hint("set tls.client_ca_file").Errorf("no certificate would do without an authority")
 	}
 	if l.HAProxy && len(c.Smtpd.HAProxyNetworks) == 0 {
 		p.At("haproxy").Hint("write the addresses of the proxies into smtpd.haproxy_trusted_networks").Errorf("everybody is turned away while no network is trusted")

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 
 	"github.com/postcote/postcote/pkg/mta/explain"
+	"github.com/postcote/postcote/pkg/mta/maps"
 	"github.com/postcote/postcote/pkg/mta/route"
 	"github.com/postcote/postcote/pkg/platform/addr"
 	"github.com/postcote/postcote/pkg/platform/netx"
@@ -42,6 +43,15 @@ type Config struct {
 	Rewriting  Rewriting // nil: no tables
 	Owners     Owners    // nil: no sender has an owner
 	Trusted    []netip.Prefix
+	// Certs has the fingerprints of client certificates that PermitCert permits.
+	Certs maps.Map
+
+	// Codes are the replies to an address that does not exist, by class; 0 is
+	// 550 (Postfix's unknown_local_recipient_reject_code and the like).
+	Codes map[route.Class]int
+	// AcceptUnlisted takes recipients that do not exist, and returns the mail
+	// later. RejectUnlistedSender refuses senders in domains of ours that do not.
+	AcceptUnlisted, RejectUnlistedSender bool
 }
 
 // Gate evaluates policies. It is immutable and safe for concurrent use.
@@ -68,12 +78,8 @@ func (g *Gate) Check(ctx context.Context, p *Policy, s Stage, f Facts) Verdict {
 			break
 		}
 	}
-	// Local programs cannot correct an address, and some take one refusal for
-	// that of all recipients: the sender hears of unknown ones by mail.
-	if s == Rcpt && !f.Local {
-		if v := g.checkListed(ctx, f); v.Refused() {
-			return v
-		}
+	if v := g.unlisted(ctx, s, f); v.Refused() {
+		return v
 	}
 	return Verdict{Action: Permit}
 }

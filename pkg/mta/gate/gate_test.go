@@ -6,9 +6,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/postcote/postcote/pkg/mta/maps"
 	"github.com/postcote/postcote/pkg/mta/route"
 	"github.com/postcote/postcote/pkg/platform/addr"
 	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/platform/lookup"
 )
 
 // users is the fake recipient lookup: existing mailboxes, and those that fail.
@@ -177,3 +179,47 @@ func TestNoRecipientsMeansNullClient(t *testing.T) {
 		t.Error(v)
 	}
 }
+
+// Who does not exist is refused with the operator's code, as a sender too, and
+// a certificate opens the relay to whoever shows it.
+func TestUnlistedAndCertificates(t *testing.T) {
+	certs, err := maps.Open("certs", []string{"inline:{ {AB:CD = yes} }"}, lookup.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	broken, err := maps.Open("certs", []string{"fail:x"}, lookup.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mx := MX()
+	const no = "User unknown in virtual mailbox table"
+	for _, tc := range []struct {
+		name   string
+		change func(*Config)
+		stage  Stage
+		facts  Facts
+		want   string
+	}{
+		{"sender, as usual", func(*Config) {}, Mail, Facts{Sender: at("nobody")}, ""},
+		{"sender", func(c *Config) { c.RejectUnlistedSender = true }, Mail, Facts{Sender: at("nobody")}, "550 5.1.0 <nobody@ours.example>: Sender address rejected: " + no},
+		{"sender of the submit socket", func(c *Config) { c.RejectUnlistedSender = true }, Mail, Facts{Sender: at("nobody"), Local: true}, ""},
+		{"sender that exists", func(c *Config) { c.RejectUnlistedSender = true }, Mail, Facts{Sender: at("joe+x")}, ""},
+		{"null sender", func(c *Config) { c.RejectUnlistedSender = true }, Mail, Facts{}, ""},
+		{"sender of elsewhere", func(c *Config) { c.RejectUnlistedSender = true }, Mail, Facts{Sender: addr.Address{Local: "nobody", Domain: "far.example"}}, ""},
+		{"sender whose mailbox is not known", func(c *Config) { c.RejectUnlistedSender = true }, Mail, Facts{Sender: at("broken")}, "451 4.3.0 <broken@ours.example>: Temporary lookup failure"},
+		{"code", func(c *Config) { c.Codes = map[route.Class]int{route.Mailbox: 450} }, Rcpt, Facts{Rcpt: at("nobody")}, "450 4.1.1 <nobody@ours.example>: Recipient address rejected: " + no},
+		{"code of another class", func(c *Config) { c.Codes = map[route.Class]int{route.Local: 450} }, Rcpt, Facts{Rcpt: at("nobody")}, "550 5.1.1 <nobody@ours.example>: Recipient address rejected: " + no},
+		{"taken all the same", func(c *Config) { c.AcceptUnlisted = true }, Rcpt, Facts{Rcpt: at("nobody")}, ""},
+		{"certificate", func(c *Config) { c.Certs = certs }, Rcpt, Facts{Rcpt: addr.Address{Local: "a", Domain: "far.example"}, Prints: []string{"00:11", "AB:CD"}}, ""},
+		{"another certificate", func(c *Config) { c.Certs = certs }, Rcpt, Facts{Rcpt: addr.Address{Local: "a", Domain: "far.example"}, Prints: []string{"00:11"}}, "554 5.7.1 <a@far.example>: Relay access denied"},
+		{"certificates not known", func(c *Config) { c.Certs = broken }, Rcpt, Facts{Rcpt: addr.Address{Local: "a", Domain: "far.example"}, Prints: []string{"00:11"}}, "451 4.3.0 <a@far.example>: Temporary lookup failure"},
+	} {
+		g := testGate(t)
+		tc.change(&g.cfg)
+		if v := g.Check(context.Background(), &mx, tc.stage, tc.facts); v.String() != tc.want {
+			t.Errorf("%s: got %q, want %q", tc.name, v, tc.want)
+		}
+	}
+}
+
+func at(local string) addr.Address { return addr.Address{Local: local, Domain: "ours.example"} }

@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"cmp"
 	"context"
 	"strings"
 
@@ -9,35 +10,62 @@ import (
 	"github.com/postcote/postcote/pkg/platform/fail"
 )
 
-// checkListed refuses recipients that our own domains do not have, whoever
-// on the network the sender is: Postfix's reject_unlisted_recipient. The address is asked as
-// given, then without its detail.
-func (g *Gate) checkListed(ctx context.Context, f Facts) Verdict {
-	rcpt, err := g.routes.Resolve(ctx, f.Rcpt)
+// unlisted refuses, once the rules of a stage have let it pass, an address that
+// our own domains do not have. Local programs cannot correct an address, and
+// some take one refusal for that of all recipients: the sender hears of
+// unknown ones by mail.
+func (g *Gate) unlisted(ctx context.Context, s Stage, f Facts) Verdict {
+	switch {
+	case f.Local:
+	case s == Rcpt && !g.cfg.AcceptUnlisted:
+		return g.checkListed(ctx, f.Sender, asked{f.Rcpt, "Recipient", 1})
+	case s == Mail && g.cfg.RejectUnlistedSender && !f.Sender.Null():
+		return g.checkListed(ctx, addr.Address{}, asked{f.Sender, "Sender", 0})
+	}
+	return Verdict{}
+}
+
+// asked is an address of the envelope, with what replies call it, and the
+// detail of x.1.x when it does not exist.
+type asked struct {
+	addr.Address
+	what   string
+	detail int
+}
+
+// says begins a reply.
+func (a asked) says() string { return a.Path() + ": " + a.what + " address rejected: " }
+
+// checkListed refuses addresses that our own domains do not have, whoever on
+// the network the sender is: Postfix's reject_unlisted_recipient and
+// reject_unlisted_sender. The address is asked as given, then without its
+// detail.
+func (g *Gate) checkListed(ctx context.Context, sender addr.Address, given asked) Verdict {
+	rcpt, err := g.routes.Resolve(ctx, given.Address)
 	if err != nil {
-		return lookupFailed(f.Rcpt.Path(), err)
+		return lookupFailed(given.Path(), err)
 	}
 	if g.cfg.Rewriting != nil {
-		if v, done := g.rewritten(ctx, f.Rcpt, rcpt); done {
+		if v, done := g.rewritten(ctx, given, rcpt); done {
 			return v
 		}
 	}
-	to, err := g.routes.Route(ctx, f.Sender, rcpt)
+	to, err := g.routes.Route(ctx, sender, rcpt)
 	switch {
 	case err != nil:
-		return lookupFailed(f.Rcpt.Path(), err)
+		return lookupFailed(given.Path(), err)
 	case to.Class == route.Alias:
-		return g.unknown(f.Rcpt, to.Class)
+		return g.unknown(given, to.Class)
 	case to.Hop.Transport == route.Error:
-		return refuseText(f.Rcpt.Path()+": Recipient address rejected: ", to.Hop.Text)
+		return refuseText(given.says(), to.Hop.Text)
 	case g.cfg.Recipients[to.Class] == nil:
 		return Verdict{}
 	}
-	return g.listed(ctx, f.Rcpt, rcpt, to.Class)
+	return g.listed(ctx, given, rcpt, to.Class)
 }
 
 // rewritten decides by the tables that rewrite recipients, if they know it.
-func (g *Gate) rewritten(ctx context.Context, given, rcpt addr.Address) (_ Verdict, done bool) {
+func (g *Gate) rewritten(ctx context.Context, given asked, rcpt addr.Address) (_ Verdict, done bool) {
 	known, err := g.cfg.Rewriting.Known(ctx, rcpt)
 	if err != nil {
 		return lookupFailed(given.Path(), err), true
@@ -52,7 +80,7 @@ func (g *Gate) rewritten(ctx context.Context, given, rcpt addr.Address) (_ Verdi
 	case err != nil:
 		return lookupFailed(given.Path(), err), true
 	}
-	return refuse(550, 5, 1, 6, given.Path()+": Recipient address rejected: User has moved to "+printable(to)), true
+	return refuse(550, 5, 1, 6, given.says()+"User has moved to "+printable(to)), true
 }
 
 // tableNames are Postfix's words for where a recipient is not.
@@ -60,11 +88,12 @@ var tableNames = map[route.Class]string{
 	route.Local: "local recipient", route.Alias: "virtual alias", route.Mailbox: "virtual mailbox", route.Relay: "relay recipient",
 }
 
-func (g *Gate) unknown(given addr.Address, class route.Class) Verdict {
-	return refuse(550, 5, 1, 1, given.Path()+": Recipient address rejected: User unknown in "+tableNames[class]+" table")
+func (g *Gate) unknown(given asked, class route.Class) Verdict {
+	code := cmp.Or(g.cfg.Codes[class], 550)
+	return refuse(code, code/100, 1, given.detail, given.says()+"User unknown in "+tableNames[class]+" table")
 }
 
-func (g *Gate) listed(ctx context.Context, given, rcpt addr.Address, class route.Class) Verdict {
+func (g *Gate) listed(ctx context.Context, given asked, rcpt addr.Address, class route.Class) Verdict {
 	who := g.cfg.Recipients[class]
 	err := who.Exists(ctx, rcpt)
 	if base := rcpt.Base(g.routes.Delimiter()); fail.Is(err, fail.NotFound) && base != rcpt {
@@ -76,7 +105,7 @@ func (g *Gate) listed(ctx context.Context, given, rcpt addr.Address, class route
 	case fail.Is(err, fail.NotFound):
 		return g.unknown(given, class)
 	case fail.Is(err, fail.Full):
-		return refuse(452, 4, 2, 2, given.Path()+": Recipient address rejected: Mailbox is full")
+		return refuse(452, 4, 2, 2, given.says()+"Mailbox is full")
 	}
 	return lookupFailed(given.Path(), err)
 }

@@ -37,6 +37,7 @@ type Facts struct {
 	Local  bool         // came by the submit socket: the kernel vouches for the uid
 	TLS    bool         // the session is encrypted
 	User   string       // authenticated user name, or ""
+	Prints []string     // fingerprints of the client's certificate and of its key, if any are listed
 	Helo   string       // name given with HELO or EHLO
 	Sender addr.Address // from MAIL on; zero is the null sender
 	Rcpt   addr.Address // Rcpt stage only
@@ -50,7 +51,7 @@ type Policy [numStages][]Rule
 func MX() Policy {
 	return Policy{
 		Mail: {NeedFullSender},
-		Rcpt: {NeedFullRecipient, PermitTrusted, PermitAuthenticated, DenyRelay},
+		Rcpt: {NeedFullRecipient, PermitTrusted, PermitAuthenticated, PermitCert, DenyRelay},
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/postcote/postcote/pkg/mta/route"
+	"github.com/postcote/postcote/pkg/platform/fail"
 )
 
 // Rule names one restriction.
@@ -25,6 +26,7 @@ const (
 	RejectKnownSenderMismatch           // the same, but an address that nobody is listed for passes
 	RejectAuthenticatedSenderMismatch   // RejectSenderMismatch for those who have logged in
 	RejectUnauthenticatedSenderMismatch // the sender belongs to somebody, and the client has not logged in
+	PermitCert                          // the client has shown one of the certificates that are listed
 	numRules
 )
 
@@ -44,6 +46,8 @@ var rules = [numRules]rule{
 	NeedLocal:           {"need_local", needLocal},
 	NeedFullSender:      {"need_full_sender", needFullSender},
 	NeedFullRecipient:   {"need_full_recipient", needFullRecipient},
+
+	PermitCert: {"permit_tls_clientcerts", permitCert},
 
 	RejectSenderMismatch:                {"reject_sender_login_mismatch", rejectMismatch},
 	RejectKnownSenderMismatch:           {"reject_known_sender_login_mismatch", rejectKnownMismatch},
@@ -73,6 +77,21 @@ func permitTrusted(_ context.Context, g *Gate, f Facts) Verdict {
 func permitAuthenticated(_ context.Context, _ *Gate, f Facts) Verdict { return permitIf(f.User != "") }
 
 func permitLocal(_ context.Context, _ *Gate, f Facts) Verdict { return permitIf(f.Local) }
+
+// permitCert knows a certificate by its fingerprint or by that of its key;
+// whose authority it is from does not matter.
+func permitCert(ctx context.Context, g *Gate, f Facts) Verdict {
+	for _, print := range f.Prints {
+		_, err := g.cfg.Certs.Lookup(ctx, print)
+		if !fail.Is(err, fail.NotFound) {
+			if err != nil {
+				return lookupFailed(f.Rcpt.Path(), err)
+			}
+			return Verdict{Action: Permit}
+		}
+	}
+	return Verdict{}
+}
 
 func denyRelay(ctx context.Context, g *Gate, f Facts) Verdict {
 	rcpt, err := g.routes.Resolve(ctx, f.Rcpt)

@@ -19,7 +19,7 @@ func (e *Engine) Complete(ctx context.Context, a addr.Address) addr.Address {
 		a, key = e.oldForms(a)
 	}
 	switch {
-	case a.Domain == "" && e.cfg.Origin != "":
+	case a.Domain == "" && e.cfg.Origin != "" && !e.cfg.KeepBare:
 		a.Domain = e.cfg.Origin
 	case a.Domain != "" && e.cfg.AppendDot && e.cfg.Domain != "" && !strings.ContainsAny(a.Domain, ".:["):
 		a.Domain += "." + e.cfg.Domain

@@ -49,6 +49,7 @@ const (
 // Config is what an Engine is made from. Its zero value rewrites nothing.
 type Config struct {
 	Origin      string // domain that a bare local part gets
+	KeepBare    bool   // it gets none; tables know Origin's names all the same
 	Domain      string // domain that a name without dot gets, if AppendDot
 	AppendDot   bool
 	SwapBang    bool // host!user means user@host

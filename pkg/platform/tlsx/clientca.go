@@ -95,11 +95,24 @@ func loadAuthorities(file string) (*x509.CertPool, error) {
 // client_ca_file, they are asked for a certificate. One that shows none, or one
 // of a stranger, gets its connection all the same; see Client.
 func (k *Keeper) Login() *tls.Config {
+	if k.clients == nil {
+		return k.Server()
+	}
+	return k.Asking(false)
+}
+
+// Asking is Server for a listener that asks its clients for a certificate. With
+// need, one that leads to a client authority must be shown in the handshake;
+// while there is no authority, none does.
+func (k *Keeper) Asking(need bool) *tls.Config {
 	c := k.Server()
+	c.ClientAuth = tls.RequestClientCert
+	if need {
+		c.ClientAuth, c.ClientCAs = tls.RequireAndVerifyClientCert, x509.NewCertPool()
+	}
 	if k.clients == nil {
 		return c
 	}
-	c.ClientAuth = tls.RequestClientCert
 	// The authorities' names help a program that has several certificates.
 	// They may be others by now; the ticket keys stay those of c.
 	plain := c.Clone()

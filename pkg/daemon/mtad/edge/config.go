@@ -25,6 +25,18 @@ type Config struct {
 	BareLF       string         `yaml:"forbid_bare_newline" oneof:"normalize|reject" doc:"Lines of a message that end in LF without CR: made good, or the message is refused with 550 5.5.2. They never end a message, either way."`
 	BareLFExempt []conf.Network `yaml:"forbid_bare_newline_exclusions" doc:"Networks for which reject means normalize."`
 
+	BareLFCode int `yaml:"forbid_bare_newline_reject_code" min:"400" max:"599" doc:"The code of that refusal; 521 also ends the session."`
+
+	UnlistedRcpts   bool `yaml:"reject_unlisted_recipient" doc:"Refuse recipients in our domains who do not exist. Without it their mail is taken, and returned to senders who may be forged."`
+	UnlistedSenders bool `yaml:"reject_unlisted_sender" doc:"Refuse senders in our domains who do not exist."`
+	UnknownLocal    int  `yaml:"unknown_local_recipient_reject_code" min:"400" max:"599" doc:"The code of the refusal of names that domains.local do not have; 450 while a new table is being tried."`
+	UnknownRelay    int  `yaml:"unknown_relay_recipient_reject_code" min:"400" max:"599" doc:"The same for domains.relay."`
+	UnknownAlias    int  `yaml:"unknown_virtual_alias_reject_code" min:"400" max:"599" doc:"The same for domains.alias."`
+	UnknownMailbox  int  `yaml:"unknown_virtual_mailbox_reject_code" min:"400" max:"599" doc:"The same for domains.mailbox."`
+
+	ClientCerts []string `yaml:"relay_clientcerts" example:"texthash:/etc/postcote/client-certs" doc:"Tables of client certificates whose hosts may send to anywhere, through listeners of role mx with client_cert. The key is the fingerprint of the certificate or of its public key, in capital digits with colons (A1:B2:...); the value does not matter."`
+	Digest      string   `yaml:"tls_fingerprint_digest" oneof:"sha256|sha512" doc:"What fingerprints are made with."`
+
 	NoPipelining bool     `yaml:"forbid_unauth_pipelining" doc:"End sessions in which commands come before the reply they must wait for (RFC 2920 section 3.1)."`
 	Forbidden    []string `yaml:"forbidden_commands" doc:"Commands of other protocols that end the session, besides lines that begin with no letter."`
 	NoVRFY       bool     `yaml:"disable_vrfy_command" doc:"Refuse VRFY. It never tells whether a mailbox exists."`
@@ -54,6 +66,10 @@ func DefaultConfig() Config {
 	return Config{
 		HAProxyTimeout: conf.Duration(5 * time.Second),
 		BareLF:         "normalize",
+		BareLFCode:     550,
+		UnlistedRcpts:  true,
+		UnknownLocal:   550, UnknownRelay: 550, UnknownAlias: 550, UnknownMailbox: 550,
+		Digest:         "sha256",
 		NoPipelining:   true,
 		Forbidden:      server.DefaultForbidden(),
 		NoVRFY:         true,

@@ -10,5 +10,6 @@
 //   - What is not announced is not served (the engine sees to it).
 //
 // Files in reading order: config.go (the section smtpd), policy.go (what it
-// means for one client), sasl.go, received.go, footer.go, name.go, proxy.go.
+// means for one client), sasl.go, unlisted.go,
+// received.go, footer.go, name.go, proxy.go.
 package edge

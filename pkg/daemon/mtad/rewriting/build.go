@@ -73,7 +73,7 @@ func (c Config) New(h Host) (*Rewriter, error) {
 // engine makes the configuration of the engine.
 func (c Config) engine(h Host) (rewrite.Config, error) {
 	ec := rewrite.Config{
-		Origin: c.Origin, Domain: c.Domain, AppendDot: c.AppendDot, SwapBang: c.SwapBang, PercentHack: c.PercentHack, Delims: h.Delims,
+		Origin: c.Origin, KeepBare: !c.AppendAt, Domain: c.Domain, AppendDot: c.AppendDot, SwapBang: c.SwapBang, PercentHack: c.PercentHack, Delims: h.Delims,
 		PropagateCanonical: slices.Contains(c.Propagate, "canonical"), PropagateVirtual: slices.Contains(c.Propagate, "virtual"), PropagateGeneric: slices.Contains(c.Propagate, "generic"),
 		Masquerade: c.Masquerade, MasqueradeExcept: c.MasqueradeExcept, ExpansionLimit: c.ExpansionLimit, RecursionLimit: c.RecursionLimit,
 	}

@@ -6,6 +6,7 @@ import "github.com/postcote/postcote/pkg/platform/conf"
 // them.
 type Config struct {
 	Origin      string `yaml:"myorigin" example:"example.org" doc:"Domain that is added to addresses without one. Empty: hostname."`
+	AppendAt    bool   `yaml:"append_at_myorigin" doc:"Add myorigin to addresses without a domain. Without it they are refused, as is mail of local programs to a bare user name."`
 	Domain      string `yaml:"mydomain" example:"example.org" doc:"Domain for append_dot_mydomain. Empty: hostname without its first part."`
 	AppendDot   bool   `yaml:"append_dot_mydomain" doc:"Add mydomain to domains without a dot."`
 	SwapBang    bool   `yaml:"swap_bangpath" doc:"Read host!user as user@host."`
@@ -59,6 +60,7 @@ type SRS struct {
 func Default() Config {
 	all := []string{"envelope_sender", "envelope_recipient", "header_sender", "header_recipient"}
 	return Config{
+		AppendAt:         true,
 		HeaderClients:    []string{"127.0.0.1/32", "::1/128"},
 		Drop:             []string{"bcc", "content-length", "resent-bcc", "return-path"},
 		CanonicalPlaces:  all,

@@ -20,6 +20,8 @@ type Config struct {
 	Negative        bool          `yaml:"negative_cache" reload:"true" doc:"Remember addresses that were not good."`
 	Wait            conf.Duration `yaml:"wait" max:"1m" reload:"true" doc:"How long a client waits for the probe of an address of which nothing is known (Postfix: poll_count times poll_delay)."`
 	Timeout         conf.Duration `yaml:"timeout" min:"1s" max:"10m" doc:"How long a probe may take."`
+
+	Overrides `yaml:",inline"`
 }
 
 // Default is the section without a file.

@@ -24,6 +24,7 @@ const (
 	tagSASLUser   = 13 // text
 	tagSASLMethod = 14 // text
 	tagOrigin     = 15 // text
+	tagIdent      = 16 // text
 )
 
 // Tags of a recipient's fields.
@@ -68,7 +69,8 @@ func AppendEnvelope(dst []byte, e *Envelope) []byte {
 	dst = appendField(dst, tagProto, e.Client.Proto)
 	dst = appendField(dst, tagSASLUser, e.SASLUser)
 	dst = appendField(dst, tagSASLMethod, e.SASLMethod)
-	return appendField(dst, tagOrigin, e.Origin)
+	dst = appendField(dst, tagOrigin, e.Origin)
+	return appendField(dst, tagIdent, e.Client.Ident)
 }
 
 func (e *Envelope) flags() (f uint64) {
@@ -138,6 +140,8 @@ func (e *Envelope) take(tag uint64, v *cursor) {
 		e.SASLMethod = v.b
 	case tagOrigin:
 		e.Origin = v.b
+	case tagIdent:
+		e.Client.Ident = v.b
 	}
 }
 

@@ -36,6 +36,7 @@ type Client struct {
 	Port  uint16
 	Helo  string
 	Proto string // ESMTP, ESMTPSA, LMTP, ... as in Received
+	Ident string // queue id before a content filter brought the message back, else empty
 }
 
 // Recipient is one address the message goes to.

@@ -155,7 +155,7 @@ func TestEnvelopeRoundTrip(t *testing.T) {
 			EnvID: rapid.String().Draw(t, "envid"), Return: Return(rapid.IntRange(0, 2).Draw(t, "ret")),
 			SMTPUTF8: rapid.Bool().Draw(t, "utf8"), EightBit: rapid.Bool().Draw(t, "8bit"),
 			RequireTLS: rapid.Bool().Draw(t, "tls"), Hold: rapid.Bool().Draw(t, "hold"),
-			Client: Client{Name: "c.example", Addr: "192.0.2.1", Port: rapid.Uint16().Draw(t, "port"), Helo: rapid.String().Draw(t, "helo"), Proto: "ESMTPSA"},
+			Client: Client{Name: "c.example", Addr: "192.0.2.1", Port: rapid.Uint16().Draw(t, "port"), Helo: rapid.String().Draw(t, "helo"), Proto: "ESMTPSA", Ident: rapid.String().Draw(t, "ident")},
 			Origin: "smtpd", SASLUser: rapid.String().Draw(t, "user"), SASLMethod: "PLAIN",
 		}
 		if rapid.Bool().Draw(t, "sender") {
