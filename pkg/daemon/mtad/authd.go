@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/postcote/postcote/pkg/mta/gate"
+	"github.com/postcote/postcote/pkg/mta/gate/rate"
 	"github.com/postcote/postcote/pkg/mta/route"
 	"github.com/postcote/postcote/pkg/platform/addr"
 	"github.com/postcote/postcote/pkg/platform/fail"
@@ -72,6 +73,9 @@ func (a *authenticator) offered() []dovecotauth.Mechanism {
 
 // Start prepares an exchange; authd is asked when the first response is there.
 func (a *authenticator) Start(_ context.Context, c *server.Conn, mech string) (server.Exchange, error) {
+	if v, ok := a.d.sessions.Load(c); ok && v.(*session).tooMany(rate.Logins) {
+		return nil, &server.Refusal{Reply: server.MakeReply(450, 4, 7, 1, "Error: too many AUTH commands from "+v.(*session).address)}
+	}
 	return &exchange{a: a, c: c, mech: mech}, nil
 }
 

@@ -157,13 +157,21 @@ type Remote struct {
 
 // Limits is the `limits` section.
 type Limits struct {
-	Connections        int `yaml:"connections" min:"1" doc:"Sessions at a time on one listener."`
-	ConnectionsPerPeer int `yaml:"connections_per_peer" min:"0" doc:"The same from one IPv4 address or IPv6 /64; 0 for no limit. Trusted networks are exempt."`
-	Recipients         int `yaml:"recipients" min:"1" max:"100000" doc:"Recipients of one message."`
-	SoftErrors         int `yaml:"soft_errors" min:"1" doc:"Errors of a session from which on each answer is delayed."`
-	JunkCommands       int `yaml:"junk_commands" min:"1" doc:"NOOP, RSET, VRFY, HELP, ETRN and EHLO between two messages; more of them are errors."`
-	Overshoot          int `yaml:"recipient_overshoot" min:"0" doc:"Recipients behind the limit of recipients that are no errors yet."`
-	HardErrors         int `yaml:"hard_errors" min:"1" doc:"Errors that end a session."`
+	Connections        int           `yaml:"connections" min:"1" doc:"Sessions at a time on one listener."`
+	ConnectionsPerPeer int           `yaml:"connections_per_peer" min:"0" doc:"The same from one IPv4 address or IPv6 /64; 0 for no limit. Trusted networks are exempt."`
+	Recipients         int           `yaml:"recipients" min:"1" max:"100000" doc:"Recipients of one message."`
+	SoftErrors         int           `yaml:"soft_errors" min:"1" doc:"Errors of a session from which on each answer is delayed."`
+	JunkCommands       int           `yaml:"junk_commands" min:"1" doc:"NOOP, RSET, VRFY, HELP, ETRN and EHLO between two messages; more of them are errors."`
+	Overshoot          int           `yaml:"recipient_overshoot" min:"0" doc:"Recipients behind the limit of recipients that are no errors yet."`
+	ConnectionRate     int           `yaml:"connection_rate" min:"0" doc:"Connections of one client to one listener in rate_time_unit; 0, here and in the rates below, for no limit. Trusted networks are exempt."`
+	MessageRate        int           `yaml:"message_rate" min:"0" doc:"MAIL commands of one client at one listener in rate_time_unit."`
+	RecipientRate      int           `yaml:"recipient_rate" min:"0" doc:"The same for RCPT."`
+	TLSRate            int           `yaml:"new_tls_session_rate" min:"0" doc:"The same for TLS handshakes."`
+	AuthRate           int           `yaml:"auth_rate" min:"0" doc:"The same for AUTH."`
+	RateUnit           conf.Duration `yaml:"rate_time_unit" min:"1s" max:"24h" doc:"What rates are counted in."`
+	RateV4             int           `yaml:"ipv4_prefix_length" min:"0" max:"32" doc:"Bits of an IPv4 address that are one client for the rates."`
+	RateV6             int           `yaml:"ipv6_prefix_length" min:"0" max:"128" doc:"The same for IPv6."`
+	HardErrors         int           `yaml:"hard_errors" min:"1" doc:"Errors that end a session."`
 }
 
 // Timeouts is the `timeouts` section.
@@ -240,7 +248,7 @@ func Default() Config {
 		Verify:      verifying.Default(),
 		Smtpd:       edge.DefaultConfig(),
 		ClientNames: true,
-		Limits:      Limits{Connections: 10000, ConnectionsPerPeer: 50, Recipients: 1000, SoftErrors: 10, HardErrors: 20, JunkCommands: 100, Overshoot: 1000},
+		Limits:      Limits{Connections: 10000, ConnectionsPerPeer: 50, Recipients: 1000, SoftErrors: 10, HardErrors: 20, JunkCommands: 100, Overshoot: 1000, RateUnit: conf.Duration(time.Minute), RateV4: 32, RateV6: 84},
 		Timeouts: Timeouts{
 			Command: conf.Duration(5 * time.Minute), Data: conf.Duration(5 * time.Minute), TLS: conf.Duration(time.Minute),
 			DNS: conf.Duration(5 * time.Second), Error: conf.Duration(time.Second), MinRate: 500,

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/postcote/postcote/pkg/daemon/mtad/edge"
+	"github.com/postcote/postcote/pkg/mta/gate/rate"
 	"github.com/postcote/postcote/pkg/platform/addr"
 	"github.com/postcote/postcote/pkg/platform/netx"
 	"github.com/postcote/postcote/pkg/platform/obs"
@@ -124,12 +125,30 @@ func (e connectionRefused) Classic() (string, string) {
 	return e.tag(), fmt.Sprintf("warning: Connection concurrency limit exceeded: %d from %s for service smtpd", e.Limit+1, e.client)
 }
 
+// rateExceeded: a client does more in a unit of time than it may.
+type rateExceeded struct {
+	client
+	Kind   rate.Kind
+	Number int
+}
+
+func (rateExceeded) Event() string     { return "rate exceeded" }
+func (rateExceeded) Level() slog.Level { return slog.LevelWarn }
+func (e rateExceeded) Attrs() []slog.Attr {
+	return e.attrs(slog.String("what", e.Kind.String()), slog.Int("number", e.Number))
+}
+
+func (e rateExceeded) Classic() (string, string) {
+	return e.tag(), fmt.Sprintf("warning: %s rate limit exceeded: %d from %s for service smtpd", e.Kind, e.Number, e.client)
+}
+
 // tlsEstablished: the handshake with a client is done.
 type tlsEstablished struct {
 	client
 	Version, Cipher string
 	Bits            int
 	Trust           string // Postfix's word for the client's certificate
+	Asked           string // the name by which the client asked for ours, or ""
 }
 
 func (tlsEstablished) Event() string     { return "client tls established" }
@@ -139,7 +158,11 @@ func (e tlsEstablished) Attrs() []slog.Attr {
 }
 
 func (e tlsEstablished) Classic() (string, string) {
-	return e.tag(), fmt.Sprintf("%s TLS connection established from %s: %s with cipher %s (%d/%d bits)", cmp.Or(e.Trust, "Anonymous"), e.client, e.Version, e.Cipher, e.Bits, e.Bits)
+	to := ""
+	if e.Asked != "" {
+		to = " to " + e.Asked
+	}
+	return e.tag(), fmt.Sprintf("%s TLS connection established from %s%s: %s with cipher %s (%d/%d bits)", cmp.Or(e.Trust, "Anonymous"), e.client, to, e.Version, e.Cipher, e.Bits, e.Bits)
 }
 
 // tlsFailed: a handshake with a client failed.

@@ -35,11 +35,11 @@ func TestClassicLines(t *testing.T) {
 		{connectionRefused{c, netx.TooManyFromPeer, 50}, "postfix/smtpd: warning: Connection concurrency limit exceeded: 51 from mail.far.example[192.0.2.1] for service smtpd"},
 		{connectionRefused{c, netx.TooMany, 100}, `postfix/master: warning: service "smtpd" has reached its process limit "100": new clients may experience noticeable delays`},
 		{
-			tlsEstablished{c, "TLSv1.3", "TLS_AES_256_GCM_SHA384", 256, "Trusted"},
-			"postfix/smtpd: Trusted TLS connection established from mail.far.example[192.0.2.1]: TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits)",
+			tlsEstablished{c, "TLSv1.3", "TLS_AES_256_GCM_SHA384", 256, "Trusted", "mx.ours.example"},
+			"postfix/smtpd: Trusted TLS connection established from mail.far.example[192.0.2.1] to mx.ours.example: TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits)",
 		},
 		{
-			tlsEstablished{c, "TLSv1.3", "TLS_AES_256_GCM_SHA384", 256, ""},
+			tlsEstablished{c, "TLSv1.3", "TLS_AES_256_GCM_SHA384", 256, "", ""},
 			"postfix/smtpd: Anonymous TLS connection established from mail.far.example[192.0.2.1]: TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits)",
 		},
 		{nameMismatch{c, "fake.example"}, "postfix/smtpd: warning: hostname fake.example does not resolve to address 192.0.2.1"},

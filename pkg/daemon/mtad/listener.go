@@ -11,6 +11,7 @@ import (
 
 	"github.com/postcote/postcote/pkg/daemon/mtad/edge"
 	"github.com/postcote/postcote/pkg/mta/gate"
+	"github.com/postcote/postcote/pkg/mta/gate/rate"
 	"github.com/postcote/postcote/pkg/platform/conf"
 	"github.com/postcote/postcote/pkg/platform/netx"
 	"github.com/postcote/postcote/pkg/proto/smtp/server"
@@ -36,6 +37,7 @@ type listening struct {
 	engine          atomic.Pointer[server.Server]
 	conns           *netx.Server
 	doorman         edge.Doorman // of a listener behind a proxy
+	rates           rate.Counter
 }
 
 // listen opens one listener.

@@ -142,16 +142,14 @@ func (s *session) submitted() bool { return s.c.User != "" || s.who.Local }
 
 func (s *session) headerRules(ctx context.Context, from addr.Address, qid string, now time.Time) header.Rules {
 	cfg := &s.st.cfg.Rewrite
-	rules := header.Rules{Drop: header.Relayed(), AddMissing: cfg.AddMissing || s.submitted(), Sender: from, Date: now}
-	if s.submitted() {
-		rules.Drop = cfg.Drop
-	}
+	field := s.st.rewriter.FieldFor(s.home()) // nil leaves the header alone
+	rules := header.Rules{Drop: cfg.Drop, AddMissing: cfg.AddMissing || s.submitted() || field != nil, Sender: from, Date: now}
 	if rules.AddMissing {
 		rules.Sender = s.st.rewriter.Complete(ctx, from)
 		rules.MessageID = "<" + now.UTC().Format("20060102150405") + "." + qid + "@" + s.st.hostname + ">"
 	}
-	if s.home() {
-		rules.Rewrite = func(name, value string) (string, bool, error) { return s.st.rewriter.Field(ctx, name, value) }
+	if field != nil {
+		rules.Rewrite = func(name, value string) (string, bool, error) { return field(ctx, name, value) }
 		rules.Touches = rewrite.HasAddresses
 	}
 	return rules

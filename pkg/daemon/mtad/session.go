@@ -14,6 +14,7 @@ import (
 	"github.com/postcote/postcote/pkg/daemon/mtad/localmail"
 	"github.com/postcote/postcote/pkg/mta/explain"
 	"github.com/postcote/postcote/pkg/mta/gate"
+	"github.com/postcote/postcote/pkg/mta/gate/rate"
 	"github.com/postcote/postcote/pkg/mta/queue"
 	"github.com/postcote/postcote/pkg/platform/addr"
 	"github.com/postcote/postcote/pkg/platform/netx"
@@ -35,6 +36,7 @@ type session struct {
 	words   server.Words   // what the listener announces to anybody
 	remote  netip.AddrPort // of the client; invalid on the submit socket
 	address string         // its text, without the port
+	shakes  bool           // the client has made more TLS sessions than it may
 	slow    int            // number of the transaction in which a recipient's check was slow
 }
 
@@ -50,6 +52,9 @@ func (d *daemon) accept(ctx context.Context, l *listening, c *server.Conn) (serv
 	}
 	s.identify(ctx)
 	d.log.Log(clientConnected{s.who})
+	if s.tooMany(rate.Connections) {
+		return s, server.MakeReply(421, 4, 7, 0, st.hostname+" Error: too many connections from "+s.address)
+	}
 	return s, s.ask(ctx, gate.Connect, nil)
 }
 
@@ -194,10 +199,18 @@ func (s *session) proto() string {
 }
 
 // Helo implements server.Session, as the methods below do.
-func (s *session) Helo(ctx context.Context) server.Reply { return s.ask(ctx, gate.Helo, nil) }
+func (s *session) Helo(ctx context.Context) server.Reply {
+	if s.shakes {
+		return server.MakeReply(421, 4, 7, 0, s.st.hostname+" Error: too many new TLS sessions from "+s.who.String())
+	}
+	return s.ask(ctx, gate.Helo, nil)
+}
 
 // Mail begins a transaction.
 func (s *session) Mail(ctx context.Context, tx *server.Transaction) server.Verdict {
+	if s.tooMany(rate.Messages) {
+		return server.Say(server.MakeReply(450, 4, 7, 1, "Error: too much mail from "+s.address))
+	}
 	if r := s.ask(ctx, gate.Mail, tx); !r.IsZero() || !s.who.Local {
 		return server.Say(r)
 	}
@@ -205,6 +218,21 @@ func (s *session) Mail(ctx context.Context, tx *server.Transaction) server.Verdi
 		return server.Say(s.refuse(gate.Mail.String(), tx, nil, "", v))
 	}
 	return server.Verdict{}
+}
+
+// tooMany counts what the client does, and reports whether that is more of it
+// than it may do in a unit of time.
+func (s *session) tooMany(k rate.Kind) bool {
+	if s.who.Local {
+		return false
+	}
+	n := s.l.rates.Count(&s.st.rates, k, s.who.IP, s.d.now())
+	if n == 0 {
+		return false
+	}
+	s.d.log.Log(rateExceeded{s.who, k, n})
+	s.d.metrics.rejects.WithLabelValues("RATE", "4xx").Inc()
+	return true
 }
 
 // slowCheck is how long the check of a recipient takes when somebody had to be
@@ -216,6 +244,9 @@ const slowCheck = 500 * time.Microsecond
 // the replies. The last one is looked up here: a goroutine for it would only be
 // waited for.
 func (s *session) Rcpt(ctx context.Context, tx *server.Transaction, rcpt server.Recipient) server.Verdict {
+	if s.tooMany(rate.Recipients) {
+		return server.Say(server.MakeReply(450, 4, 7, 1, "Error: too many recipients from "+s.address))
+	}
 	if s.slow == tx.Number && tx.More {
 		f := s.candidate(ctx, tx, rcpt)
 		answer := make(chan server.Reply, 1)
@@ -265,8 +296,9 @@ func (s *session) Reset(tx *server.Transaction) {
 func (s *session) Event(e server.Event) {
 	switch e.Kind {
 	case server.EventTLS:
+		s.shakes = s.tooMany(rate.Handshakes)
 		if t := s.c.TLS; t != nil {
-			s.d.log.Log(tlsEstablished{s.who, tlsx.Version(t.Version), tlsx.Cipher(t.CipherSuite), tlsx.CipherBits(t.CipherSuite), edge.Trust(s.c)})
+			s.d.log.Log(tlsEstablished{s.who, tlsx.Version(t.Version), tlsx.Cipher(t.CipherSuite), tlsx.CipherBits(t.CipherSuite), edge.Trust(s.c), edge.Asked(t)})
 		}
 	case server.EventTLSFailed:
 		s.d.log.Log(tlsFailed{s.who, e.Err})

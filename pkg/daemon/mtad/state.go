@@ -10,6 +10,7 @@ import (
 	"github.com/postcote/postcote/pkg/daemon/mtad/tables"
 	"github.com/postcote/postcote/pkg/mta/bounce"
 	"github.com/postcote/postcote/pkg/mta/gate"
+	"github.com/postcote/postcote/pkg/mta/gate/rate"
 	"github.com/postcote/postcote/pkg/mta/maps"
 	"github.com/postcote/postcote/pkg/mta/route"
 	"github.com/postcote/postcote/pkg/platform/conf"
@@ -30,12 +31,13 @@ type state struct {
 	locals   *routing.Mailboxes
 	gate     *gate.Gate
 	footer   *edge.Footer // nil for none
+	rates    rate.Limits
 
 	templates bounce.Templates
 }
 
 func newState(cfg Config, rcpts gate.Recipients, now func() time.Time) (*state, error) {
-	s := &state{cfg: cfg, hostname: cfg.hostname()}
+	s := &state{cfg: cfg, hostname: cfg.hostname(), rates: cfg.Limits.rates(cfg.trusted())}
 	ask, err := route.OpenTables(cfg.Domains.Tables, cfg.tables())
 	if err != nil {
 		return nil, err
@@ -138,6 +140,14 @@ func (c Config) recipientTables(mailboxes gate.Recipients, r *rewriting.Rewriter
 		known[route.Relay] = rewriting.ListedRecipients{Map: relay}
 	}
 	return known, nil
+}
+
+// rates are what one client may do in a unit of time.
+func (l Limits) rates(exempt []netip.Prefix) rate.Limits {
+	out := rate.Limits{Unit: l.RateUnit.Std(), V4: l.RateV4, V6: l.RateV6, Exempt: exempt}
+	out.Most[rate.Connections], out.Most[rate.Messages], out.Most[rate.Recipients] = l.ConnectionRate, l.MessageRate, l.RecipientRate
+	out.Most[rate.Handshakes], out.Most[rate.Logins] = l.TLSRate, l.AuthRate
+	return out
 }
 
 func (c Config) trusted() []netip.Prefix { return conf.Prefixes(c.Trusted) }

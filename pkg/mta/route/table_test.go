@@ -234,3 +234,20 @@ func TestClassesAndTables(t *testing.T) {
 		}
 	}
 }
+
+// An address literal that means this host is a domain like others.
+func TestLocalLiteral(t *testing.T) {
+	table, err := New(Config{Locals: []string{"host.example", "[192.0.2.1]", "[IPv6:2001:db8::1]"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]Class{"joe@[192.0.2.1]": Local, "joe@[IPv6:2001:DB8::1]": Local, "joe@[192.0.2.2]": Default} {
+		a, err := addr.Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := table.Class(context.Background(), a.Domain); got != want || err != nil {
+			t.Errorf("%s: %v, %v", text, got, err)
+		}
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/postcote/postcote/pkg/mta/gate/header"
+	"github.com/postcote/postcote/pkg/platform/addr"
 	"github.com/postcote/postcote/pkg/platform/tlsx"
 	"github.com/postcote/postcote/pkg/proto/smtp/server"
 )
@@ -46,6 +47,16 @@ func exchanged(id tls.CurveID) string {
 		return "ECDHE (P-521)"
 	}
 	return id.String()
+}
+
+// Asked is the name by which a client asked for a certificate; empty for none,
+// and for what is no name.
+func Asked(state *tls.ConnectionState) string {
+	name, err := addr.Domain(state.ServerName)
+	if err != nil {
+		return ""
+	}
+	return name
 }
 
 // Trust is the first word of Postfix's log line about a client's TLS.

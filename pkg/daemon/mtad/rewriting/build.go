@@ -34,6 +34,7 @@ type Host struct {
 type Rewriter struct {
 	*rewrite.Engine
 	cfg      Config
+	remote   *rewrite.Engine   // for the headers of strangers; nil without remote_header_rewrite_domain
 	aliases  *aliases.Expander // nil without alias_maps
 	forwards *aliases.Forwards // nil without forward_socket
 	srs      *srs.Rewriter     // nil without srs.domain
@@ -55,6 +56,12 @@ func (c Config) New(h Host) (*Rewriter, error) {
 	ec.Bare = r.bare
 	if r.Engine, err = rewrite.New(ec); err != nil {
 		return nil, fail.Wrap(fail.Invalid, err, "rewrite")
+	}
+	if c.RemoteDomain != "" {
+		ec.Origin, ec.Domain, ec.KeepBare = c.RemoteDomain, c.RemoteDomain, false
+		if r.remote, err = rewrite.New(ec); err != nil {
+			return nil, fail.Wrap(fail.Invalid, err, "rewrite.remote_header_rewrite_domain")
+		}
 	}
 	r.copies = !ec.AlwaysBCC.Null() || !ec.SenderBCC.Empty() || !ec.RecipientBCC.Empty()
 	if r.clients, r.authed, err = c.clients(h.Trusted); err != nil {

@@ -118,6 +118,18 @@ func (r *Rewriter) Home(local bool, user string, ip netip.Addr) bool {
 	return local || user != "" && r.authed || netx.Among(r.clients, ip)
 }
 
+// FieldFor is what rewrites the fields of a message's header: of this site's
+// own clients, or of others. nil for nothing.
+func (r *Rewriter) FieldFor(home bool) func(ctx context.Context, name, value string) (out string, changed bool, err error) {
+	switch {
+	case home:
+		return r.Field
+	case r.remote != nil:
+		return r.remote.Field
+	}
+	return nil
+}
+
 // Owners implements gate.Owners.
 func (r *Rewriter) Owners(ctx context.Context, sender addr.Address) ([]string, error) {
 	local, err := r.routes.Class(ctx, sender.Domain)

@@ -28,16 +28,10 @@ type Rules struct {
 	Date      time.Time
 }
 
-var relayed = []string{"return-path"}
-
-// Relayed are the fields removed from mail of other servers: Return-Path is
-// the final delivery agent's to write (RFC 5321 section 4.4). Nobody changes
-// the list.
-func Relayed() []string { return relayed }
-
-// Submitted are the fields removed from submissions, where Bcc would tell
-// every recipient about the blind ones (RFC 5322 section 3.6.3).
-func Submitted() []string {
+// Dropped are the fields that are usually removed: Return-Path is the final
+// delivery agent's to write (RFC 5321 section 4.4), and Bcc would tell every
+// recipient about the blind ones (RFC 5322 section 3.6.3).
+func Dropped() []string {
 	return []string{"return-path", "bcc", "resent-bcc", "content-length"}
 }
 

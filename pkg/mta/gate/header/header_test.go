@@ -15,7 +15,7 @@ var noon = time.Date(2026, 3, 5, 12, 0, 0, 0, time.FixedZone("CET", 3600))
 
 func submission() Rules {
 	return Rules{
-		Drop: Submitted(), AddMissing: true,
+		Drop: Dropped(), AddMissing: true,
 		Sender: addr.Address{Local: "joe", Domain: "a.example"}, MessageID: "<1.Q@mx.example>", Date: noon,
 	}
 }
@@ -51,8 +51,8 @@ func TestEditor(t *testing.T) {
 		msgid          string
 	}{
 		{"look only", "Received: a|Received:|\tb|Message-ID: <x@y>|Bcc: c||body|", "", Rules{}, 2, "<x@y>"},
-		{"return path removed", "Return-Path: <a@b>|Subject: x||Return-Path: body|", "Subject: x||Return-Path: body|", Rules{Drop: Relayed()}, 0, ""},
-		{"folded field removed whole", "A: 1|bcc : x,| y,|\tz|B: 2||t|", "A: 1|B: 2||t|", Rules{Drop: Submitted()}, 0, ""},
+		{"return path removed", "Return-Path: <a@b>|Subject: x||Return-Path: body|", "Subject: x||Return-Path: body|", Rules{Drop: Dropped()}, 0, ""},
+		{"folded field removed whole", "A: 1|bcc : x,| y,|\tz|B: 2||t|", "A: 1|B: 2||t|", Rules{Drop: Dropped()}, 0, ""},
 		{"submission, nothing there", "Subject: x||t|", "Subject: x|" + added + "|t|", submission(), 0, "<1.Q@mx.example>"},
 		{"submission, all there", "date: x|FROM: y|Message-Id: <z@z>||t|", "", submission(), 0, "<z@z>"},
 		{"submission without header", "|t|", added + "|t|", submission(), 0, "<1.Q@mx.example>"},
@@ -67,8 +67,8 @@ func TestEditor(t *testing.T) {
 		{"first message id counts", "Message-ID: <a@b>|Message-ID: <c@d>||t|", "", Rules{}, 0, "<a@b>"},
 		{"control characters kept out of the log", "Message-ID: <a\x01\x7fb>||t|", "", Rules{}, 0, "<a??b>"},
 		{"long line kept", "A: " + long + "|B: 1||t|", "", Rules{}, 0, ""},
-		{"long line removed", "Bcc: " + long + "| " + long + "|B: 1||t|", "B: 1||t|", Rules{Drop: Submitted()}, 0, ""},
-		{"long text is body", long + "|Bcc: 1|", "|" + long + "|Bcc: 1|", Rules{Drop: Submitted()}, 0, ""},
+		{"long line removed", "Bcc: " + long + "| " + long + "|B: 1||t|", "B: 1||t|", Rules{Drop: Dropped()}, 0, ""},
+		{"long text is body", long + "|Bcc: 1|", "|" + long + "|Bcc: 1|", Rules{Drop: Dropped()}, 0, ""},
 		{"name with 8-bit is no field", "S\xfcbject: x|", "|S\xfcbject: x|", Rules{}, 0, ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -102,9 +102,9 @@ func TestHugeHeader(t *testing.T) {
 		rules    Rules
 		tooLarge bool
 	}{
-		{"untouched", huge + "\r\nbody", Rules{Drop: Relayed()}, false},
-		{"removal in front", "Return-Path: x\r\n" + huge + "\r\nbody", Rules{Drop: Relayed()}, true},
-		{"removal behind", huge + "Return-Path: x\r\n\r\nbody", Rules{Drop: Relayed()}, true},
+		{"untouched", huge + "\r\nbody", Rules{Drop: Dropped()}, false},
+		{"removal in front", "Return-Path: x\r\n" + huge + "\r\nbody", Rules{Drop: Dropped()}, true},
+		{"removal behind", huge + "Return-Path: x\r\n\r\nbody", Rules{Drop: Dropped()}, true},
 		{"addition", huge + "\r\nbody", submission(), true},
 	} {
 		e := NewEditor(tc.rules)

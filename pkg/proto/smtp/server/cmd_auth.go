@@ -28,12 +28,23 @@ func (e *engine) cmdAuth(args []byte) Reply {
 		}
 	}
 	x, err := e.cfg.Auth.Start(e.ctx, &e.pub, mech)
+	var no *Refusal
+	if errors.As(err, &no) {
+		return e.refused("AUTH", no.Reply, nil)
+	}
 	if err != nil {
 		return e.authFailed(mech, err)
 	}
 	defer x.Close()
 	return e.converse(mech, x, response)
 }
+
+// Refusal is the error of an Authenticator that does not let a login begin, with
+// what is said to the client.
+type Refusal struct{ Reply Reply }
+
+// Error implements error.
+func (r *Refusal) Error() string { return r.Reply.String() }
 
 // authRefusal says why AUTH cannot begin.
 func (e *engine) authRefusal(args []byte) Reply {
@@ -86,6 +97,8 @@ func (e *engine) authLine() ([]byte, Reply) {
 	case err != nil:
 		e.lost(err)
 		return nil, Reply{Code: said}
+	case e.bareLF():
+		return nil, e.refused("AUTH", e.cfg.Replies.BareLF, nil)
 	case e.in.Buffered() > 0 && e.pub.Policy.StrictSync:
 		e.hooks.Event(Event{Kind: EventPipelining, Verb: "AUTH", Input: printable(e.in.Peek())})
 		e.end(Refused, nil)

@@ -247,6 +247,8 @@ func (e *engine) check(i int, line, verb []byte) Reply {
 	}
 	c := &e.srv.table[i]
 	switch {
+	case e.bareLF():
+		return e.refused(c.name, e.cfg.Replies.BareLF, line)
 	case len(line) > e.pub.Policy.Limits.Line && c.name != "AUTH":
 		return e.refused(c.name, e.cfg.Replies.LineTooLong, nil)
 	case !e.clean(line, c.name):
@@ -276,6 +278,8 @@ func (e *engine) checkUnknown(line, verb []byte) Reply {
 		e.end(Refused, nil)
 		e.out.reply(MakeReply(221, 2, 7, 0, "Error: this is a mail server and speaks SMTP only"))
 		return Reply{Code: said}
+	case e.bareLF():
+		return e.refused("", e.cfg.Replies.BareLF, line)
 	case len(line) > e.pub.Policy.Limits.Line:
 		return e.refused("", e.cfg.Replies.LineTooLong, nil)
 	case !e.clean(line, ""):
@@ -286,6 +290,12 @@ func (e *engine) checkUnknown(line, verb []byte) Reply {
 		return e.refused("", MakeReply(500, 5, 5, 2, "Error: bad syntax"), line)
 	}
 	return e.refused("", e.cfg.Replies.Unknown, line)
+}
+
+// bareLF reports whether the line at hand ends in an LF without CR, from a
+// client that may not do that.
+func (e *engine) bareLF() bool {
+	return e.pub.Policy.BareLF == wire.RejectBareLF && e.in.BareLF()
 }
 
 // outOfSync reports whether input waits behind a command that must end its
