@@ -142,8 +142,9 @@ func (s *session) submitted() bool { return s.c.User != "" || s.who.Local }
 
 func (s *session) headerRules(ctx context.Context, from addr.Address, qid string, now time.Time) header.Rules {
 	cfg := &s.st.cfg.Rewrite
-	field := s.st.rewriter.FieldFor(s.home()) // nil leaves the header alone
-	rules := header.Rules{Drop: cfg.Drop, AddMissing: cfg.AddMissing || s.submitted() || field != nil, Sender: from, Date: now}
+	home := s.home()
+	field := s.st.rewriter.FieldFor(home) // nil leaves the header alone
+	rules := header.Rules{Drop: cfg.Drop, AddMissing: cfg.AddMissing || s.submitted() || field != nil && !home, Sender: from, Date: now}
 	if rules.AddMissing {
 		rules.Sender = s.st.rewriter.Complete(ctx, from)
 		rules.MessageID = "<" + now.UTC().Format("20060102150405") + "." + qid + "@" + s.st.hostname + ">"

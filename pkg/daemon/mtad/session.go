@@ -223,7 +223,7 @@ func (s *session) Mail(ctx context.Context, tx *server.Transaction) server.Verdi
 // tooMany counts what the client does, and reports whether that is more of it
 // than it may do in a unit of time.
 func (s *session) tooMany(k rate.Kind) bool {
-	if s.who.Local {
+	if s.who.Local || !s.st.rates.Limited(k) {
 		return false
 	}
 	n := s.l.rates.Count(&s.st.rates, k, s.who.IP, s.d.now())

@@ -14,7 +14,7 @@ type Config struct {
 
 	HeaderClients []string `yaml:"local_header_rewrite_clients" example:"[127.0.0.1/32, authenticated]" doc:"Clients whose messages have the addresses in their header rewritten, and bare addresses completed: networks, trusted (trusted_networks), authenticated. The submit socket always counts."`
 	RemoteDomain  string   `yaml:"remote_header_rewrite_domain" example:"domain.invalid" doc:"Rewrite the addresses in the header of messages of other clients too, give bare ones this domain, and add missing fields. Empty: their header stays as it is."`
-	AddMissing    bool     `yaml:"always_add_missing_headers" doc:"Add From, Date and Message-ID to mail of everybody, and not only to submissions and mail of local_header_rewrite_clients."`
+	AddMissing    bool     `yaml:"always_add_missing_headers" doc:"Add From, Date and Message-ID to mail of everybody, not only to submissions."`
 	Drop          []string `yaml:"message_drop_headers" doc:"Header fields that are removed from all mail."`
 
 	Canonical        []string `yaml:"canonical_maps" example:"texthash:/etc/postcote/canonical" doc:"Tables that rewrite addresses of senders and recipients, in envelope and header."`

@@ -40,6 +40,9 @@ type Limits struct {
 	Exempt []netip.Prefix
 }
 
+// Limited reports whether there is a limit for a kind.
+func (l *Limits) Limited(k Kind) bool { return l.Most[k] > 0 }
+
 // MaxClients is how many clients are counted at a time.
 const MaxClients = 100_000
 
@@ -58,9 +61,8 @@ type client struct {
 // Count adds one to what the client at ip has done, and returns the number when
 // it is above the limit, else 0.
 func (c *Counter) Count(l *Limits, k Kind, ip netip.Addr, now time.Time) (over int) {
-	most := l.Most[k]
 	ip = ip.Unmap().WithZone("")
-	if most <= 0 || !ip.IsValid() || netx.Among(l.Exempt, ip) {
+	if !l.Limited(k) || !ip.IsValid() || netx.Among(l.Exempt, ip) {
 		return 0
 	}
 	bits := l.V6
@@ -83,7 +85,7 @@ func (c *Counter) Count(l *Limits, k Kind, ip netip.Addr, now time.Time) (over i
 	case now.Sub(this.began) >= l.Unit || now.Before(this.began):
 		*this = client{began: now}
 	}
-	if this.n[k]++; this.n[k] > most {
+	if this.n[k]++; this.n[k] > l.Most[k] {
 		return this.n[k]
 	}
 	return 0

@@ -54,7 +54,7 @@ func (e *engine) authRefusal(args []byte) Reply {
 	case e.pub.User != "":
 		return MakeReply(503, 5, 5, 1, "Error: already authenticated")
 	case e.pub.TLS == nil && !e.pub.Policy.ClearAuth:
-		return MakeReply(538, 5, 7, 11, "Encryption required for requested authentication mechanism")
+		return MakeReply(504, 5, 5, 4, "Encryption required for requested authentication mechanism")
 	case len(args) == 0 || len(strings.Fields(string(args))) > 2:
 		return syntax("Syntax: AUTH mechanism")
 	}
