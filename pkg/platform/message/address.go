@@ -129,7 +129,7 @@ func (p *addrParser) phrase(inside bool) phraseText {
 		case p.peek() == '"':
 			word = p.quoted()
 		default:
-			word = p.until("()<>@,;:\" \t\r\n")
+			word = p.until(stops{low: special, high: atSign})
 			if word == "" {
 				if p.peek() == ')' || p.peek() == '>' && !inside {
 					p.pos++
@@ -220,7 +220,7 @@ func (p *addrParser) domain() string {
 		p.skipSpace()
 		start := p.pos
 		if p.peek() == '[' {
-			p.until("]>")
+			p.until(stops{low: 1 << '>', high: 1 << (']' - 64)})
 			p.accept(']')
 			out.add(p.s[start:p.pos])
 			continue
@@ -229,7 +229,7 @@ func (p *addrParser) domain() string {
 		if d := out.String(); p.pos > before && d != "" && !strings.HasSuffix(d, ".") && p.peek() != '.' {
 			return d
 		}
-		word := p.until("()<>@,;:\"[] \t\r\n")
+		word := p.until(stops{low: special, high: atSign | brackets})
 		if word == "" {
 			return out.String()
 		}

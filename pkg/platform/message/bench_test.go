@@ -46,3 +46,11 @@ func BenchmarkCRLFReader(b *testing.B) {
 		}
 	}
 }
+
+func BenchmarkAddresses(b *testing.B) {
+	const value = "Some Body <somebody@example.org>, \"Q. Smith\" <q@x.example>,\n\t=?utf-8?q?J=C3=B6rg?= <joerg@example.net>, team@lists.example.com"
+	b.ReportAllocs()
+	for b.Loop() {
+		ParseAddresses(value, 100)
+	}
+}

@@ -19,7 +19,7 @@ func ParseDate(value string) (time.Time, bool) {
 		if t.accept(',') {
 			continue
 		}
-		x := t.until(" \t\r\n,(")
+		x := t.until(stops{low: blanks | lineEnds | 1<<',' | 1<<'('})
 		if x == "" {
 			break
 		}

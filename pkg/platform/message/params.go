@@ -23,18 +23,18 @@ func findParam(ps []Param, name string) string {
 func parseValue(s string, max int) (value string, params []Param) {
 	t := scanner{s: s}
 	t.skipSpace()
-	value = t.until(" \t;(")
+	value = t.until(stops{low: blanks | 1<<';' | 1<<'('})
 	for len(params) < max {
 		t.skipSpace()
 		if !t.accept(';') {
 			// Rubbish between parameters: resume at the next semicolon.
-			if t.until(";") == "" && t.done() {
+			if t.until(stops{low: 1 << ';'}) == "" && t.done() {
 				break
 			}
 			continue
 		}
 		t.skipSpace()
-		name := t.until(" \t;=(")
+		name := t.until(stops{low: blanks | 1<<';' | 1<<'=' | 1<<'('})
 		t.skipSpace()
 		if !t.accept('=') {
 			if t.done() {
@@ -106,7 +106,7 @@ func parseWords(s string, max int) []string {
 	for w := range strings.SplitSeq(s, ",") {
 		t := scanner{s: w}
 		t.skipSpace()
-		if w = strings.TrimRight(t.until("("), " \t"); w != "" && len(out) < max {
+		if w = strings.TrimRight(t.until(stops{low: 1 << '('}), " \t"); w != "" && len(out) < max {
 			out = append(out, w)
 		}
 	}
@@ -138,14 +138,32 @@ func (t *scanner) accept(c byte) bool {
 	return true
 }
 
-// until returns what stands before the first byte of stop.
-func (t *scanner) until(stop string) string {
-	rest := t.s[t.pos:]
-	if i := strings.IndexAny(rest, stop); i >= 0 {
-		rest = rest[:i]
+// stops is a set of ASCII characters: those below 64, and the others.
+type stops struct{ low, high uint64 }
+
+// The sets are constants to the compiler: asking for one costs nothing.
+const (
+	blanks   = 1<<' ' | 1<<'\t'
+	lineEnds = 1<<'\r' | 1<<'\n'
+	brackets = 1<<('['-64) | 1<<(']'-64)
+	atSign   = 1 << ('@' - 64)
+	special  = 1<<'(' | 1<<')' | 1<<'<' | 1<<'>' | 1<<',' | 1<<';' | 1<<':' | 1<<'"' | blanks | lineEnds
+)
+
+func (s stops) has(b byte) bool {
+	if b < 64 {
+		return s.low>>b&1 != 0
 	}
-	t.pos += len(rest)
-	return rest
+	return s.high>>(b-64)&1 != 0 // 0 beyond ASCII
+}
+
+// until returns what stands before the first byte of stop.
+func (t *scanner) until(stop stops) string {
+	start := t.pos
+	for t.pos < len(t.s) && !stop.has(t.s[t.pos]) {
+		t.pos++
+	}
+	return t.s[start:t.pos]
 }
 
 // skipSpace skips white space and comments (RFC 5322 CFWS).
@@ -227,7 +245,7 @@ func (t *scanner) paramValue() string {
 	if t.peek() == '"' {
 		return t.quoted()
 	}
-	return strings.TrimRight(t.until(";("), " \t")
+	return strings.TrimRight(t.until(stops{low: 1<<';' | 1<<'('}), " \t")
 }
 
 // MediaType reads the value of a Content-Type field: the type in lower case,
