@@ -24,7 +24,7 @@
 //
 // Files in reading order: entry.go (what an entry says), parts.go, fields.go,
 // entries.go (its file), row.go (what the columns say of a message), block.go,
-// columns.go (their file), query.go (searching it), make.go (reading a
+// columns.go (their file), query.go and needle.go (searching it), make.go (reading a
 // message), ahead.go (reading many, in order), cache.go (all of it together),
 // fill.go (in the background).
 package cache
