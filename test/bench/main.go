@@ -14,7 +14,7 @@ import (
 
 // suites in the order in which they are run.
 func suites() []Suite {
-	return []Suite{authSuite(), smtpSuite(), lmtpSuite(), flowSuite(), imapSmallSuite(), imapFreshSuite(), pop3Suite(), imapBigSuite(), idleSuite(), growthSuite()}
+	return []Suite{authSuite(), smtpSuite(), lmtpSuite(), flowSuite(), imapSmallSuite(), imapFreshSuite(), pop3Suite(), imapBigSuite(), idleSuite(), hostileSuite(), growthSuite()}
 }
 
 func main() {

@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/postcote/postcote/test/bench/load"
@@ -140,4 +142,127 @@ func idleSMTP(ctx context.Context, t *peer.Server, n, seq int) (Result, error) {
 		return Result{}, nil
 	}
 	return hold(ctx, t.Only("mtad"), n, func(int) (closer, error) { return load.DialSMTP(t.SMTP, false) })
+}
+
+// hostileSuite has clients that begin a command, or TLS, and send an octet of the
+// rest from time to time. Another client should not notice: each of its p99 under
+// twice that of the row before. The servers' limits on clients without a login are
+// off, as the attacker could come from everywhere.
+func hostileSuite() Suite {
+	var list []Scenario
+	goals := Goals{"memory": MostBytes(300 << 20)}
+	for _, k := range []struct {
+		name string
+		kind hostile
+	}{
+		{"SMTP", hostile{"mtad", func(t *peer.Server) string { return t.SMTP }, "EHLO a", "STARTTLS\r\n", smtpVisit}},
+		{"IMAP", hostile{"imapd-login", func(t *peer.Server) string { return t.IMAP }, "a LOGIN a", "a STARTTLS\r\n", imapVisit}},
+	} {
+		list = append(list,
+			Scenario{Name: k.name + ", one client, nobody else", N: 1000, Run: k.kind.run(0, "")},
+			Scenario{Name: k.name + ", beside 10 000 slow commands", N: 1000, Goals: goals, Run: k.kind.run(10000, k.kind.slow)},
+			Scenario{Name: k.name + ", beside 10 000 slow handshakes", N: 1000, Goals: goals, Run: k.kind.run(10000, k.kind.tls)},
+		)
+	}
+	return Suite{Name: "hostile", Start: startHostile, Scenarios: list}
+}
+
+func startHostile(_ context.Context, dir string, o Options) ([]*peer.Server, error) {
+	if _, err := peer.RaiseFiles(20000); err != nil {
+		return nil, fmt.Errorf("open files: %w", err)
+	}
+	w := &world{dir: dir, options: o, users: numbered("u", 1), alone: true, processes: []string{"authd", "imapd", "imapd-login", "mtad"}}
+	err := w.start()
+	return w.servers, err
+}
+
+// hostile is what one server gets.
+type hostile struct {
+	process   string
+	address   func(*peer.Server) string
+	slow, tls string // how a connection begins
+	visit     func(*peer.Server) error
+}
+
+// dripEvery is how long a connection waits with its next octet.
+const dripEvery = 10 * time.Second
+
+func (h hostile) run(conns int, begin string) runner {
+	return func(ctx context.Context, t *peer.Server, n, _ int) (Result, error) {
+		only := t.Only(h.process)
+		dial := func(int) (closer, error) { return dripping(h.address(t), begin) }
+		return holdWhile(ctx, only, conns, dial, func() (Result, error) {
+			return measure(only, func() (int, []time.Duration, error) {
+				took, err := load.Crowd(ctx, 1, n, func(_, _ int) error { return h.visit(t) })
+				return n, took, err
+			})
+		})
+	}
+}
+
+// drip is a connection that never comes to an end.
+type drip struct {
+	nc   net.Conn
+	stop chan struct{}
+	done sync.WaitGroup
+}
+
+func dripping(address, begin string) (*drip, error) {
+	nc, err := net.Dial("tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	d := &drip{nc: nc, stop: make(chan struct{})}
+	if _, err := nc.Write([]byte(begin)); err != nil {
+		nc.Close()
+		return nil, err
+	}
+	d.done.Go(func() {
+		tick := time.NewTicker(dripEvery)
+		defer tick.Stop()
+		rest := "aaaaa"
+		if strings.HasSuffix(begin, "\n") {
+			rest = "\x16\x03\x01\x02\x00" // a TLS record of 512 octets
+		}
+		for i := 0; ; i++ {
+			select {
+			case <-d.stop:
+				return
+			case <-tick.C:
+				octet := rest[min(i, len(rest)-1)]
+				if _, err := nc.Write([]byte{octet}); err != nil {
+					return
+				}
+			}
+		}
+	})
+	return d, nil
+}
+
+func (d *drip) Close() {
+	close(d.stop)
+	d.nc.Close()
+	d.done.Wait()
+}
+
+// smtpVisit hands in a message that stays in the queue.
+func smtpVisit(t *peer.Server) error {
+	c, err := load.DialSMTP(t.SMTP, false)
+	if err != nil {
+		return err
+	}
+	if err := c.Send("x@elsewhere.test", []string{"y@hold.test"}, load.Stuffed([]byte("Subject: x\r\n\r\nx\r\n"))); err != nil {
+		c.Close()
+		return err
+	}
+	return c.Quit()
+}
+
+// imapVisit logs in, looks into INBOX and goes.
+func imapVisit(t *peer.Server) error {
+	c, err := open(t, "u0", load.Options{})
+	if err != nil {
+		return err
+	}
+	return c.Logout()
 }

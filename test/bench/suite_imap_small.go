@@ -247,6 +247,11 @@ type closer interface{ Close() }
 // hold opens n connections to a server that has just been started, waits, and
 // takes the memory of all, and what each has added.
 func hold(ctx context.Context, t *peer.Server, n int, dial func(i int) (closer, error)) (Result, error) {
+	return holdWhile(ctx, t, n, dial, func() (Result, error) { return Result{}, nil })
+}
+
+// holdWhile is hold that measures something else before it lets go.
+func holdWhile(ctx context.Context, t *peer.Server, n int, dial func(i int) (closer, error), meanwhile func() (Result, error)) (Result, error) {
 	if err := t.Restart(); err != nil {
 		return Result{}, err
 	}
@@ -278,6 +283,13 @@ func hold(ctx context.Context, t *peer.Server, n int, dial func(i int) (closer, 
 	case <-ctx.Done():
 		return Result{}, ctx.Err()
 	}
-	after, err := t.Memory()
-	return Result{Memory: after, Each: max(after-before, 0) / int64(n)}, err
+	r, err := meanwhile()
+	if err != nil {
+		return r, err
+	}
+	r.Memory, err = t.Memory()
+	if n > 0 {
+		r.Each = max(r.Memory-before, 0) / int64(n)
+	}
+	return r, err
 }

@@ -98,7 +98,7 @@ func editMtad(text, sink, hole string) string {
 routes:
   sink.test: "lmtp:%s"
   hold.test: "lmtp:%s"
-limits: {connections_per_peer: 0}
+limits: {connections: 20000, connections_per_peer: 0}
 shutdown: {timeout: 1s}
 `, sink, hole)
 }
