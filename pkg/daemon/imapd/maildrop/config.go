@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/postcote/postcote/pkg/platform/conf"
+	"github.com/postcote/postcote/pkg/platform/message"
 	pop3 "github.com/postcote/postcote/pkg/proto/pop3/server"
 )
 
@@ -58,16 +60,24 @@ type Rules struct {
 	Config
 	format *pop3.UIDLFormat
 	logout *pop3.LogoutFormat
+	texts  *sync.Pool // of *message.Memory: what messages are read into
 }
 
 // Rules understands a Config that is valid.
 func (c Config) Rules() (r Rules, err error) {
-	r.Config = c
+	r.Config, r.texts = c, new(sync.Pool)
 	if r.format, err = pop3.ParseUIDL(c.UIDLFormat); err != nil {
 		return r, err
 	}
 	r.logout, err = pop3.ParseLogout(c.LogoutFormat)
 	return r, err
+}
+
+func (r *Rules) memory() *message.Memory {
+	if m, ok := r.texts.Get().(*message.Memory); ok {
+		return m
+	}
+	return new(message.Memory)
 }
 
 // Apply sets what the engine must know of the rules.

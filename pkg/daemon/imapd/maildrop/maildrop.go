@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/platform/message"
 	pop3 "github.com/postcote/postcote/pkg/proto/pop3/server"
 	"github.com/postcote/postcote/pkg/store/mailbox"
 	"github.com/postcote/postcote/pkg/store/maildir"
@@ -226,20 +227,46 @@ func distinct(id string, seen map[string]int) string {
 	}
 }
 
-// Open gives message i as it is stored.
+// atOnce is how long a message may be that is read at once. A client that is
+// slow to take it holds so much, and no more.
+const atOnce = 64 << 10
+
+// Open gives message i as it is stored. One of usual size is read at once.
 func (d *Drop) Open(ctx context.Context, i int) (io.ReadCloser, error) {
-	f, err := d.m.OpenMessage(ctx, d.s.UID(d.at(i)))
+	at := d.at(i)
+	b := &body{rules: d.rules}
+	if d.usual(at) {
+		b.mem = d.rules.memory()
+	}
+	f, err := d.m.LoadMessage(ctx, d.s.UID(at), b.mem)
 	if err != nil {
+		b.giveBack()
 		return nil, err
 	}
-	return &body{f: f, left: f.Size()}, nil
+	b.f, b.left = f, f.Size()
+	return b, nil
+}
+
+// usual: the message is known to be one that may be read at once.
+func (d *Drop) usual(at int) bool {
+	m := d.s.At(at)
+	n := max(m.Size, m.VSize)
+	if n < 0 {
+		var known bool
+		if n, known = d.sizes[at]; !known {
+			return false
+		}
+	}
+	return n <= atOnce
 }
 
 // body reads a message as it is stored: the engine makes its line ends.
 type body struct {
-	f    mailbox.File
-	off  int64
-	left int64
+	f     mailbox.File
+	off   int64
+	left  int64
+	rules *Rules
+	mem   *message.Memory // nil: it is read piece by piece, or was given back
 }
 
 func (b *body) Read(p []byte) (int, error) {
@@ -257,7 +284,20 @@ func (b *body) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func (b *body) Close() error { return b.f.Close() }
+func (b *body) Close() error {
+	err := b.f.Close()
+	b.left = 0
+	b.giveBack()
+	return err
+}
+
+func (b *body) giveBack() {
+	if b.mem != nil {
+		b.mem.Trim()
+		b.rules.texts.Put(b.mem)
+		b.mem = nil
+	}
+}
 
 // Seen reports whether message i was marked as seen at login.
 func (d *Drop) Seen(i int) bool { return d.s.At(d.at(i)).Flags&mailbox.Seen != 0 }

@@ -208,6 +208,43 @@ func TestSizesAndContent(t *testing.T) {
 	}
 }
 
+// Messages that are read at the same time, and those read after them, do not
+// show in each other, whether they are read at once or piece by piece.
+func TestOpenMessagesAreApart(t *testing.T) {
+	ctx := context.Background()
+	long := strings.Repeat("long ", atOnce/5) + "|"
+	h := newHome(t, "", map[string]string{"1700000001.M1P1.h": "A: b||one|", "1700000002.M1P1.h": "A: b||two|", "1700000003.M1P1.h": "A: b||" + long})
+	texts := []string{"A: b\n\none\n", "A: b\n\ntwo\n", "A: b\n\n" + strings.ReplaceAll(long, "|", "\n")}
+	d := h.drop(nil)
+	if _, err := d.Total(ctx); err != nil { // before, no size is known
+		t.Fatal(err)
+	}
+	for range 3 {
+		var open []io.ReadCloser
+		for i := range texts {
+			r, err := d.Open(ctx, i)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if at := r.(*body).mem != nil; at != (i < 2) {
+				t.Errorf("message %d, read at once: %v", i+1, at)
+			}
+			open = append(open, r)
+		}
+		for i, r := range open {
+			if text, err := io.ReadAll(r); err != nil || string(text) != texts[i] {
+				t.Errorf("message %d: %.40q %v", i+1, text, err)
+			}
+			if err := r.Close(); err != nil {
+				t.Error(err)
+			}
+			if n, err := r.Read(make([]byte, 1)); n != 0 || err != io.EOF {
+				t.Errorf("after the end: %d %v", n, err)
+			}
+		}
+	}
+}
+
 // limits: one POP3 session at a time where lock_session is on.
 func TestLock(t *testing.T) {
 	dir := t.TempDir()
