@@ -91,11 +91,8 @@ func appendSizes(b []byte, size, vsize int64) []byte {
 	return strconv.AppendInt(b, vsize, 10)
 }
 
-func (n numbers) render(size, vsize int64) string {
-	return string(n.append(make([]byte, 0, 64), size, vsize))
-}
-
-func (n numbers) append(b []byte, size, vsize int64) []byte {
+// render appends the name that was taken apart.
+func (n numbers) render(b []byte, size, vsize int64) []byte {
 	b = strconv.AppendUint(b, n.sec, 10)
 	b = append(b, ".M"...)
 	b = strconv.AppendUint(b, n.usec, 10)
@@ -128,7 +125,7 @@ func nameBytes(b []byte, buf *[]byte, size, vsize int64, hosts []string) (name, 
 			return nil, nil
 		}
 		n.host = hosts[host]
-		*buf = n.append((*buf)[:0], size, vsize)
+		*buf = n.render((*buf)[:0], size, vsize)
 		name = *buf
 	} else {
 		name = d.bytes(maxNameLen)
