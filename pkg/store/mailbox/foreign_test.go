@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/postcote/postcote/pkg/platform/disk"
 	"github.com/postcote/postcote/pkg/store/maildir"
 )
 
@@ -128,6 +129,37 @@ func TestForeignChangesByName(t *testing.T) {
 				t.Errorf("the view is %q, want %q", got, c.want)
 			}
 		})
+	}
+}
+
+// A message that comes while we change a folder ourselves that nobody watches is
+// found at the next look, however fine the clock of its file system is.
+func TestForeignChangeBehindOurs(t *testing.T) {
+	h := live(t, Config{Poll: time.Hour})
+	f := &foreigner{house: h, dir: h.cfg.Maildir}
+	f.add(maildir.InNew, "")
+	m := h.box("INBOX")
+	b := m.box
+	b.mu.Lock()
+	must(t, b.sync(bg, true))
+	must(t, b.own(func() error {
+		f.add(maildir.InNew, "") // as deliverd does
+		dir := filepath.Join(f.dir, "new")
+		info, err := os.Stat(dir)
+		if err != nil {
+			return err
+		}
+		for { // the stamp is old enough to prove that nothing came after it
+			now, known := disk.StampClock(disk.OS(), dir)
+			if !known || now.After(info.ModTime()) {
+				return nil
+			}
+		}
+	}))
+	must(t, b.sync(bg, false))
+	b.mu.Unlock()
+	if got := show(m.Snapshot()); got != "1: 2:" {
+		t.Errorf("the view is %q", got)
 	}
 }
 

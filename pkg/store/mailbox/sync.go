@@ -503,8 +503,8 @@ func (c flagChange) compare(d flagChange) int {
 
 // own runs fn, which changes the folder itself, so that its changes are not
 // taken for somebody else's afterwards. A foreign change in the same moment
-// shows in the watch; without one it may hide, and a later complete look is
-// noted as due.
+// shows in the watch; without one it may hide, so that the next look, or where
+// watching is impossible a later one, is a complete look.
 func (b *box) own(fn func() error) error {
 	before, err := b.format.Look(true)
 	if err != nil {
@@ -533,7 +533,9 @@ func (b *box) ownSince(before index.Stamps, fn func() error) error {
 		if d.after.Mtime.Equal(d.known.Mtime) || !d.before.Mtime.Equal(d.known.Mtime) || b.shared() {
 			continue // unchanged, or there is something to find in any case
 		}
-		*d.known = d.after
+		if *d.known = d.after; b.watch == nil {
+			d.known.At = d.after.Mtime // which proves nothing: see above
+		}
 		clean = true
 	}
 	if clean && b.watch == nil && b.noWatch.Load() {
