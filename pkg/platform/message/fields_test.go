@@ -12,8 +12,19 @@ func TestAppendFieldsFindsWhatParsingFinds(t *testing.T) {
 		"  more: of it\nMessage-ID: <1@x>\nX: \nmessage-id:<2@x>\n"
 	h := ParseHeader([]byte(raw+"\n"), DefaultLimits())
 	for _, names := range [][]string{
-		{"From"}, {"FROM", "x"}, {"subject"}, {"Message-Id", "Fro"}, {"more"}, {"From "}, {"From:"}, {"x:"}, {"absent"},
-		{"From-X", "From", "Subject", "X"}, {"Subject: x"}, {"\x00"}, {"\xff"},
+		{"From"},
+		{"FROM", "x"},
+		{"subject"},
+		{"Message-Id", "Fro"},
+		{"more"},
+		{"From "},
+		{"From:"},
+		{"x:"},
+		{"absent"},
+		{"From-X", "From", "Subject", "X"},
+		{"Subject: x"},
+		{"\x00"},
+		{"\xff"},
 	} {
 		want, err := io.ReadAll(FieldsBody(h, names, false))
 		if err != nil {
