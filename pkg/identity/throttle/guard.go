@@ -150,16 +150,11 @@ func (g *Guard) fingerprint(user, password string) uint64 {
 // prefix is what one customer has: /32 of IPv4, /64 of IPv6. It is false for
 // peers that are exempt or have no address.
 func (g *Guard) prefix(ip netip.Addr) (netip.Prefix, bool) {
-	if !ip.IsValid() || netx.Among(g.Exempt, ip) {
+	if netx.Among(g.Exempt, ip) {
 		return netip.Prefix{}, false
 	}
-	ip = ip.Unmap().WithZone("")
-	bits := 32
-	if ip.Is6() {
-		bits = 64
-	}
-	prefix, err := ip.Prefix(bits)
-	return prefix, err == nil
+	site := netx.Site(ip)
+	return site, site.IsValid()
 }
 
 func addrKey(p netip.Prefix) string { return "addr:" + p.String() }

@@ -79,11 +79,15 @@ func AddrPort(a net.Addr) netip.AddrPort {
 
 // Site is the unit in which peers are counted: an IPv4 address, or the /64
 // of an IPv6 address, which is the least that one customer gets.
-func Site(a netip.Addr) netip.Prefix {
+func Site(a netip.Addr) netip.Prefix { return Block(a, 32, 64) }
+
+// Block is the network of v4 or v6 bits that a is in, its zone left out; the
+// zero Prefix for what is no address, or has not so many bits.
+func Block(a netip.Addr, v4, v6 int) netip.Prefix {
 	a = a.Unmap().WithZone("")
-	bits := 32
+	bits := v4
 	if a.Is6() {
-		bits = 64
+		bits = v6
 	}
 	p, err := a.Prefix(bits)
 	if err != nil {

@@ -182,7 +182,7 @@ func (w *Window) Fields(uid uint32, fields []string) []byte {
 		return nil
 	}
 	s, i := w.find(uid)
-	if s == nil || s.fieldsOf(i) == nil {
+	if s == nil {
 		return nil
 	}
 	return s.fieldsOf(i)

@@ -249,6 +249,63 @@ func (b *box) countOn(known, next uint32, crashed bool) error {
 	return nil
 }
 
+// own runs fn, which changes the folder itself, so that its changes are not
+// taken for somebody else's afterwards. A foreign change in the same moment
+// shows in the watch; without one it may hide, so that the next look, or where
+// watching is impossible a later one, is a complete look.
+func (b *box) own(fn func() error) error {
+	before, err := b.format.Look(true)
+	if err != nil {
+		return err
+	}
+	return b.ownSince(before, fn)
+}
+
+// ownSince is own for a caller that has just looked.
+func (b *box) ownSince(before index.Stamps, fn func() error) error {
+	list := b.format.Trusted()
+	checked := sameStamp(b.identAt, *list)
+	err := fn()
+	if checked && list.Dev == b.identAt.Dev && list.Ino == b.identAt.Ino {
+		b.identAt = *list // it has only grown, and its first line says what it did
+	}
+	after, lerr := b.format.Look(true)
+	if lerr != nil {
+		return firstErr(err, lerr)
+	}
+	clean := false
+	for _, d := range []struct {
+		before, after index.DirStamp
+		known         *index.DirStamp
+	}{{before.New, after.New, &b.known.New}, {before.Cur, after.Cur, &b.known.Cur}} {
+		if d.after.Mtime.Equal(d.known.Mtime) || !d.before.Mtime.Equal(d.known.Mtime) || b.shared() {
+			continue // unchanged, or there is something to find in any case
+		}
+		if *d.known = d.after; b.watch == nil {
+			d.known.At = d.after.Mtime // which proves nothing: see above
+		}
+		clean = true
+	}
+	if clean && b.watch == nil && b.noWatch.Load() {
+		// The rule of one second would have every change of ours followed by a
+		// complete look. Trust it for the time being.
+		b.known.New.At, b.known.Cur.At = later(b.known.New), later(b.known.Cur)
+		if b.doubt.IsZero() {
+			b.doubt = b.acct.store.now()
+		}
+	}
+	b.known.UIDList = *b.format.Trusted()
+	return err
+}
+
+// later is a time at which the stamp would have proved something.
+func later(s index.DirStamp) time.Time {
+	if at := s.Mtime.Add(2 * time.Second); at.After(s.At) {
+		return at
+	}
+	return s.At
+}
+
 // loadKeywords reads what the letters mean. Nothing else sets known.Keywords: a
 // foreign change between two looks would be taken for known.
 func (b *box) loadKeywords() error {

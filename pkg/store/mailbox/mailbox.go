@@ -2,7 +2,6 @@ package mailbox
 
 import (
 	"context"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -148,108 +147,6 @@ func zeroUnlessTrusted(s index.DirStamp) time.Time {
 		return s.At
 	}
 	return time.Time{}
-}
-
-// syncNamed is syncLocked for changes that the kernel has told of by name: it
-// looks at those files. false: it takes a look at all, as where something is
-// gone, or a message has two files.
-func (b *box) syncNamed(lk Locked) (bool, error) {
-	n, ok := lk.(namer)
-	w, watched := b.watch.(settler)
-	if !ok || !watched || b.blind || b.dirt.Unsure || b.relabel {
-		return false, nil
-	}
-	if err := b.loadKeywords(); err != nil || b.relabel {
-		return false, err
-	}
-	look, err := b.format.Look(true)
-	if err == nil {
-		err = w.Settle() // all that shows in look is told of now
-	}
-	b.dirt.Add(b.watch.Dirty())
-	if err != nil || b.dirt.Unsure || len(b.dirt.Files) == 0 {
-		return false, unlessUnsupported(err)
-	}
-	m := &merge{b: b, lk: lk, im: b.ix.Image(), all: true, partly: true, named: true, flags: map[flagChange]Set{}}
-	m.listing.New, m.listing.Cur = look.New, look.Cur
-	if m.listing.Entries, err = n.present(b.dirt.Files); err != nil || !m.told(b.dirt.Files) {
-		return false, unlessUnsupported(err)
-	}
-	if err := m.compare(); err != nil {
-		return false, err
-	}
-	fresh, err := m.fresh()
-	if err != nil {
-		return false, err
-	}
-	uids, unseen, err := lk.Assign(fresh, m.im.UIDNext, false)
-	if err != nil || len(unseen) > 0 {
-		return false, err
-	}
-	return true, m.commit(fresh, uids)
-}
-
-// told finds the messages of which the kernel has told; false when names alone
-// do not say what became of one.
-func (m *merge) told(files []maildir.Named) bool {
-	m.at, m.seen = map[string]int{}, make([]bool, len(m.listing.Entries))
-	for i, e := range m.listing.Entries {
-		if _, twice := m.at[e.Base]; twice {
-			return false
-		}
-		m.at[e.Base] = i
-	}
-	bases := make([]string, len(files))
-	for i, f := range files {
-		bases[i], _ = maildir.Split(f.File)
-	}
-	m.amiss = m.im.Lookup(bases)
-	for _, r := range m.amiss {
-		_, there := m.at[r.Name]
-		ref := refOf(r)
-		if !there || !slices.Contains(files, maildir.Named{In: maildir.Place(ref.InNew), File: ref.File}) {
-			return false
-		}
-	}
-	return true
-}
-
-// follow has the print of the folder follow what was found by name.
-func (m *merge) follow(fresh []Entry) {
-	p, ok := m.b.format.(printed)
-	if !ok {
-		return
-	}
-	if len(fresh)+len(m.amiss) < len(m.listing.Entries) {
-		p.Forget() // files of what is expunged
-		return
-	}
-	for _, e := range fresh {
-		p.Changed(maildir.Place(e.InNew), "", maildir.Place(e.InNew), e.File)
-	}
-	for _, r := range m.amiss {
-		old, now := refOf(r), m.listing.Entries[m.at[r.Name]]
-		p.Changed(maildir.Place(old.InNew), old.File, maildir.Place(now.InNew), now.File)
-	}
-}
-
-// present implements namer.
-func (l *maildirLocked) present(files []maildir.Named) (out []Entry, err error) {
-	seen := map[maildir.Named]bool{}
-	for _, f := range files {
-		if seen[f] {
-			continue
-		}
-		seen[f] = true
-		there, err := l.folder().Present(f)
-		if err != nil {
-			return nil, err
-		}
-		if there {
-			out = append(out, entryOf(f.File, f.In == maildir.InNew))
-		}
-	}
-	return out, nil
 }
 
 // Flush writes what is due to file names now, and removes the files of

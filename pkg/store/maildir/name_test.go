@@ -1,6 +1,10 @@
 package maildir
 
 import (
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -142,6 +146,42 @@ func TestSavedAt(t *testing.T) {
 	} {
 		if got := SavedAt(base); want == 0 && !got.IsZero() || want != 0 && got.Unix() != want {
 			t.Errorf("SavedAt(%q) = %v, want %d", base, got, want)
+		}
+	}
+}
+
+// Names are sorted as comparing each pair would, whatever seconds, microseconds
+// and texts they have, and those that are alike stay in their order.
+func TestSortByArrival(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	number := func() string {
+		switch r.IntN(4) {
+		case 0:
+			return ""
+		case 1:
+			return strconv.FormatUint(r.Uint64(), 10) + strings.Repeat("9", r.IntN(3))
+		case 2:
+			return strconv.Itoa(r.IntN(4))
+		}
+		return strconv.Itoa(1_795_442_559 + r.IntN(300))
+	}
+	type item struct {
+		base string
+		i    int
+	}
+	for range 300 {
+		list := make([]item, r.IntN(60))
+		for i := range list {
+			base := number()
+			if r.IntN(2) == 0 {
+				base += ".M" + number()
+			}
+			list[i] = item{base + "." + string(rune('a'+r.IntN(3))), i}
+		}
+		want := slices.Clone(list)
+		slices.SortStableFunc(want, func(a, b item) int { return cmpArrival(a.base, b.base) })
+		if SortByArrival(list, func(x item) string { return x.base }); !slices.Equal(list, want) {
+			t.Fatalf("got  %v\nwant %v", list, want)
 		}
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"slices"
-	"strings"
 	"syscall"
 	"time"
 
@@ -123,7 +122,7 @@ func (f *Folder) Lots(p Place, fn func(files []string)) (DirStamp, error) {
 		return stamp, err
 	}
 	err = disk.ListFiles(f.tree.fs, f.path(p.Dir()), func(names []string) {
-		fn(slices.DeleteFunc(names, func(n string) bool { return !validFile(n) || strings.IndexByte(n, '\n') >= 0 }))
+		fn(slices.DeleteFunc(names, func(n string) bool { return !listable(n) }))
 	})
 	return stamp, ioError(err, "listing %s of folder %s", p.Dir(), f.name)
 }
@@ -319,7 +318,7 @@ func (c *Census) Others(f *Folder, in Place, p *Print, other func(file string)) 
 // eachFile is Files for those who keep no name.
 func eachFile(f *Folder, in Place, fn func(name []byte)) error {
 	err := disk.EachFileName(f.tree.fs, f.path(in.Dir()), func(name []byte) {
-		if len(name) > 0 && len(name) <= 255 && name[0] != '.' && bytes.IndexByte(name, '\n') < 0 { // as in Files
+		if validFile(name) && bytes.IndexByte(name, '\n') < 0 { // listable, without a copy
 			fn(name)
 		}
 	})
@@ -389,7 +388,7 @@ func (f *Folder) StatMessage(p Place, file string) (size int64, date time.Time, 
 // Present reports whether a message file is there. errors.ErrUnsupported: it is
 // no file.
 func (f *Folder) Present(n Named) (bool, error) {
-	if !validFile(n.File) || strings.IndexByte(n.File, '\n') >= 0 {
+	if !listable(n.File) {
 		return false, nil
 	}
 	info, err := f.tree.fs.Stat(f.path(n.In.Dir(), n.File))

@@ -61,16 +61,8 @@ type client struct {
 // Count adds one to what the client at ip has done, and returns the number when
 // it is above the limit, else 0.
 func (c *Counter) Count(l *Limits, k Kind, ip netip.Addr, now time.Time) (over int) {
-	ip = ip.Unmap().WithZone("")
-	if !l.Limited(k) || !ip.IsValid() || netx.Among(l.Exempt, ip) {
-		return 0
-	}
-	bits := l.V6
-	if ip.Is4() {
-		bits = l.V4
-	}
-	who, err := ip.Prefix(bits)
-	if err != nil {
+	who := netx.Block(ip, l.V4, l.V6)
+	if !l.Limited(k) || !who.IsValid() || netx.Among(l.Exempt, ip) {
 		return 0
 	}
 	c.mu.Lock()
