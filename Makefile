@@ -28,11 +28,11 @@ build: ## static binaries in ./bin
 run: build ## a private suite on loopback ports, in DIR (./run), first port BASE (10000)
 	@exec $(GO) run ./test/run -dir '$(DIR)' -base $(BASE) -bin ./bin
 
-test: ## unit, transcript, property and whole-suite tests; no root, no network
-	$(GO) test ./...
+test: ## unit, transcript, property and whole-suite tests; no root, no network; tells which were skipped and why
+	@$(GO) run ./test/report $(GO) test -json ./...
 
 race: ## the same under the race detector
-	CGO_ENABLED=1 $(GO) test -race -timeout 30m ./pkg/...
+	@CGO_ENABLED=1 $(GO) run ./test/report $(GO) test -json -race -timeout 30m ./pkg/...
 
 layers: ## imports and links against docs/architecture.md
 	$(GO) run ./test/layers
