@@ -25,12 +25,16 @@ const patience = 90 * time.Second
 
 var binDir string // set once by TestMain
 
-// TestMain builds the binaries that are tested.
+// TestMain builds the binaries that are tested, unless WHOLE_BIN names a folder
+// that has them.
 func TestMain(m *testing.M) {
 	os.Exit(buildAndRun(m))
 }
 
 func buildAndRun(m *testing.M) int {
+	if binDir = os.Getenv("WHOLE_BIN"); binDir != "" {
+		return m.Run()
+	}
 	dir, err := os.MkdirTemp("", "postcote-bin")
 	if err != nil {
 		fmt.Println(err)
@@ -59,17 +63,20 @@ func start(t *testing.T, o suite.Options) *suite.Suite {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		s.Stop()
-		if t.Failed() {
-			for _, n := range suite.Names {
-				b, _ := os.ReadFile(s.Procs[n].LogFile())
-				t.Logf("log of %s:\n%s", n, last(string(b), 5000))
-			}
-		}
-		os.RemoveAll(dir)
-	})
+	t.Cleanup(func() { discard(t, s) })
 	return s
+}
+
+// discard ends a suite, and shows its logs if the test failed.
+func discard(t *testing.T, s *suite.Suite) {
+	s.Stop()
+	if t.Failed() {
+		for _, n := range suite.Names {
+			b, _ := os.ReadFile(s.Procs[n].LogFile())
+			t.Logf("log of %s:\n%s", n, last(string(b), 5000))
+		}
+	}
+	os.RemoveAll(s.Dir)
 }
 
 func last(s string, n int) string {

@@ -1,0 +1,97 @@
+package whole
+
+import (
+	"context"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/postcote/postcote/test/suite"
+)
+
+// crashMoments is how often the daemons are killed; CRASH_MOMENTS is another
+// number.
+func crashMoments() int {
+	if n, err := strconv.Atoi(os.Getenv("CRASH_MOMENTS")); err == nil {
+		return n
+	}
+	return 30
+}
+
+// prepared is a suite of which nothing runs yet.
+func prepared(t *testing.T, o suite.Options) *suite.Suite {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "pc")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Dir, o.Bin = dir, binDir
+	s, err := suite.Prepare(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { discard(t, s) })
+	return s
+}
+
+// live starts a process and kills it: sometimes while it starts, otherwise when
+// done has grown by a random number below most. What is done counts, not time, so
+// that a machine under load kills as late as others do.
+func live(t *testing.T, p *suite.Process, done *atomic.Int64, most int64) {
+	t.Helper()
+	if rand.IntN(4) == 0 {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(rand.Int64N(int64(150*time.Millisecond))))
+		defer cancel()
+		if err := p.Start(ctx); err != nil && ctx.Err() == nil {
+			t.Fatal(err)
+		}
+		p.Kill()
+		return
+	}
+	begin(t, p)
+	until := done.Load() + rand.Int64N(most)
+	for deadline := time.Now().Add(patience); done.Load() < until; time.Sleep(100 * time.Microsecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s does nothing", p.Name)
+		}
+	}
+	p.Kill()
+}
+
+func begin(t *testing.T, p *suite.Process) {
+	t.Helper()
+	if err := p.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// numberedText is message n, between the words that begin and end it: its text
+// tells whether all of it is there.
+func numberedText(n, size int) string {
+	var b strings.Builder
+	b.WriteString("From: <x@elsewhere.test>\r\nTo: <alice@demo.test>\r\nSubject: " + strconv.Itoa(n) + "\r\n\r\n")
+	for i := 0; b.Len() < size; i++ {
+		b.WriteString(strconv.Itoa(n) + " has a line " + strconv.Itoa(i) + "\r\n.and one with a dot in front\r\n")
+	}
+	b.WriteString("end of " + strconv.Itoa(n) + "\r\n")
+	return b.String()
+}
+
+// numberOf is the number of a message; -1 if it has none.
+func numberOf(subject string) int {
+	n, err := strconv.Atoi(strings.TrimSpace(subject))
+	if err != nil {
+		return -1
+	}
+	return n
+}
+
+// whole reports whether text, with header fields that were added on its way,
+// ends with message n as it was sent.
+func whole(text string, n, size int) bool {
+	return strings.HasSuffix(text, numberedText(n, size))
+}
