@@ -41,8 +41,8 @@ func (c *renameCmd) run(ctx context.Context, s *call) reply {
 		}
 		return s.failed("RENAME", name, err)
 	}
-	if s.view != nil && s.view.name == c.from && c.from != "INBOX" {
-		s.view.name = to
+	if v := s.view; v != nil && c.from != "INBOX" && (v.name == c.from || isBelow(v.name, c.from, s.start.Delim)) {
+		v.name = to + v.name[len(c.from):]
 	}
 	return ok("Rename completed.")
 }

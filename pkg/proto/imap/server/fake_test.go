@@ -194,15 +194,20 @@ func (a *fakeAccount) rename(old, name string) error {
 	if a.boxes[name] != nil {
 		return fail.New(fail.Exists, "mailbox %s", name)
 	}
-	if _, err := a.box(old); err != nil {
-		return err
+	if a.fault != nil {
+		return a.fault
 	}
+	moved := map[string]*fakeBox{}
 	for n, b := range a.boxes {
-		if n == old || strings.HasPrefix(n, old+".") {
+		if n == old || old != "INBOX" && strings.HasPrefix(n, old+".") {
 			delete(a.boxes, n)
-			a.boxes[name+n[len(old):]] = b
+			moved[name+n[len(old):]] = b
 		}
 	}
+	if len(moved) == 0 { // a level that is no mailbox may be renamed as well
+		return fail.New(fail.NotFound, "mailbox %s", old)
+	}
+	maps.Copy(a.boxes, moved)
 	if old == "INBOX" {
 		a.place("INBOX")
 	}
