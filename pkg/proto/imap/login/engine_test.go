@@ -42,7 +42,11 @@ func (a asker) Authenticate(ctx context.Context, at Attempt, ask Ask) (Verdict, 
 	case "SCRAM-SHA-256":
 		return converse(ctx, at, ask)
 	case "EXTERNAL":
-		if at.HasInitial && len(at.Initial) == 0 {
+		name, err := at.Initial, error(nil)
+		if !at.HasInitial {
+			name, err = ask(ctx, nil)
+		}
+		if err == nil && len(name) == 0 {
 			return Verdict{User: "certified"}, nil
 		}
 	}

@@ -70,19 +70,22 @@ func TestCapabilitiesAreDocumented(t *testing.T) {
 	}
 }
 
-// The transcripts that docs/imap.md names exist.
+// The transcripts that the documentation names exist.
 func TestDocumentedTranscripts(t *testing.T) {
-	text, err := os.ReadFile(docs)
-	if err != nil {
-		t.Fatal(err)
-	}
-	names := regexp.MustCompile("`([a-z0-9_-]+\\.txt)`").FindAllStringSubmatch(string(text), -1)
-	if len(names) < 5 {
-		t.Fatal("no names of transcripts")
-	}
-	for _, m := range names {
-		if _, err := os.Stat(filepath.Join("testdata", m[1])); err != nil {
-			t.Error(err)
+	folders := map[string]string{"": ".", "login/": "../login", "session/": "../../../daemon/imapd/session"}
+	for _, page := range []string{docs, "../../../../docs/imap-examples.md"} {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		names := regexp.MustCompile("`((?:[a-z]+/)?)([a-z0-9_-]+\\.txt)`").FindAllStringSubmatch(string(text), -1)
+		if len(names) < 5 {
+			t.Fatal("no names of transcripts in " + page)
+		}
+		for _, m := range names {
+			if _, err := os.Stat(filepath.Join(folders[m[1]], "testdata", m[2])); err != nil {
+				t.Errorf("%s: %v", page, err)
+			}
 		}
 	}
 }
