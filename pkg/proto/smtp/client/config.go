@@ -32,6 +32,10 @@ type Config struct {
 	Timeouts Timeouts // zero fields mean the defaults
 	MaxLine  int      // octets of content lines, longer ones are broken by CRLF SP; 0: 998 for SMTP, none for LMTP; -1: none
 
+	// Discard are EHLO keywords, in upper case, that are not seen when a server
+	// announces them.
+	Discard []string
+
 	// SkipPipelining waits for each reply (for servers that announce
 	// PIPELINING and break under it).
 	SkipPipelining bool

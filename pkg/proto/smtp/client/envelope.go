@@ -22,6 +22,10 @@ type Envelope struct {
 	Return     smtp.DSNReturn
 	EnvelopeID string // decoded; sent as xtext when DSN is announced
 
+	// Chunks sends the content by BDAT when CHUNKING is announced (RFC 3030),
+	// a small one in the same write as the recipients. Not for LMTP.
+	Chunks bool
+
 	Forward *Forward // sent when XFORWARD is announced; nil: never
 
 	// Verify ends the transaction behind the recipients: nothing is sent, and

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -23,9 +24,11 @@ import (
 type fake struct {
 	reply map[string]string
 	rcpt  func(line string) string // reply to RCPT, if not nil
+	bdat  func(line string) string // reply to BDAT, if not nil
 
-	mu  sync.Mutex
-	log []string
+	mu     sync.Mutex
+	log    []string
+	chunks []byte // that came by BDAT
 }
 
 // Faults in place of a reply; hang also as the last line of one.
@@ -104,7 +107,10 @@ func (f *fake) serve(conn net.Conn, quit chan struct{}) {
 		if verb == "RCPT" && f.rcpt != nil {
 			normal = f.rcpt(line)
 		}
-		if !say(verb, normal) {
+		if verb == "BDAT" && f.bdat != nil {
+			normal = f.bdat(line)
+		}
+		if verb == "BDAT" && !f.chunk(in, line) || !say(verb, normal) {
 			return
 		}
 		if text := f.reply[verb]; verb == "DATA" && (text == "" || strings.HasPrefix(text, "354")) {
@@ -116,6 +122,35 @@ func (f *fake) serve(conn net.Conn, quit chan struct{}) {
 			return
 		}
 	}
+}
+
+// chunk reads what a BDAT line announces; a server that knows no BDAT takes it
+// for commands.
+func (f *fake) chunk(in *bufio.Reader, line string) bool {
+	if strings.HasPrefix(f.reply["BDAT"], "500") {
+		return true
+	}
+	var size int
+	if _, err := fmt.Sscanf(line, "BDAT %d", &size); err != nil {
+		return false
+	}
+	b := make([]byte, size)
+	if _, err := io.ReadFull(in, b); err != nil {
+		return false
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.chunks = append(f.chunks, b...)
+	return true
+}
+
+// taken returns what came by BDAT since the last call.
+func (f *fake) taken() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	got := string(f.chunks)
+	f.chunks = nil
+	return got
 }
 
 func (f *fake) content(in *bufio.Reader) bool {
@@ -163,7 +198,7 @@ func quick(at string) Timeouts {
 		return Timeouts{Rcpt: d}
 	case "DATA":
 		return Timeouts{Data: d}
-	case ".":
+	case ".", "BDAT":
 		return Timeouts{Done: d}
 	}
 	return Timeouts{Reset: d}

@@ -21,6 +21,9 @@ func (c *Conn) hello(ctx context.Context) error {
 	}
 	if r.OK() {
 		c.ext = extensions(r)
+		for _, word := range c.cfg.Discard {
+			delete(c.ext, word)
+		}
 		return nil
 	}
 	if c.cfg.LMTP || !r.Permanent() {

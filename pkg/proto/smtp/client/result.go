@@ -27,6 +27,7 @@ const (
 	StageData     Stage = "DATA"
 	StageContent  Stage = "message body"
 	StageEnd      Stage = "end of DATA"
+	StageChunk    Stage = "BDAT"
 	StageReset    Stage = "RSET"
 	StageQuit     Stage = "QUIT"
 )
@@ -40,6 +41,10 @@ type Result struct {
 	Stage    Stage
 	Bare     bool // the server sent no enhanced code, Enhanced is made up
 }
+
+// NoChunks reports whether the server does not understand BDAT, whatever it
+// announced: by DATA it may take the message.
+func (r Result) NoChunks() bool { return r.Stage == StageChunk && misunderstood(r.Code) }
 
 // Known reports whether the server decided about the recipient.
 func (r Result) Known() bool { return r.Code != 0 }
@@ -76,6 +81,7 @@ type SiteError struct {
 	Err   error      // of the network, TLS or reply syntax; nil when Reply tells all
 	TLS   bool       // TLS failed or is missing: in the clear it might work
 	Auth  bool       // our login was refused
+	Chunk bool       // the content went by BDAT: by DATA it might arrive
 }
 
 func (e *SiteError) Error() string {

@@ -13,7 +13,8 @@ import (
 const maxGroup = 16 << 10
 
 // Send runs one transaction. content is read only if some recipient was
-// accepted; its lines may end in CRLF or LF. The results match env.To by
+// accepted, or if it is small and goes out with them; its lines may end in CRLF
+// or LF. The results match env.To by
 // index. err is nil, or a *SiteError (recipients whose Result is not Known
 // share it), a *CapabilityError, a *ContentError, or of kind fail.Invalid for
 // an address that cannot be written.
@@ -39,6 +40,10 @@ func (c *Conn) Send(ctx context.Context, env Envelope, content io.Reader) ([]Res
 		return t.results, err
 	}
 	c.uses++
+	if env.Chunks && !env.Verify && !c.cfg.LMTP && c.has("CHUNKING") {
+		t.chunks = newChunks(c.maxLine(), content)
+	}
+	t.small = env.Size > 0 && env.Size <= maxGroup/2
 	return t.results, t.run(content)
 }
 
@@ -48,9 +53,11 @@ type sending struct {
 	ctx      context.Context
 	lines    []string // MAIL and the RCPTs
 	results  []Result
-	accepted []int // indexes of recipients
-	refused  bool  // MAIL was
-	verify   bool  // recipients are all that is of interest
+	accepted []int   // indexes of recipients
+	refused  bool    // MAIL was
+	verify   bool    // recipients are all that is of interest
+	chunks   *chunks // the content, when it goes by BDAT
+	small    bool    // the content fits behind the recipients
 }
 
 func (t *sending) run(content io.Reader) error {
@@ -62,26 +69,53 @@ func (t *sending) run(content io.Reader) error {
 		if pipelined {
 			end = t.group(next)
 		}
-		last := end == len(t.lines)
-		if err := t.exchange(next, end, pipelined && last && !t.verify); err != nil {
+		tail := ""
+		if pipelined && end == len(t.lines) && !t.verify {
+			var err error
+			if tail, err = t.tail(); err != nil {
+				return err
+			}
+		}
+		if err := t.exchange(next, end, tail); err != nil {
 			return err
 		}
 		next = end
 		if t.refused {
 			break
 		}
-		if pipelined && last && !t.verify {
+		if tail != "" {
 			return t.data(content)
 		}
 	}
 	if t.refused || t.verify || len(t.accepted) == 0 {
 		return nil // RSET comes with the next use
 	}
+	if t.chunks != nil {
+		return t.sendChunks(pipelined)
+	}
 	t.c.out.WriteString("DATA\r\n") //nolint:errcheck // flush returns it
 	if err := c.flush(t.ctx, StageData); err != nil {
 		return err
 	}
 	return t.data(content)
+}
+
+// tail is what goes out with the last group of commands: DATA, or a message
+// that is one small chunk; or nothing.
+func (t *sending) tail() (string, error) {
+	if t.chunks == nil {
+		return "DATA\r\n", nil
+	}
+	if !t.small {
+		return "", nil
+	}
+	if err := t.chunks.fill(); err != nil {
+		return "", err
+	}
+	if !t.chunks.last || t.chunks.buf.Len() > maxGroup {
+		return "", nil
+	}
+	return t.chunks.take(), nil
 }
 
 // group returns the end of the group of lines that begins at next.
@@ -95,16 +129,14 @@ func (t *sending) group(next int) int {
 	return end
 }
 
-// exchange sends lines, and DATA behind them if so asked, and reads the
-// replies to the lines.
-func (t *sending) exchange(from, to int, withData bool) error {
+// exchange sends lines, and tail behind them, and reads the replies to the
+// lines.
+func (t *sending) exchange(from, to int, tail string) error {
 	c := t.c
 	for _, line := range t.lines[from:to] {
 		c.out.WriteString(line) //nolint:errcheck // flush returns it
 	}
-	if withData {
-		c.out.WriteString("DATA\r\n") //nolint:errcheck // flush returns it
-	}
+	c.out.WriteString(tail) //nolint:errcheck // so here
 	stage := StageRcpt
 	if from == 0 {
 		stage = StageMail
@@ -117,7 +149,7 @@ func (t *sending) exchange(from, to int, withData bool) error {
 			return err
 		}
 	}
-	if t.refused && withData {
+	if t.refused && tail != "" {
 		return t.discardData()
 	}
 	return nil
@@ -155,10 +187,14 @@ func (t *sending) all(r Result) {
 }
 
 // data reads the reply to DATA and sends the content if it is wanted and
-// anybody may have it.
+// anybody may have it. A message that went out as a chunk has its last reply
+// already.
 func (t *sending) data(content io.Reader) error {
-	if len(t.accepted) == 0 {
+	switch {
+	case len(t.accepted) == 0:
 		return t.discardData()
+	case t.chunks != nil:
+		return t.chunked(true)
 	}
 	r, err := t.c.reply(t.ctx, StageData, t.c.cfg.Timeouts.Data)
 	if err != nil {
@@ -181,6 +217,9 @@ func (t *sending) data(content io.Reader) error {
 // accepted. A server that wants content all the same gets a lone dot; where
 // LMTP leaves open whether that has a reply, the session ends.
 func (t *sending) discardData() error {
+	if t.chunks != nil {
+		return t.discardChunk()
+	}
 	r, err := t.c.reply(t.ctx, StageData, t.c.cfg.Timeouts.Data)
 	if err != nil {
 		return t.settled(err)

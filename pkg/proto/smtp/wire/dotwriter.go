@@ -10,16 +10,23 @@ import (
 // An LF without CR ends a line, a CR without LF becomes a space, so that what
 // leaves us can smuggle nothing.
 type DotWriter struct {
-	w   *bufio.Writer
-	max int  // octets of a line; 0: no limit
-	col int  // octets of the current line
-	cr  bool // the last octet was a CR, not written yet
+	w     *bufio.Writer
+	max   int  // octets of a line; 0: no limit
+	col   int  // octets of the current line
+	cr    bool // the last octet was a CR, not written yet
+	chunk bool // for BDAT: dots are dots, and nothing marks the end
 }
 
 // NewDotWriter returns a writer to w. Lines longer than maxLine octets (0: no
 // limit) are broken by CRLF and a space, as Postfix does for the 998 octets of
 // RFC 5321 section 4.5.3.1.6.
 func NewDotWriter(w *bufio.Writer, maxLine int) *DotWriter { return &DotWriter{w: w, max: maxLine} }
+
+// NewChunkWriter returns a writer of the same lines for BDAT (RFC 3030), whose
+// count says where the content ends.
+func NewChunkWriter(w *bufio.Writer, maxLine int) *DotWriter {
+	return &DotWriter{w: w, max: maxLine, chunk: true}
+}
 
 // Write implements io.Writer.
 func (d *DotWriter) Write(p []byte) (int, error) {
@@ -65,7 +72,7 @@ func (d *DotWriter) plain(p []byte) (n int) {
 	if d.col > 0 || d.cr {
 		return 0
 	}
-	for n < len(p) && p[n] != '.' {
+	for n < len(p) && (p[n] != '.' || d.chunk) {
 		line := p[n:]
 		end := bytes.IndexByte(line, '\n') - 1
 		if end < 0 || line[end] != '\r' || d.max > 0 && end > d.max || bytes.IndexByte(line[:end], '\r') >= 0 {
@@ -76,14 +83,18 @@ func (d *DotWriter) plain(p []byte) (n int) {
 	return n
 }
 
-// Close ends the last line if need be and writes the end of data. It does not
-// flush.
+// Close ends the last line if need be and writes the end of data, but for BDAT.
+// It does not flush.
 func (d *DotWriter) Close() error {
 	if d.col > 0 || d.cr {
 		d.w.WriteString("\r\n") //nolint:errcheck // bufio keeps the error
 	}
 	d.col, d.cr = 0, false
-	_, err := d.w.WriteString(".\r\n")
+	end := ".\r\n"
+	if d.chunk {
+		end = ""
+	}
+	_, err := d.w.WriteString(end)
 	return err
 }
 
@@ -109,7 +120,7 @@ func (d *DotWriter) piece(b []byte) {
 	if len(b) == 0 {
 		return
 	}
-	if d.col == 0 && b[0] == '.' {
+	if d.col == 0 && b[0] == '.' && !d.chunk {
 		d.w.WriteByte('.') //nolint:errcheck // see above
 	}
 	for d.max > 0 && d.col+len(b) > d.max {
