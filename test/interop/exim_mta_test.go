@@ -114,21 +114,30 @@ func TestEximSendsToMtad(t *testing.T) {
 	})
 }
 
-// mtad hands mail to Exim with STARTTLS, PIPELINING, SMTPUTF8 and DSN. It
-// sends DATA where Exim would take BDAT.
+// mtad hands mail to Exim with STARTTLS, PIPELINING, CHUNKING, SMTPUTF8 and
+// DSN.
 func TestMtadSendsToExim(t *testing.T) {
 	d := newDoor(t)
 	p := startEximMTA(t, d.Addr().String())
 	s := start(t, relays(portOf(p.addr), "encrypt"))
 	d.leadsTo(s.Addr(25))
 
-	t.Run("PIPELINING, STARTTLS", func(t *testing.T) {
+	t.Run("BDAT, PIPELINING, STARTTLS", func(t *testing.T) {
 		smtpSays(t, s.Addr(25), "Subject: to-exim\r\n\r\n"+trying(), "MAIL FROM:<alice@demo.test> BODY=8BITMIME", "RCPT TO:<one@remote.test>", "RCPT TO:<refused@remote.test>", "RCPT TO:<two@remote.test>")
 		m := p.has(t, "Subject: to-exim")
 		holds(t, m, "with esmtps", "Return-path: <alice@demo.test>", "@remote.test")
 		whole(t, m)
-		p.logged(t, `<= alice@demo\.test .*P=esmtps L\.? X=TLS.* for one@remote\.test two@remote\.test`)
+		p.logged(t, `<= alice@demo\.test .*P=esmtps L\.? K X=TLS.* for one@remote\.test two@remote\.test`)
 		holds(t, arrived(t, s, "alice", "nobody of that name"), "Final-Recipient: rfc822; refused@remote.test", "Status: 5.")
+	})
+	t.Run("BDAT in chunks, and for nobody", func(t *testing.T) {
+		text := strings.Repeat("..a line that begins with dots, of a message of several chunks\r\n", 5000)
+		smtpSays(t, s.Addr(25), "Subject: to-exim-chunks\r\n\r\n"+text, "MAIL FROM:<alice@demo.test>", "RCPT TO:<one@remote.test>")
+		if m := p.has(t, "Subject: to-exim-chunks"); !strings.HasSuffix(m, strings.ReplaceAll(text[1:], "\r\n", "\n")) && !strings.HasSuffix(m, text[1:]) {
+			t.Errorf("%d octets came, and not as they were sent", len(m))
+		}
+		smtpSays(t, s.Addr(25), "Subject: to-exim-nobody\r\n\r\nx\r\n", "MAIL FROM:<alice@demo.test>", "RCPT TO:<refused@remote.test>")
+		holds(t, arrived(t, s, "alice", "to-exim-nobody"), "Final-Recipient: rfc822; refused@remote.test", "Status: 5.")
 	})
 	t.Run("SMTPUTF8", func(t *testing.T) {
 		smtpSays(t, s.Addr(25), "Subject: to-exim-grüße\r\nFrom: Jörg <jörg@bücher.test>\r\n\r\nx\r\n", "MAIL FROM:<jörg@bücher.test> SMTPUTF8 BODY=8BITMIME", "RCPT TO:<übér@remote.test>")

@@ -148,6 +148,7 @@ type Remote struct {
 	MaxAddresses     int             `yaml:"mx_address_limit" min:"1" max:"100" doc:"Addresses of a destination that are tried in one attempt."`
 	MaxSessions      int             `yaml:"mx_session_limit" min:"1" max:"100" doc:"Hosts that are spoken to in one attempt; the next is asked when one defers a recipient."`
 	KeepEightBit     bool            `yaml:"disable_mime_output_conversion" doc:"Send 8-bit text as it is to hosts that do not offer 8BITMIME. Otherwise parts labelled 8bit become quoted-printable for them, which breaks signatures."`
+	DiscardWords     []string        `yaml:"discard_ehlo_keywords" example:"[chunking]" doc:"EHLO keywords of other hosts that are not used, in any case of letters: pipelining, chunking, size, 8bitmime, dsn, smtputf8, starttls, auth, xforward. A host whose CHUNKING does not work is found out without that."`
 	Forward          bool            `yaml:"send_xforward_command" doc:"Tell hosts that announce XFORWARD from whom the message came: for a content filter as relayhost. Transports say so for themselves."`
 	Reuse            conf.Duration   `yaml:"reuse" max:"1m" doc:"How long a connection waits for another message to the same host; 0s never does."`
 

@@ -425,6 +425,7 @@ func (d *daemon) newSenders(st *state) (*senders, error) {
 		Timeouts: st.cfg.Remote.Client(smtpclient.Timeouts{}), LMTPTimeouts: st.cfg.Deliver.Client(smtpclient.Timeouts{}),
 		Mechanism: st.cfg.Remote.Allow, HardLogin: !st.cfg.Remote.SoftBounce,
 		KeepEightBit: st.cfg.Remote.KeepEightBit, Families: st.cfg.Remote.families(), Sessions: st.cfg.Remote.MaxSessions,
+		Discard: routing.Upper(st.cfg.Remote.DiscardWords),
 	}
 	if st.cfg.Remote.Port != 25 {
 		c.Port = uint16(st.cfg.Remote.Port)

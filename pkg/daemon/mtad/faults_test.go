@@ -209,6 +209,10 @@ func (u *unsteady) PTR(ctx context.Context, ip netip.Addr) ([]string, error) {
 	return (*u.now.Load()).PTR(ctx, ip)
 }
 
+func (u *unsteady) SRV(ctx context.Context, name string) ([]dnsx.SRV, error) {
+	return (*u.now.Load()).SRV(ctx, name)
+}
+
 func (u *unsteady) TXT(ctx context.Context, name string) ([]string, error) {
 	return (*u.now.Load()).TXT(ctx, name)
 }

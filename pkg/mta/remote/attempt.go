@@ -193,13 +193,18 @@ func (a *attempt) idleKey() string {
 }
 
 // tryHost runs a transaction with one host and reports whether there was a
-// session at all.
+// session at all. What the first session may learn of the host, the second
+// knows.
 func (a *attempt) tryHost(ctx context.Context, t target) bool {
-	s, o, met := a.c.connect(ctx, a, t)
-	if s == nil {
-		a.note(o)
-		return met
+	for range 2 {
+		s, o, met := a.c.connect(ctx, a, t)
+		if s == nil {
+			a.note(o)
+			return met
+		}
+		if s.transact(ctx, a) {
+			break
+		}
 	}
-	s.transact(ctx, a)
 	return true
 }

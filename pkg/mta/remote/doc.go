@@ -18,7 +18,8 @@
 //   - A recipient the peer has answered 2xx for is never sent again by the
 //     same attempt.
 //
-// Reading order: outcome.go (results and their texts), target.go (which hosts),
-// attempt.go (the loop over hosts), session.go (one connection),
-// cache.go (idle sessions kept for the next message).
+// Reading order: outcome.go (results and their texts), target.go and srv.go
+// (which hosts), attempt.go (the loop over hosts), session.go (one connection),
+// chunking.go (hosts whose BDAT is broken), cache.go (idle sessions kept for
+// the next message).
 package remote

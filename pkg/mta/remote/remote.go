@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"net/netip"
 	"time"
 
 	"github.com/emersion/go-smtp"
@@ -28,7 +29,17 @@ type Credentials struct{ User, Password string }
 type Config struct {
 	Hostname string   // our name in EHLO, and of Unix sockets in the log
 	Self     []string // names that mean this host in an MX list
-	Resolver Resolver
+	// Own reports whether an address at the port of exchangers is a listener of
+	// ours: mail must not go there. nil: none is.
+	Own func(ip netip.Addr) bool
+	// Services are the ports whose hosts are found by SRV records, with the
+	// names of the services (Postfix: use_srv_lookup). Where there are no such
+	// records the domain's exchangers are asked with ServiceFallback only, and
+	// where nobody knows with ServiceIgnore only.
+	Services        map[uint16]string
+	ServiceFallback bool
+	ServiceIgnore   bool
+	Resolver        Resolver
 	// Dial connects; nil means a net.Dialer. The context has the time limit.
 	Dial           func(ctx context.Context, network, address string) (net.Conn, error)
 	ConnectTimeout time.Duration // 0: 30 s
@@ -50,6 +61,9 @@ type Config struct {
 	// KeepEightBit sends 8-bit text to hosts without 8BITMIME as it is, and
 	// converts nothing (Postfix: disable_mime_output_conversion).
 	KeepEightBit bool
+	// Discard are EHLO keywords, in upper case, that are not used though a host
+	// announces them (Postfix: smtp_discard_ehlo_keywords).
+	Discard []string
 	// Mechanism reports whether a mechanism may be used to log in, with TLS or
 	// without; nil allows all.
 	Mechanism func(name string, tls bool) bool
@@ -59,6 +73,7 @@ type Config struct {
 	HardLogin bool
 	Idle      time.Duration                    // how long a session waits for the next message; 0: 2 s, negative: not at all
 	Shuffle   func(n int, swap func(i, j int)) // order of equal MX records; nil: random
+	Random    func(n int) int                  // below n, for the choice among SRV records; nil: random
 	Now       func() time.Time                 // nil: time.Now
 }
 
@@ -89,6 +104,7 @@ type Client struct {
 	cfg      Config
 	idle     *cache
 	sessions tls.ClientSessionCache
+	noChunks hostSet // hosts that announce CHUNKING and cannot do it
 }
 
 // tlsSessions is how many peers' session tickets are remembered.

@@ -82,7 +82,7 @@ func (a *attempt) tlsMode(t target) (client.TLSMode, string) {
 }
 
 func (c *Client) clientConfig(a *attempt, t target, mode client.TLSMode) client.Config {
-	cfg := client.Config{Name: c.cfg.Hostname, LMTP: a.hop.Transport == route.LMTP, TLSMode: mode, Timeouts: c.cfg.Timeouts}
+	cfg := client.Config{Name: c.cfg.Hostname, LMTP: a.hop.Transport == route.LMTP, TLSMode: mode, Timeouts: c.cfg.Timeouts, Discard: c.cfg.Discard}
 	if cfg.LMTP {
 		cfg.Timeouts = c.cfg.LMTPTimeouts
 	}
@@ -143,8 +143,9 @@ func nameOnly(host string) string {
 }
 
 // transact sends the message to the recipients that are to do, and records
-// what became of them. It returns false when a session that was idle turned
-// out to be dead before anything was decided.
+// what became of them. It returns false when that is to be done again in
+// another session: one that was idle turned out to be dead before anything was
+// decided, or the host does not know the BDAT that it announced.
 func (s *session) transact(ctx context.Context, a *attempt) bool {
 	begin := s.c.cfg.Now()
 	content := &lazy{open: a.msg.Open}
@@ -152,8 +153,12 @@ func (s *session) transact(ctx context.Context, a *attempt) bool {
 	if _, ok := s.conn.Extension("8BITMIME"); !ok {
 		env.Body, content.convert = "", !s.c.cfg.KeepEightBit
 	}
+	env.Chunks = !s.c.noChunks.has(s.target.name(), begin)
 	results, err := s.conn.Send(ctx, env, content)
 	content.close()
+	if s.noChunks(results, err) && ctx.Err() == nil {
+		return false // the connection is closed
+	}
 	if s.reused && stale(err) && !anyKnown(results) && ctx.Err() == nil {
 		_ = s.conn.Close()
 		return false

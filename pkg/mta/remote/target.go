@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"cmp"
 	"context"
 	"net"
 	"net/netip"
@@ -19,12 +20,20 @@ import (
 // or record that is known not to exist; anything else is temporary.
 type Resolver interface {
 	MX(ctx context.Context, domain string) ([]dnsx.MX, error)
+	SRV(ctx context.Context, name string) ([]dnsx.SRV, error)
 	Addrs(ctx context.Context, host string) ([]netip.Addr, error)
 }
 
 // maxExchangers caps the MX records that are looked at: a zone with hundreds
 // must not cost hundreds of address lookups.
 const maxExchangers = 20
+
+// host is one to look the addresses up of.
+type host struct {
+	name string
+	port uint16
+	pref int // the lowest is tried first; hosts with the same, in any order
+}
 
 // target is one address to connect to.
 type target struct {
@@ -58,22 +67,44 @@ func (c *Client) targets(ctx context.Context, hop route.Hop) ([]target, *trouble
 		return []target{{Network: "unix", Address: hop.Socket, Host: c.cfg.Hostname, IP: hop.Socket}}, nil
 	}
 	port := hop.PortOrDefault()
-	if hop.Port == 0 && hop.Transport == route.SMTP && c.cfg.Port != 0 {
-		port = c.cfg.Port
+	if hop.Port == 0 && hop.Transport == route.SMTP {
+		port = c.port()
 	}
 	if ip, err := netip.ParseAddr(hop.Host); err == nil {
-		return []target{tcp(hop.Host, ip, port)}, nil
+		list := []target{tcp(hop.Host, ip, port)}
+		if hop.Transport == route.SMTP && c.selfAmong(list) {
+			t := loops(hop.Host)
+			return nil, &t
+		}
+		return list, nil
 	}
-	host, err := addr.ASCIIDomain(hop.Host)
+	name, err := addr.ASCIIDomain(hop.Host)
 	if err != nil {
 		t := failure(1, 2, "bad destination: "+err.Error())
 		return nil, &t
 	}
-	if !hop.MX {
-		return c.addresses(ctx, []dnsx.MX{{Host: host}}, port, true)
+	switch {
+	case !hop.MX:
+		return c.addresses(ctx, name, []host{{name: name, port: port}}, hop.Transport == route.SMTP, true)
+	case c.cfg.Services[port] != "":
+		return c.served(ctx, name, port)
 	}
-	return c.exchangers(ctx, host, port)
+	return c.exchangers(ctx, name, port)
 }
+
+// port is that of mail exchangers.
+func (c *Client) port() uint16 { return cmp.Or(c.cfg.Port, 25) }
+
+// selfAmong reports whether a target is a listener of ours. Only the port of
+// mail exchangers counts: behind another there may be a content filter.
+func (c *Client) selfAmong(list []target) bool {
+	return c.cfg.Own != nil && slices.ContainsFunc(list, func(t target) bool {
+		ip, err := netip.ParseAddr(t.IP)
+		return err == nil && t.Port == c.port() && c.cfg.Own(ip)
+	})
+}
+
+func loops(name string) trouble { return failure(4, 6, "mail for "+name+" loops back to myself") }
 
 func tcp(host string, ip netip.Addr, port uint16) target {
 	return target{
@@ -90,17 +121,21 @@ func (c *Client) exchangers(ctx context.Context, domain string, port uint16) ([]
 		t := failure(1, 0, "Domain "+domain+" does not accept mail (nullMX)")
 		return nil, &t
 	case fail.Is(err, fail.NotFound), err == nil && len(records) == 0:
-		return c.addresses(ctx, []dnsx.MX{{Host: domain}}, port, false) // the implicit MX
+		return c.addresses(ctx, domain, []host{{name: domain, port: port}}, true, false) // the implicit MX
 	case err != nil:
 		t := deferral(4, 3, lookupText(domain, "MX", err))
 		return nil, &t
 	}
-	hosts, loop := c.rank(records)
+	ranked, loop := c.rank(records)
 	if loop {
-		t := failure(4, 6, "mail for "+domain+" loops back to myself")
+		t := loops(domain)
 		return nil, &t
 	}
-	return c.addresses(ctx, hosts, port, false)
+	hosts := make([]host, len(ranked))
+	for i, r := range ranked {
+		hosts[i] = host{name: r.Host, port: port, pref: int(r.Pref)}
+	}
+	return c.addresses(ctx, domain, hosts, true, false)
 }
 
 // rank sorts by preference, shuffles equals, and drops ourselves and
@@ -141,28 +176,31 @@ func (c *Client) isSelf(host string) bool {
 	return false
 }
 
-// addresses resolves hosts in order until there are enough. One host that
-// resolves is enough to go on; if none does, a temporary failure of any of
-// them outweighs a permanent one of the others. loopback addresses count only
-// for a host that the operator named.
-func (c *Client) addresses(ctx context.Context, hosts []dnsx.MX, port uint16, loopback bool) ([]target, *trouble) {
+// addresses resolves the hosts of name in order until there are enough. One
+// host that resolves is enough to go on; if none does, a temporary failure of
+// any of them outweighs a permanent one of the others. Where self is asked
+// for, a host with an address of ours is left out with all that are not better
+// (RFC 5321 section 5.1). loopback addresses count only for a host that the
+// operator named.
+func (c *Client) addresses(ctx context.Context, name string, hosts []host, self, loopback bool) ([]target, *trouble) {
 	var out []target
 	var why *trouble
-	for len(hosts) > 0 && !c.cfg.Families.enough(out) {
+	for first := true; len(hosts) > 0 && !c.cfg.Families.enough(out); first = false {
 		n := 1
-		for n < len(hosts) && hosts[n].Pref == hosts[0].Pref {
+		for n < len(hosts) && hosts[n].pref == hosts[0].pref {
 			n++
 		}
 		var equal []target
 		for _, h := range hosts[:n] {
-			list, t := c.resolve(ctx, h.Host, port, loopback)
+			list, t := c.resolve(ctx, h, loopback)
 			equal = append(equal, list...)
 			if t != nil && (why == nil || t.Status == Deferred) {
 				why = t
 			}
-			if c.cfg.Families.enough(slices.Concat(out, equal)) {
-				break
-			}
+		}
+		if self && c.selfAmong(equal) {
+			why = selfTrouble(name, first)
+			break
 		}
 		c.cfg.Families.arrange(equal, c.shuffle)
 		out = append(out, equal...)
@@ -178,24 +216,34 @@ func (c *Client) addresses(ctx context.Context, hosts []dnsx.MX, port uint16, lo
 	return nil, why
 }
 
+// selfTrouble is why a domain that leads to us cannot be sent to: there is
+// nobody better, or those who are cannot be found.
+func selfTrouble(name string, best bool) *trouble {
+	t := loops(name)
+	if !best {
+		t = deferral(4, 4, "unable to find primary relay for "+name)
+	}
+	return &t
+}
+
 // resolve lists the addresses of a host; the trouble is that of one that is of
 // no use.
-func (c *Client) resolve(ctx context.Context, host string, port uint16, loopback bool) (out []target, why *trouble) {
-	ips, err := c.cfg.Resolver.Addrs(ctx, host)
+func (c *Client) resolve(ctx context.Context, h host, loopback bool) (out []target, why *trouble) {
+	ips, err := c.cfg.Resolver.Addrs(ctx, h.name)
 	ips = slices.DeleteFunc(slices.Clone(ips), func(ip netip.Addr) bool { return !c.cfg.Families.wants(ip) })
 	switch {
 	case fail.Is(err, fail.NotFound), err == nil && len(ips) == 0:
-		t := failure(4, 4, lookupText(host, "A", err))
+		t := failure(4, 4, lookupText(h.name, "A", err))
 		return nil, &t
 	case err != nil:
-		t := deferral(4, 3, lookupText(host, "A", err))
+		t := deferral(4, 3, lookupText(h.name, "A", err))
 		why = &t
 	}
 	for _, ip := range ips {
 		if ip = ip.Unmap(); usable(ip, loopback) {
-			out = append(out, tcp(host, ip, port))
+			out = append(out, tcp(h.name, ip, h.port))
 		} else if why == nil {
-			t := failure(4, 6, "mail for "+host+" loops back to myself")
+			t := loops(h.name)
 			why = &t
 		}
 	}

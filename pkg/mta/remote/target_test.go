@@ -3,6 +3,7 @@ package remote
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -22,18 +23,25 @@ func ips(list ...string) []netip.Addr {
 func zone() *dnsx.Static {
 	z := &dnsx.Static{
 		MXs: map[string][]dnsx.MX{
-			"one.example":       {{Host: "mx.one.example", Pref: 10}},
-			"two.example":       {{Host: "b.two.example", Pref: 20}, {Host: "a.two.example", Pref: 10}},
-			"equal.example":     {{Host: "a.two.example", Pref: 5}, {Host: "b.two.example", Pref: 5}, {Host: "mx.one.example", Pref: 5}},
-			"null.example":      {{Host: ".", Pref: 0}},
-			"self.example":      {{Host: "ME.example.", Pref: 10}, {Host: "b.two.example", Pref: 20}},
-			"backup.example":    {{Host: "a.two.example", Pref: 5}, {Host: "me.example", Pref: 10}, {Host: "b.two.example", Pref: 10}},
-			"dangling.example":  {{Host: "gone.example", Pref: 10}},
-			"halfdown.example":  {{Host: "gone.example", Pref: 10}, {Host: "mx.down", Pref: 20}},
-			"rescued.example":   {{Host: "mx.down", Pref: 10}, {Host: "mx.one.example", Pref: 20}},
-			"loopback.example":  {{Host: "localhost.example", Pref: 10}},
-			"many.example":      {{Host: "many-hosts.example", Pref: 1}},
-			"xn--mnchen-3ya.de": {{Host: "mx.one.example", Pref: 1}},
+			"one.example":        {{Host: "mx.one.example", Pref: 10}},
+			"two.example":        {{Host: "b.two.example", Pref: 20}, {Host: "a.two.example", Pref: 10}},
+			"equal.example":      {{Host: "a.two.example", Pref: 5}, {Host: "b.two.example", Pref: 5}, {Host: "mx.one.example", Pref: 5}},
+			"null.example":       {{Host: ".", Pref: 0}},
+			"self.example":       {{Host: "ME.example.", Pref: 10}, {Host: "b.two.example", Pref: 20}},
+			"backup.example":     {{Host: "a.two.example", Pref: 5}, {Host: "me.example", Pref: 10}, {Host: "b.two.example", Pref: 10}},
+			"dangling.example":   {{Host: "gone.example", Pref: 10}},
+			"halfdown.example":   {{Host: "gone.example", Pref: 10}, {Host: "mx.down", Pref: 20}},
+			"rescued.example":    {{Host: "mx.down", Pref: 10}, {Host: "mx.one.example", Pref: 20}},
+			"loopback.example":   {{Host: "localhost.example", Pref: 10}},
+			"many.example":       {{Host: "many-hosts.example", Pref: 1}},
+			"xn--mnchen-3ya.de":  {{Host: "mx.one.example", Pref: 1}},
+			"own.example":        {{Host: "own-host.example", Pref: 10}, {Host: "b.two.example", Pref: 10}, {Host: "mx.one.example", Pref: 20}},
+			"own-second.example": {{Host: "a.two.example", Pref: 5}, {Host: "own-host.example", Pref: 10}, {Host: "mx.one.example", Pref: 20}},
+			"own-only.example":   {{Host: "gone.example", Pref: 5}, {Host: "own-host.example", Pref: 10}},
+		},
+		SRVs: map[string][]dnsx.SRV{
+			"_submission._tcp.one.example":  {{Host: "mx.one.example", Port: 1587, Priority: 20}, {Host: "a.two.example", Port: 2587, Priority: 10}},
+			"_submission._tcp.null.example": {{Host: "."}},
 		},
 		Hosts: map[string][]netip.Addr{
 			"mx.one.example":     ips("192.0.2.1"),
@@ -41,12 +49,14 @@ func zone() *dnsx.Static {
 			"b.two.example":      ips("192.0.2.20"),
 			"plain.example":      ips("192.0.2.30"),
 			"localhost.example":  ips("127.0.0.1", "::1"),
+			"own-host.example":   ips("192.0.2.25"),
 			"many-hosts.example": ips("192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4", "192.0.2.5", "192.0.2.6"),
 		},
 	}
 	for _, name := range []string{"mx.down", "dns.down"} {
 		z.Fail(name, dnsx.TemporaryFailure(name))
 	}
+	z.Fail("_submission._tcp.dns.down", dnsx.TemporaryFailure("_submission._tcp.dns.down"))
 	return z
 }
 
@@ -98,6 +108,94 @@ func TestTargets(t *testing.T) {
 		}
 		if got != tc.want {
 			t.Errorf("%s:\ngot  %s\nwant %s", tc.hop, got, tc.want)
+		}
+	}
+}
+
+// found is what a client says of a hop: relays in order, or "X.Y.Z text".
+func found(t *testing.T, cfg Config, text string) string {
+	t.Helper()
+	hop, err := route.ParseHop(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.Hostname, cfg.Resolver, cfg.Shuffle = "me.example", zone(), func(int, func(i, j int)) {}
+	list, why := New(cfg).targets(context.Background(), hop)
+	if why != nil {
+		o := why.outcome()
+		return o.Code() + " " + o.Text
+	}
+	var words []string
+	for _, t := range list {
+		words = append(words, t.relay())
+	}
+	return strings.Join(words, " ")
+}
+
+// Hosts with an address of ours are left out, and all that are not better;
+// behind another port there may be a content filter.
+func TestOwnAddresses(t *testing.T) {
+	own := func(ip netip.Addr) bool { return ip == netip.MustParseAddr("192.0.2.25") }
+	for hop, want := range map[string]string{
+		"smtp:own.example":             "5.4.6 mail for own.example loops back to myself",
+		"smtp:own-host.example":        "5.4.6 mail for own-host.example loops back to myself",
+		"smtp:[own-host.example]":      "5.4.6 mail for own-host.example loops back to myself",
+		"smtp:[192.0.2.25]":            "5.4.6 mail for 192.0.2.25 loops back to myself",
+		"smtp:own-second.example":      "a.two.example[192.0.2.10]:25 a.two.example[2001:db8::10]:25",
+		"smtp:own-only.example":        "4.4.4 unable to find primary relay for own-only.example",
+		"smtp:[own-host.example]:2525": "own-host.example[192.0.2.25]:2525",
+		"lmtp:[own-host.example]:25":   "own-host.example[192.0.2.25]:25",
+	} {
+		if got := found(t, Config{Own: own}, hop); got != want {
+			t.Errorf("%s:\ngot  %s\nwant %s", hop, got, want)
+		}
+	}
+	if got := found(t, Config{Own: own, Port: 2525}, "smtp:own.example:2525"); !strings.HasPrefix(got, "5.4.6 ") {
+		t.Errorf("exchangers at another port: %s", got)
+	}
+}
+
+// Hosts of a service are those of its SRV records (RFC 2782).
+func TestServices(t *testing.T) {
+	const missing = " Host or domain name not found. Name service error for name=_submission._tcp."
+	usual := Config{Services: map[uint16]string{587: "submission"}}
+	fallback, ignore := usual, usual
+	fallback.ServiceFallback, ignore.ServiceIgnore = true, true
+	for _, c := range []struct {
+		cfg       Config
+		hop, want string
+	}{
+		{usual, "smtp:one.example:587", "a.two.example[192.0.2.10]:2587 a.two.example[2001:db8::10]:2587 mx.one.example[192.0.2.1]:1587"},
+		{usual, "smtp:one.example", "mx.one.example[192.0.2.1]:25"},
+		{usual, "smtp:[mx.one.example]:587", "mx.one.example[192.0.2.1]:587"},
+		{usual, "smtp:null.example:587", "5.1.0 Domain null.example does not offer the service _submission._tcp.null.example (null SRV)"},
+		{usual, "smtp:two.example:587", "5.4.4" + missing + "two.example type=SRV: Host not found"},
+		{usual, "smtp:dns.down:587", "4.4.3" + missing + "dns.down type=SRV: Host not found, try again"},
+		{ignore, "smtp:two.example:587", "5.4.4" + missing + "two.example type=SRV: Host not found"},
+		{ignore, "smtp:dns.down:587", "4.4.3 Host or domain name not found. Name service error for name=dns.down type=MX: Host not found, try again"},
+		{fallback, "smtp:dns.down:587", "4.4.3" + missing + "dns.down type=SRV: Host not found, try again"},
+		{fallback, "smtp:plain.example:587", "plain.example[192.0.2.30]:587"},
+		{fallback, "smtp:null.example:587", "5.1.0 Domain null.example does not offer the service _submission._tcp.null.example (null SRV)"},
+	} {
+		if got := found(t, c.cfg, c.hop); got != c.want {
+			t.Errorf("%s:\ngot  %s\nwant %s", c.hop, got, c.want)
+		}
+	}
+}
+
+// Among servers of one priority the weight is the chance to be the first.
+func TestWeights(t *testing.T) {
+	records := []dnsx.SRV{{Host: "none", Priority: 1}, {Host: "three", Priority: 1, Weight: 3}, {Host: "one", Priority: 1, Weight: 1}, {Host: "last", Priority: 2, Weight: 9}}
+	for at, want := range []string{"three one none last", "three one none last", "three one none last", "one three none last"} {
+		c := New(Config{Random: func(n int) int { return min(at, n-1) }})
+		var got []string
+		for i, h := range c.weighed(slices.Clone(records)) {
+			if got = append(got, h.name); h.pref != i {
+				t.Errorf("%s has preference %d", h.name, h.pref)
+			}
+		}
+		if s := strings.Join(got, " "); s != want {
+			t.Errorf("draw %d: %s, want %s", at, s, want)
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -28,8 +29,8 @@ import (
 // Each file of testdata is one delivery attempt, or several in a row:
 //
 //	set KEY VALUE        tls LEVEL, policy NEXTHOP POLICY, login user:password, idle off,
-//	                     mechanisms NAME..., hardlogin yes, timeout mail|rcpt|data|done
-//	message KEY VALUE    8bit yes, utf8 yes, from ADDR, body TEXT
+//	                     mechanisms NAME..., hardlogin yes, discard WORD..., timeout mail|rcpt|data|done
+//	message KEY VALUE    8bit yes, utf8 yes, from ADDR, body TEXT, size OCTETS
 //	deliver HOP RCPT...  starts an attempt; what follows up to the next one is its
 //	== ADDRESS [refused|timeout|reuse]
 //	                     the next connection it makes, and what happens on it
@@ -171,6 +172,10 @@ func (tr *transcript) set(rest string) error {
 		tr.cfg.Idle = -1
 	case "8bit":
 		tr.msg.EightBit = true
+	case "size":
+		tr.msg.Size, _ = strconv.ParseInt(value, 10, 64)
+	case "discard":
+		tr.cfg.Discard = strings.Fields(value)
 	case "keep":
 		tr.cfg.KeepEightBit = true
 	case "verify":

@@ -2,6 +2,7 @@ package dnsx
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/miekg/dns"
@@ -17,6 +18,7 @@ const (
 // answer is one reply, reduced to what was asked.
 type answer struct {
 	mx    []MX
+	srv   []SRV
 	addrs []netip.Addr
 	names []string
 	txt   []string
@@ -52,6 +54,7 @@ func interpret(msg *dns.Msg, name string, qtype uint16) *answer {
 	switch {
 	case a.count() > 0:
 		a.finishMX()
+		a.finishSRV()
 	case matched:
 		a.why = BadAnswer // records, none of which can be used
 	case msg.Rcode == dns.RcodeNameError:
@@ -98,6 +101,10 @@ func (a *answer) take(rr dns.RR) {
 		if host := canonical(rr.Mx); host == "" || isHostName(host) {
 			a.mx = append(a.mx, MX{Host: host, Pref: rr.Preference})
 		}
+	case *dns.SRV:
+		if host := canonical(rr.Target); host == "" || isHostName(host) {
+			a.srv = append(a.srv, SRV{Host: host, Port: rr.Port, Priority: rr.Priority, Weight: rr.Weight})
+		}
 	case *dns.A:
 		if ip, ok := netip.AddrFromSlice(rr.A.To4()); ok {
 			a.addrs = append(a.addrs, ip)
@@ -115,7 +122,9 @@ func (a *answer) take(rr dns.RR) {
 	}
 }
 
-func (a *answer) count() int { return len(a.mx) + len(a.addrs) + len(a.names) + len(a.txt) }
+func (a *answer) count() int {
+	return len(a.mx) + len(a.srv) + len(a.addrs) + len(a.names) + len(a.txt)
+}
 
 // finishMX sorts, and tells a null MX, which is a single record with the root
 // as its host (RFC 7505 section 3), from a root that strayed among real ones.
@@ -135,6 +144,19 @@ func (a *answer) finishMX() {
 	}
 	sortMX(usable)
 	a.mx = usable
+}
+
+// finishSRV does the same for SRV records.
+func (a *answer) finishSRV() {
+	if len(a.srv) == 0 {
+		return
+	}
+	a.srv = slices.DeleteFunc(a.srv, func(s SRV) bool { return s.Host == "" })
+	if len(a.srv) == 0 {
+		a.srv, a.why = nil, NullSRV
+		return
+	}
+	sortSRV(a.srv)
 }
 
 // negativeTTL is how long "there is none" holds (RFC 2308 section 5).

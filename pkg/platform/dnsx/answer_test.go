@@ -121,7 +121,7 @@ func TestResolvConf(t *testing.T) {
 func FuzzAnswer(f *testing.F) {
 	for _, s := range []string{
 		"a.example. 60 MX 10 b.example.", "a.example. 60 MX 0 .", "a.example. 60 CNAME b.example.", `a.example. 60 TXT "x\000\255"`,
-		"a.example. 60 A 192.0.2.1", "a.example. 60 AAAA ::1", "a.example. 60 PTR b.example.", `a.example. 60 PTR \009b.example.`,
+		"a.example. 60 SRV 1 2 587 b.example.", "a.example. 60 SRV 0 0 0 .", "a.example. 60 A 192.0.2.1", "a.example. 60 AAAA ::1", "a.example. 60 PTR b.example.", `a.example. 60 PTR \009b.example.`,
 	} {
 		rr, err := dns.NewRR(s)
 		if err != nil {
@@ -141,7 +141,7 @@ func FuzzAnswer(f *testing.F) {
 		if m.Unpack(wire) != nil {
 			return
 		}
-		for _, qtype := range []uint16{dns.TypeMX, dns.TypeA, dns.TypeAAAA, dns.TypePTR, dns.TypeTXT} {
+		for _, qtype := range []uint16{dns.TypeMX, dns.TypeA, dns.TypeAAAA, dns.TypePTR, dns.TypeTXT, dns.TypeSRV} {
 			_ = answers(m, "a.example", qtype)
 			a := interpret(m, "a.example", qtype)
 			if a.count() > maxRecords || a.hops > maxAliases+1 || a.ttl > maxTTL {
@@ -153,6 +153,9 @@ func FuzzAnswer(f *testing.F) {
 			hosts := a.names
 			for _, mx := range a.mx {
 				hosts = append(hosts, mx.Host)
+			}
+			for _, srv := range a.srv {
+				hosts = append(hosts, srv.Host)
 			}
 			for _, h := range hosts {
 				if !isHostName(h) || strings.ContainsAny(h, " \r\n\t\\") {

@@ -11,6 +11,15 @@ type MX struct {
 	Pref uint16
 }
 
+// SRV is one server of a service (RFC 2782). Host is lower case, without the
+// final dot.
+type SRV struct {
+	Host     string
+	Port     uint16
+	Priority uint16 // the lowest is tried first
+	Weight   uint16 // share among equals
+}
+
 // Resolver answers the questions of a mail server. Names are A-labels, with
 // or without a final dot. Errors are of kind NotFound (see IsNXDomain and
 // IsNullMX for the cases) or Temporary.
@@ -25,6 +34,10 @@ type Resolver interface {
 	Addrs(ctx context.Context, host string) ([]netip.Addr, error)
 	// PTR returns the names that claim ip, without the final dot.
 	PTR(ctx context.Context, ip netip.Addr) ([]string, error)
+	// SRV returns the servers of name, such as _submission._tcp.example.org, by
+	// rising priority. A single record with the root as its host says that
+	// there is no such service: IsNullSRV.
+	SRV(ctx context.Context, name string) ([]SRV, error)
 	// TXT returns the records of name, the strings of each joined.
 	TXT(ctx context.Context, name string) ([]string, error)
 }

@@ -1,6 +1,6 @@
 // Package dnsx asks the questions that mail asks of DNS.
 //
-// Duty: MX, addresses, PTR and TXT with errors that tell "there is none" from
+// Duty: MX, SRV, addresses, PTR and TXT with errors that tell "there is none" from
 // "nobody knows": the first decides about a bounce, the second never may.
 //
 // Invariants:

@@ -23,6 +23,7 @@ const (
 	NXDomain    Why = "Host not found"                                  // the name does not exist
 	NoData      Why = "Host found but no data record of requested type" // it exists, without such records
 	NullMX      Why = "Domain does not accept mail (nullMX)"            // RFC 7505
+	NullSRV     Why = "Service is not offered (null SRV)"               // RFC 2782
 	ServFail    Why = "Host not found, try again"                       // the server could not find out
 	Unreachable Why = "Name server is not reachable"                    // no server answered
 	BadAnswer   Why = "Malformed or unexpected name server reply"
@@ -41,7 +42,7 @@ func (e *Error) Unwrap() error { return e.Err }
 // newError gives the case its kind.
 func newError(name, typ string, why Why, err error) error {
 	kind := fail.Temporary
-	if why == NXDomain || why == NoData || why == NullMX {
+	if why == NXDomain || why == NoData || why == NullMX || why == NullSRV {
 		kind = fail.NotFound
 	}
 	return fail.Wrap(kind, &Error{Name: name, Type: typ, Why: why, Err: err}, "")
@@ -62,3 +63,6 @@ func IsNXDomain(err error) bool { return WhyOf(err) == NXDomain }
 // IsNullMX reports whether err says that the domain takes no mail, by a
 // record that says so (RFC 7505): a permanent failure without looking further.
 func IsNullMX(err error) bool { return WhyOf(err) == NullMX }
+
+// IsNullSRV reports whether err says that a domain does not offer a service.
+func IsNullSRV(err error) bool { return WhyOf(err) == NullSRV }

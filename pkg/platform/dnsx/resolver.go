@@ -138,6 +138,15 @@ func (c *Client) PTR(ctx context.Context, ip netip.Addr) ([]string, error) {
 	return a.names, nil
 }
 
+// SRV implements Resolver.
+func (c *Client) SRV(ctx context.Context, name string) ([]SRV, error) {
+	a, err := c.lookup(ctx, name, dns.TypeSRV)
+	if err != nil {
+		return nil, err
+	}
+	return a.srv, nil
+}
+
 // TXT implements Resolver.
 func (c *Client) TXT(ctx context.Context, name string) ([]string, error) {
 	a, err := c.lookup(ctx, name, dns.TypeTXT)

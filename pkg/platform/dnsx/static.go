@@ -16,6 +16,7 @@ type Static struct {
 	Hosts map[string][]netip.Addr // also answers PTR, unless PTRs knows the address
 	PTRs  map[netip.Addr][]string
 	TXTs  map[string][]string
+	SRVs  map[string][]SRV // an entry with Host "" or "." is a null SRV
 
 	mu    sync.Mutex
 	fails map[string]error
@@ -55,7 +56,8 @@ func (s *Static) none(typ, name string) error {
 	_, mx := s.MXs[name]
 	_, host := s.Hosts[name]
 	_, txt := s.TXTs[name]
-	if mx || host || txt {
+	_, srv := s.SRVs[name]
+	if mx || host || txt || srv {
 		return newError(name, typ, NoData, nil)
 	}
 	return newError(name, typ, NXDomain, nil)
@@ -111,6 +113,23 @@ func (s *Static) PTR(_ context.Context, ip netip.Addr) ([]string, error) {
 	return names, nil
 }
 
+// SRV implements Resolver.
+func (s *Static) SRV(_ context.Context, name string) ([]SRV, error) {
+	name = canonical(name)
+	if err := s.ask("SRV", name); err != nil {
+		return nil, err
+	}
+	srvs := slices.Clone(s.SRVs[name])
+	switch {
+	case len(srvs) == 0:
+		return nil, s.none("SRV", name)
+	case len(srvs) == 1 && canonical(srvs[0].Host) == "":
+		return nil, newError(name, "SRV", NullSRV, nil)
+	}
+	sortSRV(srvs)
+	return srvs, nil
+}
+
 // TXT implements Resolver.
 func (s *Static) TXT(_ context.Context, name string) ([]string, error) {
 	name = canonical(name)
@@ -130,4 +149,8 @@ func canonical(name string) string {
 
 func sortMX(mxs []MX) {
 	slices.SortStableFunc(mxs, func(a, b MX) int { return int(a.Pref) - int(b.Pref) })
+}
+
+func sortSRV(srvs []SRV) {
+	slices.SortStableFunc(srvs, func(a, b SRV) int { return int(a.Priority) - int(b.Priority) })
 }

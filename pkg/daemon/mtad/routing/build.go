@@ -199,6 +199,7 @@ func (t Transport) check(p *conf.Reporter, name string) {
 		}
 	}
 	CheckFlags(p.At("flags"), t.Flags)
+	CheckWords(p.At("discard_ehlo_keywords"), t.DiscardWords)
 	if t.Credentials != "" && t.TLS == "none" {
 		p.At("tls").Hint("write may or encrypt").Errorf("credentials are never sent in the clear")
 	}

@@ -26,6 +26,9 @@ func (t Transport) Remote(usual remote.Config) (remote.Config, error) {
 	if t.TLS != "" {
 		c.TLS, _ = tlspolicy.ParseLevel(t.TLS)
 	}
+	if len(t.DiscardWords) > 0 {
+		c.Discard = Upper(t.DiscardWords)
+	}
 	c.Timeouts, c.LMTPTimeouts = t.Client(c.Timeouts), t.Client(c.LMTPTimeouts)
 	if len(t.Fallback) > 0 {
 		var err error

@@ -62,6 +62,7 @@ type Transport struct {
 	Protocols    string          `yaml:"inet_protocols" oneof:"|all|ipv4|ipv6" doc:"smtp: as remote.inet_protocols, which an empty value takes."`
 	TLS          string          `yaml:"tls" oneof:"|none|may|encrypt|fingerprint|verify|secure" doc:"smtp: as remote.tls, which an empty value takes. remote.tls_policy_maps come first."`
 	Credentials  conf.SecretFile `yaml:"credentials_file" doc:"smtp: file with user:password for the next hop, which comes before password_maps."`
+	DiscardWords []string        `yaml:"discard_ehlo_keywords" doc:"smtp, lmtp: in place of remote.discard_ehlo_keywords."`
 	Fallback     []string        `yaml:"fallback_relay" doc:"smtp: in place of fallback_relay."`
 	StatusFilter []string        `yaml:"delivery_status_filter" doc:"In place of default_delivery_status_filter."`
 	Forward      bool            `yaml:"send_xforward_command" doc:"smtp, lmtp: tell the next hop, a content filter that announces XFORWARD, from whom the message came."`

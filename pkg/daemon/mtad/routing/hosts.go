@@ -1,6 +1,7 @@
 package routing
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -81,6 +82,27 @@ func (l Login) Allow(name string, tls bool) bool {
 func (l Login) Check(p *conf.Reporter) {
 	mechanisms.Check(p.At("sasl_security_options"), l.Options)
 	mechanisms.Check(p.At("sasl_tls_security_options"), l.TLSOptions)
+}
+
+// words are the EHLO keywords of other hosts that we use.
+var words = []string{"PIPELINING", "CHUNKING", "SIZE", "8BITMIME", "DSN", "SMTPUTF8", "STARTTLS", "AUTH", "XFORWARD", "ENHANCEDSTATUSCODES"}
+
+// Upper returns keywords as hosts announce them.
+func Upper(list []string) []string {
+	out := make([]string, len(list))
+	for i, w := range list {
+		out[i] = strings.ToUpper(w)
+	}
+	return out
+}
+
+// CheckWords reports keywords that are none.
+func CheckWords(p *conf.Reporter, list []string) {
+	for i, w := range Upper(list) {
+		if !slices.Contains(words, w) {
+			p.At("[%d]", i).Hint("see the list in the documentation of remote.discard_ehlo_keywords").Errorf("%q is not an EHLO keyword that is used", list[i])
+		}
+	}
 }
 
 // flags are those of smtp(8) that put a field before a message.
