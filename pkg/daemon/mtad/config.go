@@ -13,6 +13,7 @@ import (
 	"github.com/postcote/postcote/pkg/mta/queue"
 	"github.com/postcote/postcote/pkg/mta/remote"
 	"github.com/postcote/postcote/pkg/mta/remote/tlspolicy"
+	"github.com/postcote/postcote/pkg/mta/route"
 	"github.com/postcote/postcote/pkg/platform/conf"
 	"github.com/postcote/postcote/pkg/platform/disk"
 	"github.com/postcote/postcote/pkg/platform/dnsx"
@@ -145,6 +146,9 @@ type Remote struct {
 	Prefer           string          `yaml:"address_preference" oneof:"any|ipv4|ipv6" doc:"Which addresses of hosts of equal preference are tried first. An outage of the preferred protocol delays all mail."`
 	Protocols        string          `yaml:"inet_protocols" oneof:"all|ipv4|ipv6" doc:"Which addresses are used at all."`
 	Balance          bool            `yaml:"balance_inet_protocols" doc:"Where a destination has more addresses than mx_address_limit, keep some of both protocols."`
+	Services         []string        `yaml:"use_srv_lookup" example:"[submission]" doc:"Services whose hosts are found by SRV records (RFC 2782): a next hop host:587 is what _submission._tcp.host says. smtp, submission, submissions (port 465), or a port number. Next hops in brackets are never looked up."`
+	ServiceFallback  bool            `yaml:"allow_srv_lookup_fallback" doc:"Where a domain has no such records, ask for its MX."`
+	ServiceIgnore    bool            `yaml:"ignore_srv_lookup_error" doc:"The same where it cannot be found out."`
 	MaxAddresses     int             `yaml:"mx_address_limit" min:"1" max:"100" doc:"Addresses of a destination that are tried in one attempt."`
 	MaxSessions      int             `yaml:"mx_session_limit" min:"1" max:"100" doc:"Hosts that are spoken to in one attempt; the next is asked when one defers a recipient."`
 	KeepEightBit     bool            `yaml:"disable_mime_output_conversion" doc:"Send 8-bit text as it is to hosts that do not offer 8BITMIME. Otherwise parts labelled 8bit become quoted-printable for them, which breaks signatures."`
@@ -197,6 +201,19 @@ func (r Remote) versions() (may, mandatory tlspolicy.Versions, err error) {
 	}
 	mandatory, err = tlspolicy.ParseVersions(r.TLSMandatory)
 	return may, mandatory, fail.Wrap(fail.Invalid, err, "remote.tls_mandatory_protocols")
+}
+
+// services are the ports of use_srv_lookup with the names to ask for.
+func (r Remote) services() (map[uint16]string, error) {
+	out := map[uint16]string{}
+	for _, name := range r.Services {
+		port, ok := route.Port(name)
+		if !ok {
+			return nil, fail.New(fail.Invalid, "remote.use_srv_lookup: %q is neither a port number nor a service of mail", name)
+		}
+		out[port] = name
+	}
+	return out, nil
 }
 
 func (b Bounce) templates() (bounce.Templates, error) {

@@ -5,12 +5,16 @@ import (
 	"cmp"
 	"context"
 	"io"
+	"net"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/emersion/go-smtp"
 
+	"github.com/postcote/postcote/pkg/daemon/mtad/edge"
 	"github.com/postcote/postcote/pkg/daemon/mtad/forward"
 	"github.com/postcote/postcote/pkg/daemon/mtad/piping"
 	"github.com/postcote/postcote/pkg/daemon/mtad/routing"
@@ -27,6 +31,7 @@ import (
 	"github.com/postcote/postcote/pkg/platform/addr"
 	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/platform/lookup"
+	"github.com/postcote/postcote/pkg/platform/netx"
 	smtpclient "github.com/postcote/postcote/pkg/proto/smtp/client"
 )
 
@@ -426,6 +431,7 @@ func (d *daemon) newSenders(st *state) (*senders, error) {
 		Mechanism: st.cfg.Remote.Allow, HardLogin: !st.cfg.Remote.SoftBounce,
 		KeepEightBit: st.cfg.Remote.KeepEightBit, Families: st.cfg.Remote.families(), Sessions: st.cfg.Remote.MaxSessions,
 		Discard: routing.Upper(st.cfg.Remote.DiscardWords),
+		Own: d.own(st.cfg), ServiceFallback: st.cfg.Remote.ServiceFallback, ServiceIgnore: st.cfg.Remote.ServiceIgnore,
 	}
 	if st.cfg.Remote.Port != 25 {
 		c.Port = uint16(st.cfg.Remote.Port)
@@ -437,6 +443,9 @@ func (d *daemon) newSenders(st *state) (*senders, error) {
 		return nil, err
 	}
 	var err error
+	if c.Services, err = st.cfg.Remote.services(); err != nil {
+		return nil, err
+	}
 	if c.Fallback, err = routing.FallbackHops(st.cfg.FallbackRelay); err != nil {
 		return nil, err
 	}
@@ -449,6 +458,21 @@ func (d *daemon) newSenders(st *state) (*senders, error) {
 		s.named[name] = remote.New(own)
 	}
 	return s, nil
+}
+
+// own tells which addresses mail must not be sent to, as it would come back.
+// It is first asked by deliveries, which begin when the listeners are open.
+func (d *daemon) own(cfg Config) func(netip.Addr) bool {
+	addresses := sync.OnceValue(func() func(netip.Addr) bool {
+		var at []net.Addr
+		for _, l := range d.listens {
+			if a := l.ln.Addr(); !l.local && int(netx.AddrPort(a).Port()) == cfg.Remote.Port {
+				at = append(at, a)
+			}
+		}
+		return edge.Own(at, cfg.Domains.Local)
+	})
+	return func(ip netip.Addr) bool { return addresses()(ip) }
 }
 
 // families says which addresses of other hosts are used.

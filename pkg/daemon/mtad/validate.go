@@ -38,6 +38,10 @@ func (c Config) Validate(p *conf.Reporter) {
 	}
 	c.Remote.Check(p.At("remote"))
 	routing.CheckFlags(p.At("deliver.flags"), c.Deliver.Flags)
+	routing.CheckWords(p.At("remote.discard_ehlo_keywords"), c.Remote.DiscardWords)
+	if _, err := c.Remote.services(); err != nil {
+		p.Errorf("%v", err)
+	}
 	if _, _, err := c.Remote.versions(); err != nil {
 		p.At("remote").Errorf("%v", err)
 	}

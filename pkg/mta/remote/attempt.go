@@ -3,6 +3,7 @@ package remote
 import (
 	"context"
 	"regexp"
+	"slices"
 	"strconv"
 	"time"
 
@@ -74,12 +75,12 @@ func (a *attempt) conclude(o Outcome) {
 	a.todo = nil
 }
 
-// run tries the hop, then the fallbacks. What a host said about a recipient
-// outweighs that later hosts could not be reached.
+// run tries the next hops in turn, then the fallbacks. What a host said about
+// a recipient outweighs that later hosts could not be reached.
 func (a *attempt) run(ctx context.Context) {
-	lost := a.runHop(ctx)
-	for _, hop := range a.c.cfg.Fallback {
-		if len(a.todo) == 0 || !lost || ctx.Err() != nil {
+	lost := true
+	for i, hop := range slices.Concat(a.hop.Each(), a.c.cfg.Fallback) {
+		if i > 0 && (len(a.todo) == 0 || !lost || ctx.Err() != nil) {
 			return
 		}
 		a.hop = hop

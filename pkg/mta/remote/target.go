@@ -274,12 +274,17 @@ func lookupText(name, rrtype string, err error) string {
 // Hosts says where an attempt for hop would connect, best first; or in why,
 // in the words of the log, that there is nobody to connect to.
 func (c *Client) Hosts(ctx context.Context, hop route.Hop) (hosts []string, why string) {
-	targets, t := c.targets(ctx, hop)
-	if t != nil {
-		return nil, t.outcome().Text
+	for _, next := range hop.Each() {
+		targets, t := c.targets(ctx, next)
+		if t != nil && why == "" {
+			why = t.outcome().Text
+		}
+		for _, t := range targets {
+			hosts = append(hosts, t.relay())
+		}
 	}
-	for _, t := range targets {
-		hosts = append(hosts, t.relay())
+	if len(hosts) > 0 {
+		why = ""
 	}
-	return hosts, ""
+	return hosts, why
 }

@@ -53,6 +53,7 @@ type Hop struct {
 	Host      string // domain name, or address without brackets
 	Port      uint16 // 0 means the transport's default: 25, or 24 for LMTP
 	MX        bool   // resolve Host through its MX records (RFC 5321 section 5.1)
+	More      string // further next hops, for when the first cannot be reached; see Each
 	Text      string // Error and Retry: "X.Y.Z text"; Pipe: the next hop, for the program
 }
 
@@ -69,6 +70,14 @@ func (h Hop) Via() string {
 
 // Next is String without the transport.
 func (h Hop) Next() string {
+	if h.More != "" {
+		return h.first() + ", " + h.More
+	}
+	return h.first()
+}
+
+// first is the first next hop.
+func (h Hop) first() string {
 	open, end, port := "[", "]", ""
 	switch {
 	case h.Transport == Error || h.Transport == Retry || h.Transport == Pipe:
@@ -84,6 +93,27 @@ func (h Hop) Next() string {
 		port = ":" + strconv.Itoa(int(h.Port))
 	}
 	return open + h.Host + end + port
+}
+
+// maxNext is how many next hops one transport can have.
+const maxNext = 20
+
+// Each returns the next hops one by one, in the order in which they are tried.
+func (h Hop) Each() []Hop {
+	if h.More == "" {
+		return []Hop{h}
+	}
+	rest := h.More
+	h.More = ""
+	all := []Hop{h}
+	for s := range strings.SplitSeq(rest, ", ") {
+		next, err := parseNext(h.Transport, s, s)
+		if err == nil { // they were written by parseList
+			next.Name = h.Name
+			all = append(all, next)
+		}
+	}
+	return all
 }
 
 // Address returns "host:port" for dialling a hop without MX lookup.
@@ -119,6 +149,7 @@ func ParseHop(s string) (Hop, error) { return Names(nil).ParseHop(s) }
 //	smtp:                      the recipient domain's mail exchangers
 //	smtp:host[:port]           the mail exchangers of host
 //	smtp:[host-or-ip][:port]   that host, no MX lookup
+//	smtp:HOST, HOST...         the next when one cannot be reached; so for lmtp:inet:
 //	lmtp:unix:/path
 //	lmtp:inet:host[:port]      (also lmtp:[host]:port and lmtp:host:port)
 //	error:[X.Y.Z ]text
@@ -172,7 +203,8 @@ func parseNext(kind Transport, s, rest string) (Hop, error) {
 }
 
 // ParseRelayHost reads the value of the relayhost key: "[host]:port" or
-// "host:port", the port being optional, brackets meaning "no MX lookup".
+// "host:port", the port being optional, brackets meaning "no MX lookup", or a
+// list of such.
 // The empty string means none and gives the zero Hop.
 func ParseRelayHost(s string) (Hop, error) {
 	if s == "" {
@@ -185,12 +217,34 @@ func parseSMTP(whole, rest string) (Hop, error) {
 	if rest == "" {
 		return Hop{Transport: SMTP}, nil
 	}
-	host, port, bracketed, err := hostPort(whole, rest)
-	if err != nil {
-		return Hop{}, err
+	return parseList(whole, rest, func(s string) (Hop, error) {
+		host, port, bracketed, err := hostPort(whole, s)
+		_, perr := netip.ParseAddr(host)
+		return Hop{Transport: SMTP, Host: host, Port: port, MX: !bracketed && perr != nil}, err
+	})
+}
+
+// parseList reads next hops that are separated by commas or white space.
+func parseList(whole, list string, parse func(string) (Hop, error)) (Hop, error) {
+	items := strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' || r == '\t' })
+	if len(items) == 0 || len(items) > maxNext {
+		return Hop{}, fail.New(fail.Invalid, "next hop %q: want 1 to %d hosts", whole, maxNext)
 	}
-	_, perr := netip.ParseAddr(host)
-	return Hop{Transport: SMTP, Host: host, Port: port, MX: !bracketed && perr != nil}, nil
+	var first Hop
+	var more []string
+	for i, item := range items {
+		hop, err := parse(item)
+		switch {
+		case err != nil:
+			return Hop{}, err
+		case i == 0:
+			first = hop
+		default:
+			more = append(more, hop.first())
+		}
+	}
+	first.More = strings.Join(more, ", ")
+	return first, nil
 }
 
 func parseLMTP(whole, rest string) (Hop, error) {
@@ -204,8 +258,26 @@ func parseLMTP(whole, rest string) (Hop, error) {
 	if rest == "" {
 		return Hop{}, fail.New(fail.Invalid, "transport %q: lmtp needs unix:PATH or inet:HOST:PORT", whole)
 	}
-	host, port, _, err := hostPort(whole, rest)
-	return Hop{Transport: LMTP, Host: host, Port: port}, err
+	return parseList(whole, rest, func(s string) (Hop, error) {
+		host, port, _, err := hostPort(whole, strings.TrimPrefix(s, "inet:"))
+		return Hop{Transport: LMTP, Host: host, Port: port}, err
+	})
+}
+
+// Port reads the number of a port, or the name of a service of mail.
+func Port(s string) (uint16, bool) {
+	switch s {
+	case "smtp":
+		return 25, true
+	case "lmtp":
+		return 24, true
+	case "submission":
+		return 587, true
+	case "submissions", "smtps":
+		return 465, true
+	}
+	n, err := strconv.ParseUint(s, 10, 16)
+	return uint16(n), err == nil && n > 0
 }
 
 // hostPort reads host[:port], [host][:port]; an IPv6 address needs brackets
@@ -221,11 +293,10 @@ func hostPort(whole, s string) (host string, port uint16, bracketed bool, err er
 		host, tail = s[:i], s[i:]
 	}
 	if tail != "" {
-		n, perr := strconv.ParseUint(strings.TrimPrefix(tail, ":"), 10, 16)
-		if tail[0] != ':' || perr != nil || n == 0 {
-			return "", 0, false, fail.New(fail.Invalid, "next hop %q: %q is not a port number", whole, tail)
+		var ok bool
+		if port, ok = Port(strings.TrimPrefix(tail, ":")); tail[0] != ':' || !ok {
+			return "", 0, false, fail.New(fail.Invalid, "next hop %q: %q is neither a port number nor a service of mail", whole, tail)
 		}
-		port = uint16(n)
 	}
 	if ip, perr := netip.ParseAddr(host); perr == nil {
 		return ip.String(), port, bracketed, nil

@@ -11,5 +11,5 @@
 //
 // Files in reading order: config.go (the section smtpd), policy.go (what it
 // means for one client), sasl.go, unlisted.go,
-// received.go, footer.go, name.go, proxy.go.
+// received.go, footer.go, name.go, proxy.go, own.go.
 package edge

@@ -20,7 +20,7 @@ type Domains struct {
 
 // Config holds keys of the top level.
 type Config struct {
-	RelayHost     string            `yaml:"relayhost" reload:"true" example:"[smtp.example.net]:587" doc:"Host that takes all mail for other domains: [host]:port as it stands, host:port through its MX records. Empty: each domain's own MX."`
+	RelayHost     string            `yaml:"relayhost" reload:"true" example:"[smtp.example.net]:587" doc:"Host that takes all mail for other domains: [host]:port as it stands, host:port through its MX records. Several, with commas: the next when one cannot be reached. A port may be called submission. Empty: each domain's own MX."`
 	FallbackRelay []string          `yaml:"fallback_relay" reload:"true" example:"[fallback.example.net]" doc:"Hosts that are tried when a destination is not found or cannot be reached (Postfix: smtp_fallback_relay)."`
 	Routes        map[string]string `yaml:"routes" reload:"true" doc:"Exceptions: a domain, .domain (every name below) or * to smtp:[host]:port, smtp:host, smtp:, lmtp:unix:/path, lmtp:host:port, error:text, retry:text, discard:, or NAME:nexthop with a name of transports. * does not speak for our own mailboxes, names and aliases."`
 	TransportMaps []string          `yaml:"transport_maps" reload:"true" example:"texthash:/etc/postcote/transport" doc:"Tables with such exceptions, asked first, by user+detail@domain, user@domain, domain, .parent and *. An empty transport (:host) keeps the usual one, an empty next hop means the recipient's domain."`

@@ -2,6 +2,7 @@ package routing
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/postcote/postcote/pkg/mta/maps"
@@ -72,7 +73,7 @@ func (p *Passwords) For(ctx context.Context, sender addr.Address, hop route.Hop)
 	}
 	bare := hop
 	bare.Name = ""
-	if p.atRelay != nil && bare == p.relay {
+	if p.atRelay != nil && slices.Contains(p.relay.Each(), bare) {
 		return p.atRelay, nil
 	}
 	if p.table.Empty() || hop.Transport != route.SMTP {
