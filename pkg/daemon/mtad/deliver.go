@@ -431,7 +431,7 @@ func (d *daemon) newSenders(st *state) (*senders, error) {
 		Mechanism: st.cfg.Remote.Allow, HardLogin: !st.cfg.Remote.SoftBounce,
 		KeepEightBit: st.cfg.Remote.KeepEightBit, Families: st.cfg.Remote.families(), Sessions: st.cfg.Remote.MaxSessions,
 		Discard: routing.Upper(st.cfg.Remote.DiscardWords),
-		Own: d.own(st.cfg), ServiceFallback: st.cfg.Remote.ServiceFallback, ServiceIgnore: st.cfg.Remote.ServiceIgnore,
+		Own:     d.own(st.cfg), ServiceFallback: st.cfg.Remote.ServiceFallback, ServiceIgnore: st.cfg.Remote.ServiceIgnore,
 	}
 	if st.cfg.Remote.Port != 25 {
 		c.Port = uint16(st.cfg.Remote.Port)
