@@ -35,17 +35,34 @@ func (p *process) command() *cobra.Command {
 		PersistentPreRun: func(*cobra.Command, []string) {
 			p.ran = true
 		},
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			fmt.Fprint(cmd.ErrOrStderr(), cmd.UsageString())
-			return &exitError{code: ExitUsage}
-		},
+		RunE: showUsage,
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.PersistentFlags().StringP("config", "c", "/etc/postcote/"+p.app.Name+".yaml", "configuration `file`")
 	root.PersistentFlags().String("control", "", "control `socket` of the running daemon, instead of the configured one")
 	root.AddCommand(p.serveCommand(), p.checkCommand(), p.statusCommand(), p.reloadCommand(), p.versionCommand())
 	root.AddCommand(p.app.Commands...)
+	for _, cmd := range root.Commands() {
+		closeGroup(cmd)
+	}
 	return root
+}
+
+// showUsage is what a command does that wants one of its subcommands.
+func showUsage(cmd *cobra.Command, _ []string) error {
+	fmt.Fprint(cmd.ErrOrStderr(), cmd.UsageString())
+	return &exitError{code: ExitUsage}
+}
+
+// closeGroup makes a wrong subcommand an error, for which cobra prints the help
+// and calls it a success.
+func closeGroup(cmd *cobra.Command) {
+	if cmd.HasSubCommands() && !cmd.Runnable() {
+		cmd.Args, cmd.RunE = cobra.NoArgs, showUsage
+		for _, below := range cmd.Commands() {
+			closeGroup(below)
+		}
+	}
 }
 
 func (p *process) serveCommand() *cobra.Command {

@@ -27,6 +27,10 @@ func TestCommandLine(t *testing.T) {
 		{"version extra", ExitUsage, "", `unknown command "extra" for "toy version"`},
 		{"", ExitUsage, "", "Available Commands:"},
 		{"--help", ExitOK, "check", ""},
+		{"box", ExitUsage, "", "toy box [command]"},
+		{"box nonsense", ExitUsage, "", `unknown command "nonsense" for "toy box"`},
+		{"box --help", ExitOK, "toy box [command]", ""},
+		{"box open", ExitOK, "opened\n", ""},
 		{"check --defaults", ExitOK, "# Where lines go: stderr, syslog", ""},
 		{"check --defaults --role x", ExitUsage, "", "unknown flag: --role"},
 	} {

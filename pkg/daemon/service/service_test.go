@@ -68,6 +68,13 @@ func (s *safeBuffer) String() string {
 	return s.b.String()
 }
 
+// toyGroup is a command that is nothing without a subcommand.
+func toyGroup() *cobra.Command {
+	group := &cobra.Command{Use: "box", Short: "Boxes."}
+	group.AddCommand(&cobra.Command{Use: "open", Run: func(cmd *cobra.Command, _ []string) { cmd.Println("opened") }})
+	return group
+}
+
 func newToy(t *testing.T) *toy {
 	t.Helper()
 	y := &toy{
@@ -102,7 +109,7 @@ func newToy(t *testing.T) *toy {
 				},
 			}, {
 				Use: "lose", RunE: func(*cobra.Command, []string) error { return fail.New(fail.NotFound, "lost") },
-			}},
+			}, toyGroup()},
 		},
 		stdout: y.stdout, stderr: y.stderr,
 		getenv:    func(key string) string { return y.env[key] },

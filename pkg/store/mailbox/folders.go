@@ -341,11 +341,15 @@ func (a *Account) Subscribe(ctx context.Context, name string, on bool) error {
 
 // Status describes a folder for STATUS and SELECT.
 type Status struct {
-	Messages, Recent, Unseen, Deleted int
-	UIDNext, UIDValidity              uint32
-	HighestModSeq                     uint64
-	Size                              int64 // sum of RFC822.SIZE; only when asked for
-	GUID                              string
+	Messages      int    `json:"messages"`
+	Recent        int    `json:"recent"`
+	Unseen        int    `json:"unseen"`
+	Deleted       int    `json:"deleted"`
+	UIDNext       uint32 `json:"uidnext"`
+	UIDValidity   uint32 `json:"uidvalidity"`
+	HighestModSeq uint64 `json:"highestmodseq"`
+	Size          int64  `json:"size"` // sum of RFC822.SIZE; only when asked for
+	GUID          string `json:"guid"`
 }
 
 // Status looks at a folder without selecting it. One that is not open and

@@ -182,7 +182,7 @@ func runMailbox(cmd *cobra.Command, op string, args []string) error {
 	}
 	p := &boxPrinter{op: op, json: asJSON, out: cmd.OutOrStdout(), bar: service.NewProgress(os.Stderr, "", 0)}
 	p.table = tabwriter.NewWriter(p.out, 0, 8, 2, ' ', 0)
-	client, err := service.Dial(cmd)
+	client, err := dial(cmd)
 	switch {
 	case err == nil:
 		defer client.Close()
@@ -215,13 +215,9 @@ func firstError(a, b error) error {
 // offline opens a user's mail here. The account's lock keeps the daemon out.
 // The command has the flag maildir.
 func offline(cmd *cobra.Command, user string, work func(context.Context, *mailbox.Account) error) error {
-	loaded, err := service.LoadConfig(cmd)
+	cfg, err := configOf(cmd)
 	if err != nil {
 		return err
-	}
-	cfg, ok := loaded.(*Config)
-	if !ok {
-		return fail.New(fail.Invalid, "%s is not the session role's configuration", service.ConfigPath(cmd))
 	}
 	if err := sameOwner(cfg.IndexDir); err != nil {
 		return err

@@ -9,7 +9,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/postcote/postcote/pkg/daemon/service"
 	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/proto/control"
 	"github.com/postcote/postcote/pkg/store/mailbox"
@@ -113,7 +112,7 @@ func runQuota(cmd *cobra.Command, op, user string) error {
 		return err
 	}
 	var line quotaLine
-	client, err := service.Dial(cmd)
+	client, err := dial(cmd)
 	switch {
 	case err == nil:
 		defer client.Close()

@@ -38,12 +38,13 @@ func takeoverCommand() *cobra.Command {
 	cmd.Flags().StringVar(&f.maildir, "maildir", "", "the `folder` of the one user that is named")
 	cmd.Flags().StringVar(&f.owner, "owner", "", "new owner of the mail, a `user` or uid; without it the owner stays")
 	cmd.Flags().StringVar(&f.group, "group", "vmail", "new `group` of the mail; empty: it stays")
-	cmd.MarkFlagsOneRequired("check", "apply")
-	cmd.MarkFlagsMutuallyExclusive("check", "apply")
 	return cmd
 }
 
 func runTakeover(cmd *cobra.Command, f takeoverFlags, users []string) error {
+	if f.check == f.apply {
+		return fail.New(fail.Invalid, "say either --check, which changes nothing, or --apply")
+	}
 	if f.maildir != "" && len(users) > 1 {
 		return fail.New(fail.Invalid, "--maildir is the folder of one user, %d are named", len(users))
 	}
@@ -62,13 +63,8 @@ func runTakeover(cmd *cobra.Command, f takeoverFlags, users []string) error {
 	}
 	var cfg *Config
 	if f.maildir == "" {
-		loaded, err := service.LoadConfig(cmd)
-		if err != nil {
+		if cfg, err = configOf(cmd); err != nil {
 			return err
-		}
-		var ok bool
-		if cfg, ok = loaded.(*Config); !ok {
-			return fail.New(fail.Invalid, "%s is not the session role's configuration", service.ConfigPath(cmd))
 		}
 	}
 	bad := 0

@@ -111,6 +111,9 @@ func (r *role) verbWho(_ context.Context, args []string, emit control.Emit) erro
 	return nil
 }
 
+// errAllSessions is for those who say nobody where everybody would be meant.
+var errAllSessions = fail.New(fail.Invalid, "say whose sessions to end: those of a user, from an address, with an id, or of a protocol")
+
 // kick ends sessions.
 func (r *role) kick(f filter) int {
 	n := 0
@@ -129,7 +132,7 @@ func (r *role) verbKick(_ context.Context, args []string, emit control.Emit) err
 		return err
 	}
 	if f == (filter{}) {
-		return fail.New(fail.Invalid, "say whose sessions: a user, user=, address=, session= or protocol=")
+		return errAllSessions
 	}
 	return emit(map[string]int{"kicked": r.kick(f)})
 }
@@ -187,6 +190,14 @@ func printRaw(w io.Writer, raw []json.RawMessage) error {
 	return nil
 }
 
+// ended says how many sessions a command has ended.
+func ended(n int) string {
+	if n == 1 {
+		return "1 session ended"
+	}
+	return fmt.Sprintf("%d sessions ended", n)
+}
+
 func kickCommand() *cobra.Command {
 	var asJSON, dry bool
 	cmd := &cobra.Command{
@@ -200,7 +211,10 @@ func kickCommand() *cobra.Command {
 		for _, user := range args {
 			list = append(list, "user="+user)
 		}
-		if dry && len(list) > 0 {
+		if len(list) == 0 {
+			return errAllSessions
+		}
+		if dry {
 			return ask(cmd, "WHO", list, func(raw []json.RawMessage) error { return printWho(cmd.OutOrStdout(), raw, asJSON) })
 		}
 		return ask(cmd, "KICK", list, func(raw []json.RawMessage) error {
@@ -213,7 +227,7 @@ func kickCommand() *cobra.Command {
 					return err
 				}
 			}
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "%d sessions ended\n", answer.Kicked)
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), ended(answer.Kicked))
 			return err
 		})
 	}

@@ -12,15 +12,61 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/postcote/postcote/pkg/daemon/service"
+	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/proto/control"
 )
 
 // Commands are imapd's own verbs of the command line.
 func Commands() []*cobra.Command {
 	return []*cobra.Command{
 		whoCommand(), kickCommand(), mailboxCommand(), quotaCommand(), takeoverCommand(),
-		plainCommand("release USER", "Flush a user's mail and give it up, so that another server may take over", "RELEASE", cobra.ExactArgs(1)),
-		freezeCommand(), flushCommand(),
+		releaseCommand(), freezeCommand(), flushCommand(),
 	}
+}
+
+// configOf is the configuration of the session role, which owns the mail.
+func configOf(cmd *cobra.Command) (*Config, error) {
+	loaded, err := service.LoadConfig(cmd)
+	if err != nil {
+		return nil, err
+	}
+	cfg, ok := loaded.(*Config)
+	if !ok {
+		return nil, fail.New(fail.Invalid, "%s is not the session role's configuration; name that with -c", service.ConfigPath(cmd))
+	}
+	return cfg, nil
+}
+
+// dial connects to the session role: the login role does not know its verbs.
+func dial(cmd *cobra.Command) (*control.Client, error) {
+	if socket, err := cmd.Flags().GetString("control"); err != nil || socket == "" {
+		if _, err := configOf(cmd); err != nil {
+			return nil, err
+		}
+	}
+	return service.Dial(cmd)
+}
+
+func releaseCommand() *cobra.Command {
+	cmd := plainCommand("release USER", "Flush a user's mail and give it up, so that another server may take over", "RELEASE", cobra.ExactArgs(1))
+	cmd.Long = "Ends a user's sessions, writes all that is pending into the mail folders, raises Dovecot's MODSEQs above ours, and gives up the lock on the mail. " +
+		"Send the user's logins to the other server first: the next login that comes here takes the mail back."
+	var dry bool
+	cmd.Flags().BoolVar(&dry, "dry-run", false, "list the sessions that would end, and change nothing")
+	release := cmd.RunE
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if !dry {
+			return release(cmd, args)
+		}
+		asJSON, err := cmd.Flags().GetBool("json")
+		if err != nil {
+			return err
+		}
+		return ask(cmd, "WHO", []string{"user=" + exactly(args[0]).user}, func(raw []json.RawMessage) error {
+			return printWho(cmd.OutOrStdout(), raw, asJSON)
+		})
+	}
+	return cmd
 }
 
 func flushCommand() *cobra.Command {
@@ -38,7 +84,7 @@ type done struct {
 func (d done) String() string {
 	switch {
 	case d.Released != "":
-		return fmt.Sprintf("%s: released, %d sessions ended", d.Released, d.Kicked)
+		return d.Released + ": released, " + ended(d.Kicked)
 	case d.Frozen != "":
 		return d.Frozen + ": frozen until this command is interrupted"
 	}
@@ -87,7 +133,7 @@ func freezeCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
 			defer stop()
-			c, err := service.Dial(cmd)
+			c, err := dial(cmd)
 			if err != nil {
 				return err
 			}
@@ -112,7 +158,7 @@ func freezeCommand() *cobra.Command {
 
 // ask sends one verb and hands over the whole answer.
 func ask(cmd *cobra.Command, verb string, args []string, use func([]json.RawMessage) error) error {
-	c, err := service.Dial(cmd)
+	c, err := dial(cmd)
 	if err != nil {
 		return err
 	}
