@@ -22,13 +22,13 @@ type lockWatcher struct {
 	since map[string]time.Time
 }
 
-func (w *lockWatcher) OpenFile(name string, flag int, perm fs.FileMode) (disk.File, error) {
+func (w *lockWatcher) Link(oldName, newName string) error {
 	began := time.Now()
-	f, err := w.FS.OpenFile(name, flag, perm)
-	if strings.HasSuffix(name, "dovecot-uidlist.lock") {
-		w.attempt(name, began, err)
+	err := w.FS.Link(oldName, newName)
+	if strings.HasSuffix(newName, "dovecot-uidlist.lock") {
+		w.attempt(newName, began, err)
 	}
-	return f, err
+	return err
 }
 
 func (w *lockWatcher) attempt(name string, began time.Time, err error) {

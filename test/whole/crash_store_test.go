@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
-	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -25,9 +24,6 @@ import (
 // as they were acknowledged, no UID is ever of two messages, and no message is
 // there in part.
 func TestKillStoreAtRandomMoments(t *testing.T) {
-	if os.Getenv("CRASH_MOMENTS") == "" {
-		t.Skip("a killed imapd leaves a lock for two minutes")
-	}
 	s := prepared(t, suite.Options{Edit: map[string]func(string) string{
 		"imapd": func(text string) string { return text + "limits: {per_user_and_address: 0}\n" },
 	}})

@@ -293,7 +293,7 @@ type copier struct {
 }
 
 func (c *copier) run(m *Forgetful) *Forgetful {
-	c.to.now, c.to.space, c.to.lastIno = m.now, m.space, m.lastIno
+	c.to.now, c.to.space, c.to.lastIno, c.to.life = m.now, m.space, m.lastIno, m.life+1
 	c.to.root = c.copy(m.root)
 	return c.to
 }

@@ -24,5 +24,5 @@
 // there; elsewhere they cost a type assertion.
 //
 // Files in reading order: fs.go (interfaces), os.go, names.go, space.go, write.go,
-// guard.go, volume.go, lock.go, dotlock.go, faulty.go, forgetful.go, inode.go, crash.go.
+// guard.go, volume.go, lock.go, dotlock.go (with package holder), faulty.go, forgetful.go, inode.go, crash.go.
 package disk

@@ -70,9 +70,7 @@ func TestDotLockExcludes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := l.File().Write([]byte("new")); err != nil {
-			t.Fatal(err)
-		}
+		overwrite(t, l, "new")
 		if err := l.Commit(); err != nil {
 			t.Fatal(err)
 		}
@@ -124,6 +122,7 @@ func TestDotLockTimes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		overwrite(t, dead, "of the dead")
 		opts := c.options()
 		opts.Timeout = 300 * time.Second
 		l, err := AcquireDotLock(ctx, m, "/list", opts)
@@ -143,7 +142,7 @@ func TestDotLockTimes(t *testing.T) {
 		if err := l.Release(); err != nil {
 			t.Fatal(err)
 		}
-		if left, _ := m.ReadDir("/"); len(left) != 1 {
+		if left, _ := m.ReadDir("/"); len(left) != 1 || get(t, m, "/list") != "old" {
 			t.Fatalf("left behind: %v", left)
 		}
 	})
@@ -190,29 +189,6 @@ func TestDotLockTimes(t *testing.T) {
 	})
 }
 
-// TestSlowBreakerGivesBack: two waiters judged the same stale lock; the
-// slower one meets the faster one's new lock and must not destroy it.
-func TestSlowBreakerGivesBack(t *testing.T) {
-	m, c := dotFS(t)
-	put(t, m, "/list.lock", "")
-	stale, _ := m.Stat("/list.lock")
-	slow := &DotLock{fsys: m, name: "/list", path: "/list.lock", opts: c.options()}
-
-	if err := m.Remove("/list.lock"); err != nil {
-		t.Fatal(err)
-	}
-	fast, err := AcquireDotLock(context.Background(), m, "/list", c.options())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := slow.takeAway(&rival{id: IDOf(stale), mtime: stale.ModTime()}); err != nil {
-		t.Fatal(err)
-	}
-	if err := fast.Release(); err != nil {
-		t.Fatalf("the live lock was taken away: %v", err)
-	}
-}
-
 func TestDotLockCommitFailures(t *testing.T) {
 	for _, op := range []Op{OpSync, OpRename, OpSyncDir} {
 		m, c := dotFS(t)
@@ -221,7 +197,7 @@ func TestDotLockCommitFailures(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, _ = l.File().Write([]byte("new"))
+		overwrite(t, l, "new")
 		f.Add(Fault{Op: op, Err: syscall.EIO})
 		if err := l.Commit(); !errors.Is(err, syscall.EIO) {
 			t.Errorf("%s: %v", op, err)
@@ -246,8 +222,13 @@ func TestDotLockCommitSurvives(t *testing.T) {
 			t.Fatal(err)
 		}
 		m.CrashAfter(n)
-		_, werr := l.File().Write([]byte("new"))
-		err = errors.Join(werr, l.Commit())
+		file, _, err := l.Replacement()
+		if err == nil {
+			_, err = file.Write([]byte("new"))
+		}
+		if err == nil {
+			err = l.Commit()
+		}
 		for seed := range uint64(50) {
 			got := get(t, m.CrashRandom(seed), "/list")
 			if got != "new" && (got != "old" || err == nil) {
@@ -306,17 +287,14 @@ func TestSpare(t *testing.T) {
 		l, _ = lock()
 		release(l)
 		l, _ = lock()
-		must(t, l.Separate())
-		if _, err := l.File().Write([]byte("new")); err != nil {
-			t.Fatal(err)
-		}
+		overwrite(t, l, "new")
 		must(t, l.Commit())
 		if got := get(t, fsys, name); got != "new" {
 			t.Error(got)
 		}
 		l, _ = lock()
 		release(l)
-		if got := get(t, fsys, name); got != "new" || get(t, fsys, aside) != "" {
+		if got := get(t, fsys, name); got != "new" || get(t, fsys, aside) != selfText(fsys) {
 			t.Errorf("%q: the spare file has become the protected one", got)
 		}
 		spare.Drop(fsys)
@@ -359,6 +337,14 @@ func TestSpareWithoutLinks(t *testing.T) {
 	if ok, _ := Exists(faulty, "/aside"); ok || faulty.Hits() != 1 {
 		t.Errorf("%d links tried, the spare file is there: %v", faulty.Hits(), ok)
 	}
+}
+
+func overwrite(t *testing.T, l *DotLock, text string) {
+	t.Helper()
+	file, _, err := l.Replacement()
+	must(t, err)
+	_, err = file.Write([]byte(text))
+	must(t, err)
 }
 
 func must(t *testing.T, err error) {

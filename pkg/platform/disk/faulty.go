@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/postcote/postcote/pkg/platform/disk/holder"
 )
 
 // Op names an operation of FS or File.
@@ -225,6 +227,15 @@ func (f *Faulty) Chtimes(name string, mtime time.Time) error {
 
 // Point implements Pointer.
 func (f *Faulty) Point(name string) { Point(f.fs, name) }
+
+func (f *Faulty) self() string { return selfText(f.fs) }
+
+func (f *Faulty) stateOf(text string) (holder.State, bool) {
+	if c, ok := f.fs.(census); ok {
+		return c.stateOf(text)
+	}
+	return holder.Unknown, false
+}
 
 // openVolume implements volumer.
 func (f *Faulty) openVolume(dir string) (volumeFile, error) {

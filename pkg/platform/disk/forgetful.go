@@ -5,10 +5,13 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/postcote/postcote/pkg/platform/disk/holder"
 )
 
 // ErrCrashed is in the chain of every error of a Forgetful after its crash.
@@ -28,6 +31,7 @@ type Forgetful struct {
 	now     func() time.Time
 	root    *inode
 	lastIno uint64
+	life    int       // of the machine: how many ended in a crash before
 	pending []*nameOp // since the SyncDir of their folder, oldest first
 	space   Space
 
@@ -45,6 +49,22 @@ func NewForgetful() *Forgetful {
 	m.space = Space{Total: 1 << 40, Free: 1 << 40, FreeInodes: 1 << 30, FSType: "forgetful"}
 	m.root = m.newInode(fs.ModeDir | 0o777)
 	return m
+}
+
+// machineName is the host whose processes use a Forgetful.
+const machineName = "1:forgetful\x00"
+
+// self implements census: there is one process in each life of the machine.
+func (m *Forgetful) self() string { return machineName + strconv.Itoa(m.life) + "\n" }
+
+func (m *Forgetful) stateOf(text string) (holder.State, bool) {
+	switch {
+	case !strings.HasPrefix(text, machineName):
+		return holder.Unknown, false
+	case text == m.self():
+		return holder.Here, true
+	}
+	return holder.Gone, true
 }
 
 // SetNow sets the clock of the time stamps.

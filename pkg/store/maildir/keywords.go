@@ -182,7 +182,7 @@ func (k *Keywords) add(name string) (Letters, bool) {
 func (l *Lock) editKeywords(edit func(*Keywords) (changed bool, err error)) error {
 	f := l.folder
 	name := f.path(keywordsName)
-	dot, err := disk.AcquireDotLock(context.Background(), f.tree.fs, name, disk.DotLockOptions{Perm: f.tree.opts.FilePerm})
+	dot, err := disk.AcquireDotLock(context.Background(), f.tree.fs, name, disk.DotLockOptions{Perm: f.tree.opts.FilePerm, TempDir: f.path("tmp")})
 	if err != nil {
 		return ioError(err, "writing the keywords of folder %s", f.name)
 	}
@@ -194,27 +194,31 @@ func (l *Lock) editKeywords(edit func(*Keywords) (changed bool, err error)) erro
 	if err != nil || !changed {
 		return errors.Join(err, dot.Release())
 	}
-	w := bufio.NewWriter(dot.File())
+	file, fresh, err := dot.Replacement()
+	if err != nil {
+		return ioError(errors.Join(err, dot.Release()), "writing the keywords of folder %s", f.name)
+	}
+	w := bufio.NewWriter(file)
 	for i, n := range k.Names {
 		if n != "" {
 			fmt.Fprintf(w, "%d %s\n", i, n)
 		}
 	}
-	return ioError(finishLocked(f.tree.fs, name, w, dot, k.Stamp), "writing the keywords of folder %s", f.name)
+	return ioError(finishLocked(f.tree.fs, fresh, w, dot, k.Stamp), "writing the keywords of folder %s", f.name)
 }
 
-// finishLocked makes what was written to a dot lock the new file, with a mtime
-// at least a second later than that of the old one: Dovecot remembers the mtimes
-// of keywords and subscriptions in whole seconds, and would write its memory over
-// a change that came within the same one.
-func finishLocked(fsys disk.FS, name string, w interface {
+// finishLocked makes what was written to fresh, a dot lock's replacement, the new
+// file, with a mtime at least a second later than that of the old one: Dovecot
+// remembers the mtimes of keywords and subscriptions in whole seconds, and would
+// write its memory over a change that came within the same one.
+func finishLocked(fsys disk.FS, fresh string, w interface {
 	io.Writer
 	Flush() error
 }, dot *disk.DotLock, old Stamp,
 ) error {
 	err := w.Flush()
 	if err == nil {
-		err = growMtime(fsys, name+".lock", endOfSecond(old.Mtime))
+		err = growMtime(fsys, fresh, endOfSecond(old.Mtime))
 	}
 	if err != nil {
 		return errors.Join(err, dot.Release())

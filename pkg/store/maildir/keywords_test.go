@@ -54,12 +54,12 @@ type keywordRival struct {
 	write func()
 }
 
-func (r *keywordRival) OpenFile(name string, flag int, perm os.FileMode) (disk.File, error) {
-	if act := r.write; act != nil && strings.HasSuffix(name, "dovecot-keywords.lock") {
+func (r *keywordRival) Link(oldName, newName string) error {
+	if act := r.write; act != nil && strings.HasSuffix(newName, "dovecot-keywords.lock") {
 		r.write = nil
 		act()
 	}
-	return r.FS.OpenFile(name, flag, perm)
+	return r.FS.Link(oldName, newName)
 }
 
 func (r *keywordRival) Chtimes(name string, mtime time.Time) error {

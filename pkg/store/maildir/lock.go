@@ -16,7 +16,7 @@ type Lock struct {
 	dot    *disk.DotLock // nil after Rewrite and Unlock
 }
 
-// Lock waits for the lock: 120 s at most, as Dovecot does. Unavailable: others
+// Lock waits for the lock: 122 s at most, as Dovecot does. Unavailable: others
 // held it all that time, or ctx ended.
 func (f *Folder) Lock(ctx context.Context) (*Lock, error) { return f.LockAgain(ctx, nil) }
 
@@ -28,7 +28,7 @@ type Spare struct {
 
 // LockAgain is Lock for somebody who does so often, never twice at a time.
 func (f *Folder) LockAgain(ctx context.Context, s *Spare) (*Lock, error) {
-	opts := disk.DotLockOptions{Perm: f.tree.opts.FilePerm}
+	opts := disk.DotLockOptions{Perm: f.tree.opts.FilePerm, TempDir: f.path("tmp")}
 	if s != nil {
 		if s.name == "" {
 			s.name = f.tree.opts.Namer.Next() + ".lock"

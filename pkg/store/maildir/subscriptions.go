@@ -126,7 +126,7 @@ func (t *Tree) Subscribe(ctx context.Context, on bool, folders ...string) error 
 		}
 	}
 	file := filepath.Join(t.root, subscriptionsName)
-	dot, err := disk.AcquireDotLock(ctx, t.fs, file, disk.DotLockOptions{Perm: t.opts.FilePerm})
+	dot, err := disk.AcquireDotLock(ctx, t.fs, file, disk.DotLockOptions{Perm: t.opts.FilePerm, TempDir: filepath.Join(t.root, "tmp")})
 	if err != nil {
 		return ioError(err, "locking the subscriptions in %s", t.root)
 	}
@@ -138,12 +138,16 @@ func (t *Tree) Subscribe(ctx context.Context, on bool, folders ...string) error 
 	if v2 && slices.Equal(lines, old) {
 		return dot.Release() // nothing to change
 	}
-	w := bufio.NewWriter(dot.File())
+	own, fresh, err := dot.Replacement()
+	if err != nil {
+		return ioError(errors.Join(err, dot.Release()), "writing the subscriptions in %s", t.root)
+	}
+	w := bufio.NewWriter(own)
 	_, _ = w.WriteString(subscriptionsV2)
 	for _, l := range lines {
 		_, _ = w.WriteString(l + "\n")
 	}
-	if err := finishLocked(t.fs, file, w, dot, stamp); err != nil {
+	if err := finishLocked(t.fs, fresh, w, dot, stamp); err != nil {
 		return ioError(err, "writing the subscriptions in %s", t.root)
 	}
 	return nil

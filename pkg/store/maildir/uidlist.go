@@ -317,8 +317,8 @@ func (f *Folder) SyncUIDs() error {
 	return ioError(errors.Join(err, file.Close()), "syncing the UID list of folder %s", f.name)
 }
 
-// Rewrite replaces the UID list by list, durably, and gives up the lock, whose
-// file becomes the list. A list without a GUID gets one. list.Stamp is updated.
+// Rewrite replaces the UID list by list, durably, and gives up the lock. A list
+// without a GUID gets one. list.Stamp is updated.
 func (l *Lock) Rewrite(list *UIDList) error {
 	f := l.folder
 	if list.GUID == "" {
@@ -326,13 +326,15 @@ func (l *Lock) Rewrite(list *UIDList) error {
 	}
 	name := f.path(uidlistName)
 	old, err := stampOf(f.tree.fs, name)
+	var file disk.File
+	var fresh string
 	if err == nil {
-		err = l.dot.Separate()
+		file, fresh, err = l.dot.Replacement()
 	}
 	if err != nil {
 		return errors.Join(ioError(err, "rewriting the UID list of folder %s", f.name), l.Unlock())
 	}
-	w := bufio.NewWriterSize(l.dot.File(), 64<<10)
+	w := bufio.NewWriterSize(file, 64<<10)
 	_, _ = w.WriteString(list.header()) // errors stay in w until Flush
 	var line []byte
 	for i, r := range list.Records {
@@ -344,7 +346,7 @@ func (l *Lock) Rewrite(list *UIDList) error {
 	}
 	err = w.Flush()
 	if err == nil {
-		err = growMtime(f.tree.fs, name+".lock", old.Mtime)
+		err = growMtime(f.tree.fs, fresh, old.Mtime)
 	}
 	if err != nil {
 		return errors.Join(ioError(err, "rewriting the UID list of folder %s", f.name), l.Unlock())

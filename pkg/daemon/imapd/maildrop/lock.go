@@ -63,7 +63,7 @@ func (l *Locks) Take(ctx context.Context, fsys disk.FS, user, maildir string) (g
 		return mine, err
 	}
 	dot, err := disk.AcquireDotLock(ctx, fsys, filepath.Join(maildir, "dovecot-pop3-session"), disk.DotLockOptions{
-		Timeout: lockWait, Stale: lockStale,
+		Timeout: lockWait, Stale: lockStale, TempDir: filepath.Join(maildir, "tmp"),
 	})
 	if err != nil {
 		mine()
