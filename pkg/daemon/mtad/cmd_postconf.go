@@ -59,7 +59,7 @@ func hostParameters() []parameter {
 		{"queue_directory", "queue.dir", func(c *Config) string { return c.Queue.Dir }},
 		{"myhostname", "hostname", func(c *Config) string { return c.hostname() }},
 		{"mydomain", "rewrite.mydomain", (*Config).domain},
-		{"myorigin", "rewrite.myorigin", func(c *Config) string { return orElse(c.Rewrite.Origin, c.hostname()) }},
+		{"myorigin", "rewrite.myorigin", func(c *Config) string { return c.origin() }},
 		{"mynetworks", "trusted_networks", func(c *Config) string { return networks(c.Trusted) }},
 		{"inet_interfaces", "listeners", (*Config).interfaces},
 		{"recipient_delimiter", "recipient_delimiter", func(c *Config) string { return c.Delimiter }},
@@ -94,7 +94,9 @@ func routeParameters() []parameter {
 		{"fallback_transport_maps", "fallback_transport_maps", func(c *Config) string { return list(c.FallbackMaps) }},
 		{"luser_relay", "luser_relay", func(c *Config) string { return c.LuserRelay }},
 		{"default_delivery_status_filter", "default_delivery_status_filter", func(c *Config) string { return list(c.StatusFilter) }},
-		{"address_verify_sender", "address_verify.sender", func(c *Config) string { return orElse(c.Verify.Sender, "<>") }},
+		{"double_bounce_sender", "double_bounce_sender", func(c *Config) string { return c.DoubleBounce }},
+		{"address_verify_sender", "address_verify.sender", func(c *Config) string { return orElse(c.Verify.Sender, "$double_bounce_sender") }},
+		{"address_verify_sender_ttl", "address_verify.sender_ttl", func(c *Config) string { return span(c.Verify.SenderTTL) }},
 		{"address_verify_relayhost", "address_verify.relayhost", probes(func(r routing.Config) string { return r.RelayHost })},
 		{"address_verify_transport_maps", "address_verify.transport_maps", probes(func(r routing.Config) string { return list(r.TransportMaps) })},
 		{"address_verify_sender_dependent_relayhost_maps", "address_verify.sender_dependent_relayhost_maps", probes(func(r routing.Config) string { return list(r.SenderRelayHosts) })},
@@ -105,6 +107,11 @@ func routeParameters() []parameter {
 		{"address_verify_virtual_transport", "address_verify.virtual_transport", func(c *Config) string {
 			return orElse(c.Verify.Apply(c.Config).VirtualTransport, "lmtp:"+c.Deliver.LMTP)
 		}},
+		{"address_verify_positive_expire_time", "address_verify.positive_expire_time", func(c *Config) string { return span(c.Verify.PositiveExpire) }},
+		{"address_verify_positive_refresh_time", "address_verify.positive_refresh_time", func(c *Config) string { return span(c.Verify.PositiveRefresh) }},
+		{"address_verify_negative_expire_time", "address_verify.negative_expire_time", func(c *Config) string { return span(c.Verify.NegativeExpire) }},
+		{"address_verify_negative_refresh_time", "address_verify.negative_refresh_time", func(c *Config) string { return span(c.Verify.NegativeRefresh) }},
+		{"address_verify_negative_cache", "address_verify.negative_cache", func(c *Config) string { return yes(c.Verify.Negative) }},
 		{"address_verify_map", "address_verify.map", func(c *Config) string { return c.Verify.Map }},
 	}
 }
@@ -154,6 +161,11 @@ func rewriteParameters() []parameter {
 func smtpdParameters() []parameter {
 	return []parameter{
 		{"message_size_limit", "message_size_limit", func(c *Config) string { return strconv.FormatInt(c.MessageSize.Int64(), 10) }},
+		{"header_size_limit", "limits.header_size", func(c *Config) string { return strconv.FormatInt(c.Limits.Header.Int64(), 10) }},
+		{"line_length_limit", "limits.line_length", func(c *Config) string { return strconv.Itoa(c.Limits.Line) }},
+		{"smtputf8_enable", "smtputf8_enable", func(c *Config) string { return yes(c.UTF8) }},
+		{"strict_smtputf8", "", func(*Config) string { return "yes" }},
+		{"smtputf8_autodetect_classes", "smtputf8_autodetect_classes", func(c *Config) string { return list(c.DetectUTF8) }},
 		{"smtpd_peername_lookup", "client_names", func(c *Config) string { return yes(c.ClientNames) }},
 		{"smtpd_tls_cert_file", "tls.cert_file", func(c *Config) string { return c.TLS.CertFile }},
 		{"smtpd_tls_key_file", "tls.key_file", func(c *Config) string { return c.TLS.KeyFile }},
@@ -229,6 +241,7 @@ func smtpParameters() []parameter {
 		{"smtp_tls_secure_cert_match", "remote.tls_secure_cert_match", func(c *Config) string { return list(c.Remote.TLSSecureMatch) }},
 		{"smtp_sasl_password_maps", "password_maps", func(c *Config) string { return list(c.PasswordMaps) }},
 		{"smtp_sasl_auth_enable", "password_maps", func(c *Config) string { return yes(len(c.PasswordMaps) > 0 || c.Remote.RelayCredentials != "") }},
+		{"smtp_line_length_limit", "remote.line_length_limit", func(c *Config) string { return strconv.Itoa(c.Remote.LineLength) }},
 		{"smtp_discard_ehlo_keywords", "remote.discard_ehlo_keywords", func(c *Config) string { return list(c.Remote.DiscardWords) }},
 		{"use_srv_lookup", "remote.use_srv_lookup", func(c *Config) string { return list(c.Remote.Services) }},
 		{"allow_srv_lookup_fallback", "remote.allow_srv_lookup_fallback", func(c *Config) string { return yes(c.Remote.ServiceFallback) }},

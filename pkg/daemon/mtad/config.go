@@ -10,6 +10,7 @@ import (
 	"github.com/postcote/postcote/pkg/daemon/mtad/verifying"
 	"github.com/postcote/postcote/pkg/daemon/service"
 	"github.com/postcote/postcote/pkg/mta/bounce"
+	"github.com/postcote/postcote/pkg/mta/gate/header"
 	"github.com/postcote/postcote/pkg/mta/queue"
 	"github.com/postcote/postcote/pkg/mta/remote"
 	"github.com/postcote/postcote/pkg/mta/remote/tlspolicy"
@@ -58,9 +59,13 @@ type Config struct {
 	Limits      Limits    `yaml:"limits" reload:"true" doc:"What one client may do."`
 	Timeouts    Timeouts  `yaml:"timeouts" reload:"true" doc:"How long clients are waited for."`
 	DSN         bool      `yaml:"dsn" reload:"true" doc:"Announce DSN (RFC 3461): senders may ask for reports of success, delay and failure."`
+	UTF8        bool      `yaml:"smtputf8_enable" reload:"true" doc:"Announce SMTPUTF8 (RFC 6531): senders may have addresses and headers in UTF-8. What needs it is returned where the next host does not offer it."`
+	DetectUTF8  []string  `yaml:"smtputf8_autodetect_classes" oneof:"sendmail|verify" reload:"true" doc:"Where SMTPUTF8 is found to be needed without being asked for: sendmail is mail of local programs with headers in UTF-8, verify are probes of such addresses."`
 	DelayDigits int       `yaml:"delay_logging_resolution_limit" min:"0" max:"6" reload:"true" doc:"Decimals of the seconds in delay= and delays= of the log, two significant digits at most."`
-	Bounce      Bounce    `yaml:"bounce" reload:"true" doc:"What notifications look like."`
-	Queue       Queue     `yaml:"queue" doc:"Where mail is kept, and when it is tried again."`
+	// DoubleBounce stands beside the section, as it is about probes too.
+	DoubleBounce string `yaml:"double_bounce_sender" reload:"true" doc:"An address, or a name at rewrite.myorigin, whose mail is taken and dropped; the sender of probes unless address_verify.sender is set. Notices to the postmaster have the null sender."`
+	Bounce       Bounce `yaml:"bounce" reload:"true" doc:"What notifications look like."`
+	Queue        Queue  `yaml:"queue" doc:"Where mail is kept, and when it is tried again."`
 
 	service.Common `yaml:",inline"`
 
@@ -87,6 +92,12 @@ const (
 	AuthNone  = "none"
 	AuthTLS   = "tls"
 	AuthClear = "clear"
+)
+
+// Classes of mail in which it is found out whether SMTPUTF8 is needed.
+const (
+	DetectSendmail = "sendmail"
+	DetectVerify   = "verify"
 )
 
 // CertRequired is the client_cert of a listener for known certificates only.
@@ -152,6 +163,7 @@ type Remote struct {
 	MaxAddresses     int             `yaml:"mx_address_limit" min:"1" max:"100" doc:"Addresses of a destination that are tried in one attempt."`
 	MaxSessions      int             `yaml:"mx_session_limit" min:"1" max:"100" doc:"Hosts that are spoken to in one attempt; the next is asked when one defers a recipient."`
 	KeepEightBit     bool            `yaml:"disable_mime_output_conversion" doc:"Send 8-bit text as it is to hosts that do not offer 8BITMIME. Otherwise parts labelled 8bit become quoted-printable for them, which breaks signatures."`
+	LineLength       int             `yaml:"line_length_limit" max:"65536" doc:"Octets of a line; longer ones are broken, the rest behind a space. 0 breaks none, against RFC 5321; signatures over such lines then stay whole."`
 	DiscardWords     []string        `yaml:"discard_ehlo_keywords" example:"[chunking]" doc:"EHLO keywords of other hosts that are not used, in any case of letters: pipelining, chunking, size, 8bitmime, dsn, smtputf8, starttls, auth, xforward. A host whose CHUNKING does not work is found out without that."`
 	Forward          bool            `yaml:"send_xforward_command" doc:"Tell hosts that announce XFORWARD from whom the message came: for a content filter as relayhost. Transports say so for themselves."`
 	Reuse            conf.Duration   `yaml:"reuse" max:"1m" doc:"How long a connection waits for another message to the same host; 0s never does."`
@@ -177,6 +189,8 @@ type Limits struct {
 	RateV4             int           `yaml:"ipv4_prefix_length" min:"0" max:"32" doc:"Bits of an IPv4 address that are one client for the rates."`
 	RateV6             int           `yaml:"ipv6_prefix_length" min:"0" max:"128" doc:"The same for IPv6."`
 	HardErrors         int           `yaml:"hard_errors" min:"1" doc:"Errors that end a session."`
+	Header             conf.Size     `yaml:"header_size" min:"4KiB" max:"16MiB" doc:"Of a message's header, where something in it has to be changed. A larger one is then refused; one that stays as it is may have any size."`
+	Line               int           `yaml:"line_length" min:"1000" max:"65536" doc:"Octets of a command; a longer one is refused."`
 }
 
 // Timeouts is the `timeouts` section.
@@ -258,7 +272,7 @@ func Default() Config {
 			TLSVerifyMatch: tlspolicy.StandardDefaults().Verify, TLSSecureMatch: tlspolicy.StandardDefaults().Secure,
 			Prefer: "any", Protocols: "all", Balance: true, MaxAddresses: remote.MaxAddresses, MaxSessions: remote.MaxSessions,
 			TLSProtocols: ">=TLSv1.2", TLSMandatory: ">=TLSv1.2",
-			ConnectTimeout: conf.Duration(30 * time.Second), Reuse: conf.Duration(2 * time.Second),
+			LineLength: 998, ConnectTimeout: conf.Duration(30 * time.Second), Reuse: conf.Duration(2 * time.Second),
 			Login: routing.DefaultLogin(), Timeouts: routing.DefaultTimeouts(),
 		},
 		DNS:         dnsx.DefaultConfig(),
@@ -266,12 +280,12 @@ func Default() Config {
 		Verify:      verifying.Default(),
 		Smtpd:       edge.DefaultConfig(),
 		ClientNames: true,
-		Limits:      Limits{Connections: 10000, ConnectionsPerPeer: 50, Recipients: 1000, SoftErrors: 10, HardErrors: 20, JunkCommands: 100, Overshoot: 1000, RateUnit: conf.Duration(time.Minute), RateV4: 32, RateV6: 84},
+		Limits:      Limits{Connections: 10000, ConnectionsPerPeer: 50, Recipients: 1000, SoftErrors: 10, HardErrors: 20, JunkCommands: 100, Overshoot: 1000, Line: 2048, Header: header.MaxBlock, RateUnit: conf.Duration(time.Minute), RateV4: 32, RateV6: 84},
 		Timeouts: Timeouts{
 			Command: conf.Duration(5 * time.Minute), Data: conf.Duration(5 * time.Minute), TLS: conf.Duration(time.Minute),
 			DNS: conf.Duration(5 * time.Second), Error: conf.Duration(time.Second), MinRate: 500,
 		},
-		DSN: true, DelayDigits: 2,
+		DSN: true, UTF8: true, DetectUTF8: []string{DetectSendmail, DetectVerify}, DelayDigits: 2, DoubleBounce: "double-bounce",
 		Bounce: Bounce{SizeLimit: bounce.DefaultSizeLimit},
 		Queue:  Queue{Dir: "/var/lib/postcote/mtad/queue", Settings: queue.DefaultSettings()},
 		Common: service.DefaultCommon("mtad"),

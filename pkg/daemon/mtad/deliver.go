@@ -232,7 +232,7 @@ func (x deliverer) attempt(ctx context.Context, st *state, job *queue.Job, hop r
 // probe finds out whether an address takes mail, by the ways that mail takes.
 func (d *daemon) probe(ctx context.Context, rcpt addr.Address) verify.Answer {
 	st := d.state.Load()
-	return verifying.Probe(ctx, ways{d, st}, st.cfg.Verify.From(), rcpt)
+	return verifying.Probe(ctx, ways{d, st}, st.prober.Now(), rcpt)
 }
 
 // ways implements verifying.Ways.
@@ -269,7 +269,8 @@ func (w ways) Ask(ctx context.Context, hop route.Hop, sender, rcpt addr.Address)
 		}
 	}
 	return w.d.remote.Load().of(hop).Deliver(ctx, hop, remote.Message{
-		From: sender, Verify: true, UTF8: sender.NeedsUTF8() || rcpt.NeedsUTF8(),
+		From: sender, Verify: true,
+		UTF8: slices.Contains(w.st.cfg.DetectUTF8, DetectVerify) && (sender.NeedsUTF8() || rcpt.NeedsUTF8()),
 		Login: func(ctx context.Context, hop route.Hop) (*remote.Credentials, error) {
 			return w.st.logins.For(ctx, sender, hop)
 		},
@@ -430,8 +431,9 @@ func (d *daemon) newSenders(st *state) (*senders, error) {
 		Timeouts: st.cfg.Remote.Client(smtpclient.Timeouts{}), LMTPTimeouts: st.cfg.Deliver.Client(smtpclient.Timeouts{}),
 		Mechanism: st.cfg.Remote.Allow, HardLogin: !st.cfg.Remote.SoftBounce,
 		KeepEightBit: st.cfg.Remote.KeepEightBit, Families: st.cfg.Remote.families(), Sessions: st.cfg.Remote.MaxSessions,
-		Discard: routing.Upper(st.cfg.Remote.DiscardWords),
-		Own:     d.own(st.cfg), ServiceFallback: st.cfg.Remote.ServiceFallback, ServiceIgnore: st.cfg.Remote.ServiceIgnore,
+		LineLength: cmp.Or(st.cfg.Remote.LineLength, -1),
+		Discard:    routing.Upper(st.cfg.Remote.DiscardWords),
+		Own:        d.own(st.cfg), ServiceFallback: st.cfg.Remote.ServiceFallback, ServiceIgnore: st.cfg.Remote.ServiceIgnore,
 	}
 	if st.cfg.Remote.Port != 25 {
 		c.Port = uint16(st.cfg.Remote.Port)

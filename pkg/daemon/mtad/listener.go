@@ -126,7 +126,8 @@ func (l *listening) build(st *state) error {
 	if l.local {
 		c.Policy.Limits.Recipients = st.cfg.Submit.Recipients
 	}
-	c.Policy.Words.DSN = st.cfg.DSN
+	c.Policy.Words.DSN, c.Policy.Words.SMTPUTF8 = st.cfg.DSN, st.cfg.UTF8
+	c.Policy.Limits.Line = st.cfg.Limits.Line
 	c.Policy.Limits.SoftErrors, c.Policy.Limits.HardErrors = st.cfg.Limits.SoftErrors, st.cfg.Limits.HardErrors
 	t := st.cfg.Timeouts
 	c.Timeouts.Command, c.Timeouts.Data, c.Timeouts.TLS = t.Command.Std(), t.Data.Std(), t.TLS.Std()

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -69,6 +70,9 @@ func (s *session) Message(ctx context.Context, tx *server.Transaction, content i
 	edit := s.d.editors.Get(s.headerRules(ctx, tx.From, qid, now))
 	defer s.d.editors.Put(edit)
 	in := &receiving{msg: msg, edit: edit}
+	if tx.Options.UTF8 || s.detects() {
+		in.wide = new(header.Wide)
+	}
 	_, err := io.Copy(in, content) // the engine's reader hands over its own buffer
 	switch {
 	case in.err != nil:
@@ -87,6 +91,7 @@ func (s *session) Message(ctx context.Context, tx *server.Transaction, content i
 	if err != nil {
 		return say(s.notStored(endOfMessage, tx, qid, err))
 	}
+	env.SMTPUTF8 = in.wide != nil && needsUTF8(in.wide, env, tx.Options.UTF8)
 	trace := s.trace(tx, qid, now).Append(make([]byte, 0, usualTrace+len(found.Block)))
 	if found.Edited {
 		msg.SetHeaders(append(trace, found.Block...), found.Skip)
@@ -116,14 +121,34 @@ func (s *session) taken(tx *server.Transaction, qid, msgid string, size int64) {
 type receiving struct {
 	msg  io.Writer
 	edit *header.Editor
-	err  error // of the queue
+	wide *header.Wide // nil: SMTPUTF8 is of no interest
+	err  error        // of the queue
 }
 
 func (r *receiving) Write(p []byte) (int, error) {
 	if _, r.err = r.msg.Write(p); r.err != nil {
 		return 0, r.err
 	}
+	if r.wide != nil {
+		_, _ = r.wide.Write(p) // never fails
+	}
 	return r.edit.Write(p)
+}
+
+// detects reports whether it is looked for what a client does not say: local
+// programs know nothing of SMTPUTF8.
+func (s *session) detects() bool {
+	return s.who.Local && s.st.cfg.UTF8 && slices.Contains(s.st.cfg.DetectUTF8, DetectSendmail)
+}
+
+// needsUTF8 reports whether who takes the message next must offer SMTPUTF8. A
+// client that asks for it need not have used it; where it did not ask, a header
+// that is not UTF-8 goes as it is.
+func needsUTF8(wide *header.Wide, env *queue.Envelope, asked bool) bool {
+	if wide.UTF8() || asked && wide.Needed() || env.Sender.NeedsUTF8() {
+		return true
+	}
+	return slices.ContainsFunc(env.Recipients, func(r queue.Recipient) bool { return r.Addr.NeedsUTF8() })
 }
 
 func checkHeader(found header.Found) gate.Verdict {
@@ -144,7 +169,7 @@ func (s *session) headerRules(ctx context.Context, from addr.Address, qid string
 	cfg := &s.st.cfg.Rewrite
 	home := s.home()
 	field := s.st.rewriter.FieldFor(home) // nil leaves the header alone
-	rules := header.Rules{Drop: cfg.Drop, AddMissing: cfg.AddMissing || s.submitted() || field != nil && !home, Sender: from, Date: now}
+	rules := header.Rules{Limit: int(s.st.cfg.Limits.Header), Drop: cfg.Drop, AddMissing: cfg.AddMissing || s.submitted() || field != nil && !home, Sender: from, Date: now}
 	if rules.AddMissing {
 		rules.Sender = s.st.rewriter.Complete(ctx, from)
 		rules.MessageID = "<" + now.UTC().Format("20060102150405") + "." + qid + "@" + s.st.hostname + ">"
@@ -175,7 +200,7 @@ func (s *session) trace(tx *server.Transaction, qid string, now time.Time) heade
 func (s *session) envelope(ctx context.Context, tx *server.Transaction, now time.Time) (env *queue.Envelope, err error) {
 	env = &queue.Envelope{
 		Arrival: now, EnvID: tx.Options.EnvelopeID, Return: returnOf(tx.Options.Return),
-		SMTPUTF8: tx.Options.UTF8, EightBit: tx.Options.Body == smtp.Body8BitMIME, RequireTLS: tx.Options.RequireTLS,
+		EightBit: tx.Options.Body == smtp.Body8BitMIME, RequireTLS: tx.Options.RequireTLS,
 		SASLUser: s.c.User, SASLMethod: s.c.Mech, Origin: s.l.label,
 		Client: queue.Client{Name: s.who.Name, Helo: s.c.Helo, Proto: s.c.Protocol(tx.Options.UTF8)},
 	}

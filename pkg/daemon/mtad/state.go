@@ -1,6 +1,7 @@
 package mtad
 
 import (
+	"cmp"
 	"net/netip"
 	"time"
 
@@ -8,6 +9,7 @@ import (
 	"github.com/postcote/postcote/pkg/daemon/mtad/rewriting"
 	"github.com/postcote/postcote/pkg/daemon/mtad/routing"
 	"github.com/postcote/postcote/pkg/daemon/mtad/tables"
+	"github.com/postcote/postcote/pkg/daemon/mtad/verifying"
 	"github.com/postcote/postcote/pkg/mta/bounce"
 	"github.com/postcote/postcote/pkg/mta/gate"
 	"github.com/postcote/postcote/pkg/mta/gate/rate"
@@ -25,6 +27,7 @@ type state struct {
 	hostname string
 	routes   *route.Table
 	probes   *route.Table // the ways of probes
+	prober   verifying.Sender
 	rewriter *rewriting.Rewriter
 	logins   *routing.Passwords
 	filters  *routing.StatusFilters
@@ -48,12 +51,20 @@ func newState(cfg Config, rcpts gate.Recipients, now func() time.Time) (*state, 
 	if rcpts != nil {
 		rcpts = recentRecipients{rcpts, newRecent(cfg.LookupCache.Std(), now)}
 	}
-	if s.routes, err = cfg.Config.Table(cfg.Domains, cfg.routingHost(ask)); err != nil {
+	if s.prober, err = cfg.Verify.NewSender(cfg.DoubleBounce, cfg.origin(), now); err != nil {
+		return nil, fail.Wrap(fail.Invalid, err, "address_verify.sender")
+	}
+	host := cfg.routingHost(ask)
+	if host.Sink, err = verifying.Named(cfg.DoubleBounce, cfg.origin()); err != nil {
+		return nil, fail.Wrap(fail.Invalid, err, "double_bounce_sender")
+	}
+	host.Alias = s.prober.Lasting
+	if s.routes, err = cfg.Config.Table(cfg.Domains, host); err != nil {
 		return nil, err
 	}
 	s.probes = s.routes
 	if cfg.Verify.Overrides.Any() {
-		if s.probes, err = cfg.Verify.Apply(cfg.Config).Table(cfg.Domains, cfg.routingHost(ask)); err != nil {
+		if s.probes, err = cfg.Verify.Apply(cfg.Config).Table(cfg.Domains, host); err != nil {
 			return nil, fail.Wrap(fail.Invalid, err, "address_verify")
 		}
 	}
@@ -98,6 +109,9 @@ func (c Config) tables() lookup.Options {
 	}
 	return c.lookups
 }
+
+// origin is the domain of addresses without one.
+func (c Config) origin() string { return cmp.Or(c.Rewrite.Origin, c.hostname()) }
 
 func (c Config) routingHost(ask route.Domains) routing.Host {
 	return routing.Host{

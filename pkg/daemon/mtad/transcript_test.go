@@ -34,7 +34,7 @@ import (
 //	  hasnt text
 //	  told text         ... and XFORWARD said this before it
 //	  asked text        ... and its DSN parameters were these
-//	lmtp|far dsn        announces DSN from now on
+//	lmtp|far dsn|plain  announces DSN from now on, or no SMTPUTF8
 //	queued N            waits until N messages are in the queue
 //	log: tag: text      waits for a line in Postfix's form
 //	nolog: text         no line is like that
@@ -121,10 +121,10 @@ func (p *player) outside(word, rest string) error {
 		if word == "far" {
 			s = p.w.far
 		}
-		if rest == "dsn" {
+		if rest == "dsn" || rest == "plain" {
 			s.mu.Lock()
-			s.dsn = true
-			s.mu.Unlock()
+			defer s.mu.Unlock()
+			s.dsn, s.plain = rest == "dsn", rest == "plain"
 			return nil
 		}
 		if rest == "down" || rest == "up" {

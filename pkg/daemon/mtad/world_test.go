@@ -361,9 +361,10 @@ type sink struct {
 	engine  *server.Server
 	service *outside
 
-	mu  sync.Mutex
-	got []received
-	dsn bool // announce DSN
+	mu    sync.Mutex
+	got   []received
+	dsn   bool // announce DSN
+	plain bool // do not announce SMTPUTF8
 }
 
 // received is a message for one recipient; asked are its DSN parameters, told
@@ -377,7 +378,7 @@ func newSink(t *testing.T, mode server.Mode) *sink {
 	c.Accept = func(_ context.Context, conn *server.Conn) (server.Session, server.Reply) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		conn.Policy.Words.DSN, conn.Policy.XForward = s.dsn, true
+		conn.Policy.Words.DSN, conn.Policy.Words.SMTPUTF8, conn.Policy.XForward = s.dsn, !s.plain, true
 		return &sinkSession{s, conn}, server.Reply{}
 	}
 	var err error

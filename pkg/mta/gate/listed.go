@@ -45,6 +45,9 @@ func (g *Gate) checkListed(ctx context.Context, sender addr.Address, given asked
 	if err != nil {
 		return lookupFailed(given.Path(), err)
 	}
+	if g.routes.Sink(rcpt) {
+		return Verdict{}
+	}
 	if g.cfg.Rewriting != nil {
 		if v, done := g.rewritten(ctx, given, rcpt); done {
 			return v

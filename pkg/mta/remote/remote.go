@@ -61,6 +61,9 @@ type Config struct {
 	// KeepEightBit sends 8-bit text to hosts without 8BITMIME as it is, and
 	// converts nothing (Postfix: disable_mime_output_conversion).
 	KeepEightBit bool
+	// LineLength is how many octets of a line SMTP sends before it is broken;
+	// 0: 998, -1: all (Postfix: smtp_line_length_limit).
+	LineLength int
 	// Discard are EHLO keywords, in upper case, that are not used though a host
 	// announces them (Postfix: smtp_discard_ehlo_keywords).
 	Discard []string

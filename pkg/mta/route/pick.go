@@ -28,16 +28,21 @@ func (t *Table) Route(ctx context.Context, sender, rcpt addr.Address) (Route, er
 	if err != nil {
 		return Route{}, err
 	}
-	hop, key, err := t.pick(ctx, class, sender, rcpt)
-	if err != nil {
-		return Route{}, err
+	hop, key := Hop{Transport: Discard}, sinkKey
+	if !t.Sink(rcpt) {
+		if hop, key, err = t.pick(ctx, class, sender, rcpt); err != nil {
+			return Route{}, err
+		}
+		hop = fill(hop, rcpt.Domain)
 	}
-	hop = fill(hop, rcpt.Domain)
 	explain.Say(ctx, func() explain.Step {
 		return explain.Step{Key: key, What: "transport", Input: rcpt.String(), Result: hop.String()}
 	})
 	return Route{Class: class, Hop: hop, Rcpt: rcpt}, nil
 }
+
+// sinkKey is where the configuration has Config.Sink.
+const sinkKey = "double_bounce_sender"
 
 // viaKeys are where the configuration has the transport of a class.
 var viaKeys = [numClasses]string{

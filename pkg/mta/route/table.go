@@ -34,6 +34,12 @@ type Config struct {
 
 	Delimiter  string // bytes that start the detail of a local part
 	Postmaster string // mailbox that reads bare postmaster; empty means postmaster@first mailbox or local domain
+
+	// Sink is an address that exists and whose mail is dropped: the sender of
+	// what nobody is to answer. Alias gives addresses that come and go their
+	// lasting one. Both are optional.
+	Sink  addr.Address
+	Alias func(addr.Address) (addr.Address, bool)
 }
 
 // Table routes recipients. It is immutable and safe for concurrent use.
@@ -223,10 +229,21 @@ func (t *Table) tabled(ctx context.Context, c Class, domain string) (yes bool, k
 	return yes, "domains.tables", nil
 }
 
+// Sink reports whether mail for rcpt is dropped.
+func (t *Table) Sink(rcpt addr.Address) bool {
+	return !t.cfg.Sink.Null() && rcpt.Domain == t.cfg.Sink.Domain && strings.EqualFold(rcpt.Local, t.cfg.Sink.Local)
+}
+
 // Resolve replaces the recipients that RFC 5321 section 4.5.1 obliges us to
 // know (bare "postmaster", and postmaster of our own host name) by the mailbox
-// that reads them, and completes no other bare local part.
+// that reads them, and those that Config.Alias knows; it completes no other
+// bare local part.
 func (t *Table) Resolve(ctx context.Context, rcpt addr.Address) (addr.Address, error) {
+	if t.cfg.Alias != nil {
+		if to, ok := t.cfg.Alias(rcpt); ok {
+			return to, nil
+		}
+	}
 	if !strings.EqualFold(rcpt.Local, "postmaster") || t.postmaster.Null() {
 		return rcpt, nil
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/postcote/postcote/pkg/mta/maps"
 	"github.com/postcote/postcote/pkg/mta/queue"
 	"github.com/postcote/postcote/pkg/mta/route"
+	"github.com/postcote/postcote/pkg/platform/addr"
 	"github.com/postcote/postcote/pkg/platform/conf"
 	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/platform/lookup"
@@ -17,8 +18,10 @@ type Host struct {
 	Hostname   string
 	Delimiter  string
 	Postmaster string
-	LMTP       string // deliver.lmtp
-	SRSDomain  string // whose addresses are ours, too; empty for none
+	LMTP       string                                  // deliver.lmtp
+	SRSDomain  string                                  // whose addresses are ours, too; empty for none
+	Sink       addr.Address                            // whose mail is dropped; null for none
+	Alias      func(addr.Address) (addr.Address, bool) // addresses that come and go; nil for none
 	Ask        route.Domains
 	Tables     lookup.Options
 }
@@ -32,6 +35,7 @@ func (c Config) Table(d Domains, h Host) (*route.Table, error) {
 	rc := route.Config{
 		Hostname: h.Hostname, Mailboxes: d.Mailbox, RelayTo: d.Relay, Locals: d.Local, Aliases: d.Alias, Ask: h.Ask,
 		Local: local, RelayHost: c.RelayHost, Transports: c.Routes, Names: c.names(h.LMTP), Delimiter: h.Delimiter, Postmaster: h.Postmaster,
+		Sink: h.Sink, Alias: h.Alias,
 		Via: map[route.Class]string{
 			route.Default: c.DefaultTransport, route.Relay: c.RelayTransport, route.Local: c.LocalTransport, route.Mailbox: c.VirtualTransport,
 		},

@@ -4,14 +4,14 @@ import (
 	"time"
 
 	"github.com/postcote/postcote/pkg/mta/verify"
-	"github.com/postcote/postcote/pkg/platform/addr"
 	"github.com/postcote/postcote/pkg/platform/conf"
 )
 
 // Config is the `address_verify` section. Keys have Postfix's names without
 // the prefix.
 type Config struct {
-	Sender          string        `yaml:"sender" reload:"true" example:"double-bounce@example.org" doc:"Sender of probes. Empty is the null sender, which no other host can turn down for being unknown."`
+	Sender          string        `yaml:"sender" reload:"true" example:"probe@example.org" doc:"Sender of probes, at rewrite.myorigin where it has no domain. Empty is double_bounce_sender; <> is the null sender, which no other host can turn down for being unknown. Mail to the address must be taken here, as others may verify it."`
+	SenderTTL       conf.Duration `yaml:"sender_ttl" reload:"true" max:"30d" doc:"Where it is not 0s, the name of the sender ends in a code that changes after this time, and only the latest ones are taken as recipients: a sender that is known gets no spam."`
 	Map             string        `yaml:"map" path:"write" example:"/var/lib/postcote/mtad/verify" doc:"File in which answers outlive a restart. Empty: they do not."`
 	PositiveExpire  conf.Duration `yaml:"positive_expire_time" min:"1m" reload:"true" doc:"How long an address is taken for good after it was found so."`
 	PositiveRefresh conf.Duration `yaml:"positive_refresh_time" min:"1s" reload:"true" doc:"When it is probed again; a probe that fails changes nothing until the time above is over."`
@@ -42,15 +42,9 @@ func (c Config) Times() verify.Times {
 	}
 }
 
-// From is the sender of probes.
-func (c Config) From() addr.Address {
-	a, _ := addr.Parse(c.Sender) // Check has seen to it
-	return a
-}
-
 // Check reports what the tags cannot say.
 func (c Config) Check(p *conf.Reporter) {
-	if a, err := addr.Parse(c.Sender); err != nil || c.Sender != "" && a.Domain == "" {
-		p.At("sender").Hint("write an address with its domain, or nothing").Errorf("%q is no address", c.Sender)
+	if _, err := c.base("double-bounce", "localhost.localdomain"); err != nil {
+		p.At("sender").Hint("write an address, a name alone, or <>").Errorf("%v", err)
 	}
 }

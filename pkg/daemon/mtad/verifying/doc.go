@@ -8,5 +8,5 @@
 //   - Programs and aliases are not followed into: that they are there is enough.
 //   - What cannot be looked up is deferred, never undeliverable.
 //
-// Reading order: config.go, probe.go, report.go (verb and notification).
+// Reading order: config.go, sender.go, probe.go, report.go (verb and notification).
 package verifying

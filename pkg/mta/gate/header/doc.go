@@ -15,5 +15,5 @@
 //   - An unedited header costs nothing: Found.Edited is false.
 //   - Nothing a peer said (HELO name, host name) can break a line of our own.
 //
-// Reading order: editor.go, trace.go.
+// Reading order: editor.go, trace.go, wide.go.
 package header

@@ -2,6 +2,7 @@ package header
 
 import (
 	"bytes"
+	"cmp"
 	"strings"
 	"sync"
 	"time"
@@ -13,6 +14,7 @@ import (
 type Rules struct {
 	Drop       []string // canonical lower-case names of fields to remove
 	AddMissing bool     // add Date, From and Message-ID where they are missing
+	Limit      int      // bytes of a header block that is held for editing; 0: MaxBlock
 
 	// Rewrite is given each field that stays, its name in lower case and its
 	// value from behind the colon to the line end; changed says that out is to
@@ -46,7 +48,7 @@ type Found struct {
 	Block  []byte
 	Skip   int64
 	// TooLarge says that the header would have to be edited but is longer
-	// than MaxBlock.
+	// than Rules.Limit.
 	TooLarge bool
 	// Err is the first error of Rules.Rewrite; the field was left as it is.
 	Err error
@@ -54,8 +56,8 @@ type Found struct {
 	date, from bool
 }
 
-// MaxBlock caps the header block that is held for editing. Honest headers are
-// a few kilobytes; Postfix cuts single fields at 100 KiB.
+// MaxBlock is the usual limit of the header block that is held for editing.
+// Honest headers are a few kilobytes; Postfix cuts single fields at 100 KiB.
 const MaxBlock = 256 << 10
 
 const (
@@ -85,7 +87,7 @@ type Editor struct {
 	drop    bool   // the current field is removed
 	msgid   bool   // the current field is Message-ID
 	seen    bool   // a header field has been seen
-	full    bool   // the block has reached MaxBlock
+	full    bool   // the block has reached its limit
 	pending []byte // start of a line that has not ended yet
 	name    []byte // of the current field, in lower case
 	at      int    // where the current field begins in the block
@@ -275,7 +277,7 @@ func (e *Editor) keep(p []byte) {
 
 // block appends to the edited header while there is room.
 func (e *Editor) block(p []byte) {
-	if e.full || len(e.found.Block)+len(p) > MaxBlock {
+	if e.full || len(e.found.Block)+len(p) > cmp.Or(e.rules.Limit, MaxBlock) {
 		e.full = true
 		return
 	}
