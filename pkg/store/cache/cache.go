@@ -94,9 +94,9 @@ func (c *Cache) entry(ctx context.Context, uid uint32, full bool) (e Entry, err 
 	return e, err
 }
 
-// Search evaluates q for the messages with these UIDs, ascending. hits gets
-// those that meet it; open, in which all rows are set, loses those of which
-// that is now known. Messages are not read, entries are.
+// Search evaluates q for the messages with these UIDs, ascending, whose rows
+// are in open. hits gets those that meet it, and may get others that do; open
+// loses those of which that is now known. Messages are not read, entries are.
 func (c *Cache) Search(ctx context.Context, q *Query, uids []uint32, hits, open Bits) {
 	col := q.column()
 	c.columns.search(q, uids, hits, open)

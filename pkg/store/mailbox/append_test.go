@@ -110,6 +110,49 @@ func TestSyncsOfAppends(t *testing.T) {
 	must(t, h.store.Close(bg))
 }
 
+// Who looks into a folder in which nothing happens makes no sync.
+func TestSyncsOfLooks(t *testing.T) {
+	mem := disk.NewForgetful()
+	mem.SetNow(func() time.Time { return time.Unix(1_700_000_000, 1) }) // long before the house's clock
+	fs := &countingFS{FS: mem}
+	h := newHouse(t, fs, "/home", Exclusive)
+	h.append("INBOX", "first", Incoming{})
+	for i := range 3 {
+		before := fs.syncs.Load()
+		_, err := h.acct.Status(bg, "INBOX", false)
+		must(t, err)
+		must(t, h.box("INBOX").Close())
+		if n := fs.syncs.Load() - before; i > 0 && n != 0 {
+			t.Errorf("%d syncs for look %d", n, i)
+		}
+	}
+	must(t, h.store.Close(bg))
+}
+
+// Nor does who watches it meanwhile.
+func TestSyncsOfWatching(t *testing.T) {
+	fs := &countingFS{FS: disk.OS()}
+	h := live(t, Config{FS: fs, Poll: time.Hour})
+	if h.store.watcher == nil {
+		t.Skip("no inotify here")
+	}
+	h.append("INBOX", "first", Incoming{})
+	old := time.Now().Add(-time.Hour)
+	for _, dir := range []string{"new", "cur"} {
+		must(t, os.Chtimes(filepath.Join(h.cfg.Maildir, dir), old, old))
+	}
+	for i := range 3 {
+		before := fs.syncs.Load()
+		m := h.box("INBOX")
+		m.Watch()()
+		must(t, m.Sync(bg))
+		must(t, m.Close())
+		if n := fs.syncs.Load() - before; i > 0 && n != 0 {
+			t.Errorf("%d syncs for look %d", n, i)
+		}
+	}
+}
+
 // What appends share may fail: then it fails for all of them, nothing shows,
 // and their UIDs are not given again.
 func TestAppendsFailTogether(t *testing.T) {

@@ -157,13 +157,14 @@ func (b *box) settle(ctx context.Context) error {
 			now   index.DirStamp
 			known *index.DirStamp
 		}{{look.New, &b.known.New}, {look.Cur, &b.known.Cur}} {
-			if d.now.Mtime.Equal(d.known.Mtime) {
+			// One that proves what it says stays, or else each closing would be noted.
+			if d.now.Mtime.Equal(d.known.Mtime) && !maildir.DirStamp(*d.known).Trusted() {
 				d.known.At = d.now.At
 			}
 		}
 	}
 	b.known.UIDList = *b.format.Trusted()
-	if b.known == b.ix.Stamps() {
+	if sameStamps(b.known, b.ix.Stamps()) {
 		return nil
 	}
 	batch := b.ix.Begin()

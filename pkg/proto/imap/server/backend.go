@@ -352,9 +352,9 @@ type Sorter interface {
 // Selector is an optional side of a Mailbox: search keys answered for all
 // messages at once, for less than asking each of them.
 type Selector interface {
-	// Select answers q for the rows of s. It adds to hits the rows that meet
-	// it and takes out of open, in which all rows are when it is called, those
-	// of which that is known now: the rest is asked one by one.
+	// Select answers q for the rows of s that are in open. It adds to hits the
+	// rows that meet it, which may be others as well, and takes out of open
+	// those of which that is known now: the rest is asked one by one.
 	Select(ctx context.Context, s Snapshot, q Query, hits, open Bits)
 	// UIDs are the UIDs of all rows, 0 for one that cannot be read.
 	UIDs(s Snapshot) []uint32

@@ -200,18 +200,15 @@ func (f *finding) ranges(hits Bits, set wire.Set, uid bool) {
 	}
 }
 
-// ask has the mailbox answer for all rows.
+// ask has the mailbox answer for the rows.
 func (f *finding) ask(k *key, rows Bits, a answer) {
 	q, ok := k.question(f.own.now)
 	if k.op == opFlag && f.v.told != f.v.pin { // the client knows newer flags than those of pin
 		ok = false
 	}
-	if !ok || f.few {
-		copy(a.open, rows)
-		return
+	if copy(a.open, rows); ok && !f.few {
+		f.sel.Select(f.ctx, f.v.pin, q, a.hits, a.open)
 	}
-	a.open.fill(0, f.v.pin.Len())
-	f.sel.Select(f.ctx, f.v.pin, q, a.hits, a.open)
 }
 
 // question is the key as a Query; now is for opAge.
