@@ -172,6 +172,11 @@ func (b *box) settle(ctx context.Context) error {
 	return b.commit(batch, false)
 }
 
+func sameStamps(a, b index.Stamps) bool {
+	same := func(a, b index.DirStamp) bool { return a.Mtime.Equal(b.Mtime) && a.At.Equal(b.At) }
+	return same(a.New, b.New) && same(a.Cur, b.Cur) && sameStamp(a.UIDList, b.UIDList) && sameStamp(a.Keywords, b.Keywords)
+}
+
 // flushNow flushes unless the account is frozen, when the thaw does.
 func (b *box) flushNow(ctx context.Context) error {
 	if !b.acct.freeze.TryRLock() {

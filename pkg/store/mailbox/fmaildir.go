@@ -56,11 +56,6 @@ func sameStamp(a, b index.FileStamp) bool {
 	return a.Dev == b.Dev && a.Ino == b.Ino && a.Size == b.Size && a.Mtime.Equal(b.Mtime)
 }
 
-func sameStamps(a, b index.Stamps) bool {
-	same := func(a, b index.DirStamp) bool { return a.Mtime.Equal(b.Mtime) && a.At.Equal(b.At) }
-	return same(a.New, b.New) && same(a.Cur, b.Cur) && sameStamp(a.UIDList, b.UIDList) && sameStamp(a.Keywords, b.Keywords)
-}
-
 func (f *maildirFormat) Look(onlyDirs bool) (index.Stamps, error) {
 	look := (*maildir.Folder).Look
 	if onlyDirs {
