@@ -24,14 +24,14 @@ type observer struct {
 
 // Activated implements queue.Observer, as the methods below do.
 func (o observer) Activated(id queue.ID, env *queue.Envelope, recipients int) {
-	o.log.Log(messageActive{id.String(), env.Sender, env.Size, recipients})
+	o.log.Log(&messageActive{id.String(), env.Sender, env.Size, recipients})
 }
 
 // Attempted logs one line for one recipient. A destination that is known to
 // be down is Postfix's error transport at work.
 func (o observer) Attempted(a *queue.Attempt) {
 	r := a.Result
-	e := attempted{
+	e := &attempted{
 		QID: a.ID.String(), Rcpt: a.Recipient.Addr, Transport: a.Route.Transport, Relay: r.Relay, ConnUse: r.ConnUse,
 		Delays: delays{a.Before, a.Queued, r.Connect, r.Send}, Digits: o.digits(), DSN: r.Code.String(), Text: r.Reason, TLS: r.TLS, Status: "deferred",
 	}
@@ -84,16 +84,17 @@ type messageActive struct {
 	Rcpts  int
 }
 
-func (messageActive) Event() string     { return "message active" }
-func (messageActive) Level() slog.Level { return slog.LevelInfo }
-func (e messageActive) Attrs() []slog.Attr {
-	return []slog.Attr{
-		slog.String(obs.KeyQID, e.QID), slog.String(obs.KeyFrom, e.Sender.Path()),
-		slog.Int64(obs.KeySize, e.Size), slog.Int("rcpts", e.Rcpts),
-	}
+func (*messageActive) Event() string        { return "message active" }
+func (*messageActive) Level() slog.Level    { return slog.LevelInfo }
+func (e *messageActive) Attrs() []slog.Attr { return e.AppendAttrs(nil) }
+
+// AppendAttrs implements obs.Frequent.
+func (e *messageActive) AppendAttrs(dst []slog.Attr) []slog.Attr {
+	return append(dst, slog.String(obs.KeyQID, e.QID), slog.String(obs.KeyFrom, e.Sender.Path()),
+		slog.Int64(obs.KeySize, e.Size), slog.Int("rcpts", e.Rcpts))
 }
 
-func (e messageActive) Classic() (string, string) {
+func (e *messageActive) Classic() (string, string) {
 	return "postfix/qmgr", e.QID + ": from=" + e.Sender.Path() + ", size=" + strconv.FormatInt(e.Size, 10) +
 		", nrcpt=" + strconv.Itoa(e.Rcpts) + " (queue active)"
 }
@@ -137,26 +138,26 @@ type attempted struct {
 	TLS       string
 }
 
-func (attempted) Event() string { return "delivery attempted" }
+func (*attempted) Event() string        { return "delivery attempted" }
+func (*attempted) Level() slog.Level    { return slog.LevelInfo }
+func (e *attempted) Attrs() []slog.Attr { return e.AppendAttrs(nil) }
 
-func (e attempted) Level() slog.Level { return slog.LevelInfo }
-
-func (e attempted) Attrs() []slog.Attr {
-	out := []slog.Attr{
+// AppendAttrs implements obs.Frequent.
+func (e *attempted) AppendAttrs(dst []slog.Attr) []slog.Attr {
+	dst = append(dst,
 		slog.String(obs.KeyQID, e.QID), slog.String(obs.KeyRcpt, e.Rcpt.Path()), slog.String("status", e.Status),
 		slog.String("transport", e.Transport), slog.String(obs.KeyRelay, e.Relay), slog.String(obs.KeyDSN, e.DSN),
-		slog.Duration(obs.KeyDelay, e.Delays.total()), slog.String("delays", e.Delays.text(e.Digits)), slog.String("text", e.Text),
-	}
+		slog.Duration(obs.KeyDelay, e.Delays.total()), slog.String("delays", e.Delays.text(e.Digits)), slog.String("text", e.Text))
 	if e.Orig != "" {
-		out = append(out, slog.String("orig_rcpt", e.Orig))
+		dst = append(dst, slog.String("orig_rcpt", e.Orig))
 	}
 	if e.TLS != "" {
-		out = append(out, slog.String(obs.KeyTLS, e.TLS))
+		dst = append(dst, slog.String(obs.KeyTLS, e.TLS))
 	}
-	return out
+	return dst
 }
 
-func (e attempted) Classic() (string, string) {
+func (e *attempted) Classic() (string, string) {
 	text := e.QID + ": to=" + e.Rcpt.Path()
 	if e.Orig != "" {
 		text += ", orig_to=<" + e.Orig + ">"

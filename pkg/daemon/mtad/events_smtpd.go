@@ -56,20 +56,33 @@ func (c client) ip() string {
 func (c client) tag() string { return "postfix/" + c.Service }
 
 func (c client) attrs(more ...slog.Attr) []slog.Attr {
-	peer := c.ip()
-	if c.Local {
+	return c.appendAttrs(make([]slog.Attr, 0, 4+len(more)), more...)
+}
+
+// appendAttrs appends who it is, and more without its empty texts.
+func (c *client) appendAttrs(dst []slog.Attr, more ...slog.Attr) []slog.Attr {
+	peer := c.peer
+	switch {
+	case c.Local:
 		peer = fmt.Sprintf("uid:%d", c.UID)
+	case peer == "":
+		peer = c.ip()
 	}
-	out := append(make([]slog.Attr, 0, 4+len(more)), slog.String("listener", c.Service), slog.String(obs.KeyConn, c.Conn), slog.String(obs.KeyPeer, peer))
+	dst = append(dst, slog.String("listener", c.Service), slog.String(obs.KeyConn, c.Conn), slog.String(obs.KeyPeer, peer))
 	if !c.Local {
-		out = append(out, slog.String("name", c.Name))
+		dst = append(dst, slog.String("name", c.Name))
 	}
-	for _, a := range more {
-		if a.Value.Kind() != slog.KindString || a.Value.String() != "" {
-			out = append(out, a)
+	return appendGiven(dst, more...)
+}
+
+// appendGiven appends facts, but no empty texts.
+func appendGiven(dst []slog.Attr, facts ...slog.Attr) []slog.Attr {
+	for i := range facts {
+		if v := &facts[i].Value; v.Kind() != slog.KindString || v.String() != "" {
+			dst = append(dst, facts[i])
 		}
 	}
-	return out
+	return dst
 }
 
 // clientConnected: a session began.
@@ -257,11 +270,17 @@ func noqueue(qid string) string {
 	return qid
 }
 
-// messageStarted: a message got its queue id.
+// messageStarted: a message got its queue id. Postfix's smtpd says from whom it
+// comes now; that is told once more of a message that is accepted.
 type messageStarted struct {
 	client
 	QID    string
 	Sender addr.Address
+	source
+}
+
+// source is who has sent a message besides the client that brings it.
+type source struct {
 	Method string // SASL mechanism, "" without authentication
 	User   string
 	For    *server.Forward // whose mail a filter brings back, or nil
@@ -275,11 +294,11 @@ func (e messageStarted) Attrs() []slog.Attr {
 		slog.String("orig_qid", e.origin().Ident), slog.String("orig_peer", e.origin().Addr))
 }
 
-func (e messageStarted) origin() server.Forward {
-	if e.For == nil {
+func (s *source) origin() server.Forward {
+	if s.For == nil {
 		return server.Forward{}
 	}
-	return *e.For
+	return *s.For
 }
 
 func (e messageStarted) Classic() (string, string) {
@@ -332,19 +351,26 @@ type messageAccepted struct {
 	client
 	QID, MsgID string
 	Sender     addr.Address
-	User       string
-	Size       int64
-	Rcpts      int
+	source
+	Size  int64
+	Rcpts int
 }
 
-func (messageAccepted) Event() string     { return "message accepted" }
-func (messageAccepted) Level() slog.Level { return slog.LevelInfo }
-func (e messageAccepted) Attrs() []slog.Attr {
-	return e.attrs(slog.String(obs.KeyQID, e.QID), slog.String(obs.KeyMsgID, e.MsgID), slog.String(obs.KeyFrom, e.Sender.Path()),
-		slog.String(obs.KeyUser, e.User), slog.Int64(obs.KeySize, e.Size), slog.Int("rcpts", e.Rcpts))
+func (*messageAccepted) Event() string        { return "message accepted" }
+func (*messageAccepted) Level() slog.Level    { return slog.LevelInfo }
+func (e *messageAccepted) Attrs() []slog.Attr { return e.AppendAttrs(nil) }
+
+// AppendAttrs implements obs.Frequent.
+func (e *messageAccepted) AppendAttrs(dst []slog.Attr) []slog.Attr {
+	dst = e.appendAttrs(dst, slog.String(obs.KeyQID, e.QID), slog.String(obs.KeyMsgID, e.MsgID), slog.String(obs.KeyFrom, e.Sender.Path()),
+		slog.String("mech", e.Method), slog.String(obs.KeyUser, e.User), slog.Int64(obs.KeySize, e.Size), slog.Int("rcpts", e.Rcpts))
+	if e.For == nil {
+		return dst
+	}
+	return appendGiven(dst, slog.String("orig_qid", e.For.Ident), slog.String("orig_peer", e.For.Addr))
 }
 
-func (e messageAccepted) Classic() (string, string) {
+func (e *messageAccepted) Classic() (string, string) {
 	id := e.MsgID
 	if id == "" {
 		id = "<>"

@@ -2,13 +2,17 @@ package mtad
 
 import (
 	"errors"
+	"log/slog"
 	"net/netip"
+	"reflect"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/postcote/postcote/pkg/platform/addr"
 	"github.com/postcote/postcote/pkg/platform/netx"
 	"github.com/postcote/postcote/pkg/platform/obs"
+	"github.com/postcote/postcote/pkg/proto/smtp/server"
 )
 
 // The classic renderings are a contract with fail2ban, pflogsumm and the
@@ -53,12 +57,12 @@ func TestClassicLines(t *testing.T) {
 		},
 		{messageStarted{client: c, QID: "4A"}, "postfix/smtpd: 4A: client=mail.far.example[192.0.2.1]"},
 		{
-			messageStarted{client: six, QID: "4A", Method: "PLAIN", User: "joe"},
+			messageStarted{client: six, QID: "4A", source: source{Method: "PLAIN", User: "joe"}},
 			"postfix/submission/smtpd: 4A: client=unknown[2001:db8::1], sasl_method=PLAIN, sasl_username=joe",
 		},
 		{messageStarted{client: local, QID: "4A", Sender: from}, "postfix/pickup: 4A: uid=33 from=<s@far.example>"},
-		{messageAccepted{client: c, QID: "4A", MsgID: "<x@y>"}, "postfix/cleanup: 4A: message-id=<x@y>"},
-		{messageAccepted{client: c, QID: "4A"}, "postfix/cleanup: 4A: message-id=<>"},
+		{&messageAccepted{client: c, QID: "4A", MsgID: "<x@y>"}, "postfix/cleanup: 4A: message-id=<x@y>"},
+		{&messageAccepted{client: c, QID: "4A"}, "postfix/cleanup: 4A: message-id=<>"},
 		{
 			authFailed{client: c, Mech: "LOGIN", Reason: "(reason unavailable)", User: "joe"},
 			"postfix/smtpd: warning: mail.far.example[192.0.2.1]: SASL LOGIN authentication failed: (reason unavailable), sasl_username=joe",
@@ -71,14 +75,14 @@ func TestClassicLines(t *testing.T) {
 		{sessionBroken{c, "timeout", "CONNECT", ""}, "postfix/smtpd: timeout after CONNECT from mail.far.example[192.0.2.1]"},
 		{sessionBroken{c, "too many errors", "RCPT", ""}, "postfix/smtpd: too many errors after RCPT from mail.far.example[192.0.2.1]"},
 		{sessionBroken{c, "improper command pipelining", "EHLO", "DATA"}, "postfix/smtpd: improper command pipelining after EHLO from mail.far.example[192.0.2.1]: DATA"},
-		{messageActive{"4A", from, 1234, 2}, "postfix/qmgr: 4A: from=<s@far.example>, size=1234, nrcpt=2 (queue active)"},
-		{messageActive{"4A", addr.Address{}, 1, 1}, "postfix/qmgr: 4A: from=<>, size=1, nrcpt=1 (queue active)"},
+		{&messageActive{"4A", from, 1234, 2}, "postfix/qmgr: 4A: from=<s@far.example>, size=1234, nrcpt=2 (queue active)"},
+		{&messageActive{"4A", addr.Address{}, 1, 1}, "postfix/qmgr: 4A: from=<>, size=1, nrcpt=1 (queue active)"},
 		{
-			attempted{QID: "4A", Rcpt: to, Transport: "smtp", Relay: "mx.far.example[192.0.2.9]:25", Delays: d, Digits: 2, DSN: "2.0.0", Status: "sent", Text: "250 2.0.0 Ok: queued as X"},
+			&attempted{QID: "4A", Rcpt: to, Transport: "smtp", Relay: "mx.far.example[192.0.2.9]:25", Delays: d, Digits: 2, DSN: "2.0.0", Status: "sent", Text: "250 2.0.0 Ok: queued as X"},
 			"postfix/smtp: 4A: to=<r@ours.example>, relay=mx.far.example[192.0.2.9]:25, delay=13, delays=0.13/0.02/1.1/12, dsn=2.0.0, status=sent (250 2.0.0 Ok: queued as X)",
 		},
 		{
-			attempted{QID: "4A", Rcpt: to, Orig: "postmaster", Transport: "lmtp", Relay: "none", ConnUse: 3, DSN: "4.4.1", Status: "deferred", Text: "connect to h[/run/x]: Connection refused", TLS: "TLSv1.3"},
+			&attempted{QID: "4A", Rcpt: to, Orig: "postmaster", Transport: "lmtp", Relay: "none", ConnUse: 3, DSN: "4.4.1", Status: "deferred", Text: "connect to h[/run/x]: Connection refused", TLS: "TLSv1.3"},
 			"postfix/lmtp: 4A: to=<r@ours.example>, orig_to=<postmaster>, relay=none, conn_use=3, delay=0, delays=0/0/0/0, dsn=4.4.1, status=deferred (connect to h[/run/x]: Connection refused)",
 		},
 		{messageRemoved{"4A"}, "postfix/qmgr: 4A: removed"},
@@ -91,6 +95,26 @@ func TestClassicLines(t *testing.T) {
 		}
 		if tc.event.Event() == "" || len(tc.event.Attrs()) == 0 {
 			t.Errorf("%T has no phrase or no facts", tc.event)
+		}
+		if f, ok := tc.event.(obs.Frequent); ok {
+			before := slog.Int("before", 1)
+			if got := f.AppendAttrs([]slog.Attr{before}); !reflect.DeepEqual(got, append([]slog.Attr{before}, tc.event.Attrs()...)) {
+				t.Errorf("%T appends %v", tc.event, got)
+			}
+		}
+	}
+}
+
+// The line of an accepted message has all that the one of its beginning has,
+// which JSON leaves out.
+func TestAcceptedRepeatsStarted(t *testing.T) {
+	c := client{Service: "smtpd", Conn: "c", Name: "mail.far.example", IP: netip.MustParseAddr("192.0.2.1")}
+	from := addr.Address{Local: "s", Domain: "far.example"}
+	by := source{Method: "PLAIN", User: "joe", For: &server.Forward{Ident: "4B", Addr: "192.0.2.7"}}
+	accepted := (&messageAccepted{client: c, QID: "4A", Sender: from, source: by}).Attrs()
+	for _, a := range (messageStarted{client: c, QID: "4A", Sender: from, source: by}).Attrs() {
+		if !slices.ContainsFunc(accepted, a.Equal) {
+			t.Errorf("%v is missing", a)
 		}
 	}
 }

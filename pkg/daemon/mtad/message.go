@@ -35,8 +35,14 @@ func (s *session) Data(ctx context.Context, tx *server.Transaction) server.Verdi
 		return server.Say(s.notStored("DATA", tx, "", err))
 	}
 	tx.Value = &submission{msg: msg}
-	s.d.log.Log(messageStarted{client: s.who, QID: msg.ID().String(), Sender: tx.From, Method: s.c.Mech, User: s.c.User, For: s.c.Forward})
+	if s.d.log.Echoes() {
+		s.d.log.Log(messageStarted{client: s.who, QID: msg.ID().String(), Sender: tx.From, source: s.source()})
+	}
 	return server.Verdict{}
+}
+
+func (s *session) source() source {
+	return source{Method: s.c.Mech, User: s.c.User, For: s.c.Forward}
 }
 
 // notStored is the reply to a message that the queue could not take.
@@ -113,7 +119,7 @@ func (s *session) Message(ctx context.Context, tx *server.Transaction, content i
 func (s *session) taken(tx *server.Transaction, qid, msgid string, size int64) {
 	s.l.accepted.Inc()
 	s.l.bytes.Add(float64(size))
-	s.d.log.Log(messageAccepted{client: s.who, QID: qid, MsgID: msgid, Sender: tx.From, User: s.c.User, Size: size, Rcpts: len(tx.Rcpts)})
+	s.d.log.Log(&messageAccepted{client: s.who, QID: qid, MsgID: msgid, Sender: tx.From, source: s.source(), Size: size, Rcpts: len(tx.Rcpts)})
 }
 
 // receiving is where the content of a message goes: into the queue, and past

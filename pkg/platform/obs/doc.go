@@ -4,7 +4,8 @@
 // It knows its fixed phrase, its facts and its Postfix or Dovecot rendering;
 // this package turns it into one line in the style the operator chose:
 //
-//	json      one JSON object per line, keys in a fixed order
+//	json      one JSON object per line, keys in a fixed order; lines that only
+//	          an imitated program needs are left out (see Logger.Echoes)
 //	classic   the text that Postfix or Dovecot would have written, for the
 //	          programs that parse it (fail2ban, pflogsumm, logwatch)
 //	journald  native journal fields, MESSAGE readable by people

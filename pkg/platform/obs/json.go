@@ -3,6 +3,7 @@ package obs
 import (
 	"log/slog"
 	"strconv"
+	"sync"
 	"time"
 	"unicode/utf8"
 )
@@ -11,7 +12,8 @@ import (
 // facts in the order the event gives them. Spans are seconds.
 type jsonStyle struct {
 	program
-	syslog bool // lines go to /dev/log and need its header
+	syslog bool      // lines go to /dev/log and need its header
+	facts  sync.Pool // of *[]slog.Attr
 }
 
 func (s *jsonStyle) line(dst []byte, e Event, at time.Time) []byte {
@@ -30,16 +32,51 @@ func (s *jsonStyle) line(dst []byte, e Event, at time.Time) []byte {
 	dst = appendJSONString(dst, s.daemon)
 	dst = append(dst, `,"event":`...)
 	dst = appendJSONString(dst, e.Event())
-	eachFact(e.Attrs(), "", func(key string, v slog.Value) {
+	frequent, ok := e.(Frequent)
+	if !ok {
+		return append(appendJSONFacts(dst, e.Attrs()), '}')
+	}
+	list, _ := s.facts.Get().(*[]slog.Attr)
+	if list == nil {
+		list = new([]slog.Attr)
+	}
+	*list = frequent.AppendAttrs((*list)[:0])
+	dst = appendJSONFacts(dst, *list)
+	s.facts.Put(list)
+	return append(dst, '}')
+}
+
+// appendJSONFacts writes what fits; what is left out are facts, never the end
+// of the object. Most are texts and numbers, which need no look at groups.
+func appendJSONFacts(dst []byte, facts []slog.Attr) []byte {
+	for i := range facts {
+		f := &facts[i]
 		if len(dst) > maxLine {
-			return // what is left out are facts, never the end of the object
+			break
 		}
-		dst = append(dst, ',')
-		dst = appendJSONString(dst, key)
-		dst = append(dst, ':')
+		switch kind := f.Value.Kind(); {
+		case f.Key == "" || kind != slog.KindString && kind != slog.KindInt64:
+			dst = appendJSONOther(dst, facts[i:i+1])
+		case kind == slog.KindString:
+			dst = append(appendJSONString(append(dst, ','), f.Key), ':')
+			dst = appendJSONString(dst, f.Value.String())
+		default:
+			dst = append(appendJSONString(append(dst, ','), f.Key), ':')
+			dst = strconv.AppendInt(dst, f.Value.Int64(), 10)
+		}
+	}
+	return dst
+}
+
+func appendJSONOther(dst []byte, facts []slog.Attr) []byte {
+	eachFact(facts, "", func(key string, v slog.Value) {
+		if len(dst) > maxLine {
+			return
+		}
+		dst = append(appendJSONString(append(dst, ','), key), ':')
 		dst = appendJSONValue(dst, v)
 	})
-	return append(dst, '}')
+	return dst
 }
 
 // appendTime is the layout 2006-01-02T15:04:05.000000Z, for years of four
@@ -127,7 +164,7 @@ func appendJSONString(dst []byte, s string) []byte {
 	dst = append(dst, '"')
 	for i := 0; i < len(s); {
 		plain := i
-		for i < len(s) && s[i] >= 0x20 && s[i] < 0x7f && s[i] != '"' && s[i] != '\\' {
+		for i < len(s) && s[i]-0x20 < 0x5f && s[i] != '"' && s[i] != '\\' {
 			i++
 		}
 		dst = append(dst, s[plain:i]...)

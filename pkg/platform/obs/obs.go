@@ -30,6 +30,14 @@ type Event interface {
 	Classic() (tag, text string)
 }
 
+// Frequent is an Event of which there is one for each message. Its facts go
+// into memory that is used again.
+type Frequent interface {
+	Event
+	// AppendAttrs appends what Attrs returns.
+	AppendAttrs(dst []slog.Attr) []slog.Attr
+}
+
 // Config is the `log` section, the same in every daemon.
 type Config struct {
 	Style  string `yaml:"style" oneof:"json|classic|journald" doc:"How a line looks: json (one object per line), classic (the text Postfix or Dovecot would write, for fail2ban and pflogsumm) or journald (native journal fields)."`
@@ -164,6 +172,14 @@ func (l *Logger) write(e Event) bool {
 // Enabled reports whether events of this level are written at all; it spares
 // the making of expensive facts.
 func (l *Logger) Enabled(level slog.Level) bool { return level >= l.level.Level() }
+
+// Echoes reports whether events are shown whose facts stand in another one as
+// well: lines of an imitated program have no place for the facts of others. It
+// spares the making of such an event.
+func (l *Logger) Echoes() bool {
+	_, json := l.style.(*jsonStyle)
+	return !json
+}
 
 // Debug writes an untyped life-cycle line at level debug.
 func (l *Logger) Debug(msg string, attrs ...slog.Attr) {

@@ -71,6 +71,44 @@ func TestJSON(t *testing.T) {
 	}
 }
 
+// oftenEvent is a testEvent of which there are many.
+type oftenEvent struct{ testEvent }
+
+func (e oftenEvent) AppendAttrs(dst []slog.Attr) []slog.Attr { return append(dst, e.attrs...) }
+
+// The facts of a frequent event are those of any other, and none of one that
+// was logged before is left in the memory.
+func TestFrequent(t *testing.T) {
+	s := &jsonStyle{program: testProgram()}
+	for _, attrs := range [][]slog.Attr{
+		{slog.String("peer", "192.0.2.1"), slog.Int("size", 5), slog.Duration("delay", time.Second)},
+		{slog.String("qid", "4A")},
+		nil,
+		{Err(fail.New(fail.Denied, "no")), slog.Group("tls", slog.String("version", "1.3")), slog.String("", "no key")},
+	} {
+		e := connectEvent(attrs...)
+		if got, want := render(s, oftenEvent{e}), jsonLine(e); got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
+	}
+}
+
+// Only JSON has each fact once.
+func TestEchoes(t *testing.T) {
+	for style, want := range map[string]bool{"json": false, "classic": true, "journald": true} {
+		l, err := newLogger(Config{Style: style, Target: "syslog", Level: "info"}, "mtad", places{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := l.Echoes(); got != want {
+			t.Errorf("%s: %v", style, got)
+		}
+	}
+	if l, _ := Capture(); !l.Echoes() {
+		t.Error("tests do not see them")
+	}
+}
+
 func TestClassic(t *testing.T) {
 	line := func(level slog.Level, attrs ...slog.Attr) Line { return Line{level, "certificate loaded", attrs} }
 	for _, tc := range []struct {
