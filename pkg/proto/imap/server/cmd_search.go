@@ -120,7 +120,7 @@ func (q *query) narrow(e effects, _ *view) effects {
 }
 
 func (c *searchCmd) run(ctx context.Context, s *call) reply {
-	v, rows, failed := c.find(ctx, s, "SEARCH")
+	v, rows, failed := c.find(ctx, s)
 	switch {
 	case failed != nil:
 		return *failed
@@ -136,7 +136,7 @@ func (c *searchCmd) run(ctx context.Context, s *call) reply {
 // when the command began, whatever other commands have made of it meanwhile:
 // message numbers in the arguments mean those before any EXPUNGE that is sent
 // before the end (RFC 9051 section 5.5).
-func (q *query) find(ctx context.Context, s *call, verb string) (v *view, rows []int32, failed *reply) {
+func (q *query) find(ctx context.Context, s *call) (v *view, rows []int32, failed *reply) {
 	fail := func(r reply) (*view, []int32, *reply) { return nil, nil, &r }
 	if q.badCharset {
 		if q.results&resultSave != 0 { // RFC 5182 section 2.1
@@ -146,9 +146,7 @@ func (q *query) find(ctx context.Context, s *call, verb string) (v *view, rows [
 	}
 	now := *s.view
 	v = &now
-	if !q.root.prepare(v) {
-		return fail(badSet(verb))
-	}
+	q.root.prepare(v)
 	if q.root.has(opModSeq) {
 		if !v.modseq {
 			return fail(noModSeq())

@@ -226,15 +226,13 @@ func plainKeys(word string) (key, bool) {
 	return k, found
 }
 
-// prepare resolves sets for the view and puts cheap keys before dear ones. It
-// is false when a sequence number does not exist.
-func (k *key) prepare(v *view) bool {
-	var valid bool
+// prepare resolves sets for the view and puts cheap keys before dear ones.
+func (k *key) prepare(v *view) {
 	switch k.op {
-	case opSet, opUID:
-		if k.set, valid = v.resolve(k.set, k.op == opUID); !valid {
-			return false
-		}
+	case opSet:
+		k.set = v.searched(k.set)
+	case opUID:
+		k.set, _ = v.resolve(k.set, true)
 	case opDate, opAge, opSize:
 		k.cost = 1
 	case opSent, opHeader:
@@ -243,15 +241,12 @@ func (k *key) prepare(v *view) bool {
 		k.cost = 3
 	}
 	for i := range k.kids {
-		if !k.kids[i].prepare(v) {
-			return false
-		}
+		k.kids[i].prepare(v)
 		k.cost = max(k.cost, k.kids[i].cost)
 	}
 	if k.op != opNot {
 		slices.SortStableFunc(k.kids, func(a, b key) int { return int(a.cost) - int(b.cost) })
 	}
-	return true
 }
 
 // has reports whether a key of one of these kinds is in the program.

@@ -146,7 +146,7 @@ func (c *sortCmd) criterion(p *parser) {
 }
 
 func (c *sortCmd) run(ctx context.Context, s *call) reply {
-	v, rows, failed := c.find(ctx, s, "SORT")
+	v, rows, failed := c.find(ctx, s)
 	if failed != nil {
 		return *failed
 	}

@@ -35,7 +35,7 @@ type threadCmd struct {
 }
 
 func (c *threadCmd) run(ctx context.Context, s *call) reply {
-	v, rows, failed := c.find(ctx, s, "THREAD")
+	v, rows, failed := c.find(ctx, s)
 	if failed != nil {
 		return *failed
 	}

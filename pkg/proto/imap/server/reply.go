@@ -37,7 +37,7 @@ func (s *session) failed(verb, object string, err error) reply {
 	case fail.Denied:
 		return no(imap.ResponseCodeNoPerm, "Permission denied: "+object)
 	case fail.Invalid:
-		return no(imap.ResponseCodeCannot, "Invalid: "+object)
+		return no(imap.ResponseCodeCannot, "Invalid mailbox name: "+object)
 	case fail.Full:
 		s.logFailure(verb, err)
 		return no(imap.ResponseCodeOverQuota, "Quota exceeded (mailbox for user is full).")

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"slices"
+	"sort"
 
 	"github.com/postcote/postcote/pkg/proto/imap/wire"
 )
@@ -370,6 +371,25 @@ func (v *view) seqSet(set wire.Set) (rows wire.Set, ok bool) {
 		return nil, false
 	}
 	return rows, true
+}
+
+// searched resolves the sequence numbers of a search key to rows, ascending.
+// Numbers that no message has match nothing, as with Dovecot and in the examples
+// of RFC 4731: they are a mistake in other commands only.
+func (v *view) searched(set wire.Set) wire.Set {
+	if set.IsSaved() {
+		return v.resolveSaved(false)
+	}
+	n := uint32(v.pin.Len())
+	if n == 0 {
+		return nil
+	}
+	rows := set.Resolve(n)
+	rows = rows[:sort.Search(len(rows), func(i int) bool { return rows[i].From > n })]
+	if last := len(rows) - 1; last >= 0 {
+		rows[last].To = min(rows[last].To, n)
+	}
+	return rows
 }
 
 // eachRow calls fn for every message of the set that the view has now, in
