@@ -88,7 +88,6 @@ func (s *scheduler) restore() {
 		}
 	})
 	s.due.fill(deferred)
-	spool.SortEntries(untried)
 	for _, e := range untried {
 		e.Pos = posIncoming
 		s.incoming.push(e)

@@ -138,7 +138,7 @@ func (s *Spool) picture() (format.Base, []format.SegmentInfo, []*Entry) {
 	for _, g := range s.segments {
 		infos = append(infos, g.info())
 	}
-	return s.base(), infos, s.all()
+	return s.base(), infos, s.index.all()
 }
 
 // base is what no message tells. s.mu is held.

@@ -21,7 +21,7 @@ type Config struct {
 	Budget int64 // bytes of bodies in memory at a time, roughly
 
 	SegmentSize int64 // a segment is sealed when it is longer
-	MinFree     int64 // see Begin
+	MinFree     int64 // see Room
 	Zero        bool  // overwrite files before they are removed
 	FreeKept    int   // free segments that are kept for use; the others are deleted
 	LogSize     int64 // a checkpoint is made when the state log is longer than this and than the checkpoint

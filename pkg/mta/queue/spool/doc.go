@@ -46,7 +46,7 @@
 //	queue.checkpoint.renamed  and under its own, not yet durable
 //	queue.checkpoint.done     older logs are about to go
 //
-// Files in reading order: config.go, index.go (what is in memory),
+// Files in reading order: config.go, index.go and table.go (what is in memory),
 // statelog.go and checkpoint.go, segment.go, commit.go (the group commit),
 // writer.go, content.go (reading a message), reclaim.go (space given back),
 // load.go and replay.go (reading a directory), open.go (recovery), check.go.

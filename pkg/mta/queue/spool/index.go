@@ -104,21 +104,23 @@ func (e *Entry) location() format.Location {
 func (s *Spool) Find(id item.ID) *Entry {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.index[id]
+	return s.index.find(id)
 }
 
 // Entries returns all messages in order of arrival.
 func (s *Spool) Entries() []*Entry {
 	s.mu.Lock()
-	list := s.all()
-	s.mu.Unlock()
-	SortEntries(list)
-	return list
+	defer s.mu.Unlock()
+	return s.index.all()
 }
 
-// SortEntries puts messages in order of arrival. The ids are sorted beside each
-// other: with many messages, to look at each in its place costs more.
-func SortEntries(list []*Entry) {
+// sortEntries puts messages in order of arrival, in which a checkpoint has them.
+// What is not is sorted by ids that lie beside each other: with many messages, to
+// look at each in its place costs more.
+func sortEntries(list []*Entry) {
+	if slices.IsSortedFunc(list, func(a, b *Entry) int { return cmp.Compare(a.ID, b.ID) }) {
+		return
+	}
 	type keyed struct {
 		id item.ID
 		e  *Entry
@@ -131,15 +133,6 @@ func SortEntries(list []*Entry) {
 	for i := range keys {
 		list[i] = keys[i].e
 	}
-}
-
-// all returns the messages in no order. s.mu is held.
-func (s *Spool) all() []*Entry {
-	list := make([]*Entry, 0, len(s.index))
-	for _, e := range s.index {
-		list = append(list, e)
-	}
-	return list
 }
 
 // Values of Entry.Due before Restore.
@@ -167,7 +160,7 @@ type Restored struct {
 	Next  int64 // when to go on, in seconds since 1970; 0 for at once
 }
 
-// Restore visits all messages once, in no order, while nobody else uses the
+// Restore visits all messages once, in order of arrival, while nobody else uses the
 // spool yet. It is called once.
 func (s *Spool) Restore(visit func(Restored)) {
 	for _, e := range s.loaded {
@@ -318,12 +311,9 @@ func (s *Spool) Remove(e *Entry) bool {
 // drop changes the index only. s.mu is held.
 func (s *Spool) drop(e *Entry) {
 	e.flags |= gone
-	delete(s.index, e.ID)
-	if s.oldest == e {
-		s.oldest = nil
-	}
+	s.index.remove(e.ID)
 	s.held -= held(e.flags)
-	e.seg.lose(int64(e.length))
+	e.seg.lose(e)
 	s.bytes -= e.size
 	if e.flags&format.MsgExternal != 0 {
 		s.larges--
@@ -334,17 +324,14 @@ func (s *Spool) drop(e *Entry) {
 
 // put enters e into the index. s.mu is held.
 func (s *Spool) put(e *Entry) {
-	s.index[e.ID] = e
-	if s.oldest != nil && e.ID < s.oldest.ID {
-		s.oldest = e // begun earlier, committed later
-	}
+	s.index.put(e)
 	s.count(e)
 }
 
 // count adds e to the sums. s.mu is held.
 func (s *Spool) count(e *Entry) {
 	s.held += held(e.flags)
-	e.seg.gain(int64(e.length))
+	e.seg.gain(e)
 	s.bytes += e.size
 	if e.flags&format.MsgExternal != 0 {
 		s.larges++
@@ -357,16 +344,4 @@ func held(flags uint32) int {
 		return 1
 	}
 	return 0
-}
-
-// first returns the message with the least id, and remembers it. s.mu is held.
-func (s *Spool) first() *Entry {
-	if s.oldest == nil {
-		for _, e := range s.index {
-			if s.oldest == nil || e.ID < s.oldest.ID {
-				s.oldest = e
-			}
-		}
-	}
-	return s.oldest
 }

@@ -29,6 +29,7 @@ type Spool struct {
 	log     stateLog
 	closed  atomic.Bool
 	roomAt  atomic.Int64
+	minFree atomic.Int64
 
 	ckpt     sync.Mutex // one checkpoint at a time; guards gen
 	gen      uint64
@@ -37,7 +38,7 @@ type Spool struct {
 	settling sync.Mutex
 
 	mu          sync.Mutex // guards the rest
-	index       map[item.ID]*Entry
+	index       table
 	loaded      []*Entry // what the start found, until Restore
 	segments    map[uint64]*segment
 	active      *segment
@@ -48,7 +49,6 @@ type Spool struct {
 	unsafe      []*segment // failed ones whose mark is not durable yet
 	doomed      []item.ID  // large bodies to delete once their removal is durable
 	held        int
-	oldest      *Entry // nil when not known
 	bytes       int64
 	larges      int
 	largeBytes  int64
@@ -83,6 +83,7 @@ func Open(_ context.Context, cfg Config) (*Spool, *Recovery, error) {
 	}
 	began := cfg.Now()
 	s := &Spool{cfg: cfg}
+	s.minFree.Store(cfg.MinFree)
 	for _, dir := range []string{"", segmentDir, stateDir, largeDir} {
 		if err := disk.MkdirAll(cfg.FS, cfg.dir(dir), dirPerm); err != nil {
 			return nil, nil, diskErr(err, "folder of the queue")
@@ -201,7 +202,9 @@ func (s *Spool) take(m *image) {
 	for _, g := range s.segments {
 		g.sealed, g.synced = true, g.size
 	}
-	s.index, s.loaded = m.entries, m.order
+	sortEntries(m.order)
+	s.loaded = m.order
+	s.index.fill(s.loaded)
 	for _, e := range s.loaded {
 		s.count(e)
 	}

@@ -225,16 +225,35 @@ func (s *Spool) empty(g *segment) error {
 	return s.submitAll(group)
 }
 
+// walkAtOnce is how many messages are looked at under one hold of the lock.
+const walkAtOnce = 10000
+
+// inSegment lists the messages of g, which is sealed. They came about the same
+// time, unless some of them are copies; then it may be a walk through the whole
+// index, during which others want the lock.
 func (s *Spool) inSegment(g *segment) []*Entry {
+	var list []*Entry
+	var next item.ID
+	for more := true; more; {
+		list, next, more = s.someIn(g, list, next)
+	}
+	return list
+}
+
+// someIn goes on with the list of inSegment from the id next.
+func (s *Spool) someIn(g *segment, list []*Entry, next item.ID) (_ []*Entry, then item.ID, more bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	list := make([]*Entry, 0, g.messages)
-	for _, e := range s.index {
-		if e.seg == g {
+	seen := 0
+	for e := range s.index.between(max(next, g.least), g.most) {
+		if seen == walkAtOnce {
+			return list, e.ID, true
+		}
+		if seen++; e.seg == g {
 			list = append(list, e)
 		}
 	}
-	return list
+	return list, 0, false
 }
 
 // copyOf reads a record as it is; nil when the message has gone or is damaged.
@@ -291,9 +310,9 @@ func (s *Spool) moved(p *pending, to *segment) {
 	if e.flags&gone != 0 || e.seg != p.from {
 		return
 	}
-	e.seg.lose(int64(e.length))
+	e.seg.lose(e)
 	e.seg, e.off, e.length = to, uint32(p.off), uint32(p.rec.Size())
-	to.gain(int64(e.length))
+	to.gain(e)
 	loc := e.location()
 	s.log.append(format.TypeMoved, func(b []byte) []byte { return format.AppendMoved(b, e.ID, loc) })
 }
@@ -317,12 +336,12 @@ func (s *Spool) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st := Stats{
-		Messages: len(s.index), Large: s.larges, Bytes: s.bytes, LargeBytes: s.largeBytes,
+		Messages: s.index.len, Large: s.larges, Bytes: s.bytes, LargeBytes: s.largeBytes,
 		Segments: len(s.segments), FreeSegments: len(s.free), LogBytes: log,
 		Commits: s.commit.commits.Load(), Syncs: s.commit.syncs.Load(), StateSyncs: s.log.syncs.Load(), LastID: s.ids.last(),
 	}
 	st.Held = s.held
-	if e := s.first(); e != nil {
+	if e := s.index.first(); e != nil {
 		st.Oldest = e.base()
 	}
 	for _, g := range s.segments {

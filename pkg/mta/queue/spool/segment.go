@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"github.com/postcote/postcote/pkg/mta/queue/format"
+	"github.com/postcote/postcote/pkg/mta/queue/item"
 	"github.com/postcote/postcote/pkg/platform/disk"
 )
 
@@ -23,8 +24,9 @@ type segment struct {
 	synced int64 // of them durable; also covered by the index
 	seq    uint32
 
-	live     int64 // bytes of records that are in the index
-	messages int
+	live        int64 // bytes of records that are in the index
+	messages    int
+	least, most item.ID // between which their ids are
 
 	active bool
 	idle   bool  // in Spool.free
@@ -38,8 +40,20 @@ type segment struct {
 	headless bool // its header could not be read at the start
 }
 
-func (g *segment) gain(n int64) { g.live += n; g.messages++ }
-func (g *segment) lose(n int64) { g.live -= n; g.messages-- }
+// gain counts a message whose record is in g.
+func (g *segment) gain(e *Entry) {
+	if g.messages == 0 {
+		g.least, g.most = e.ID, e.ID
+	}
+	g.least, g.most = min(g.least, e.ID), max(g.most, e.ID)
+	g.live += int64(e.length)
+	g.messages++
+}
+
+func (g *segment) lose(e *Entry) {
+	g.live -= int64(e.length)
+	g.messages--
+}
 
 func (g *segment) info() format.SegmentInfo {
 	i := format.SegmentInfo{Number: g.num, Epoch: g.epoch, Covered: uint32(g.synced)}

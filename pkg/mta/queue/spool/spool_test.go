@@ -322,6 +322,14 @@ func TestNoRoom(t *testing.T) {
 	} else {
 		w.Abort()
 	}
+	s.SetMinFree(1<<20 + 501)
+	if err := s.Room(0); !fail.Is(err, fail.Full) {
+		t.Errorf("MinFree has grown: %v, want Full", err)
+	}
+	s.SetMinFree(1 << 20)
+	if err := s.Room(500); err != nil {
+		t.Errorf("and is what it was: %v", err)
+	}
 	space.FreeInodes = 3
 	fsys.SetSpace(space)
 	s.roomAt.Store(0)
@@ -406,7 +414,7 @@ func TestMemoryOfDeferred(t *testing.T) {
 		t.Errorf("%d bytes per deferred recipient, the limit is 400", each)
 	}
 	s.mu.Lock()
-	clear(s.index)
+	s.index = table{}
 	s.mu.Unlock()
 }
 

@@ -103,20 +103,28 @@ type Writer struct {
 	done bool
 }
 
-// Begin starts a message of about size bytes (0: unknown). It fails with kind
-// Full when the space that is free would fall below MinFree.
+// Begin starts a message of about size bytes (0: unknown). It fails as Room
+// does.
 func (s *Spool) Begin(size int64) (*Writer, error) {
 	if s.closed.Load() {
 		return nil, fail.New(fail.Unavailable, "the queue is closed")
 	}
-	if err := s.room(size); err != nil {
+	if err := s.Room(size); err != nil {
 		return nil, err
 	}
 	return &Writer{s: s, id: s.ids.next(s.cfg.Now())}, nil
 }
 
-// room checks the free space, at most once a second for small messages.
-func (s *Spool) room(size int64) error {
+// SetMinFree changes Config.MinFree.
+func (s *Spool) SetMinFree(n int64) {
+	s.minFree.Store(n)
+	s.roomAt.Store(0)
+}
+
+// Room fails with kind Full when a message of about size bytes (0: unknown)
+// would leave less space than MinFree. For small messages the disk is asked once
+// a second at most.
+func (s *Spool) Room(size int64) error {
 	now := s.cfg.Now().UnixNano()
 	if size <= s.cfg.Large && now-s.roomAt.Load() < int64(time.Second) && now >= s.roomAt.Load() {
 		return nil
@@ -125,7 +133,7 @@ func (s *Spool) room(size int64) error {
 	if err != nil {
 		return diskErr(err, "free space of the queue")
 	}
-	if need := uint64(s.cfg.MinFree + size); space.Free < need {
+	if need := uint64(s.minFree.Load() + size); space.Free < need {
 		return fail.New(fail.Full, "queue: %d bytes free, %d needed", space.Free, need)
 	}
 	if space.FreeInodes < 100 {
