@@ -164,8 +164,9 @@ func (d *daemon) openQueue(ctx context.Context, cfg Config) (*queue.Queue, error
 	return q, nil
 }
 
-// queueSettings are the configured ones with full addresses, and the limits of
-// transports.
+// queueSettings are the configured ones with full addresses, the limits of
+// transports, and room for one and a half messages of the largest size, which
+// Postfix wants even if queue_minfree is 0.
 func (d *daemon) queueSettings(cfg Config) queue.Settings {
 	set, st := cfg.Config.Limits(cfg.Queue.Settings), d.state.Load()
 	for _, a := range []*string{&set.BounceNotice, &set.DelayNotice, &set.DoubleNotice} {
@@ -177,6 +178,7 @@ func (d *daemon) queueSettings(cfg Config) queue.Settings {
 			*a += "@" + st.hostname
 		}
 	}
+	set.MinFree = max(set.MinFree, cfg.MessageSize+cfg.MessageSize/2)
 	return set
 }
 

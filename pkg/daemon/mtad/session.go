@@ -211,6 +211,9 @@ func (s *session) Mail(ctx context.Context, tx *server.Transaction) server.Verdi
 	if s.tooMany(rate.Messages) {
 		return server.Say(server.MakeReply(450, 4, 7, 1, "Error: too much mail from "+s.address))
 	}
+	if err := s.d.queue.Room(tx.Options.Size); err != nil {
+		return server.Say(s.notStored(gate.Mail.String(), tx, "", err))
+	}
 	if r := s.ask(ctx, gate.Mail, tx); !r.IsZero() || !s.who.Local {
 		return server.Say(r)
 	}

@@ -144,8 +144,11 @@ func (p *player) outside(word, rest string) error {
 		return p.content(word == "has", rest)
 	case "disk":
 		p.w.disk.Clear()
-		if rest == "full" {
+		switch rest {
+		case "full":
 			p.w.disk.Add(disk.Fault{Op: disk.OpWrite, Err: syscall.ENOSPC, Forever: true})
+		case "tight": // writing still works
+			p.w.disk.Add(disk.Fault{Op: disk.OpStatfs, Err: syscall.ENOSPC, Forever: true})
 		}
 	case "restart":
 		p.begin()

@@ -29,6 +29,9 @@ func (q *Queue) Begin(_ context.Context, size int64) (*Message, error) {
 	return &Message{q: q, w: w}, nil
 }
 
+// Room tells beforehand whether Begin would have room for a message of size bytes.
+func (q *Queue) Room(size int64) error { return q.spool.Room(size) }
+
 // ID is the message's queue id, final from the start.
 func (m *Message) ID() ID { return m.w.ID() }
 

@@ -101,9 +101,10 @@ func (q *Queue) Recovery() Recovery { return q.recovery }
 func (q *Queue) now() time.Time { return q.cfg.Now() }
 
 // Reload applies settings that may change while running: back-off, lifetimes,
-// limits. The sizes need a restart.
+// limits, MinFree. The other sizes need a restart.
 func (q *Queue) Reload(s Settings) {
 	q.settings.Store(&s)
+	q.spool.SetMinFree(int64(s.MinFree))
 	q.sched.mu.Lock()
 	defer q.sched.mu.Unlock()
 	for name, t := range q.sched.transports {

@@ -49,7 +49,7 @@ type Settings struct {
 	Transports map[string]Limits `yaml:"transports" reload:"true" doc:"Limits by transport name (smtp, lmtp)."`
 
 	ZeroRemoved  bool          `yaml:"zero_removed" doc:"Overwrite the files of mail that has left before they are removed. It costs writing everything twice, and a disk may keep copies all the same."`
-	MinFree      conf.Size     `yaml:"min_free" doc:"Free space below which no mail is taken (452 4.3.1)."`
+	MinFree      conf.Size     `yaml:"min_free" reload:"true" doc:"Free space below which no mail is taken (452 4.3.1). Never less than one and a half times message_size_limit counts, as in Postfix."`
 	SegmentSize  conf.Size     `yaml:"segment_size" min:"64KiB" max:"1GiB" doc:"Size of the files that hold small messages."`
 	LargeMessage conf.Size     `yaml:"large_message" min:"4KiB" max:"16MiB" doc:"Messages above this size get a file of their own."`
 	BufferBudget conf.Size     `yaml:"buffer_budget" doc:"Memory for messages being received; when it is used up, messages go to files of their own from 64 KiB on."`
