@@ -15,7 +15,8 @@ const (
 	stepSize  = 32      // messages that one worker reads at a time
 	maxSteps  = 8       // steps that are ready or being read
 	maxReady  = 4 << 20 // bytes that wait to be taken
-	fewAhead  = 4       // for fewer messages no goroutine is started
+	fewAhead  = 4       // for fewer messages no goroutine is started,
+	fewSteps  = 4       // nor for entries of so few steps that are there: to wake one costs as much
 	maxWorker = 4
 )
 
@@ -61,10 +62,10 @@ func (c *Cache) Ahead(ctx context.Context, uids []uint32, fields []string) *Wind
 	w := &Window{c: c, uids: uids, fields: fields, last: -1, steps: map[int]*step{}}
 	w.changed.L = &w.mu
 	w.ctx, w.cancel = context.WithCancel(ctx)
-	if len(uids) < fewAhead {
+	steps := (len(uids) + stepSize - 1) / stepSize
+	if len(uids) < fewAhead || steps <= fewSteps && c.knows(uids) {
 		return w
 	}
-	steps := (len(uids) + stepSize - 1) / stepSize
 	for range min(steps, runtime.GOMAXPROCS(0), maxWorker) {
 		w.wg.Go(w.work)
 	}
@@ -78,6 +79,19 @@ func (w *Window) Stop() {
 	w.changed.Broadcast()
 	w.mu.Unlock()
 	w.wg.Wait()
+	for _, s := range w.steps {
+		w.free = append(w.free, s)
+	}
+	for _, s := range w.free {
+		s.trim()
+		w.c.memory.steps.Put(s)
+	}
+	w.cur, w.steps, w.free = nil, nil, nil
+}
+
+// knows reports whether the index has an entry of each message.
+func (c *Cache) knows(uids []uint32) bool {
+	return !slices.ContainsFunc(uids, func(uid uint32) bool { return c.src.Entry(uid) == 0 })
 }
 
 func (w *Window) work() {
@@ -98,9 +112,11 @@ func (w *Window) work() {
 
 // begin takes the next step, w.mu held.
 func (w *Window) begin() *step {
-	s := &step{}
+	var s *step
 	if k := len(w.free); k > 0 {
 		s, w.free = w.free[k-1], w.free[:k-1]
+	} else if s, _ = w.c.memory.steps.Get().(*step); s == nil {
+		s = &step{}
 	}
 	s.n, s.done = w.next, false
 	w.steps[s.n] = s
@@ -140,6 +156,15 @@ func (w *Window) read(s *step) {
 		w.ready += size
 	}
 	w.changed.Broadcast()
+}
+
+// trim lets go of what the step holds of messages, and of much memory.
+func (s *step) trim() {
+	clear(s.entries)
+	s.room.reset()
+	if s.picked, s.ends = s.picked[:0], s.ends[:0]; cap(s.picked) > maxRoom {
+		s.picked = nil
+	}
 }
 
 // pick takes the fields with these names from all entries.

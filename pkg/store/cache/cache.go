@@ -31,14 +31,21 @@ type Cache struct {
 	src     Source
 	entries entries
 	columns columns
-	makers  sync.Pool // of *maker
+	memory  *Memory
 	filler  filler
 	wanted  atomic.Bool // clients ask for what Full gives: it is made of new messages
 }
 
+// Memory is what reading takes, for the caches of all mailboxes: it is used
+// again by whoever reads next. The zero Memory is ready.
+type Memory struct {
+	makers sync.Pool // of *maker
+	steps  sync.Pool // of *step
+}
+
 // New is the cache in the folder of the mailbox's index. It opens nothing.
-func New(fsys disk.FS, dir string, src Source) *Cache {
-	c := &Cache{src: src}
+func New(fsys disk.FS, dir string, src Source, memory *Memory) *Cache {
+	c := &Cache{src: src, memory: memory}
 	c.entries.fs, c.entries.name = fsys, filepath.Join(dir, cacheName)
 	c.columns.fs, c.columns.name = fsys, filepath.Join(dir, columnsName)
 	c.filler.init()

@@ -2,11 +2,14 @@ package cache
 
 import (
 	"context"
+	"fmt"
 	"io"
+	"maps"
 	"os"
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/postcote/postcote/pkg/platform/disk"
@@ -443,16 +446,62 @@ func TestAheadKeepsNoMoreThanItNeeds(t *testing.T) {
 				t.Fatalf("round %d, %d: %s", round, uid, e.Envelope)
 			}
 		}
-		win.Stop()
-		if n := len(win.free) + len(win.steps); n > maxSteps+maxWorker {
+		win.mu.Lock()
+		steps := slices.AppendSeq(slices.Clone(win.free), maps.Values(win.steps))
+		win.mu.Unlock()
+		if n := len(steps); n == 0 || n > maxSteps+maxWorker {
 			t.Errorf("%d steps are kept", n)
 		}
-		for _, s := range win.free {
-			if len(s.room.all) > 2*maxRoom {
+		win.Stop()
+		for _, s := range steps {
+			if len(s.room.all) > maxRoom {
 				t.Errorf("a step keeps %d bytes", len(s.room.all))
 			}
 		}
 	}
+}
+
+// What reading takes is used again by other windows, also those of another
+// mailbox, and never by two of them at a time.
+func TestAheadSharesMemory(t *testing.T) {
+	worlds := []*world{newWorld(t, 100), newWorld(t, 100)}
+	var memory Memory
+	for i, w := range worlds {
+		for uid, text := range w.text {
+			w.text[uid] = fmt.Sprintf("Comments: of %d\n", i) + text
+		}
+		w.cache = New(w.fs, "/box", w.fakeBox, &memory)
+	}
+	read := func(i, round int) {
+		w, fields := worlds[i], []string{"Comments", "Subject"}
+		if round%3 == 0 {
+			fields = nil
+		}
+		win := w.cache.Ahead(context.Background(), w.uids(), fields)
+		defer win.Stop()
+		for _, uid := range w.uids() {
+			e, err := win.Entry(context.Background(), uid)
+			if err != nil {
+				t.Errorf("%d: %v", uid, err)
+				return
+			}
+			raw, _ := e.Fields("Comments")
+			got := string(win.Fields(uid, fields))
+			if want := fmt.Sprintf("Comments: of %d", i); !strings.HasPrefix(string(raw), want) || fields != nil && !strings.HasPrefix(got, want) || fields == nil && got != "" {
+				t.Errorf("%d of %d: %q, %q", uid, i, raw, got)
+				return
+			}
+		}
+	}
+	var wg sync.WaitGroup
+	for i := range 4 {
+		wg.Go(func() {
+			for round := range 10 {
+				read(i%2, round)
+			}
+		})
+	}
+	wg.Wait()
 }
 
 func TestAheadEndsWithItsCommand(t *testing.T) {
@@ -554,7 +603,7 @@ func TestCrash(t *testing.T) {
 		if ok, _ := disk.Exists(w.fs, "/box"); !ok {
 			must(t, disk.MkdirAll(w.fs, "/box", 0o700))
 		}
-		w.cache = New(w.fs, "/box", w.fakeBox)
+		w.cache = New(w.fs, "/box", w.fakeBox, new(Memory))
 		for _, uid := range []uint32{1, 150, 300} {
 			root, _ := parse(t, w.text[uid])
 			if e := w.entry(uid); string(e.Envelope) != string(root.Envelope) {

@@ -70,7 +70,7 @@ func (c *Cache) Fill(uids []uint32) {
 func (c *Cache) Take(uid uint32, text []byte) bool {
 	return c.src.Quiet(func() {
 		m := c.maker()
-		defer c.makers.Put(m)
+		defer c.memory.makers.Put(m)
 		b := batch{data: make([]byte, 0, usualEntry)}
 		m.now.Set(text)
 		if c.add(m, &b, uid, &m.now, time.Time{}, c.wanted.Load()) == nil {

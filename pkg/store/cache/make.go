@@ -96,7 +96,7 @@ type batch struct {
 const usualEntry = 1536
 
 func (c *Cache) maker() *maker {
-	if m, ok := c.makers.Get().(*maker); ok {
+	if m, ok := c.memory.makers.Get().(*maker); ok {
 		return m
 	}
 	return &maker{}
@@ -121,7 +121,7 @@ func (c *Cache) make(ctx context.Context, uids []uint32, full, again bool, use f
 		at[i] = len(b.uids) - 1
 	}
 	m.mem.Trim()
-	c.makers.Put(m)
+	c.memory.makers.Put(m)
 	c.keep(&b, again)
 	start := 0
 	for i := range uids {

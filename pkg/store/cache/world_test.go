@@ -163,7 +163,7 @@ func (w *world) reopen() {
 	if w.cache != nil {
 		w.cache.Close()
 	}
-	w.cache = New(w.fs, "/box", w.fakeBox)
+	w.cache = New(w.fs, "/box", w.fakeBox, new(Memory))
 }
 
 func (w *world) entry(uid uint32) Entry {

@@ -368,7 +368,7 @@ func (b *box) read(uids []uint32, list []newborn) {
 }
 
 func (b *box) newCache(ix *index.Index) {
-	b.cache = cache.New(b.acct.store.fs, ix.Dir(), cacheSource{b})
+	b.cache = cache.New(b.acct.store.fs, ix.Dir(), cacheSource{b}, &b.acct.store.reading)
 }
 
 // cacheSource is a box as its cache sees it.

@@ -17,6 +17,7 @@ import (
 	"github.com/postcote/postcote/pkg/platform/disk"
 	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/platform/obs"
+	"github.com/postcote/postcote/pkg/store/cache"
 	"github.com/postcote/postcote/pkg/store/maildir"
 	"github.com/postcote/postcote/pkg/store/quota"
 )
@@ -30,7 +31,8 @@ type Store struct {
 	now     func() time.Time
 	namer   *maildir.Namer
 	texts   maildir.Buffers
-	copies  sync.Pool        // of *[]byte, for what is on its way into a message
+	copies  sync.Pool // of *[]byte, for what is on its way into a message
+	reading cache.Memory
 	watcher *maildir.Watcher // nil: poll
 	claims  claims
 

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -177,6 +178,19 @@ func TestDates(t *testing.T) {
 		r, _ := reading(in+"\r\n", DefaultLimits())
 		if r.DateTime(); r.Ok() {
 			t.Errorf("%s is a date-time", in)
+		}
+	}
+}
+
+// A date-time is what package time makes of it, whatever the zone and the year.
+func TestAppendDateTime(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	for range 2000 {
+		zone := time.FixedZone("", (r.IntN(28*60)-14*60)*60)
+		at := time.Date(r.IntN(10100)-50, time.Month(1+r.IntN(12)), 1+r.IntN(31), r.IntN(24), r.IntN(60), r.IntN(60), 0, zone)
+		want := at.Format(`"_2-Jan-2006 15:04:05 -0700"`)
+		if got := string(AppendDateTime([]byte("x"), at)); got != "x"+want {
+			t.Errorf("%s, want %s", got, want)
 		}
 	}
 }
