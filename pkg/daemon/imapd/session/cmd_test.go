@@ -48,7 +48,7 @@ func TestFilters(t *testing.T) {
 			t.Errorf("WHO %s: %v %v", k.words, out, err)
 		}
 	}
-	for _, bad := range []string{"address=x", "user=", "colour=red", "user=[", "session="} {
+	for _, bad := range []string{"address=x", "protocol=smtp", "user=", "colour=red", "user=[", "session="} {
 		if _, err := w.verb("WHO", bad); !fail.Is(err, fail.Invalid) {
 			t.Errorf("WHO %s: %v", bad, err)
 		}

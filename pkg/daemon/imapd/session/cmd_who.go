@@ -48,7 +48,9 @@ func parseFilter(words []string) (f filter, err error) {
 			f.user = value
 			_, err = path.Match(value, "")
 		case "protocol":
-			f.protocol = strings.ToLower(value)
+			if f.protocol = strings.ToLower(value); f.protocol != "imap" && f.protocol != "pop3" {
+				err = fail.New(fail.Invalid, "known are imap and pop3")
+			}
 		case "session":
 			f.session = value
 		case "address":

@@ -279,6 +279,9 @@ func TestVerbs(t *testing.T) {
 	if out, err = w.verb("FLUSH", "alice"); err != nil || out[0] != `{"flushed":"alice"}` {
 		t.Errorf("%v, %v", out, err)
 	}
+	if out, err = w.verb("FLUSH", "ALICE"); err != nil || out[0] != `{"flushed":"alice"}` {
+		t.Errorf("another spelling: %v, %v", out, err)
+	}
 	if out, err = w.verb("RELEASE", "alice"); err != nil || !strings.Contains(out[0], `"released":"alice"`) {
 		t.Errorf("%v, %v", out, err)
 	}
@@ -287,10 +290,55 @@ func TestVerbs(t *testing.T) {
 	if out, err = w.verb("RELEASE", "carol"); err != nil || !strings.Contains(out[0], `"released":"carol","kicked":0`) && !strings.Contains(out[0], `"kicked":0,"released":"carol"`) {
 		t.Errorf("%v, %v", out, err)
 	}
+	// An operator who mistypes a name must not believe that its mail is frozen.
+	for _, verb := range []string{"RELEASE", "FREEZE", "FLUSH"} {
+		if out, err = w.verb(verb, "nobody"); !fail.Is(err, fail.NotFound) || len(out) > 0 {
+			t.Errorf("%s of nobody: %v, %v", verb, out, err)
+		}
+	}
 	for _, verb := range []string{"KICK", "RELEASE", "FREEZE"} {
 		if _, err = w.verb(verb); !fail.Is(err, fail.Invalid) {
 			t.Errorf("%s without a user: %v", verb, err)
 		}
+	}
+}
+
+// FLUSH of everybody does not stop at one whose mail is frozen, and has nothing
+// to do there.
+func TestFlushPassesOverTheFrozen(t *testing.T) {
+	w := newWorld(t, nil)
+	greeted(t, w.dial(handover.IMAP, "alice"))
+	greeted(t, w.dial(handover.IMAP, "bob"))
+	var flushed []string
+	err := w.controlled(func(ctx context.Context, path string) error {
+		freezer, err := control.Dial(ctx, path)
+		if err != nil {
+			return err
+		}
+		defer freezer.Close()
+		freezing, thaw := context.WithCancel(ctx)
+		defer thaw()
+		var flush error
+		err = freezer.Each(freezing, "FREEZE", []string{"alice"}, func(json.RawMessage) error {
+			c, err := control.Dial(ctx, path)
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			flush = c.Each(ctx, "FLUSH", nil, func(v json.RawMessage) error {
+				flushed = append(flushed, string(v))
+				return nil
+			})
+			thaw()
+			return nil
+		})
+		if freezing.Err() != nil {
+			err = flush // the freeze has ended as it should
+		}
+		return err
+	})
+	if err != nil || len(flushed) != 1 || flushed[0] != `{"flushed":"bob"}` {
+		t.Errorf("%v, %v", flushed, err)
 	}
 }
 

@@ -34,6 +34,9 @@ func (r *role) verbRelease(ctx context.Context, args []string, emit control.Emit
 	if err != nil {
 		return err
 	}
+	if user, err = r.nameOf(ctx, user); err != nil {
+		return err
+	}
 	n := r.kick(exactly(user))
 	if !slices.Contains(r.store.Accounts(), user) {
 		// Who is not here has MODSEQs, too, that the other server must know of.
@@ -42,12 +45,22 @@ func (r *role) verbRelease(ctx context.Context, args []string, emit control.Emit
 			return err
 		}
 		defer account.Close()
-		user = account.User()
 	}
 	if err := r.store.Release(ctx, user); err != nil {
 		return err
 	}
 	return emit(map[string]any{"released": user, "kicked": n})
+}
+
+// nameOf is the name under which mail is open, or will be, of a user whom an
+// operator names: nothing may be said to be done for a user who does not exist,
+// or for another spelling. Who is here needs no authd.
+func (r *role) nameOf(ctx context.Context, user string) (string, error) {
+	if slices.Contains(r.store.Accounts(), user) {
+		return user, nil
+	}
+	rec, err := r.auth.User(ctx, user, "imap")
+	return rec.User, err
 }
 
 // accountOf opens a user's mail for an operator, who makes no folders by it.
@@ -71,6 +84,9 @@ func (r *role) accountOf(ctx context.Context, user string) (*mailbox.Account, er
 func (r *role) verbFreeze(ctx context.Context, args []string, emit control.Emit) error {
 	user, err := oneUser(args)
 	if err != nil {
+		return err
+	}
+	if user, err = r.nameOf(ctx, user); err != nil {
 		return err
 	}
 	thaw, err := r.store.Freeze(ctx, user)
@@ -98,11 +114,19 @@ func (r *role) verbFreeze(ctx context.Context, args []string, emit control.Emit)
 // verbFlush writes what is pending of the named users' mail, or of everybody
 // who has mail open, into the mail folders.
 func (r *role) verbFlush(ctx context.Context, users []string, emit control.Emit) error {
-	if len(users) == 0 {
+	all := len(users) == 0
+	if all {
 		users = r.store.Accounts()
 	}
 	for _, user := range users {
+		user, err := r.nameOf(ctx, user)
+		if err != nil {
+			return err
+		}
 		thaw, err := r.store.Freeze(ctx, user)
+		if all && fail.Is(err, fail.Exists) {
+			continue // frozen: nothing is pending
+		}
 		if err != nil {
 			return err
 		}

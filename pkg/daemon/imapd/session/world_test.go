@@ -60,7 +60,8 @@ func (m *master) answer(conn net.Conn, f []string) {
 			fmt.Fprintf(conn, "NOTFOUND\t%s\n", f[1])
 			return
 		}
-		fmt.Fprintf(conn, "USER\t%s\t%s\tuid=1000\tgid=1000\thome=%s\n", f[1], f[2], filepath.Join(m.home, f[2]))
+		user := strings.ToLower(f[2]) // as most are configured
+		fmt.Fprintf(conn, "USER\t%s\t%s\tuid=1000\tgid=1000\thome=%s\n", f[1], user, filepath.Join(m.home, user))
 		return
 	}
 	if f[0] != "REQUEST" || len(f) < 6 || m.silent {
