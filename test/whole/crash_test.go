@@ -54,12 +54,29 @@ func live(t *testing.T, p *suite.Process, done *atomic.Int64, most int64) {
 	}
 	begin(t, p)
 	until := done.Load() + rand.Int64N(most)
-	for deadline := time.Now().Add(patience); done.Load() < until; time.Sleep(100 * time.Microsecond) {
-		if time.Now().After(deadline) {
+	still := &stillness{}
+	for n := done.Load(); n < until; n = done.Load() {
+		if still.tooLong(n) {
 			t.Fatalf("%s does nothing", p.Name)
 		}
+		time.Sleep(100 * time.Microsecond)
 	}
 	p.Kill()
+}
+
+// stillness is how long a number has not changed. How long a piece of work takes is
+// up to the machine; that none of it is done is not.
+type stillness struct {
+	n     int64
+	since time.Time
+}
+
+// tooLong reports whether n is what it was for as long as patience lasts.
+func (s *stillness) tooLong(n int64) bool {
+	if now := time.Now(); n != s.n || s.since.IsZero() {
+		s.n, s.since = n, now
+	}
+	return time.Since(s.since) > patience
 }
 
 func begin(t *testing.T, p *suite.Process) {
