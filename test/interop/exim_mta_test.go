@@ -127,7 +127,7 @@ func TestMtadSendsToExim(t *testing.T) {
 		m := p.has(t, "Subject: to-exim")
 		holds(t, m, "with esmtps", "Return-path: <alice@demo.test>", "@remote.test")
 		whole(t, m)
-		p.logged(t, `<= alice@demo\.test .*P=esmtps L\.? K X=TLS.* for one@remote\.test two@remote\.test`)
+		p.logged(t, `<= alice@demo\.test .*P=esmtps L\.? X=TLS.* K S=.* for one@remote\.test two@remote\.test`)
 		holds(t, arrived(t, s, "alice", "nobody of that name"), "Final-Recipient: rfc822; refused@remote.test", "Status: 5.")
 	})
 	t.Run("BDAT in chunks, and for nobody", func(t *testing.T) {
