@@ -1,6 +1,7 @@
 package mtad
 
 import (
+	"net/netip"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -196,6 +197,9 @@ func smtpdParameters() []parameter {
 		{"smtpd_sender_login_maps", "rewrite.sender_login_maps", func(c *Config) string { return list(c.Rewrite.SenderLoginMaps) }},
 		{"smtpd_authorized_xclient_hosts", "smtpd.authorized_xclient_hosts", func(c *Config) string { return networks(c.Smtpd.XClientHosts) }},
 		{"smtpd_authorized_xforward_hosts", "smtpd.authorized_xforward_hosts", func(c *Config) string { return networks(c.Smtpd.XForwardHosts) }},
+		{"smtpd_banner", "smtpd.banner", func(c *Config) string { return strings.TrimSpace(c.hostname() + " " + c.Smtpd.Banner) }},
+		{"smtpd_helo_required", "", func(*Config) string { return "yes" }},
+		{"smtpd_upstream_proxy_timeout", "smtpd.haproxy_timeout", func(c *Config) string { return span(c.Smtpd.HAProxyTimeout) }},
 		{"smtpd_discard_ehlo_keywords", "smtpd.discard_ehlo_keywords", func(c *Config) string { return list(c.Smtpd.DiscardWords) }},
 		{"smtpd_forbid_bare_newline", "smtpd.forbid_bare_newline", func(c *Config) string { return c.Smtpd.BareLF }},
 		{"smtpd_forbid_bare_newline_exclusions", "smtpd.forbid_bare_newline_exclusions", func(c *Config) string { return networks(c.Smtpd.BareLFExempt) }},
@@ -257,7 +261,10 @@ func smtpParameters() []parameter {
 		{"smtp_sasl_security_options", "remote.sasl_security_options", func(c *Config) string { return list(c.Remote.Options) }},
 		{"smtp_sasl_tls_security_options", "remote.sasl_tls_security_options", func(c *Config) string { return list(c.Remote.TLSOptions) }},
 		{"smtp_sasl_auth_soft_bounce", "remote.sasl_auth_soft_bounce", func(c *Config) string { return yes(c.Remote.SoftBounce) }},
-		{"smtp_helo_name", "hostname", func(c *Config) string { return c.hostname() }},
+		{"smtp_helo_name", "remote.helo_name", func(c *Config) string { return orElse(c.Remote.HeloName, c.hostname()) }},
+		{"smtp_bind_address", "remote.source", func(c *Config) string { return c.source(true) }},
+		{"smtp_bind_address6", "remote.source", func(c *Config) string { return c.source(false) }},
+		{"smtp_connection_cache_time_limit", "remote.reuse", func(c *Config) string { return span(c.Remote.Reuse) }},
 		{"smtp_sender_dependent_authentication", "password_maps", func(c *Config) string { return yes(len(c.PasswordMaps) > 0) }},
 		{"smtp_connect_timeout", "remote.connect_timeout", func(c *Config) string { return span(c.Remote.ConnectTimeout) }},
 		{"disable_mime_output_conversion", "remote.disable_mime_output_conversion", func(c *Config) string { return yes(c.Remote.KeepEightBit) }},
@@ -332,6 +339,16 @@ func limit(of func(queue.Limits) int) func(*Config) string {
 func (c *Config) domain() string {
 	_, parent, _ := strings.Cut(c.hostname(), ".")
 	return orElse(c.Rewrite.Domain, parent)
+}
+
+// source is the address to connect from, of IPv4 or IPv6.
+func (c *Config) source(four bool) string {
+	for _, s := range c.Remote.Source {
+		if ip, err := netip.ParseAddr(s); err == nil && ip.Unmap().Is4() == four {
+			return s
+		}
+	}
+	return ""
 }
 
 // interfaces are the addresses that are listened on.

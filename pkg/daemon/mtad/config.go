@@ -163,6 +163,8 @@ type Remote struct {
 	MaxAddresses     int             `yaml:"mx_address_limit" min:"1" max:"100" doc:"Addresses of a destination that are tried in one attempt."`
 	MaxSessions      int             `yaml:"mx_session_limit" min:"1" max:"100" doc:"Hosts that are spoken to in one attempt; the next is asked when one defers a recipient."`
 	KeepEightBit     bool            `yaml:"disable_mime_output_conversion" doc:"Send 8-bit text as it is to hosts that do not offer 8BITMIME. Otherwise parts labelled 8bit become quoted-printable for them, which breaks signatures."`
+	HeloName         string          `yaml:"helo_name" example:"out.example.org" doc:"The name in EHLO. Empty: hostname."`
+	Source           []string        `yaml:"source" example:"192.0.2.25" doc:"Own addresses to connect from, at most one of each family. Transports have their own."`
 	LineLength       int             `yaml:"line_length_limit" max:"65536" doc:"Octets of a line; longer ones are broken, the rest behind a space. 0 breaks none, against RFC 5321; signatures over such lines then stay whole."`
 	DiscardWords     []string        `yaml:"discard_ehlo_keywords" example:"[chunking]" doc:"EHLO keywords of other hosts that are not used, in any case of letters: pipelining, chunking, size, 8bitmime, dsn, smtputf8, starttls, auth, xforward. A host whose CHUNKING does not work is found out without that."`
 	Forward          bool            `yaml:"send_xforward_command" doc:"Tell hosts that announce XFORWARD from whom the message came: for a content filter as relayhost. Transports say so for themselves."`

@@ -426,7 +426,7 @@ func (s *senders) Close() {
 // newSenders makes the clients of a configuration.
 func (d *daemon) newSenders(st *state) (*senders, error) {
 	c := remote.Config{
-		Hostname: st.hostname, Self: []string{st.hostname}, Resolver: d.parts.Resolver, Dial: d.parts.Dial,
+		Hostname: st.hostname, Helo: st.cfg.Remote.HeloName, Self: []string{st.hostname}, Resolver: d.parts.Resolver, Dial: d.parts.Dial,
 		ConnectTimeout: st.cfg.Remote.ConnectTimeout.Std(), Idle: st.cfg.Remote.Reuse.Std(), Now: d.now,
 		Timeouts: st.cfg.Remote.Client(smtpclient.Timeouts{}), LMTPTimeouts: st.cfg.Deliver.Client(smtpclient.Timeouts{}),
 		Mechanism: st.cfg.Remote.Allow, HardLogin: !st.cfg.Remote.SoftBounce,
@@ -441,6 +441,12 @@ func (d *daemon) newSenders(st *state) (*senders, error) {
 	if c.Idle == 0 {
 		c.Idle = -1
 	}
+	if len(st.cfg.Remote.Source) > 0 && c.Dial == nil {
+		var err error
+		if c.Dial, err = routing.DialFrom(st.cfg.Remote.Source); err != nil {
+			return nil, err
+		}
+	}
 	if err := st.cfg.Remote.secure(&c, st.cfg.tables()); err != nil {
 		return nil, err
 	}
@@ -453,7 +459,7 @@ func (d *daemon) newSenders(st *state) (*senders, error) {
 	}
 	s := &senders{usual: remote.New(c), named: map[string]*remote.Client{}}
 	for name, t := range st.cfg.Transports {
-		own, err := t.Remote(c)
+		own, err := t.Remote(c, d.parts.Dial != nil)
 		if err != nil {
 			return nil, err
 		}

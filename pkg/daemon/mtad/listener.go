@@ -139,6 +139,7 @@ func (l *listening) build(st *state) error {
 			}
 		}
 		l.doorman.Use(&st.cfg.Smtpd)
+		c.Greeting = st.cfg.Smtpd.Banner
 		c.Forbidden = st.cfg.Smtpd.Verbs()
 		c.Overridden = l.d.overridden
 		if l.spec.Role == RoleMX && st.cfg.Smtpd.MayFlush(st.cfg.Domains.Relay) {

@@ -13,7 +13,7 @@ type metrics struct {
 	sessions *prometheus.CounterVec // listener, end
 	open     *prometheus.GaugeVec   // listener
 	commands *prometheus.CounterVec // verb, result: ok error
-	rejects  *prometheus.CounterVec // stage, code: 4xx 5xx
+	rejects  *prometheus.CounterVec // stage, code: 4xx 5xx, reason: see gate.Verdict
 	accepted *prometheus.CounterVec // listener
 	bytes    *prometheus.CounterVec // listener
 	logins   *prometheus.CounterVec // listener, result: ok denied unavailable invalid
@@ -25,7 +25,7 @@ func newMetrics(m *obs.Metrics) *metrics {
 		sessions: m.Counter("mtad_smtp_sessions_total", "Sessions that ended, by how.", "listener", "end"),
 		open:     m.Gauge("mtad_smtp_sessions_open", "Sessions now.", "listener"),
 		commands: m.Counter("mtad_smtp_commands_total", "Commands received.", "verb", "result"),
-		rejects:  m.Counter("mtad_smtp_rejections_total", "Commands refused by policy.", "stage", "code"),
+		rejects:  m.Counter("mtad_smtp_rejections_total", "Commands refused by policy.", "stage", "code", "reason"),
 		accepted: m.Counter("mtad_messages_accepted_total", "Messages taken into the queue.", "listener"),
 		bytes:    m.Counter("mtad_messages_accepted_bytes_total", "Their size.", "listener"),
 		logins:   m.Counter("mtad_logins_total", "Logins tried.", "listener", "result"),

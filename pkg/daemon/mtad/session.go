@@ -186,7 +186,7 @@ func (s *session) refuse(stage string, tx *server.Transaction, rcpt *addr.Addres
 		e.Sender = &from
 	}
 	s.d.log.Log(e)
-	s.d.metrics.rejects.WithLabelValues(stage, fmt.Sprintf("%dxx", v.Code/100)).Inc()
+	s.d.metrics.rejects.WithLabelValues(stage, fmt.Sprintf("%dxx", v.Code/100), v.Reason()).Inc()
 	return server.Reply{Code: v.Code, Enhanced: v.Enhanced, Text: v.Text}
 }
 
@@ -234,7 +234,7 @@ func (s *session) tooMany(k rate.Kind) bool {
 		return false
 	}
 	s.d.log.Log(rateExceeded{s.who, k, n})
-	s.d.metrics.rejects.WithLabelValues("RATE", "4xx").Inc()
+	s.d.metrics.rejects.WithLabelValues("RATE", "4xx", "rate").Inc()
 	return true
 }
 

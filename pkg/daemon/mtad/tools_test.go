@@ -329,3 +329,30 @@ func TestStatusSocket(t *testing.T) {
 		}
 	}
 }
+
+// postfix(1) as scripts and packages call it.
+func TestPostfix(t *testing.T) {
+	w := toolWorld(t)
+	script := func(text string) string { return "postfix/postfix-script: " + text + "\n" }
+	want := func(code int, errout string, args ...string) {
+		t.Helper()
+		if got := w.tool("", append([]string{"postfix"}, args...)...); got.code != code || got.out != "" || !strings.HasPrefix(got.errout, errout) || errout == "" && got.errout != "" {
+			t.Errorf("postfix %v: %+v", args, got)
+		}
+	}
+	want(1, script("the Postfix mail system is not running"), "status")
+	want(1, script("refreshing the Postfix mail system")+script("fatal: the Postfix mail system is not running"), "reload")
+	want(1, script("fatal: the Postfix mail system is not running"), "stop")
+	want(1, "postfix/postfix-script: fatal: start mtad by its unit: ", "start")
+	want(0, "", "check")
+	want(0, "", "set-permissions")
+	want(1, "postfix: fatal: unknown command: 'x'.", "x")
+	want(1, "postfix: fatal: usage: postfix ")
+	want(1, "postfix: fatal: usage: postfix ", "-Z", "status")
+	w.start()
+	w.admin()
+	want(0, "postfix/postfix-script: the Postfix mail system is running", "status")
+	want(0, "", "-v", "flush")
+	want(1, script("fatal: the Postfix mail system is already running"), "start")
+	want(1, "postfix/postfix-script: fatal: stop mtad by its unit: ", "stop")
+}

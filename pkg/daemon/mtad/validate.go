@@ -38,6 +38,7 @@ func (c Config) Validate(p *conf.Reporter) {
 	}
 	c.Remote.Check(p.At("remote"))
 	routing.CheckFlags(p.At("deliver.flags"), c.Deliver.Flags)
+	routing.CheckSource(p.At("remote.source"), c.Remote.Source)
 	routing.CheckWords(p.At("remote.discard_ehlo_keywords"), c.Remote.DiscardWords)
 	if _, err := c.Remote.services(); err != nil {
 		p.Errorf("%v", err)

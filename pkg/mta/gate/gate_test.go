@@ -223,3 +223,24 @@ func TestUnlistedAndCertificates(t *testing.T) {
 }
 
 func at(local string) addr.Address { return addr.Address{Local: local, Domain: "ours.example"} }
+
+// What is counted has words of a closed list.
+func TestReasons(t *testing.T) {
+	for _, c := range []struct {
+		v    Verdict
+		want string
+	}{
+		{refuse(554, 5, 7, 1, "<a@b>: Relay access denied"), "not permitted"},
+		{refuse(553, 5, 7, 1, "<a@b>: Sender address rejected: not logged in"), "sender of somebody else"},
+		{refuse(450, 4, 7, 1, "Error: too much mail"), "rate"},
+		{refuse(550, 5, 1, 1, "<a@b>: Recipient address rejected: User unknown"), "unknown recipient"},
+		{refuse(450, 4, 1, 1, "<a@b>: Recipient address rejected: User unknown"), "unknown recipient"},
+		{lookupFailed("<a@b>", nil), "lookup failed"},
+		{TooManyHops(), "loop"},
+		{refuse(550, 5, 9, 123, "what a table says"), "other"},
+	} {
+		if got := c.v.Reason(); got != c.want {
+			t.Errorf("%s: %q, want %q", c.v, got, c.want)
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"cmp"
 	"strconv"
 
 	"github.com/emersion/go-smtp"
@@ -37,6 +38,32 @@ func (v Verdict) String() string {
 	}
 	e := v.Enhanced
 	return strconv.Itoa(v.Code) + " " + strconv.Itoa(e[0]) + "." + strconv.Itoa(e[1]) + "." + strconv.Itoa(e[2]) + " " + v.Text
+}
+
+// reasons are the words of Reason, by subject and detail of the status code.
+var reasons = map[[2]int]string{
+	{1, 0}: "unknown sender",
+	{1, 1}: "unknown recipient",
+	{1, 6}: "moved recipient",
+	{2, 2}: "mailbox full",
+	{3, 0}: "lookup failed",
+	{3, 1}: "no space",
+	{3, 4}: "too large",
+	{4, 6}: "loop",
+	{5, 2}: "incomplete address",
+	{7, 0}: "no login",
+}
+
+// denials tells the uses of X.7.1 apart.
+var denials = map[int]string{450: "rate", 553: "sender of somebody else", 554: "not permitted"}
+
+// Reason is why something was refused, in words of a closed list for metrics.
+func (v Verdict) Reason() string {
+	word := reasons[[2]int{v.Enhanced[1], v.Enhanced[2]}]
+	if v.Enhanced[1] == 7 && v.Enhanced[2] == 1 {
+		word = denials[v.Code]
+	}
+	return cmp.Or(word, "other")
 }
 
 func refuse(code int, class, subject, detail int, text string) Verdict {

@@ -309,7 +309,7 @@ func (m *message) changes() []format.IndexedState {
 // report tells the observer and the counters of one recipient's attempt.
 func (s *scheduler) report(m *message, i int, r Route, res Result, queued time.Duration, suspended bool) {
 	if !suspended {
-		s.q.metrics.attempt(r, res)
+		s.q.metrics.attempt(r, res, s.q.now().Sub(m.env.Arrival))
 	}
 	s.q.consumer.Observer.Attempted(&Attempt{
 		ID: m.e.ID, Recipient: m.env.Recipients[i], Route: r, Result: res, Suspended: suspended,

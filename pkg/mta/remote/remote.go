@@ -27,7 +27,8 @@ type Credentials struct{ User, Password string }
 
 // Config says how to deliver. Hostname and Resolver are required.
 type Config struct {
-	Hostname string   // our name in EHLO, and of Unix sockets in the log
+	Hostname string   // our name in LHLO and EHLO, and of Unix sockets in the log
+	Helo     string   // our name in EHLO; empty: Hostname
 	Self     []string // names that mean this host in an MX list
 	// Own reports whether an address at the port of exchangers is a listener of
 	// ours: mail must not go there. nil: none is.

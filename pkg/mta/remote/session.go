@@ -82,10 +82,10 @@ func (a *attempt) tlsMode(t target) (client.TLSMode, string) {
 }
 
 func (c *Client) clientConfig(a *attempt, t target, mode client.TLSMode) client.Config {
-	cfg := client.Config{Name: c.cfg.Hostname, LMTP: a.hop.Transport == route.LMTP, TLSMode: mode, Timeouts: c.cfg.Timeouts, Discard: c.cfg.Discard}
+	cfg := client.Config{Name: cmp.Or(c.cfg.Helo, c.cfg.Hostname), LMTP: a.hop.Transport == route.LMTP, TLSMode: mode, Timeouts: c.cfg.Timeouts, Discard: c.cfg.Discard}
 	cfg.MaxLine = c.cfg.LineLength
 	if cfg.LMTP {
-		cfg.Timeouts, cfg.MaxLine = c.cfg.LMTPTimeouts, 0
+		cfg.Name, cfg.Timeouts, cfg.MaxLine = c.cfg.Hostname, c.cfg.LMTPTimeouts, 0
 	}
 	if mode != client.NoTLS {
 		cfg.TLS = c.tlsConfig(a, t)

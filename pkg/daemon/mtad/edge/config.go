@@ -19,6 +19,8 @@ type Config struct {
 	HAProxyNetworks []conf.Network `yaml:"haproxy_trusted_networks" example:"[10.0.0.5]" doc:"Networks of proxies that send a PROXY header to listeners with haproxy: yes. Anybody else is turned away there."`
 	HAProxyTimeout  conf.Duration  `yaml:"haproxy_timeout" min:"100ms" max:"1m" doc:"Time in which the PROXY header must have come."`
 
+	Banner string `yaml:"banner" doc:"What the greeting says behind the host's name."`
+
 	DiscardWords   []string `yaml:"discard_ehlo_keywords" example:"[chunking]" doc:"EHLO keywords that no client sees, in any case of letters: pipelining, size, vrfy, etrn, starttls, auth, xclient, xforward, enhancedstatuscodes, 8bitmime, dsn, smtputf8, chunking. What is not announced is refused."`
 	DiscardWordsOf []Hidden `yaml:"discard_ehlo_keywords_for" doc:"The same for some clients; the first entry that names the client's network counts, in place of discard_ehlo_keywords."`
 
@@ -64,6 +66,7 @@ type Hidden struct {
 // DefaultConfig is Postfix's of version 3.9, without VRFY.
 func DefaultConfig() Config {
 	return Config{
+		Banner:         server.Default().Greeting,
 		HAProxyTimeout: conf.Duration(5 * time.Second),
 		BareLF:         "normalize",
 		BareLFCode:     550,
@@ -82,6 +85,9 @@ func DefaultConfig() Config {
 // Validate reports words that are none.
 func (c Config) Validate(p *conf.Reporter) {
 	checkWords(p.At("discard_ehlo_keywords"), c.DiscardWords)
+	if strings.ContainsFunc(c.Banner, unprintable) || len(c.Banner) > maxBanner {
+		p.At("banner").Errorf("want one line of ASCII, %d characters at most", maxBanner)
+	}
 	for i, h := range c.DiscardWordsOf {
 		at := p.At("discard_ehlo_keywords_for[%d]", i)
 		if len(h.Networks) == 0 {
@@ -101,6 +107,11 @@ func (c Config) Validate(p *conf.Reporter) {
 		}
 	}
 }
+
+// maxBanner keeps the greeting on one line (RFC 5321 section 4.5.3.1.5).
+const maxBanner = 200
+
+func unprintable(r rune) bool { return r < ' ' || r > '~' }
 
 // spoken are the commands that cannot be forbidden.
 var spoken = []string{"EHLO", "HELO", "MAIL", "RCPT", "DATA", "QUIT", "RSET", "STARTTLS"}

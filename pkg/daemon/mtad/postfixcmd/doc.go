@@ -1,6 +1,6 @@
 // Package postfixcmd is the commands of Postfix that other programs call, by
 // their names: sendmail, mailq, newaliases, postqueue, postsuper, postcat,
-// postlog and postconf. (postmap and postalias are package tablecmd's.) mtad is
+// postlog, postconf and postfix. (postmap and postalias are package tablecmd's.) mtad is
 // one of them when it is called by such a name.
 //
 // Options, output and exit codes are those of Postfix 3.7, since cron, PHP and
@@ -16,6 +16,6 @@
 // Files in reading order: tool.go (names, settings, exit codes), getopt.go,
 // sendmail.go (options), message.go (the message on standard input),
 // recipients.go, submit.go (to mtad, or into the drop), queue.go (mailq,
-// postqueue), postsuper.go, postcat.go,
-// newaliases.go, postlog.go, postconf.go.
+// postqueue), postsuper.go, postcat.go, newaliases.go,
+// postlog.go, postconf.go, postfix.go.
 package postfixcmd

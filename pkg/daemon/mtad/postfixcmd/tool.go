@@ -92,6 +92,7 @@ func commands() map[string]func(*tool, context.Context, []string) int {
 		"postcat":    (*tool).postcat,
 		"postlog":    (*tool).postlog,
 		"postconf":   (*tool).postconf,
+		"postfix":    (*tool).postfix,
 	}
 }
 

@@ -1,7 +1,6 @@
 package routing
 
 import (
-	"net/netip"
 	"strings"
 
 	"github.com/postcote/postcote/pkg/mta/maps"
@@ -197,11 +196,7 @@ func (t Transport) check(p *conf.Reporter, name string) {
 	if _, err := FallbackHops(t.Fallback); err != nil {
 		p.At("fallback_relay").Errorf("%v", err)
 	}
-	for i, s := range t.Source {
-		if _, err := netip.ParseAddr(s); err != nil {
-			p.At("source[%d]", i).Errorf("%q is no IP address", s)
-		}
-	}
+	CheckSource(p.At("source"), t.Source)
 	CheckFlags(p.At("flags"), t.Flags)
 	CheckWords(p.At("discard_ehlo_keywords"), t.DiscardWords)
 	if t.Credentials != "" && t.TLS == "none" {

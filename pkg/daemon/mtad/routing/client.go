@@ -7,15 +7,16 @@ import (
 
 	"github.com/postcote/postcote/pkg/mta/remote"
 	"github.com/postcote/postcote/pkg/mta/remote/tlspolicy"
+	"github.com/postcote/postcote/pkg/platform/conf"
 	"github.com/postcote/postcote/pkg/platform/fail"
 )
 
 // Remote is the client of a transport: the usual one with what the transport
-// has of its own.
-func (t Transport) Remote(usual remote.Config) (remote.Config, error) {
+// has of its own. With fixed it connects as the usual one does, from wherever.
+func (t Transport) Remote(usual remote.Config, fixed bool) (remote.Config, error) {
 	c := usual
 	if t.HeloName != "" {
-		c.Hostname = t.HeloName
+		c.Helo = t.HeloName
 	}
 	if t.Prefer != "" {
 		c.Families.Prefer = remote.ParseFamily(t.Prefer)
@@ -36,19 +37,26 @@ func (t Transport) Remote(usual remote.Config) (remote.Config, error) {
 			return c, err
 		}
 	}
-	if len(t.Source) > 0 && usual.Dial == nil {
-		dial, err := dialFrom(t.Source)
-		if err != nil {
-			return c, err
-		}
-		c.Dial = dial
+	if len(t.Source) == 0 || fixed {
+		return c, nil
 	}
-	return c, nil
+	var err error
+	c.Dial, err = DialFrom(t.Source)
+	return c, err
 }
 
-// dialFrom connects from one of our addresses, of the family of the peer's.
+// CheckSource reports what are no addresses.
+func CheckSource(p *conf.Reporter, source []string) {
+	for i, s := range source {
+		if _, err := netip.ParseAddr(s); err != nil {
+			p.At("[%d]", i).Errorf("%q is no IP address", s)
+		}
+	}
+}
+
+// DialFrom connects from one of our addresses, of the family of the peer's.
 // A family without an own address uses what the system chooses.
-func dialFrom(source []string) (func(ctx context.Context, network, address string) (net.Conn, error), error) {
+func DialFrom(source []string) (func(ctx context.Context, network, address string) (net.Conn, error), error) {
 	var own []netip.Addr
 	for _, s := range source {
 		ip, err := netip.ParseAddr(s)

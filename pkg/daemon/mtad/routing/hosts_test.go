@@ -17,7 +17,7 @@ func TestTimeouts(t *testing.T) {
 	}
 	usual := remote.Config{}
 	usual.Timeouts = Timeouts{Mail: conf.Duration(7 * time.Second), Quit: conf.Duration(8 * time.Second)}.Client(client.DefaultTimeouts())
-	own, err := Transport{Timeouts: Timeouts{Helo: conf.Duration(time.Second), Quit: conf.Duration(2 * time.Second)}}.Remote(usual)
+	own, err := Transport{Timeouts: Timeouts{Helo: conf.Duration(time.Second), Quit: conf.Duration(2 * time.Second)}}.Remote(usual, false)
 	want := client.DefaultTimeouts()
 	want.Greeting, want.Hello, want.Auth = time.Second, time.Second, time.Second
 	want.Mail, want.Quit = 7*time.Second, 2*time.Second

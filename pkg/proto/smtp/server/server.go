@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/postcote/postcote/pkg/platform/fail"
@@ -107,7 +108,7 @@ func (e *engine) greet() bool {
 }
 
 func (e *engine) banner() Reply {
-	return Reply{Code: 220, Text: e.cfg.Hostname + " " + e.cfg.Greeting}
+	return Reply{Code: 220, Text: strings.TrimSuffix(e.cfg.Hostname+" "+e.cfg.Greeting, " ")}
 }
 
 // talksEarly implements Conn.EarlyTalker.
