@@ -278,7 +278,7 @@ func (b *box) ownSince(before index.Stamps, fn func() error) error {
 		before, after index.DirStamp
 		known         *index.DirStamp
 	}{{before.New, after.New, &b.known.New}, {before.Cur, after.Cur, &b.known.Cur}} {
-		if d.after.Mtime.Equal(d.known.Mtime) || !d.before.Mtime.Equal(d.known.Mtime) || b.shared() {
+		if d.after.Mtime.Equal(d.known.Mtime) || !d.before.Mtime.Equal(d.known.Mtime) || d.known.At.IsZero() || b.shared() {
 			continue // unchanged, or there is something to find in any case
 		}
 		if *d.known = d.after; b.watch == nil {

@@ -158,7 +158,7 @@ func (b *box) settle(ctx context.Context) error {
 			known *index.DirStamp
 		}{{look.New, &b.known.New}, {look.Cur, &b.known.Cur}} {
 			// One that proves what it says stays, or else each closing would be noted.
-			if d.now.Mtime.Equal(d.known.Mtime) && !maildir.DirStamp(*d.known).Trusted() {
+			if d.now.Mtime.Equal(d.known.Mtime) && !d.known.At.IsZero() && !maildir.DirStamp(*d.known).Trusted() {
 				d.known.At = d.now.At
 			}
 		}
@@ -236,6 +236,7 @@ func (b *box) flushSlice(ctx context.Context, from uint32) (next uint32, more bo
 	if len(todo) == 0 {
 		return 0, false, nil
 	}
+	b.watchOwn(len(todo))
 	lk, err := b.format.Lock(ctx)
 	if err != nil {
 		return 0, false, err
@@ -337,6 +338,7 @@ func (b *box) bury(ctx context.Context, all bool) error {
 		return nil
 	}
 	slices.Sort(ready)
+	b.watchOwn(len(ready))
 	lk, err := b.format.Lock(ctx)
 	if err != nil {
 		return err

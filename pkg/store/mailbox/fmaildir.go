@@ -7,12 +7,9 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/postcote/postcote/pkg/platform/disk"
 	"github.com/postcote/postcote/pkg/platform/fail"
-	"github.com/postcote/postcote/pkg/platform/message"
-	"github.com/postcote/postcote/pkg/store/expand"
 	"github.com/postcote/postcote/pkg/store/index"
 	"github.com/postcote/postcote/pkg/store/maildir"
 )
@@ -191,27 +188,6 @@ func (f *maildirFormat) newGUID(ctx context.Context) (string, error) {
 	return list.GUID, err
 }
 
-func (f *maildirFormat) Open(r Ref, mem *message.Memory) (File, time.Time, error) {
-	if mem != nil {
-		date, whole, err := f.folder().LoadMessage(maildir.Place(r.InNew), r.File, mem)
-		switch {
-		case err != nil:
-			return nil, time.Time{}, err
-		case whole && expand.Plain(mem.Bytes()):
-			return mem, date, nil
-		}
-	}
-	m, err := f.folder().OpenMessage(maildir.Place(r.InNew), r.File)
-	if err != nil {
-		return nil, time.Time{}, err
-	}
-	plain, err := expand.Open(m, expand.Options{Spool: f.spool})
-	if err != nil {
-		return nil, time.Time{}, fail.Wrap(fail.KindOf(err), err, "message %s of folder %s", r.File, f.folder().Name())
-	}
-	return plain, m.Date(), nil
-}
-
 // Begin starts a message in tmp/.
 func (f *maildirFormat) Begin() (Newborn, error) {
 	d, err := f.folder().Begin()
@@ -326,8 +302,10 @@ func (l *maildirLocked) Assign(entries []Entry, floor uint32, sure bool) (uids [
 }
 
 func (l *maildirLocked) assign(entries []Entry, floor uint32, sure bool) (uids []uint32, unseen []string, write func() error, err error) {
-	back := !sure && slices.ContainsFunc(entries, func(e Entry) bool { return !e.InNew })
-	if err := l.freshen(back); err != nil {
+	if err = l.freshen(false); err == nil && l.list == nil && !sure {
+		err = l.freshen(l.mayBeBack(entries))
+	}
+	if err != nil {
 		return nil, nil, nil, err
 	}
 	uids = make([]uint32, len(entries))
@@ -356,6 +334,22 @@ func (l *maildirLocked) freshen(always bool) error {
 		l.list, err = l.readList()
 	}
 	return err
+}
+
+// mayBeBack reports whether one of the entries may have had a UID before: those
+// in new/ have not.
+func (l *maildirLocked) mayBeBack(entries []Entry) bool {
+	const few = 8
+	var bases []string
+	for _, e := range entries {
+		if e.InNew {
+			continue
+		}
+		if bases = append(bases, e.Base); len(bases) > few || maildir.UIDOf(e.Base, l.validity) != 0 {
+			return true
+		}
+	}
+	return len(bases) > 0 && l.folder().MayList(bases)
 }
 
 func (l *maildirLocked) readList() (*maildir.UIDList, error) {
@@ -516,11 +510,6 @@ func (f *maildirFormat) Close() error {
 
 // Unchanged implements printed.
 func (f *maildirFormat) Unchanged() (bool, error) { return f.Same(f.folder()) }
-
-// FileChanged reads a message's file's ctime.
-func (f *maildirFormat) FileChanged(r Ref) (time.Time, error) {
-	return f.folder().FileChanged(maildir.Place(r.InNew), r.File)
-}
 
 // Notes reads the UID list.
 func (f *maildirFormat) Notes() (map[uint32]maildir.Note, error) { return f.folder().Notes() }

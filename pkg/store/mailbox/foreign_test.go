@@ -163,6 +163,54 @@ func TestForeignChangeBehindOurs(t *testing.T) {
 	}
 }
 
+// After a few changes of our own in a folder that nobody watches a delivery by
+// another program costs a look at new/ alone.
+func TestDeliveryAfterAChangeOfOurs(t *testing.T) {
+	f, m, stop := watched(t, 3)
+	stop()
+	must(t, m.Close())
+	f.again()
+	m = f.box("INBOX")
+	_, err := m.Store(bg, SetOf(2), change(Add, Seen))
+	must(t, err)
+	must(t, m.Flush(bg))
+	b := m.box
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	f.add(maildir.InNew, "")
+	must(t, b.watch.(settler).Settle())
+	if _, onlyNew, all, err := b.whatChanged(false); err != nil || !onlyNew || all {
+		t.Errorf("new/ is to be listed: %v, all: %v, %v", onlyNew, all, err)
+	}
+	must(t, b.sync(bg, false))
+	if got := show(m.Snapshot()); got != "1: 2:S 3: 4:" {
+		t.Errorf("the view is %q", got)
+	}
+}
+
+// What came before that watch began, and did not show, is not believed away.
+func TestHiddenBeforeAChangeOfOurs(t *testing.T) {
+	f, m, stop := watched(t, 3)
+	stop()
+	must(t, m.Close())
+	f.again()
+	m = f.box("INBOX")
+	b := m.box
+	b.mu.Lock()
+	mtime := b.known.Cur.Mtime
+	b.known.Cur.At = mtime // the look was too early to prove anything
+	b.mu.Unlock()
+	f.add(maildir.InCur, ":2,F")
+	must(t, os.Chtimes(filepath.Join(f.dir, "cur"), mtime, mtime)) // in the same step of the clock
+	_, err := m.Store(bg, SetOf(2), change(Add, Seen))
+	must(t, err)
+	must(t, m.Flush(bg))
+	must(t, m.Sync(bg))
+	if got := show(m.Snapshot()); got != "1: 2:S 3: 4:F" {
+		t.Errorf("the view is %q", got)
+	}
+}
+
 // Whatever another program does, a view that follows it by name is what a look at
 // all would show, and no UID changes.
 func TestForeignChangesAtRandom(t *testing.T) {

@@ -131,14 +131,31 @@ func (b *box) startWatch() {
 	if b.watch != nil || b.noWatch.Load() || b.ix == nil {
 		return
 	}
-	w, err := b.format.Watch(b.syncSoon)
-	if err != nil {
+	if !b.beginWatch() {
 		b.noWatch.Store(true) // it is polled, see Store.Run
 		return
 	}
+	b.syncSoon()
+}
+
+// watchOwn begins to watch before n changes of our own, b.mu held: the next look
+// would have to be a complete one else. With many changes that is cheaper than
+// what the kernel tells of each.
+func (b *box) watchOwn(n int) {
+	const many = 64
+	if n < many && b.watch == nil && !b.noWatch.Load() {
+		b.beginWatch()
+	}
+}
+
+func (b *box) beginWatch() bool {
+	w, err := b.format.Watch(b.syncSoon)
+	if err != nil {
+		return false
+	}
 	b.watch, b.blind = w, true
 	b.known.New.At, b.known.Cur.At = zeroUnlessTrusted(b.known.New), zeroUnlessTrusted(b.known.Cur)
-	b.syncSoon()
+	return true
 }
 
 // zeroUnlessTrusted forgets a look that was too early to prove anything.

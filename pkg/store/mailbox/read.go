@@ -13,6 +13,7 @@ import (
 	"github.com/postcote/postcote/pkg/store/cache"
 	"github.com/postcote/postcote/pkg/store/expand"
 	"github.com/postcote/postcote/pkg/store/index"
+	"github.com/postcote/postcote/pkg/store/maildir"
 )
 
 // File is an open message. ReadAt reads bytes as stored.
@@ -41,6 +42,32 @@ func (b *box) openMessage(ctx context.Context, uid uint32, mem *message.Memory) 
 		return err
 	})
 	return f, date, err
+}
+
+func (f *maildirFormat) Open(r Ref, mem *message.Memory) (File, time.Time, error) {
+	if mem != nil {
+		date, whole, err := f.folder().LoadMessage(maildir.Place(r.InNew), r.File, mem)
+		switch {
+		case err != nil:
+			return nil, time.Time{}, err
+		case whole && expand.Plain(mem.Bytes()):
+			return mem, date, nil
+		}
+	}
+	m, err := f.folder().OpenMessage(maildir.Place(r.InNew), r.File)
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	plain, err := expand.Open(m, expand.Options{Spool: f.spool})
+	if err != nil {
+		return nil, time.Time{}, fail.Wrap(fail.KindOf(err), err, "message %s of folder %s", r.File, f.folder().Name())
+	}
+	return plain, m.Date(), nil
+}
+
+// FileChanged reads a message's file's ctime.
+func (f *maildirFormat) FileChanged(r Ref) (time.Time, error) {
+	return f.folder().FileChanged(maildir.Place(r.InNew), r.File)
 }
 
 func goneError(uid uint32) error {

@@ -2,6 +2,7 @@ package maildir
 
 import (
 	"bufio"
+	"bytes"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
@@ -112,6 +113,32 @@ func (f *Folder) UIDList() (*UIDList, error) {
 	l := ParseUIDList(name, text.String())
 	l.Stamp = Stamp{ID: disk.IDOf(info), Size: int64(text.Len()), Mtime: info.ModTime()}
 	return l, nil
+}
+
+// MayList reports whether the folder's UID list may have a line for one of
+// these base names. It costs a tenth of reading the list, and is true in doubt.
+func (f *Folder) MayList(bases []string) bool {
+	file, err := f.tree.fs.OpenFile(f.path(uidlistName), os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return true
+	}
+	defer file.Close()
+	text := bufio.NewReaderSize(file, 64<<10)
+	for first := true; ; first = false {
+		line, err := text.ReadSlice('\n')
+		if err != nil { // an unfinished last line is in need of repair
+			return len(line) > 0 || first || !errors.Is(err, io.EOF)
+		}
+		if first && !bytes.HasPrefix(line, []byte("3 ")) {
+			return true
+		}
+		line = line[:len(line)-1]
+		for _, b := range bases {
+			if at := len(line) - len(b); at >= 0 && string(line[at:]) == b {
+				return true
+			}
+		}
+	}
 }
 
 // UIDListHeader reads the first line of the folder's UID list: a UIDList

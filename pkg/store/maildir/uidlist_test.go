@@ -119,6 +119,36 @@ func TestUIDListLifeOnDisk(t *testing.T) {
 	}
 }
 
+func TestMayList(t *testing.T) {
+	f := inbox(t, disk.OS(), filepath.Join(t.TempDir(), "Maildir"))
+	const head = "3 V5 N3 G68f162117f47046bb94e000083ecc375\n"
+	long := strings.Repeat("x", 200)
+	for _, c := range []struct {
+		list string
+		want bool
+	}{
+		{head, false},
+		{head + "1 :other\n2 :wanted1\n", false},
+		{head + "1 :other\n2 :wanted\n", true},
+		{head + "1 W5 Pid :wanted\n2 :other\n", true},
+		{head + strings.Repeat("1 :"+long+"\n", 1000), false},
+		{head + strings.Repeat("1 :"+long+"\n", 1000) + "2 :wanted\n", true},
+		{head + "1 :other", true},                               // unfinished
+		{head + "1 :" + strings.Repeat(long, 400) + "\n", true}, // no such line
+		{"1 5 3\n1 other\n", true},                              // of version 1
+		{"", true},
+	} {
+		must(t, os.WriteFile(f.path(uidlistName), []byte(c.list), 0o600))
+		if got := f.MayList([]string{"some", "wanted"}); got != c.want {
+			t.Errorf("%.60q may list: %v", c.list, got)
+		}
+	}
+	must(t, os.Remove(f.path(uidlistName)))
+	if !f.MayList([]string{"wanted"}) {
+		t.Error("no list may list nothing")
+	}
+}
+
 func TestLockExcludes(t *testing.T) {
 	f := inbox(t, disk.OS(), filepath.Join(t.TempDir(), "Maildir"))
 	l, err := f.Lock(bg)
