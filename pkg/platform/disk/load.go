@@ -21,7 +21,7 @@ type Loaded struct {
 
 // loader is an FS that reads a small file with few system calls.
 type loader interface {
-	load(name string, most int64, buf []byte) (Loaded, error)
+	load(name string, most int64, head bool, buf []byte) (Loaded, error)
 }
 
 // loadFlags: not through a link, and not waiting for the writer of a pipe.
@@ -31,8 +31,17 @@ const loadFlags = os.O_RDONLY | unix.O_NOFOLLOW | unix.O_NONBLOCK
 // than most bytes or is none that can be read so. A file that ends before its
 // size is an io.ErrUnexpectedEOF.
 func Load(fsys FS, name string, most int64, buf []byte) (Loaded, error) {
+	return load(fsys, name, most, false, buf)
+}
+
+// LoadHead is Load that reads the first most bytes of a larger file.
+func LoadHead(fsys FS, name string, most int64, buf []byte) (Loaded, error) {
+	return load(fsys, name, most, true, buf)
+}
+
+func load(fsys FS, name string, most int64, head bool, buf []byte) (Loaded, error) {
 	if l, ok := fsys.(loader); ok {
-		return l.load(name, most, buf)
+		return l.load(name, most, head, buf)
 	}
 	f, err := fsys.OpenFile(name, loadFlags, 0)
 	if err != nil {
@@ -44,22 +53,23 @@ func Load(fsys FS, name string, most int64, buf []byte) (Loaded, error) {
 		return Loaded{}, err
 	}
 	l := Loaded{Regular: info.Mode().IsRegular(), Size: info.Size(), ModTime: info.ModTime()}
-	return l, l.read(f.ReadAt, name, most, buf)
+	return l, l.read(f.ReadAt, name, most, head, buf)
 }
 
 // read fills in Text.
-func (l *Loaded) read(readAt func(p []byte, off int64) (int, error), name string, most int64, buf []byte) error {
-	if !l.Regular || l.Size > most {
+func (l *Loaded) read(readAt func(p []byte, off int64) (int, error), name string, most int64, head bool, buf []byte) error {
+	if !l.Regular || !head && l.Size > most {
 		return nil
 	}
-	if int64(cap(buf)) < l.Size {
-		buf = make([]byte, min(2*l.Size, most))
+	size := min(l.Size, most)
+	if int64(cap(buf)) < size {
+		buf = make([]byte, min(2*size, most))
 	}
-	buf = buf[:l.Size]
-	for at := int64(0); at < l.Size; {
+	buf = buf[:size]
+	for at := int64(0); at < size; {
 		n, err := readAt(buf[at:], at)
 		at += int64(n)
-		if at == l.Size {
+		if at == size {
 			break
 		}
 		if err == nil && n == 0 || errors.Is(err, io.EOF) {
@@ -69,11 +79,11 @@ func (l *Loaded) read(readAt func(p []byte, off int64) (int, error), name string
 			return &fs.PathError{Op: "read", Path: name, Err: err}
 		}
 	}
-	l.Text, l.Whole = buf, true
+	l.Text, l.Whole = buf, size == l.Size
 	return nil
 }
 
-func (osFS) load(name string, most int64, buf []byte) (l Loaded, err error) {
+func (osFS) load(name string, most int64, head bool, buf []byte) (l Loaded, err error) {
 	fd, err := open(name, loadFlags, 0)
 	if err != nil {
 		return l, err
@@ -87,7 +97,7 @@ func (osFS) load(name string, most int64, buf []byte) (l Loaded, err error) {
 	err = l.read(func(p []byte, off int64) (int, error) {
 		n, err := unix.Pread(fd, p, off)
 		return max(n, 0), err
-	}, name, most, buf)
+	}, name, most, head, buf)
 	return l, err
 }
 

@@ -54,6 +54,17 @@ func TestLoad(t *testing.T) {
 			}
 		}
 	}
+	for way, fsys := range map[string]FS{"by the system": OS(), "by files": NewFaulty(OS())} {
+		for name, want := range map[string]int{"empty": 0, "small": 8, "large": 8} {
+			l, err := LoadHead(fsys, at(name), 8, make([]byte, 0, 3))
+			if err != nil || len(l.Text) != want || l.Whole != (want == 0) || !l.Regular {
+				t.Errorf("the head of %s %s: %v, %+v", name, way, err, l)
+			}
+		}
+		if l, err := LoadHead(fsys, at("pipe"), 8, nil); err != nil || l.Regular || l.Text != nil {
+			t.Errorf("the head of a pipe %s: %v, %+v", way, err, l)
+		}
+	}
 	if _, err := Load(OS(), at("none"), 1, nil); !os.IsNotExist(err) {
 		t.Error(err)
 	}
@@ -62,7 +73,7 @@ func TestLoad(t *testing.T) {
 // A file that somebody cuts while it is read is no whole one.
 func TestLoadOfFileThatShrinks(t *testing.T) {
 	l := Loaded{Regular: true, Size: 5}
-	err := l.read(bytes.NewReader([]byte("abc")).ReadAt, "m", 10, nil)
+	err := l.read(bytes.NewReader([]byte("abc")).ReadAt, "m", 10, false, nil)
 	if perr, ok := err.(*fs.PathError); !ok || perr.Err.Error() != "unexpected EOF" || l.Whole { //nolint:errorlint // its own type is meant
 		t.Errorf("%v, %+v", err, l)
 	}

@@ -28,6 +28,7 @@ type Window struct {
 	c      *Cache
 	uids   []uint32
 	fields []string        // the header fields that are picked, too; nil for none
+	depth  depth           // how much of an entry is wanted
 	ctx    context.Context //nolint:containedctx // of the command
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
@@ -57,9 +58,12 @@ type step struct {
 }
 
 // Ahead begins to read the entries of messages, whose UIDs ascend, and picks
-// these header fields for Fields. Stop it.
-func (c *Cache) Ahead(ctx context.Context, uids []uint32, fields []string) *Window {
-	w := &Window{c: c, uids: uids, fields: fields, last: -1, steps: map[int]*step{}}
+// these header fields for Fields. With brief entries need not be Whole. Stop it.
+func (c *Cache) Ahead(ctx context.Context, uids []uint32, fields []string, brief bool) *Window {
+	w := &Window{c: c, uids: uids, fields: fields, depth: bodies, last: -1, steps: map[int]*step{}}
+	if brief {
+		w.depth = heads
+	}
 	w.changed.L = &w.mu
 	w.ctx, w.cancel = context.WithCancel(ctx)
 	steps := (len(uids) + stepSize - 1) / stepSize
@@ -131,20 +135,26 @@ func (w *Window) read(s *step) {
 	clear(s.errs)
 	s.room.reset()
 	size := 0
-	var missing []uint32
-	var at []int
+	var missing [2][]uint32 // with nothing, or too little, known of them
+	var at [2][]int
 	w.c.kept(uids, &s.room, func(i int, e Entry, ok bool) {
 		s.entries[i] = e
 		size += e.size()
-		if !ok {
-			missing, at = append(missing, uids[i]), append(at, i)
+		if !ok || e.depth() < w.depth {
+			k := 0
+			if ok {
+				k = 1
+			}
+			missing[k], at[k] = append(missing[k], uids[i]), append(at[k], i)
 		}
 	})
-	if len(missing) > 0 {
-		w.c.make(w.ctx, missing, false, false, func(i int, e Entry, err error) {
-			s.entries[at[i]], s.errs[at[i]] = e, err
-			size += e.size()
-		})
+	for k, some := range missing {
+		if len(some) > 0 {
+			w.c.make(w.ctx, some, w.depth, k == 1, func(i int, e Entry, err error) {
+				s.entries[at[k][i]], s.errs[at[k][i]] = e, err
+				size += e.size()
+			})
+		}
 	}
 	if w.fields != nil {
 		s.pick(w.fields)
@@ -186,7 +196,7 @@ func (e *Entry) size() int {
 	return n
 }
 
-// Entry is Cache.Entry. It is quick for messages in the order of the window.
+// Entry is Cache.Entry, but brief if the window is. It is quick for messages in the order of the window.
 func (w *Window) Entry(ctx context.Context, uid uint32) (*Entry, error) {
 	if s, i := w.find(uid); s != nil {
 		if s.errs[i] == nil {
@@ -196,7 +206,7 @@ func (w *Window) Entry(ctx context.Context, uid uint32) (*Entry, error) {
 			return nil, err
 		} // else it may have been the end of the window that failed
 	}
-	e, err := w.c.Entry(ctx, uid)
+	e, err := w.c.entry(ctx, uid, w.depth)
 	return &e, err
 }
 

@@ -18,6 +18,10 @@ type Source interface {
 	// Open opens a message and says when it was received. A small one is
 	// read into mem, if there is one, which is the Message then.
 	Open(ctx context.Context, uid uint32, mem *message.Memory) (Message, time.Time, error)
+	// Head reads the beginning of a message into mem, of a usual one all of its
+	// header. false: Open is to be asked, as when sizes are not known: they come
+	// with reading all of it.
+	Head(ctx context.Context, uid uint32, mem *message.Memory) (date time.Time, ok bool, err error)
 	// Entry is where the index has a message's entry, 0 for nowhere.
 	Entry(uid uint32) int64
 	// Learn is told what reading messages has shown.
@@ -76,28 +80,28 @@ func (c *Cache) kept(uids []uint32, mem *room, use func(i int, e Entry, ok bool)
 // Entry returns what is kept of a message; what is not, is made. NotFound: the
 // message is gone.
 func (c *Cache) Entry(ctx context.Context, uid uint32) (Entry, error) {
-	return c.entry(ctx, uid, false)
+	return c.entry(ctx, uid, bodies)
 }
 
 // Full is Entry with preview and id. Once it was asked for, they are made of
 // each new message, too.
 func (c *Cache) Full(ctx context.Context, uid uint32) (Entry, error) {
 	c.wanted.Store(true)
-	return c.entry(ctx, uid, true)
+	return c.entry(ctx, uid, full)
 }
 
-// Kept is Entry without reading the message.
+// Kept is Entry without reading the message. It need not be Whole.
 func (c *Cache) Kept(uid uint32) (e Entry, found bool) {
 	c.kept([]uint32{uid}, nil, func(_ int, k Entry, ok bool) { e, found = k, ok })
 	return e, found
 }
 
-func (c *Cache) entry(ctx context.Context, uid uint32, full bool) (e Entry, err error) {
+func (c *Cache) entry(ctx context.Context, uid uint32, d depth) (e Entry, err error) {
 	e, found := c.Kept(uid)
-	if found && (!full || e.Previewed()) {
+	if found && e.depth() >= d {
 		return e, nil
 	}
-	c.make(ctx, []uint32{uid}, full, found, func(_ int, k Entry, kerr error) { e, err = k, kerr })
+	c.make(ctx, []uint32{uid}, d, found, func(_ int, k Entry, kerr error) { e, err = k, kerr })
 	return e, err
 }
 
@@ -214,7 +218,7 @@ func stillOpen(uids []uint32, open Bits) (list []uint32) {
 // read has messages read by as many workers as there are, so that what is kept
 // of them is known.
 func (c *Cache) read(ctx context.Context, uids []uint32) error {
-	w := c.Ahead(ctx, uids, nil)
+	w := c.Ahead(ctx, uids, nil, true)
 	defer w.Stop()
 	for _, uid := range uids {
 		if _, err := w.Entry(ctx, uid); err != nil && !fail.Is(err, fail.NotFound) {
@@ -226,7 +230,7 @@ func (c *Cache) read(ctx context.Context, uids []uint32) error {
 
 // keysOf are the keys of a message that is in no column.
 func (c *Cache) keysOf(ctx context.Context, uid uint32) (digest.Keys, error) {
-	e, err := c.Entry(ctx, uid)
+	e, err := c.entry(ctx, uid, heads)
 	if err != nil {
 		return digest.Keys{}, err
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/postcote/postcote/pkg/platform/fail"
 )
 
-// A file of entries is a header of 16 bytes ("PCIXCCH\x02", 8 zeros) and entries,
+// A file of entries is a header of 16 bytes ("PCIXCCH\x03", 8 zeros) and entries,
 // each at a multiple of 8:
 //
 //	"PCC\x01" | uid 4 | length 4 | crc of uid, length and bytes 4 | bytes | zeros
@@ -20,7 +20,8 @@ import (
 const (
 	cacheName   = "cache"
 	filePerm    = 0o660
-	cacheMagic  = "PCIXCCH\x02"
+	cacheMagic  = "PCIXCCH\x03"
+	oldMagic    = "PCIXCCH\x02" // the same, but that each entry is Whole
 	cacheHeader = 16
 	entryMagic  = "PCC\x01"
 	entryHeader = 16
@@ -52,6 +53,10 @@ func (c *entries) open() (disk.File, int64, error) {
 	var magic [8]byte
 	if err == nil && info.Size() >= cacheHeader {
 		_, err = f.ReadAt(magic[:], 0)
+	}
+	if err == nil && string(magic[:]) == oldMagic {
+		_, err = f.WriteAt([]byte(cacheMagic), 0) // an older program begins it anew
+		copy(magic[:], cacheMagic)
 	}
 	if err == nil && string(magic[:]) != cacheMagic {
 		if err = f.Truncate(0); err == nil {

@@ -10,7 +10,7 @@ import (
 // read from.
 type Entry struct {
 	Envelope  []byte // ENVELOPE as wire bytes
-	Structure []byte // BODYSTRUCTURE as wire bytes
+	Structure []byte // BODYSTRUCTURE as wire bytes; empty when not known, see Whole
 	Preview   []byte // text of RFC 8970
 	EmailID   []byte // of RFC 8474; empty when not known
 
@@ -24,7 +24,30 @@ type Entry struct {
 const (
 	hasFields  = 1 << iota // fields and left are about the whole header
 	hasPreview             // Preview and EmailID were made
+	headOnly               // Structure and parts were not
 )
+
+// depth is how much of a message is known, each including those before it.
+type depth int
+
+const (
+	heads  depth = iota // what its header says
+	bodies              // its structure
+	full                // preview and id
+)
+
+func (e *Entry) depth() depth {
+	switch {
+	case e.has&headOnly != 0:
+		return heads
+	case e.Previewed():
+		return full
+	}
+	return bodies
+}
+
+// Whole reports whether the structure is known.
+func (e *Entry) Whole() bool { return e.depth() >= bodies }
 
 // Previewed reports whether Preview and EmailID are known.
 func (e *Entry) Previewed() bool { return e.has&hasPreview != 0 }
@@ -71,5 +94,5 @@ func parseEntry(b []byte) (e Entry, ok bool) {
 }
 
 // Root is the tree of the message's parts: places, types, encodings and
-// charsets, nothing else. false: it cannot be read.
+// charsets, nothing else. false: it is not known.
 func (e *Entry) Root() (*message.Part, bool) { return parseParts(e.parts) }

@@ -73,11 +73,19 @@ func (c *Cache) Take(uid uint32, text []byte) bool {
 		defer c.memory.makers.Put(m)
 		b := batch{data: make([]byte, 0, usualEntry)}
 		m.now.Set(text)
-		if c.add(m, &b, uid, &m.now, time.Time{}, c.wanted.Load()) == nil {
+		if c.add(m, &b, uid, &m.now, time.Time{}, c.usual()) == nil {
 			c.keep(&b, false)
 		}
 		m.now.Set(nil)
 	})
+}
+
+// usual is how much is made of new messages.
+func (c *Cache) usual() depth {
+	if c.wanted.Load() {
+		return full
+	}
+	return bodies
 }
 
 // Settle waits until the messages of all calls of Fill so far were read.
@@ -102,6 +110,6 @@ func (c *Cache) fillSome(uids []uint32) {
 		}
 	}
 	if len(missing) > 0 {
-		c.make(c.filler.ctx, missing, c.wanted.Load(), false, func(int, Entry, error) {})
+		c.make(c.filler.ctx, missing, c.usual(), false, func(int, Entry, error) {})
 	}
 }

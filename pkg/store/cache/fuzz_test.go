@@ -16,9 +16,11 @@ func FuzzEntry(f *testing.F) {
 	for uid := range w.text {
 		m := &maker{}
 		file, _, _ := w.Open(context.Background(), uid, nil)
-		data, _, err := m.append(nil, uid, file, true)
-		must(f, err)
-		f.Add(data)
+		for _, d := range []depth{heads, full} {
+			data, _, err := m.append(nil, uid, file, d)
+			must(f, err)
+			f.Add(data)
+		}
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		e, ok := parseEntry(data)

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"time"
@@ -53,23 +54,27 @@ type made struct {
 	vsize  int64
 }
 
-// append reads a message and appends its entry to dst. full: with all that
-// takes more than the structure.
-func (m *maker) append(dst []byte, uid uint32, f Message, full bool) ([]byte, made, error) {
-	out := made{size: f.Size()}
+// append reads a message, or a header alone if that is all that is wanted, and
+// appends its entry to dst.
+func (m *maker) append(dst []byte, uid uint32, f Message, d depth) ([]byte, made, error) {
+	out := made{size: -1, vsize: -1}
 	root, err := m.parser.Parse(stream(f), message.DefaultLimits())
 	if err != nil {
 		return dst, out, err
 	}
 	h := m.parser.Header()
-	out.vsize = root.VSize()
-	e := Entry{Envelope: root.Envelope, parts: m.parts[:0], fields: m.fields[:0], left: m.left[:0]}
+	e := Entry{Envelope: root.Envelope, fields: m.fields[:0], left: m.left[:0]}
 	e.setFields(h)
-	e.parts = appendParts(e.parts, root, 0)
-	m.parts, m.fields, m.left = e.parts, e.fields, e.left
-	m.structure = message.AppendBodyStructure(m.structure[:0], root, true)
-	e.Structure = m.structure
-	if full {
+	m.fields, m.left = e.fields, e.left
+	if d == heads {
+		e.has |= headOnly
+	} else {
+		out.size, out.vsize = f.Size(), root.VSize()
+		m.parts = appendParts(m.parts[:0], root, 0)
+		m.structure = message.AppendBodyStructure(m.structure[:0], root, true)
+		e.parts, e.Structure = m.parts, m.structure
+	}
+	if d == full {
 		id, err := digest.EmailID(io.NewSectionReader(f, 0, out.size))
 		if err != nil {
 			return dst, out, err
@@ -104,7 +109,7 @@ func (c *Cache) maker() *maker {
 
 // make reads messages and keeps what they give. use gets each one's entry, or
 // why there is none. again: their rows are known already.
-func (c *Cache) make(ctx context.Context, uids []uint32, full, again bool, use func(i int, e Entry, err error)) {
+func (c *Cache) make(ctx context.Context, uids []uint32, d depth, again bool, use func(i int, e Entry, err error)) {
 	m := c.maker()
 	b := batch{data: make([]byte, 0, len(uids)*usualEntry)}
 	at := make([]int, len(uids)) // of each one's entry in b, or -1
@@ -112,7 +117,7 @@ func (c *Cache) make(ctx context.Context, uids []uint32, full, again bool, use f
 		at[i] = -1
 		err := ctx.Err()
 		if err == nil {
-			err = c.one(ctx, m, &b, uid, full)
+			err = c.one(ctx, m, &b, uid, d)
 		}
 		if err != nil {
 			use(i, Entry{}, err)
@@ -135,20 +140,47 @@ func (c *Cache) make(ctx context.Context, uids []uint32, full, again bool, use f
 	}
 }
 
-func (c *Cache) one(ctx context.Context, m *maker, b *batch, uid uint32, full bool) error {
+func (c *Cache) one(ctx context.Context, m *maker, b *batch, uid uint32, d depth) error {
+	if d == heads {
+		date, ok, err := c.src.Head(ctx, uid, &m.mem)
+		end := headerEnd(m.mem.Bytes())
+		switch {
+		case err != nil:
+			return err
+		case ok && end > 0:
+			m.mem.Set(m.mem.Bytes()[:end])
+			return c.add(m, b, uid, &m.mem, date, heads)
+		}
+		d = bodies // all of it has to be read
+	}
 	f, date, err := c.src.Open(ctx, uid, &m.mem)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	return c.add(m, b, uid, f, date, full)
+	return c.add(m, b, uid, f, date, d)
+}
+
+// headerEnd is where the header of a message ends that begins with b; 0: not
+// in b.
+func headerEnd(b []byte) int {
+	for pos := 0; ; {
+		i := bytes.IndexByte(b[pos:], '\n')
+		if i < 0 {
+			return 0
+		}
+		pos += i + 1
+		if i == 0 || i == 1 && b[pos-2] == '\r' {
+			return pos
+		}
+	}
 }
 
 // add reads an open message and adds what it gives to the batch.
-func (c *Cache) add(m *maker, b *batch, uid uint32, f Message, date time.Time, full bool) (err error) {
+func (c *Cache) add(m *maker, b *batch, uid uint32, f Message, date time.Time, d depth) (err error) {
 	before := len(b.data)
 	var out made
-	if b.data, out, err = m.append(b.data, uid, f, full); err != nil {
+	if b.data, out, err = m.append(b.data, uid, f, d); err != nil {
 		b.data = b.data[:before]
 		return ioError(err, "reading message %d", uid)
 	}

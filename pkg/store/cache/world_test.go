@@ -30,6 +30,8 @@ type fakeBox struct {
 	place  map[uint32]int64
 	size   map[uint32]int64
 	opened int
+	heads  int  // read by Head
+	sized  bool // sizes are known from names
 	frozen bool
 	hold   chan struct{} // Open waits for it to be closed
 }
@@ -62,6 +64,22 @@ func (b *fakeBox) Open(ctx context.Context, uid uint32, mem *message.Memory) (Me
 		return mem, time.Unix(int64(uid), 0), nil
 	}
 	return fakeFile{bytes.NewReader([]byte(text))}, time.Unix(int64(uid), 0), nil
+}
+
+// Head has 270 bytes of those whose size is known.
+func (b *fakeBox) Head(_ context.Context, uid uint32, mem *message.Memory) (time.Time, bool, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	text, ok := b.text[uid]
+	if !ok {
+		return time.Time{}, false, fail.New(fail.NotFound, "no message %d", uid)
+	}
+	if !b.sized {
+		return time.Time{}, false, nil
+	}
+	b.heads++
+	mem.Set(append(mem.Buffer(), text[:min(len(text), 270)]...))
+	return time.Unix(int64(uid), 0), true, nil
 }
 
 func (b *fakeBox) Entry(uid uint32) int64 {

@@ -2,9 +2,11 @@ package mailbox
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 
+	"github.com/postcote/postcote/pkg/platform/message"
 	"github.com/postcote/postcote/pkg/platform/message/digest"
 	"github.com/postcote/postcote/pkg/store/cache"
 )
@@ -70,6 +72,61 @@ func TestCloseWhileReadingInTheBackground(t *testing.T) {
 	}
 	if n := h.box("INBOX").Snapshot().Len(); n != 200 {
 		t.Errorf("%d messages", n)
+	}
+}
+
+// Of a message whose sizes its name says, header fields cost no more than a look
+// at its beginning; all else is what it would have been without.
+func TestHeaderFieldsAlone(t *testing.T) {
+	head := "From: a@x\nSubject: s\nX-Long: " + strings.Repeat("long\n ", 100) + "end\n"
+	body := "\n--b\nContent-Type: text/plain\n\none\ntwo\n--b--\n"
+	for name, c := range map[string]struct {
+		name, text string
+		brief      bool
+	}{
+		"usual":          {"", head + "Content-Type: multipart/mixed; boundary=b\n" + body, true},
+		"CRLF":           {"", strings.ReplaceAll(head+body, "\n", "\r\n"), true},
+		"no size":        {"1795442559.M1P2.x", head + body, false},
+		"a long header":  {"", strings.Repeat(head, 20) + body, false},
+		"a header alone": {"", head, false},
+		"nothing":        {"", "", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := inMemory(t, Exclusive)
+			if c.name == "" {
+				c.name = fmt.Sprintf("1795442559.M1P2.x,S=%d,W=%d", len(c.text), len(c.text)+strings.Count(c.text, "\n")-strings.Count(c.text, "\r\n"))
+			}
+			f, err := h.fs.OpenFile(h.cfg.Maildir+"/cur/"+c.name+":2,S", os.O_WRONLY|os.O_CREATE, 0o600)
+			must(t, err)
+			_, err = f.Write([]byte(c.text))
+			must(t, err)
+			must(t, f.Close())
+			m := h.box("INBOX")
+			s := m.Snapshot()
+			a := m.Ahead(bg, SetOf(1), []string{"Subject"}, true)
+			e, err := a.Entry(bg, 1)
+			must(t, err)
+			if e.Whole() == c.brief {
+				t.Errorf("the structure is known: %v", e.Whole())
+			}
+			whole, err := message.ParseStructure(strings.NewReader(c.text), message.DefaultLimits())
+			must(t, err)
+			raw, _ := e.Fields("Subject")
+			if string(e.Envelope) != string(whole.Envelope) || c.text != "" && !strings.Contains(string(raw), "Subject: s") {
+				t.Errorf("envelope %s, fields %.40q", e.Envelope, raw)
+			}
+			a.Stop()
+			x, err := m.Resolve(bg, s, 0)
+			must(t, err)
+			if x.Size != int64(len(c.text)) || x.VSize != whole.VSize() || x.Date.IsZero() {
+				t.Errorf("it has %d bytes, %d with CRLF, of %v", x.Size, x.VSize, x.Date)
+			}
+			got, err := m.AppendBodyStructure(bg, nil, 1, true)
+			if want := message.AppendBodyStructure(nil, whole, true); err != nil || string(got) != string(want) {
+				t.Errorf("structure %s, want %s: %v", got, want, err)
+			}
+			must(t, h.store.Close(bg))
+		})
 	}
 }
 

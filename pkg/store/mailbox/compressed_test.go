@@ -29,7 +29,7 @@ func TestCompressedMessage(t *testing.T) {
 	_, err := w.Write([]byte(text))
 	must(t, err)
 	must(t, w.Close())
-	store(fmt.Sprintf("1795442559.M1P2.x,S=%d:2,SZ", len(text)), packed.String())
+	store(fmt.Sprintf("1795442559.M1P2.x,S=%d,W=%d:2,SZ", len(text), len(text)+strings.Count(text, "\n")), packed.String())
 	store("1795442560.M1P2.x:2,S", packed.String())
 	store("1795442561.M1P2.x:2,S", packed.String()[:packed.Len()/2])
 	m := h.box("INBOX")
@@ -42,6 +42,11 @@ func TestCompressedMessage(t *testing.T) {
 		if err != nil || x.Size != int64(len(text)) || x.VSize != int64(len(text))+lines {
 			t.Errorf("message %d: %+v %v", uid, x, err)
 		}
+		a := m.Ahead(bg, SetOf(uid), []string{"Subject"}, true)
+		if e, err := a.Entry(bg, uid); err != nil || !bytes.Contains(e.Envelope, []byte("packed")) {
+			t.Errorf("message %d, its header: %s %v", uid, e.Envelope, err)
+		}
+		a.Stop()
 		env, err := m.AppendEnvelope(bg, nil, uid)
 		if err != nil || !bytes.Contains(env, []byte("packed")) {
 			t.Errorf("message %d: %s %v", uid, env, err)

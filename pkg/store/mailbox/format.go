@@ -198,6 +198,12 @@ type comparer interface {
 	compare(im *index.Image) (out Listing, missing []int, err error)
 }
 
+// header is an optional side of a Format: it reads the beginning of a message
+// into mem. plain: it is stored as it is.
+type header interface {
+	Head(r Ref, mem *message.Memory) (date time.Time, plain bool, err error)
+}
+
 // settler is an optional side of a Watch: when it returns nil, Dirty has all that
 // shows in the mtimes of the folder's directories.
 type settler interface {

@@ -65,6 +65,12 @@ func (f *maildirFormat) Open(r Ref, mem *message.Memory) (File, time.Time, error
 	return plain, m.Date(), nil
 }
 
+// Head implements header.
+func (f *maildirFormat) Head(r Ref, mem *message.Memory) (date time.Time, plain bool, err error) {
+	date, err = f.folder().LoadHead(maildir.Place(r.InNew), r.File, mem)
+	return date, err == nil && expand.Plain(mem.Bytes()), err
+}
+
 // FileChanged reads a message's file's ctime.
 func (f *maildirFormat) FileChanged(r Ref) (time.Time, error) {
 	return f.folder().FileChanged(maildir.Place(r.InNew), r.File)
@@ -300,7 +306,7 @@ func (m *Mailbox) Entry(ctx context.Context, uid uint32) (cache.Entry, error) {
 	return b.cache.Entry(ctx, uid)
 }
 
-// Kept is Entry without reading the message.
+// Kept is Entry without reading the message. It need not be Whole.
 func (m *Mailbox) Kept(uid uint32) (cache.Entry, bool) {
 	if m.box.usable() != nil {
 		return cache.Entry{}, false
@@ -327,8 +333,9 @@ type Ahead struct {
 }
 
 // Ahead says that a command will ask for the entries of these messages next,
-// in ascending order, and for these header fields of them. Stop it.
-func (m *Mailbox) Ahead(ctx context.Context, set Set, fields []string) *Ahead {
+// in ascending order, and for these header fields of them; brief: for nothing
+// else that is not in a header. Stop it.
+func (m *Mailbox) Ahead(ctx context.Context, set Set, fields []string, brief bool) *Ahead {
 	a := &Ahead{b: m.box}
 	var uids []uint32
 	if a.b.usable() == nil {
@@ -337,7 +344,7 @@ func (m *Mailbox) Ahead(ctx context.Context, set Set, fields []string) *Ahead {
 			return true
 		})
 	}
-	a.Window = a.b.cache.Ahead(ctx, uids, fields)
+	a.Window = a.b.cache.Ahead(ctx, uids, fields, brief)
 	return a
 }
 
@@ -403,6 +410,19 @@ type cacheSource struct{ b *box }
 
 func (s cacheSource) Open(ctx context.Context, uid uint32, mem *message.Memory) (cache.Message, time.Time, error) {
 	return s.b.openMessage(ctx, uid, mem)
+}
+
+func (s cacheSource) Head(ctx context.Context, uid uint32, mem *message.Memory) (date time.Time, ok bool, err error) {
+	f, can := s.b.format.(header)
+	if r, known := s.b.brief(uid); !can || !known || r.Size < 0 || r.VSize < 0 {
+		return date, false, nil
+	}
+	err = s.b.withFile(ctx, uid, func(r Ref) error {
+		var err error
+		date, ok, err = f.Head(r, mem)
+		return err
+	})
+	return date, ok, err
 }
 
 func (s cacheSource) Learn(list []cache.Lesson) { s.b.note(list...) }

@@ -376,6 +376,20 @@ func (f *Folder) LoadMessage(p Place, file string, mem *message.Memory) (date ti
 	return l.ModTime, l.Whole, nil
 }
 
+// headSize is how much LoadHead reads: two pages, which the header of nearly every
+// message fits in.
+const headSize = 8 << 10
+
+// LoadHead reads the beginning of a message into mem and returns its date.
+func (f *Folder) LoadHead(p Place, file string, mem *message.Memory) (date time.Time, err error) {
+	l, err := disk.LoadHead(f.tree.fs, f.path(p.Dir(), file), headSize, mem.Buffer())
+	if err == nil && !l.Regular {
+		err = fail.New(fail.Denied, "%s is no regular file", file)
+	}
+	mem.Set(l.Text)
+	return l.ModTime, ioError(err, "reading a message of folder %s", f.name)
+}
+
 // StatMessage returns size and INTERNALDATE of a file.
 func (f *Folder) StatMessage(p Place, file string) (size int64, date time.Time, err error) {
 	info, err := f.tree.fs.Stat(f.path(p.Dir(), file))

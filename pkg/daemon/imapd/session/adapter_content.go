@@ -43,6 +43,7 @@ var (
 )
 
 // kept is what the cache has of the message; it is made when there is nothing.
+// A reading that is brief has the header's part of it.
 func (c *imapContent) kept(ctx context.Context) (*cache.Entry, error) {
 	switch {
 	case c.entry != nil:
@@ -75,6 +76,9 @@ func (c *imapContent) AppendStructure(ctx context.Context, dst []byte, extended 
 		return c.m.AppendBodyStructure(ctx, dst, c.uid, false)
 	}
 	e, err := c.kept(ctx)
+	if err == nil && !e.Whole() {
+		return c.m.AppendBodyStructure(ctx, dst, c.uid, true)
+	}
 	if err != nil {
 		return dst, err
 	}
@@ -341,8 +345,8 @@ func (c *imapContent) Close() error {
 }
 
 // Ahead has entries read before they are asked for.
-func (b *imapMailbox) Ahead(ctx context.Context, uids imap.UIDSet, fields []string) server.Reading {
-	return &imapReading{Ahead: b.m.Ahead(ctx, set(uids), fields), b: b}
+func (b *imapMailbox) Ahead(ctx context.Context, uids imap.UIDSet, fields []string, brief bool) server.Reading {
+	return &imapReading{Ahead: b.m.Ahead(ctx, set(uids), fields, brief), b: b}
 }
 
 // imapReading is a command that reads many messages, one after the other.

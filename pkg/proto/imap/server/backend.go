@@ -391,8 +391,8 @@ const (
 type Reader interface {
 	// Ahead says that a command will open these messages, in this order, for
 	// their envelopes, structures and header fields. fields are those that it
-	// asks for of each one, if it is always the same ones.
-	Ahead(ctx context.Context, uids imap.UIDSet, fields []string) Reading
+	// asks for of each one, if it is always the same ones; brief: no structures.
+	Ahead(ctx context.Context, uids imap.UIDSet, fields []string, brief bool) Reading
 }
 
 // Reading opens messages that were read before. It is used by one goroutine at

@@ -62,7 +62,8 @@ func (c *fetchCmd) run(ctx context.Context, s *call) reply {
 	f := &fetch{fetchCmd: c, ctx: ctx, s: s, snap: v.pin, pieces: make([]piece, len(c.items))}
 	if ahead, ok := v.mb.(Reader); ok {
 		if reads, fields, easy := c.reads(); reads {
-			f.reading, f.easy = ahead.Ahead(ctx, v.uids(set, byUID).UIDs(), fields), easy
+			brief := easy && !c.has(itemBodyStructure)
+			f.reading, f.easy = ahead.Ahead(ctx, v.uids(set, byUID).UIDs(), fields, brief), easy
 			defer f.reading.Stop()
 		}
 	}
