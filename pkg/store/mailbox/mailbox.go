@@ -140,10 +140,10 @@ func (b *box) startWatch() {
 
 // watchOwn begins to watch before n changes of our own, b.mu held: the next look
 // would have to be a complete one else. With many changes that is cheaper than
-// what the kernel tells of each.
+// what the kernel tells of each, and where others write too it comes in any case.
 func (b *box) watchOwn(n int) {
 	const many = 64
-	if n < many && b.watch == nil && !b.noWatch.Load() {
+	if n < many && b.watch == nil && !b.noWatch.Load() && !b.shared() {
 		b.beginWatch()
 	}
 }
