@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -421,6 +422,23 @@ func TestHolderEndsMeanwhile(t *testing.T) {
 	}
 	if waited := c.now().Sub(start); n < 20 || waited > 5*time.Second {
 		t.Errorf("waited %v", waited)
+	}
+}
+
+// On a full disk a lock does not say whose it is; the next one does, when it can.
+func TestLockOnFullDisk(t *testing.T) {
+	m, c := dotFS(t)
+	f := NewFaulty(m, Fault{Op: OpWrite, Err: syscall.ENOSPC, Short: true})
+	opts := c.options()
+	opts.Spare = new(Spare)
+	opts.Spare.At("/aside")
+	for _, want := range []string{"", selfText(m), selfText(m)} {
+		l, err := AcquireDotLock(context.Background(), f, "/list", opts)
+		must(t, err)
+		if got := get(t, m, "/list.lock"); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+		must(t, l.Release())
 	}
 }
 

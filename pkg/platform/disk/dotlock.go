@@ -66,6 +66,7 @@ type Spare struct {
 	there   bool
 	never   bool // no links here
 	out     bool // it is a lock now
+	blank   bool // it does not say whose it is
 	id      ID
 	touched time.Time
 }
@@ -222,7 +223,10 @@ func (l *DotLock) make(path string) (ID, error) {
 	}
 	// A full disk must not keep mail from being deleted: a lock that does not say
 	// whose it is is one, too.
-	_, _ = f.WriteAt([]byte(selfText(l.fsys)), 0)
+	_, err = f.WriteAt([]byte(selfText(l.fsys)), 0)
+	if l.spare.blank = err != nil; l.spare.blank {
+		_ = f.Truncate(0)
+	}
 	info, err := f.Stat()
 	if cerr := f.Close(); err == nil {
 		err = cerr
@@ -449,11 +453,20 @@ func (l *DotLock) Release() error {
 	if !l.held {
 		return nil
 	}
-	l.held, l.spare.out = false, false
+	l.giveUp()
 	if err := l.stillOurs(); err != nil {
 		return err
 	}
 	return l.remove()
+}
+
+// giveUp notes that the lock is not held. A file without its text is not used
+// again: the disk may not be full any more.
+func (l *DotLock) giveUp() {
+	l.held, l.spare.out = false, false
+	if l.spare.blank {
+		l.spare.Drop(l.fsys)
+	}
 }
 
 // remove gives the lock back. One that stays would keep everybody out as long
@@ -481,7 +494,7 @@ func (l *DotLock) Commit() error {
 	if !l.held || l.fresh == nil {
 		return fail.New(fail.Invalid, "%s: lock is not held, or there is no new file", l.path)
 	}
-	l.held, l.spare.out = false, false
+	l.giveUp()
 	if err := l.publish(); err != nil {
 		if l.stillOurs() == nil {
 			_ = l.remove()
