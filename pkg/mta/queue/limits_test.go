@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -227,4 +228,37 @@ func TestZeroRemoved(t *testing.T) {
 			}
 		})
 	}
+}
+
+// All that the queue needs to know is in memory: nothing looks for mail in folders
+// once it is open, whatever is tried again or asked for.
+func TestNoFolderIsRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		faulty := disk.NewFaulty(disk.NewForgetful())
+		w := &world{t: t, fsys: faulty}
+		w.open(nil)
+		w.setDeliver(func(_ context.Context, job *Job) Outcome {
+			if job.Attempt < 3 {
+				return all(job, deferred("450 later"))
+			}
+			return all(job, delivered())
+		})
+		faulty.Add(disk.Fault{Op: disk.OpReadDir, Err: syscall.EIO, Forever: true})
+		w.start()
+		for i := range 40 {
+			w.submit(to(fmt.Sprintf("a%d@x.example", i)))
+		}
+		w.sleep(time.Minute)
+		if n := len(w.list(Filter{})); n != 40 {
+			t.Errorf("%d messages wait", n)
+		}
+		w.sleep(time.Hour)
+		if n := len(w.list(Filter{})); n != 0 {
+			t.Errorf("%d messages are left", n)
+		}
+		w.stop()
+		if n := faulty.Hits(); n != 0 {
+			t.Errorf("a folder was read %d times", n)
+		}
+	})
 }
