@@ -125,6 +125,7 @@ func (l *listening) build(st *state) error {
 	c.Policy.Limits.Junk = st.cfg.Limits.JunkCommands
 	if l.local {
 		c.Policy.Limits.Recipients = st.cfg.Submit.Recipients
+		c.Policy.StrictSync = false // scripts feed sendmail -bs a session at once
 	}
 	c.Policy.Words.DSN, c.Policy.Words.SMTPUTF8 = st.cfg.DSN, st.cfg.UTF8
 	c.Policy.Limits.Line = st.cfg.Limits.Line

@@ -132,6 +132,28 @@ func TestSendmailAsCallersUseIt(t *testing.T) {
 	}
 }
 
+// -bs is fed by scripts, which send the whole session at once, some of them
+// with the line ends of Unix.
+func TestSendmailSession(t *testing.T) {
+	t.Parallel()
+	w := toolWorld(t)
+	w.start()
+	for _, c := range []struct{ mark, in, has string }{
+		{"session1", "EHLO x\r\nMAIL FROM:<joe@ours.example>\r\nRCPT TO:<ann@ours.example>\r\nDATA\r\nSubject: s\r\n\r\nsession1\r\n.\r\nQUIT\r\n", "\r\n\r\nsession1\r\n"},
+		{"session2", "HELO x\nMAIL FROM:<joe@ours.example>\nRCPT TO:<ann@ours.example>\nDATA\nSubject: s\n\nsession2\n.\nQUIT\n", "\r\n\r\nsession2\r\n"},
+		{"session3", "EHLO x\r\nMAIL FROM:<joe@ours.example>\r\nRCPT TO:<ann@ours.example>\r\nBDAT 23 LAST\r\nSubject: s\r\n\r\nsession3\nQUIT\r\n", "\r\n\r\nsession3"},
+	} {
+		got := w.tool(c.in, "sendmail", "-bs")
+		if got.code != 0 || !strings.Contains(got.out, " queued as ") || !strings.HasSuffix(got.out, "221 2.0.0 Bye\r\n") {
+			t.Errorf("%q: exit %d:\n%s%s", c.in, got.code, got.out, got.errout)
+			continue
+		}
+		if text := w.arrived(w.lmtp, "ann@ours.example", c.mark); !strings.Contains(text, c.has) {
+			t.Errorf("arrived:\n%s", text)
+		}
+	}
+}
+
 func TestSendmailRefuses(t *testing.T) {
 	t.Parallel()
 	w := toolWorld(t)
@@ -281,6 +303,7 @@ func TestQueueCommands(t *testing.T) {
 	if got := w.tool("", "mailq").out; !strings.Contains(got, id+"!") {
 		t.Errorf("-e took it off hold:\n%s", got)
 	}
+	want(0, "", "postsuper: Force-expired: 0 messages\npostsuper: Released from hold: 0 messages\n", "postsuper", "-f", "ALL", "deferred")
 	want(0, "", "postsuper: warning: invalid mail queue id: bad!\npostsuper: Deleted: 0 messages\n", "postsuper", "-d", "bad!")
 	want(0, "", "postsuper: Deleted: 0 messages\n", "postsuper", "-d", "ALL", "deferred")
 	want(1, "", "postsuper: fatal: invalid directory name: lost\n", "postsuper", "-d", "ALL", "lost")
@@ -298,7 +321,11 @@ func TestQueueCommands(t *testing.T) {
 	want(0, "Mail queue is empty\n", "", "mailq")
 	want(69, "", "postqueue: fatal: usage: postqueue -f | postqueue -i queueid | postqueue -j | postqueue -p | postqueue -s site\n", "postqueue")
 	want(69, "", "postqueue: fatal: Cannot flush queue ID - invalid name: \"BAD-\"\n", "postqueue", "-i", "BAD-")
+	want(0, "", "postqueue: warning: not in the queue: ID\n", "postqueue", "-i", "0000000000z00")
+	want(69, "", "postqueue: fatal: Cannot flush mail queue - invalid destination: \"bad site\"\n", "postqueue", "-s", "bad site")
+	want(0, "", "", "postqueue", "-s", "far.example")
 	want(0, "", "", "postqueue", "-f")
+	want(0, "", "", "mailq", "-q")
 	want(0, "", "", "sendmail", "-q")
 	w.stopMTA()
 	if err := os.Remove(filepath.Join(w.dir, "control")); err != nil { // the test's own
@@ -307,6 +334,28 @@ func TestQueueCommands(t *testing.T) {
 	if got := w.tool("", "postqueue", "-f"); got.code != 69 || !strings.Contains(got.errout, "mail system is down") {
 		t.Errorf("with mtad down: %+v", got)
 	}
+}
+
+// postsuper -f tells how many messages it expired, and how many it took off
+// hold.
+func TestForcedExpiry(t *testing.T) {
+	t.Parallel()
+	w := toolWorld(t)
+	w.far.service.down()
+	w.cfg.Queue.MinBackoff, w.cfg.Queue.MaxBackoff = conf.Duration(time.Hour), conf.Duration(time.Hour)
+	w.start()
+	w.admin()
+	if got := w.tool("Subject: q\n\nqueued\n", "sendmail", "-f", "joe@ours.example", "x@far.example"); got.code != 0 {
+		t.Fatalf("exit %d: %s", got.code, got.errout)
+	}
+	eventually(t, "deferred", func() bool { return w.queue.Stats().Deferred == 1 })
+	id := regexp.MustCompile(`(?m)^(\w{13}) `).FindStringSubmatch(w.tool("", "mailq").out)[1]
+	w.tool("", "postsuper", "-h", id)
+	const want = "postsuper: ID: expired\npostsuper: Force-expired: 1 message\npostsuper: ID: released from hold\npostsuper: Released from hold: 1 message\n"
+	if got := w.tool("", "postsuper", "-f", id); got.code != 0 || ids(got.errout) != want {
+		t.Errorf("exit %d:\n%s", got.code, got.errout)
+	}
+	w.arrived(w.lmtp, "joe@ours.example", "Undelivered Mail Returned to Sender")
 }
 
 // Those who are no administrators may do what the configuration says.
@@ -348,7 +397,7 @@ func TestPostfix(t *testing.T) {
 	want(0, "", "set-permissions")
 	want(1, "postfix: fatal: unknown command: 'x'.", "x")
 	want(1, "postfix: fatal: usage: postfix ")
-	want(1, "postfix: fatal: usage: postfix ", "-Z", "status")
+	want(1, "postfix: invalid option -- 'Z'\npostfix: fatal: usage: postfix ", "-Z", "status")
 	w.start()
 	w.admin()
 	want(0, "postfix/postfix-script: the Postfix mail system is running", "status")

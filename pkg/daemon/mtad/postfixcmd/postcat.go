@@ -12,14 +12,16 @@ import (
 	"github.com/postcote/postcote/pkg/platform/fail"
 )
 
+const postcatOptions = "bc:dehoqv"
+
 const postcatUsage = "usage: postcat [-b (body text)] [-c config_dir] [-d (decimal record type)] [-e (envelope records)] [-h (header text)] " +
 	"[-q (access queue)] [-v] [file(s)...]"
 
 // postcat is postcat(1) for messages that are named by queue id.
 func (t *tool) postcat(ctx context.Context, args []string) int {
-	opts, ids, bad := getopt(args, "bc:dehoqv")
+	opts, ids, bad := getopt(args, postcatOptions)
 	if bad != 0 {
-		t.say("invalid option -- '%c'", bad)
+		t.badOption(postcatOptions, bad)
 		return t.fatal(exitError, "%s", postcatUsage)
 	}
 	c := cat{w: bufio.NewWriterSize(t.Stdout, blockSize)}

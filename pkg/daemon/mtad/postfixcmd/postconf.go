@@ -11,6 +11,8 @@ import (
 // in its place.
 type Parameter struct{ Name, Value, Default string }
 
+const postconfOptions = "aAbc:C:deEfhHlmMnNo:pPqtT:vxX#F"
+
 const postconfUsage = "usage: postconf [-m (table types)] [-a (server SASL types)] [-c config_dir] [-d (defaults)] [-f] [-h (no names)] " +
 	"[-H (no values)] [-n (not default)] [-p] [-v] [-x] [name...]"
 
@@ -18,9 +20,9 @@ const postconfUsage = "usage: postconf [-m (table types)] [-a (server SASL types
 // and list managers ask it. It changes nothing, and says so with an exit code
 // that stops them.
 func (t *tool) postconf(_ context.Context, args []string) int {
-	opts, names, bad := getopt(args, "aAbc:C:deEfhHlmMnNo:pPqtT:vxX#F")
+	opts, names, bad := getopt(args, postconfOptions)
 	if bad != 0 {
-		t.say("invalid option -- '%c'", bad)
+		t.badOption(postconfOptions, bad)
 		return t.fatal(exitError, "%s", postconfUsage)
 	}
 	set := map[byte]bool{}

@@ -8,13 +8,18 @@ import (
 	"github.com/postcote/postcote/pkg/platform/fail"
 )
 
+const postfixOptions = "c:Dv"
+
 const postfixUsage = "usage: postfix [-c config_dir] [-Dv] start | stop | reload | abort | flush | check | status | start-fg | upgrade-configuration | set-permissions | logrotate"
 
 // postfix is postfix(1), as far as scripts and packages call it: what is
 // about a running mail system goes to mtad, and what is about starting it is
 // for the unit.
 func (t *tool) postfix(ctx context.Context, args []string) int {
-	opts, words, bad := getopt(args, "c:Dv")
+	opts, words, bad := getopt(args, postfixOptions)
+	if bad != 0 {
+		t.badOption(postfixOptions, bad)
+	}
 	if bad != 0 || len(words) == 0 {
 		return t.fatal(exitError, "%s", postfixUsage)
 	}
@@ -29,7 +34,7 @@ func (t *tool) postfix(ctx context.Context, args []string) int {
 	case "reload", "logrotate":
 		return t.reload(ctx)
 	case "flush":
-		return t.flush(ctx, "", "")
+		return t.flush(ctx, everything)
 	case "check":
 		return t.check()
 	case "upgrade-configuration", "set-permissions":

@@ -11,10 +11,13 @@ import (
 	"time"
 )
 
+const postlogOptions = "c:ip:t:v"
+
 // postlog is postlog(1): it writes lines into the mail log, by syslog.
 func (t *tool) postlog(_ context.Context, args []string) int {
-	opts, words, bad := getopt(args, "c:ip:t:v")
+	opts, words, bad := getopt(args, postlogOptions)
 	if bad != 0 {
+		t.badOption(postlogOptions, bad)
 		return t.fatal(exitError, "usage: postlog [-c config_dir] [-i] [-p priority] [-t tag] [-v] [text...]")
 	}
 	tag, level := "postfix/postlog", "info"

@@ -11,6 +11,8 @@ import (
 	"github.com/postcote/postcote/pkg/platform/fail"
 )
 
+const postsuperOptions = "c:d:e:f:h:H:pr:sSv"
+
 const postsuperUsage = "usage: postsuper [-c config_dir] [-d queue_id (delete)] [-e queue_id (expire)] [-f queue_id (expire and/or un-hold)] " +
 	"[-h queue_id (hold)] [-H queue_id (un-hold)] [-p (purge temporary files)] [-r queue_id (requeue)] [-s (structure fix)] " +
 	"[-S (redundant structure fix)][-v (verbose)] [queue...]"
@@ -24,13 +26,18 @@ type action struct {
 	queues []string // that are looked into if none is named
 }
 
+// actions are those of one option each. -f is two, so that it tells, as
+// Postfix does, how many messages were expired and how many were on hold.
 func actions() []action {
+	release := action{'H', queuecmd.VerbRelease, "released from hold", "Released from hold", []string{"hold"}}
+	expire := action{'e', queuecmd.VerbExpireHeld, "expired", "Force-expired", nil}
+	forced, freed := expire, release
+	forced.letter, freed.letter = 'f', 'f'
 	return []action{
 		{'d', queuecmd.VerbDelete, "removed", "Deleted", nil},
-		{'e', queuecmd.VerbExpireHeld, "expired", "Force-expired", nil},
-		{'f', queuecmd.VerbExpire, "expired", "Force-expired", nil},
+		expire, forced, freed,
 		{'h', queuecmd.VerbHold, "placed on hold", "Placed on hold", []string{"incoming", "active", "deferred"}},
-		{'H', queuecmd.VerbRelease, "released from hold", "Released from hold", []string{"hold"}},
+		release,
 		{'r', queuecmd.VerbRequeue, "requeued", "Requeued", nil},
 	}
 }
@@ -38,13 +45,9 @@ func actions() []action {
 // postsuper is postsuper(1). What it does to the files of the queue (-p, -s,
 // -S) is not needed here: mtad does it when it starts.
 func (t *tool) postsuper(ctx context.Context, args []string) int {
-	opts, queues, bad := getopt(args, "c:d:e:f:h:H:pr:sSv")
+	opts, queues, bad := getopt(args, postsuperOptions)
 	if bad != 0 {
-		if strings.IndexByte("cdefhHr", bad) >= 0 {
-			t.say("option requires an argument -- '%c'", bad)
-		} else {
-			t.say("invalid option -- '%c'", bad)
-		}
+		t.badOption(postsuperOptions, bad)
 		return t.fatal(exitError, "%s", postsuperUsage)
 	}
 	named := map[byte][]string{}

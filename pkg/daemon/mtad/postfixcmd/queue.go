@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 
 	"github.com/postcote/postcote/pkg/daemon/mtad/queuecmd"
+	"github.com/postcote/postcote/pkg/platform/addr"
 	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/proto/control"
 )
@@ -49,19 +50,9 @@ func (t *tool) ask(ctx context.Context, admin bool, verb string, args []string, 
 	return c.Each(ctx, verb, args, fn)
 }
 
-// mailq is mailq(1).
+// mailq is mailq(1): sendmail in another mode, which its options may change.
 func (t *tool) mailq(ctx context.Context, args []string) int {
-	opts, _, bad := getopt(bareOptions(args), sendmailOptions)
-	if bad != 0 {
-		t.say("invalid option -- '%c'", bad)
-		return t.fatal(exitUsage, "usage: %s [options]", t.name)
-	}
-	for _, o := range opts {
-		if o.letter == 'C' {
-			t.configure(o.value)
-		}
-	}
-	return t.printQueue(ctx)
+	return t.sendmailAs(ctx, modeQueue, args)
 }
 
 func (t *tool) printQueue(ctx context.Context) int { return t.report(ctx, queuecmd.AsMailq) }
@@ -89,11 +80,19 @@ func (t *tool) report(ctx context.Context, form string) int {
 	return t.fatal(exitUnavailable, "Queue report unavailable - mail system is down (%v)", err)
 }
 
+const postqueueOptions = "c:fi:jps:v"
+
+// everything stands for all messages, in requests and on command lines.
+const everything = "ALL"
+
 const postqueueUsage = "usage: postqueue -f | postqueue -i queueid | postqueue -j | postqueue -p | postqueue -s site"
 
 // postqueue is postqueue(1).
 func (t *tool) postqueue(ctx context.Context, args []string) int {
-	opts, rest, bad := getopt(args, "c:fi:jps:v")
+	opts, rest, bad := getopt(args, postqueueOptions)
+	if bad != 0 {
+		t.badOption(postqueueOptions, bad)
+	}
 	if bad != 0 || len(rest) > 0 {
 		return t.fatal(exitUnavailable, "%s", postqueueUsage)
 	}
@@ -112,11 +111,11 @@ func (t *tool) postqueue(ctx context.Context, args []string) int {
 	}
 	switch mode.letter {
 	case 'f':
-		return t.flush(ctx, "", "")
+		return t.flush(ctx, everything)
 	case 'i':
-		return t.flush(ctx, mode.value, "")
+		return t.flushID(ctx, mode.value)
 	case 's':
-		return t.flush(ctx, "", mode.value)
+		return t.flushSite(ctx, mode.value)
 	case 'j':
 		return t.report(ctx, queuecmd.AsPostqueue)
 	case 'p':
@@ -125,25 +124,34 @@ func (t *tool) postqueue(ctx context.Context, args []string) int {
 	return t.fatal(exitUnavailable, "%s", postqueueUsage)
 }
 
-// flush tries one message, the mail for one site, or everything now.
-func (t *tool) flush(ctx context.Context, id, site string) int {
-	args := []string{"ALL"}
-	switch {
-	case id != "":
-		args = []string{id}
-	case site != "":
-		args = []string{"destination=" + site}
+// flushID tries one message now. As in Postfix it is no error that the message
+// has gone: it may have been delivered since its id was read.
+func (t *tool) flushID(ctx context.Context, id string) int {
+	if !queuecmd.IsID(id) {
+		return t.fatal(exitUnavailable, "Cannot flush queue ID - invalid name: \"%.100s\"", id)
 	}
-	err := t.ask(ctx, false, queuecmd.VerbFlush, args, func(json.RawMessage) error { return nil })
+	return t.flush(ctx, id)
+}
+
+// flushSite tries the mail for one domain now.
+func (t *tool) flushSite(ctx context.Context, site string) int {
+	if _, err := addr.Domain(site); err != nil {
+		return t.fatal(exitUnavailable, "Cannot flush mail queue - invalid destination: \"%.100s\"", site)
+	}
+	return t.flush(ctx, "destination="+site)
+}
+
+// flush tries the messages that what selects, for the verb of that name.
+func (t *tool) flush(ctx context.Context, what string) int {
+	err := t.ask(ctx, false, queuecmd.VerbFlush, []string{what}, func(json.RawMessage) error { return nil })
 	switch {
 	case err == nil:
 		return exitOK
 	case fail.Is(err, fail.Denied):
 		return t.fatal(exitUnavailable, "User %s(%d) is not allowed to flush the mail queue", t.login(), t.UID)
-	case fail.Is(err, fail.Invalid) && id != "":
-		return t.fatal(exitUnavailable, "Cannot flush queue ID - invalid name: \"%.100s\"", id)
 	case fail.Is(err, fail.NotFound):
-		return t.fatal(exitUnavailable, "Cannot flush queue ID - not in the queue: \"%.100s\"", id)
+		t.warn("not in the queue: %.100s", what)
+		return exitOK
 	}
 	return t.fatal(exitUnavailable, "Cannot flush mail queue - mail system is down (%v)", err)
 }

@@ -49,17 +49,23 @@ type request struct {
 	hasFrom   bool
 	flushID   string
 	flushSite string
+	aliases   string // -oA
 	verbose   bool
 }
 
 // sendmail is sendmail(1).
 func (t *tool) sendmail(ctx context.Context, args []string) int {
+	return t.sendmailAs(ctx, modeDeliver, args)
+}
+
+// sendmailAs is sendmail in a mode that options may change.
+func (t *tool) sendmailAs(ctx context.Context, mode byte, args []string) int {
 	// The drop's folder gives its files mtad's group, which has to read them.
 	setUmask(0o027)
-	req := &request{mode: modeDeliver, letter: letter{dotEnds: true}}
+	req := &request{mode: mode, letter: letter{dotEnds: true}}
 	opts, rest, bad := getopt(bareOptions(args), sendmailOptions)
 	if bad != 0 {
-		t.say("invalid option -- '%c'", bad)
+		t.badOption(sendmailOptions, bad)
 		return t.fatal(exitUsage, "usage: %s [options]", t.name)
 	}
 	for _, o := range opts {
@@ -67,19 +73,55 @@ func (t *tool) sendmail(ctx context.Context, args []string) int {
 			return code
 		}
 	}
-	switch req.mode {
-	case modeDeliver, modeVerify:
+	if req.mode == modeDeliver || req.mode == modeVerify {
 		return t.deliver(ctx, req, rest)
+	}
+	// A message that was meant must not seem to be sent.
+	switch {
+	case req.fromHeader:
+		return t.fatal(exitUsage, "-t can be used only in delivery mode")
+	case len(rest) > 0:
+		return t.fatal(exitUsage, "%s requires no recipient", req.modeName())
+	}
+	switch req.mode {
 	case modeSMTP:
 		return t.proxy(ctx)
 	case modeQueue:
 		return t.printQueue(ctx)
 	case modeAliases:
-		return t.newaliases(ctx, rest)
+		return t.checkAliases(req.aliases)
 	case modeFlush:
-		return t.flush(ctx, req.flushID, req.flushSite)
+		return t.flushAsked(ctx, req)
 	}
 	return t.isRunning(ctx)
+}
+
+// modeName is the mode in the words of Postfix.
+func (req *request) modeName() string {
+	switch {
+	case req.mode == modeSMTP:
+		return "stand-alone mode"
+	case req.mode == modeQueue:
+		return "display queue mode"
+	case req.mode == modeAliases:
+		return "alias initialization mode"
+	case req.mode == modeFlush && req.flushID != "":
+		return "flush queue_id"
+	case req.mode == modeFlush:
+		return "flush queue mode"
+	}
+	return "daemon mode"
+}
+
+// flushAsked does what -q asks for.
+func (t *tool) flushAsked(ctx context.Context, req *request) int {
+	switch {
+	case req.flushID != "":
+		return t.flushID(ctx, req.flushID)
+	case req.flushSite != "":
+		return t.flushSite(ctx, req.flushSite)
+	}
+	return t.flush(ctx, everything)
 }
 
 // bareOptions gives "-q" without a value an empty one, and takes out the
@@ -131,8 +173,11 @@ func (t *tool) option(req *request, o option) int {
 	case 'i':
 		req.dotEnds = false
 	case 'o':
-		if o.value == "i" {
+		switch {
+		case o.value == "i":
 			req.dotEnds = false
+		case strings.HasPrefix(o.value, "A"):
+			req.aliases = o.value[1:]
 		}
 	case 't':
 		req.fromHeader = true

@@ -1,6 +1,8 @@
 package postfixcmd
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -194,7 +196,7 @@ func (t *tool) proxy(ctx context.Context) int {
 	}
 	defer conn.Close()
 	go func() {
-		_, _ = io.Copy(conn, t.Stdin)
+		_, _ = io.Copy(conn, sessionLines(t.Stdin))
 		if half, ok := conn.(interface{ CloseWrite() error }); ok {
 			_ = half.CloseWrite()
 		}
@@ -203,6 +205,19 @@ func (t *tool) proxy(ctx context.Context) int {
 		return t.fatal(exitTemporary, "mail system: %v", err)
 	}
 	return exitOK
+}
+
+// sessionLines are the lines of a session. One that begins with a line that
+// ends in LF alone comes from a script, and mtad would wait for the CRLF around
+// the last dot; in any other the octets of BDAT have to stay as they are.
+func sessionLines(in io.Reader) io.Reader {
+	buffered := bufio.NewReaderSize(in, blockSize)
+	first, _ := buffered.ReadSlice('\n')
+	all := io.MultiReader(bytes.NewReader(bytes.Clone(first)), buffered)
+	if bytes.HasSuffix(first, []byte("\n")) && !bytes.HasSuffix(first, []byte("\r\n")) {
+		return newLines(all, false)
+	}
+	return all
 }
 
 // isRunning answers those who want to start a daemon: it has its own unit.

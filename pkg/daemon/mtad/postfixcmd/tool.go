@@ -124,6 +124,15 @@ func (t *tool) say(format string, args ...any) {
 	fmt.Fprintf(t.Stderr, "%s: %s\n", t.name, oneLine(fmt.Sprintf(format, args...)))
 }
 
+// badOption says what getopt found wrong, in the words of getopt(3).
+func (t *tool) badOption(spec string, letter byte) {
+	if _, after, known := strings.Cut(spec, string(rune(letter))); known && letter != ':' && strings.HasPrefix(after, ":") {
+		t.say("option requires an argument -- '%c'", letter)
+		return
+	}
+	t.say("invalid option -- '%c'", letter)
+}
+
 // oneLine keeps what came from elsewhere on the line of a message.
 func oneLine(s string) string {
 	return strings.Map(func(r rune) rune {

@@ -23,7 +23,7 @@ func Named(program string) *Tool {
 	case "postmap":
 		return &Tool{Name: name}
 	case "postalias":
-		return &Tool{Name: name, Open: openAliases}
+		return &Tool{Name: name, Open: openAliases, afterKey: ":"}
 	}
 	return nil
 }
@@ -63,12 +63,15 @@ func (f aliasFile) Check(ctx context.Context) error {
 // the files are checked, since mtad reads the text and nothing has to be built.
 // t.Name names it. The exit code is 0 when what was asked for is there.
 func (t *Tool) Postmap(ctx context.Context, args []string) int {
-	o, rest, err := postmapOptions(args)
-	if err != nil {
-		return t.fatal(err)
+	o, rest, bad := postmapOptions(args)
+	if bad != "" {
+		fmt.Fprintf(t.Stderr, "%s: %s\n", t.Name, bad)
 	}
-	if len(rest) == 0 {
+	switch {
+	case bad != "" || len(rest) == 0:
 		return t.fatal(fail.New(fail.Invalid, "usage: %s [-q key | -s] [-f] [type:]file", t.Name))
+	case o.modes() > 1:
+		return t.fatal(fail.New(fail.Invalid, "specify only one of -s -q or -d"))
 	}
 	t.KeepCase = o.keepCase
 	specs := make([]string, len(rest))
@@ -79,6 +82,7 @@ func (t *Tool) Postmap(ctx context.Context, args []string) int {
 		specs[i] = spec
 	}
 	specs = absolute(specs)
+	var err error
 	switch {
 	case o.remove:
 		return t.fatal(fail.New(fail.Invalid, "entries are removed from the text of a table, with an editor"))
@@ -111,8 +115,20 @@ type postmapFlags struct {
 	keepCase, list, input, remove bool
 }
 
-// postmapOptions reads options as getopt(3) does.
-func postmapOptions(args []string) (o postmapFlags, rest []string, err error) {
+// modes is how many things are asked for that exclude each other.
+func (o *postmapFlags) modes() int {
+	n := 0
+	for _, is := range []bool{o.query != nil, o.list, o.remove} {
+		if is {
+			n++
+		}
+	}
+	return n
+}
+
+// postmapOptions reads options as getopt(3) does, and says in its words what
+// is bad.
+func postmapOptions(args []string) (o postmapFlags, rest []string, bad string) {
 	for len(args) > 0 && strings.HasPrefix(args[0], "-") && args[0] != "-" {
 		word := args[0]
 		if args = args[1:]; word == "--" {
@@ -124,7 +140,7 @@ func postmapOptions(args []string) (o postmapFlags, rest []string, err error) {
 				value := word[i+1:]
 				if value == "" {
 					if len(args) == 0 {
-						return o, nil, fail.New(fail.Invalid, "option -%c lacks its value", c)
+						return o, nil, fmt.Sprintf("option requires an argument -- '%c'", c)
 					}
 					value, args = args[0], args[1:]
 				}
@@ -144,9 +160,9 @@ func postmapOptions(args []string) (o postmapFlags, rest []string, err error) {
 			case 'n', 'N', 'o', 'p', 'r', 'u', 'U', 'v', 'w', 'b', 'h', 'm', 'F':
 				// About files that are built, or messages as keys.
 			default:
-				return o, nil, fail.New(fail.Invalid, "there is no option -%c", c)
+				return o, nil, fmt.Sprintf("invalid option -- '%c'", c)
 			}
 		}
 	}
-	return o, args, nil
+	return o, args, ""
 }

@@ -46,8 +46,10 @@ func TestPostmap(t *testing.T) {
 		{"none", "", 1, "", "fatal: "},
 		{"-d joe users", "", 1, "", "editor"},
 		{"-i users", "x y\n", 1, "", "editor"},
-		{"-y users", "", 1, "", "no option -y"},
-		{"-q", "", 1, "", "lacks its value"},
+		{"-y users", "", 1, "", "postmap: invalid option -- 'y'\npostmap: fatal: usage"},
+		{"-q", "", 1, "", "postmap: option requires an argument -- 'q'\npostmap: fatal: usage"},
+		{"-q joe -s users", "", 1, "", "fatal: specify only one of -s -q or -d"},
+		{"-sd joe users", "", 1, "", "fatal: specify only one of -s -q or -d"},
 		{"", "", 1, "", "usage"},
 	} {
 		var stdout, stderr strings.Builder
@@ -100,7 +102,7 @@ func TestCommands(t *testing.T) {
 // postalias reads aliases(5), postmap does not.
 func TestNamed(t *testing.T) {
 	place(t)
-	if err := os.WriteFile("aliases", []byte("root: joe, ann\n"), 0o600); err != nil {
+	if err := os.WriteFile("aliases", []byte("root: joe, ann\nlist: ann\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for program, want := range map[string]string{"/usr/sbin/postalias": "joe, ann\n", "postmap": "", "mtad": "none"} {
@@ -116,6 +118,13 @@ func TestNamed(t *testing.T) {
 		code := tool.Postmap(t.Context(), []string{"-q", "root", "hash:aliases"})
 		if stdout.String() != want || (code == 0) != (want != "") {
 			t.Errorf("%s: code %d, %q, %q", program, code, stdout.String(), stderr.String())
+		}
+		stdout.Reset()
+		tool.Stdin = strings.NewReader("none\nroot\n")
+		tool.Postmap(t.Context(), []string{"-s", "aliases"})
+		tool.Postmap(t.Context(), []string{"-q", "-", "aliases"})
+		if list := "list:\tann\nroot:\tjoe, ann\nroot:\tjoe, ann\n"; tool.Name == "postalias" && stdout.String() != list {
+			t.Errorf("postalias -s and -q - print %q", stdout.String())
 		}
 		if code := tool.Postmap(t.Context(), []string{"nowhere"}); code == 0 {
 			t.Errorf("%s finds nothing wrong with a file that is not there", program)

@@ -26,6 +26,8 @@ type Tool struct {
 	// Open puts other tables in place of those that mtad has; nil: its own.
 	Open func(spec string, o lookup.Options) (lookup.Table, error)
 
+	afterKey string // printed between a key and the tab before its value
+
 	mu       sync.Mutex
 	problems int
 }
@@ -104,7 +106,7 @@ func (q *query) ask(ctx context.Context, key string) error {
 	switch {
 	case q.Quiet:
 	case q.pairs:
-		_, err = fmt.Fprintf(q.Stdout, "%s\t%s\n", key, value)
+		_, err = fmt.Fprintf(q.Stdout, "%s%s\t%s\n", key, q.afterKey, value)
 	default:
 		_, err = fmt.Fprintln(q.Stdout, value)
 	}
@@ -139,7 +141,7 @@ func (t *Tool) Dump(ctx context.Context, specs []string) error {
 				if err != nil {
 					return err
 				}
-				fmt.Fprintf(out, "%s\t%s\n", e.Key, e.Value)
+				fmt.Fprintf(out, "%s%s\t%s\n", e.Key, t.afterKey, e.Value)
 			}
 		}
 		return out.Flush()

@@ -5,11 +5,15 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"iter"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/platform/lookup"
 	"github.com/postcote/postcote/pkg/platform/lookup/text"
 )
 
@@ -166,6 +170,22 @@ func (f *File) Lookup(_ context.Context, key string) (string, error) {
 		return v, nil
 	}
 	return "", fail.New(fail.NotFound, "%s has no %q", f.path, key)
+}
+
+// Entries implements lookup.Lister, in the order of the names.
+func (f *File) Entries(context.Context) iter.Seq2[lookup.Entry, error] {
+	return func(yield func(lookup.Entry, error) bool) {
+		c, err := f.file.Get()
+		if err != nil {
+			yield(lookup.Entry{}, err)
+			return
+		}
+		for _, name := range slices.Sorted(maps.Keys(c.table)) {
+			if !yield(lookup.Entry{Key: name, Value: c.table[name]}, nil) {
+				return
+			}
+		}
+	}
 }
 
 func readCapped(path string, limit int64) ([]byte, error) {
