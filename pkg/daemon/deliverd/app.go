@@ -17,6 +17,7 @@ import (
 	"github.com/postcote/postcote/pkg/proto/hint"
 	"github.com/postcote/postcote/pkg/proto/smtp/server"
 	"github.com/postcote/postcote/pkg/store/maildir"
+	"github.com/postcote/postcote/pkg/store/quota"
 )
 
 // App is the daemon for service.Main.
@@ -46,6 +47,7 @@ type agent struct {
 	fs      disk.FS
 	users   users
 	hints   *hint.Sender // nil: nobody listens
+	warner  *quota.Warner
 	namer   *maildir.Namer
 	busy    netx.Tally[string]
 	volumes *volumes
@@ -62,6 +64,7 @@ func Run(ctx context.Context, rt *service.Runtime, cfg *Config) error {
 		return err
 	}
 	defer a.volumes.close()
+	defer a.warner.Close()
 	if err := a.volumes.check(cfg); err != nil {
 		return err
 	}
@@ -114,6 +117,7 @@ func newAgent(rt *service.Runtime, cfg *Config) *agent {
 		return &buf
 	}
 	a.namer = maildir.NewNamer("", a.pid, a.now)
+	a.warner = quota.NewWarner(a.log)
 	a.volumes = newVolumes(a.fs, a.now, a.note)
 	a.cfg.Store(cfg)
 	return a

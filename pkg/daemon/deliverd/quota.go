@@ -33,9 +33,14 @@ func (a *agent) home(t *target, rec userdbclient.UserRecord) error {
 	if err != nil {
 		return err // the configuration was checked when it was read
 	}
+	warnings, err := quota.ParseWarnings(cfg.Quota.Warnings)
+	if err != nil {
+		return err // the same
+	}
 	t.tree = maildir.NewTree(a.fs, root, maildir.Options{Layout: layout, Namer: a.namer, Now: a.now})
 	t.meter = quota.New(quota.Options{
 		FS: a.fs, Tree: t.tree, Rules: rules, MaxMail: int64(cfg.Quota.MaxMailSize), Grace: grace, Now: a.now,
+		Warnings: warnings, Warner: a.warner, User: rec.User,
 	})
 	return nil
 }

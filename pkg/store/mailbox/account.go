@@ -76,7 +76,10 @@ func (s *Store) openAccount(ctx context.Context, cfg AccountConfig) (*Account, e
 		store: s, cfg: cfg, tree: tree, boxes: map[string]*boxSlot{}, indexDir: filepath.Join(s.cfg.IndexRoot, userDir(cfg.User)),
 	}
 	a.patrol = feed.Patrol{Feed: &a.feed, List: a.relist, Look: a.glance}
-	a.meter = quota.New(quota.Options{FS: s.fs, Tree: a.tree, Rules: cfg.Quota, MaxMail: cfg.MaxMail, Now: s.now})
+	a.meter = quota.New(quota.Options{
+		FS: s.fs, Tree: a.tree, Rules: cfg.Quota, MaxMail: cfg.MaxMail, Now: s.now,
+		Warnings: cfg.Warnings, Warner: s.cfg.Warner, User: cfg.User,
+	})
 	if err := disk.MkdirAll(s.fs, a.indexDir, os.ModeSetgid|0o770); err != nil {
 		return nil, fail.Wrap(kindOf(err), err, "making the index folder of account %s", cfg.User)
 	}

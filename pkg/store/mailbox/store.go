@@ -457,6 +457,7 @@ type Config struct {
 	FlushIn   time.Duration // write-behind delay; 0 means 1 s (the promise is 2 s)
 	Linger    time.Duration // how long an account without sessions stays open; 0 means 30 s
 	NoWatch   bool          // never use inotify
+	Warner    *quota.Warner // gives the accounts' warnings; nil: nobody does
 }
 
 func (c *Config) fill() {
@@ -491,6 +492,7 @@ type AccountConfig struct {
 	Folders   []FolderConfig
 	Quota     quota.Rules // none: nothing is limited
 	MaxMail   int64       // bytes of the largest message; 0 for no limit
+	Warnings  []quota.Warning
 }
 
 // FolderConfig is a folder that an account should have.

@@ -12,13 +12,17 @@ import (
 // must be the same in both.
 type Config struct {
 	Rules       []string  `yaml:"rules" reload:"true" example:"[\"*:storage=1G\", \"Trash:storage=+100M\"]" doc:"Dovecot's quota_rule, quota_rule2 and so on. What the user database says under these names counts instead of the rule in the same place. Empty: only the user database limits anybody."`
+	Warnings    []string  `yaml:"warnings" max:"32" reload:"true" example:"[\"storage=95% quota-warning 95 %u\", \"-storage=100% quota-warning below %u\"]" doc:"Dovecot's quota_warning, quota_warning2 and so on: a limit, in hundredths of the account's or as a number, the unix socket of a script service (a name is one in /run/dovecot), and what its script is given (%u, %n, %d: the user). The first one that usage reaches, or falls below with - in front, is logged and told to the script. The highest limit comes first."`
 	MaxMailSize conf.Size `yaml:"max_mail_size" reload:"true" doc:"The largest message that may be stored; 0 for no limit."`
 }
 
-// Validate reports rules that do not parse.
+// Validate reports rules and warnings that do not parse.
 func (c Config) Validate(p *conf.Reporter) {
 	if _, err := ParseRules(c.Rules); err != nil {
 		p.At("rules").Errorf("%v", err)
+	}
+	if _, err := ParseWarnings(c.Warnings); err != nil {
+		p.At("warnings").Errorf("%v", err)
 	}
 }
 

@@ -13,7 +13,10 @@
 //   - Nothing is measured where nothing is limited.
 //   - An Over error is of kind fail.Full. An account whose usage cannot be
 //     found out is a temporary failure, never a full one.
+//   - Nobody who stores or removes mail waits for a warning or hears of its
+//     failure.
 //
 // Files in reading order: rule.go (limits), config.go, file.go (maildirsize),
-// meter.go (one account), count.go (all mail anew).
+// meter.go (one account), count.go (all mail anew), warning.go (limits that are
+// passed), warner.go (who hears of it).
 package quota

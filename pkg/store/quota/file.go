@@ -18,9 +18,10 @@ import (
 
 // The file and its rules (docs/formats/maildirsize.md).
 const (
-	fileName = "maildirsize"
-	maxFile  = 5120             // bytes; a longer file is counted anew
-	recount  = 15 * time.Minute // age at which a file that says "full" is not believed
+	fileName  = "maildirsize"
+	maxFile   = 5120             // bytes; a longer file is counted anew
+	maxGlance = 16 * maxFile     // a longer file gives no warnings
+	recount   = 15 * time.Minute // age at which a file that says "full" is not believed
 )
 
 // Usage is what an account holds.
@@ -40,8 +41,9 @@ type sums struct {
 // errStale means that there is no file to be believed.
 var errStale = errors.New("maildirsize must be counted anew")
 
-// readSums reads the file of an account. errStale: count anew.
-func readSums(fsys disk.FS, root string) (sums, error) {
+// readSums reads the file of an account, of at most limit bytes. errStale: count
+// anew.
+func readSums(fsys disk.FS, root string, limit int64) (sums, error) {
 	name := filepath.Join(root, fileName)
 	f, err := fsys.OpenFile(name, os.O_RDONLY|syscall.O_NOFOLLOW, 0)
 	switch {
@@ -55,7 +57,7 @@ func readSums(fsys disk.FS, root string) (sums, error) {
 	if err != nil {
 		return sums{}, fail.Wrap(fail.Temporary, err, "reading %s", name)
 	}
-	if info.Size() > maxFile {
+	if info.Size() > limit {
 		return sums{}, errStale
 	}
 	text := make([]byte, info.Size())

@@ -43,6 +43,10 @@ type Options struct {
 	Grace    Grace            // how far Room lets an account that is below its limit above it
 	Now      func() time.Time // nil means time.Now
 	FilePerm fs.FileMode      // of maildirsize; 0 means 0660
+
+	Warnings []Warning
+	Warner   *Warner // gives Warnings; nil: nobody does
+	User     string  // whose account it is, for Warner
 }
 
 // Meter measures one account. A nil *Meter limits nothing. Safe for concurrent
@@ -50,6 +54,8 @@ type Options struct {
 type Meter struct {
 	o  Options
 	mu sync.Mutex // held while counting, so that it is done once
+
+	warning sync.Mutex // held from before a change till after it, so that a limit is crossed once
 
 	leavingBytes, leavingMessages atomic.Int64
 }
@@ -84,7 +90,7 @@ func (m *Meter) Usage(ctx context.Context) (Usage, error) {
 }
 
 func (m *Meter) usage(ctx context.Context, l Limits) (Usage, error) {
-	s, err := readSums(m.o.FS, m.o.Tree.Root())
+	s, err := readSums(m.o.FS, m.o.Tree.Root(), maxFile)
 	switch {
 	case errors.Is(err, errStale):
 		return m.Recalculate(ctx)
@@ -141,7 +147,32 @@ func (m *Meter) Changed(folder string, bytes, messages int64) error {
 	if _, counted := m.o.Rules.Limits(folder); !counted {
 		return nil
 	}
-	return appendSums(m.o.FS, m.o.Tree.Root(), Usage{bytes, messages})
+	if m.o.Warner == nil || len(m.o.Warnings) == 0 {
+		return m.append(Usage{bytes, messages})
+	}
+	m.warning.Lock()
+	defer m.warning.Unlock()
+	before, known := m.glance()
+	if err := m.append(Usage{bytes, messages}); err != nil || !known {
+		return err
+	}
+	// Other processes write too: between two looks no crossing is missed,
+	// though two processes may both see it.
+	if after, known := m.glance(); known {
+		if w, why, ok := Crossed(m.o.Warnings, before, after, m.Limits()); ok {
+			m.o.Warner.warn(m.o.User, w, why)
+		}
+	}
+	return nil
+}
+
+func (m *Meter) append(d Usage) error { return appendSums(m.o.FS, m.o.Tree.Root(), d) }
+
+// glance is what the file says, though it may be due to be counted anew. It is
+// not counted here: somebody waits.
+func (m *Meter) glance() (u Usage, known bool) {
+	s, err := readSums(m.o.FS, m.o.Tree.Root(), maxGlance)
+	return s.Usage, err == nil && s.limits == m.Limits()
 }
 
 // Counts reports whether what is in folder counts.

@@ -22,6 +22,7 @@ import (
 	"github.com/postcote/postcote/pkg/proto/imap/server"
 	pop3wire "github.com/postcote/postcote/pkg/proto/pop3/wire"
 	"github.com/postcote/postcote/pkg/store/mailbox"
+	"github.com/postcote/postcote/pkg/store/quota"
 )
 
 // redeemer turns a login into a user, once, and knows users by name. About a
@@ -47,6 +48,7 @@ type role struct {
 	metrics metrics
 	auth    redeemer
 	store   *mailbox.Store
+	warner  *quota.Warner
 	imap    *server.Server
 	lot     *netx.Lot // where silent sessions wait
 	pop3    *pop3wire.Pools
@@ -69,6 +71,7 @@ func Run(ctx context.Context, rt *service.Runtime, cfg *Config) error {
 		return err
 	}
 	defer r.lot.Close()
+	defer r.warner.Close()
 	auth := userdbclient.New(userdbclient.Config{Address: cfg.AuthSocket, RequestTimeout: time.Duration(cfg.AuthWait)})
 	defer auth.Close()
 	r.auth, r.ctx = auth, ctx
@@ -112,7 +115,7 @@ func newRole(rt *service.Runtime, cfg *Config) (*role, error) {
 	if fsys == nil {
 		fsys = disk.OS()
 	}
-	r.fs = fsys
+	r.fs, r.warner = fsys, quota.NewWarner(rt.Log)
 	err := cfg.Mail.Check(fsys)
 	if err != nil {
 		return nil, err
@@ -121,7 +124,7 @@ func newRole(rt *service.Runtime, cfg *Config) (*role, error) {
 		return nil, err
 	}
 	r.store, err = mailbox.NewStore(mailbox.Config{
-		FS: fsys, IndexRoot: cfg.IndexDir, Now: r.now, Log: rt.Log, Linger: time.Duration(cfg.Limits.Linger),
+		FS: fsys, IndexRoot: cfg.IndexDir, Now: r.now, Log: rt.Log, Linger: time.Duration(cfg.Limits.Linger), Warner: r.warner,
 	})
 	if err != nil {
 		return nil, err

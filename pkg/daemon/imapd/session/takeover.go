@@ -15,6 +15,7 @@ import (
 	"github.com/postcote/postcote/pkg/proto/dovecotauth/userdbclient"
 	"github.com/postcote/postcote/pkg/proto/handover"
 	"github.com/postcote/postcote/pkg/store/mailbox"
+	"github.com/postcote/postcote/pkg/store/quota"
 )
 
 // handovers takes frames from one connection of the login role, one at a
@@ -116,6 +117,10 @@ func (c *Config) account(rec userdbclient.UserRecord, all []mailbox.FolderConfig
 	if err != nil {
 		return mailbox.AccountConfig{}, fail.Wrap(fail.Unavailable, err, "user %s", rec.User)
 	}
+	warnings, err := quota.ParseWarnings(c.Quota.Warnings)
+	if err != nil {
+		return mailbox.AccountConfig{}, err // the configuration was checked when it was read
+	}
 	layout, err := c.Mail.LayoutFor(rec.Layout())
 	if err != nil {
 		return mailbox.AccountConfig{}, fail.Wrap(fail.Unavailable, err, "user %s", rec.User)
@@ -123,7 +128,7 @@ func (c *Config) account(rec userdbclient.UserRecord, all []mailbox.FolderConfig
 	return mailbox.AccountConfig{
 		Layout: layout, Pinned: c.Mail.Pinned,
 		User: rec.User, Maildir: root, Mode: c.mode(), Folders: all,
-		Quota: rules, MaxMail: int64(c.Quota.MaxMailSize),
+		Quota: rules, MaxMail: int64(c.Quota.MaxMailSize), Warnings: warnings,
 	}, nil
 }
 
