@@ -169,7 +169,7 @@ func (s *session) transact(ctx context.Context, a *attempt) bool {
 		Connect: s.connect, Transfer: s.c.cfg.Now().Sub(begin), TLS: describe(s.conn.TLS()),
 	}
 	_, base.DSNOffered = s.conn.Extension("DSN")
-	a.record(results, s.failed(ctx, err), base, s.target)
+	a.record(results, s.failed(ctx, a, err), base, s.target)
 	s.release(a.key)
 	return true
 }
@@ -230,7 +230,7 @@ func (s *session) release(key string) {
 }
 
 // failed turns the error of a transaction into trouble; nil for none.
-func (s *session) failed(ctx context.Context, err error) *trouble {
+func (s *session) failed(ctx context.Context, a *attempt, err error) *trouble {
 	if err == nil {
 		return nil
 	}
@@ -238,6 +238,12 @@ func (s *session) failed(ctx context.Context, err error) *trouble {
 	var content *client.ContentError
 	var t trouble
 	switch {
+	case errors.As(err, &capability) && capability.Keyword == "SIZE":
+		limit, _ := s.conn.Extension("SIZE")
+		t = trouble{
+			Status: Bounced, DSN: capability.Enhanced,
+			Text: fmt.Sprintf("message size %d exceeds size limit %s of server %s", a.msg.Size, limit, s.target.name()),
+		}
 	case errors.As(err, &capability):
 		t = trouble{
 			Status: Bounced, DSN: capability.Enhanced,
