@@ -145,20 +145,20 @@ func (s *scheduler) restTransport(t *transport) {
 	})
 }
 
-// succeeded is positive feedback: one more delivery at a time for each window
-// full of successes, as long as the window is used at all.
+// succeeded is positive feedback, Postfix's default of 1: one more delivery at a
+// time for each success, as long as the window is used at all.
 func (d *dest) succeeded() {
 	d.cohort = 0
 	if limit := float64(d.t.limits.Destination); d.window < limit && d.window < float64(d.running+d.t.limits.Initial) {
-		d.window = min(d.window+1/d.window, limit)
+		d.window = min(d.window+1, limit)
 	}
 }
 
-// failedSite is negative feedback. A whole window of failures without a
-// success between makes the destination dead.
+// failedSite is negative feedback, also 1 in Postfix. Failures that are a whole
+// window together, without a success between, make the destination dead.
 func (d *dest) failedSite(now time.Time, rest time.Duration, why Result) bool {
 	d.cohort += 1 / d.window
-	d.window = max(d.window-1/d.window, 1)
+	d.window = max(d.window-1, 1)
 	if d.cohort < float64(max(d.t.limits.Cohort, 1))-0.001 {
 		return false
 	}

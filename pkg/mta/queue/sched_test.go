@@ -302,6 +302,29 @@ func TestConcurrencyWindow(t *testing.T) {
 	})
 }
 
+// The feedback is Postfix's: each success opens the window by one delivery,
+// each failure closes it by one, and failures add up by their share of the window.
+func TestFeedback(t *testing.T) {
+	set := DefaultSettings()
+	limits := set.limits("smtp")
+	d := &dest{t: &transport{limits: limits}, window: float64(limits.Initial), running: 5}
+	for i, want := range []int{6, 7, 8, 9, 10, 10} { // what is used, and the initial concurrency
+		if d.succeeded(); d.allowed() != want {
+			t.Errorf("%d at a time after %d successes, want %d", d.allowed(), i+1, want)
+		}
+	}
+	now := time.Unix(1e9, 0)
+	d.window = float64(limits.Initial)
+	for i, want := range []int{4, 3, 2} { // 1/5, 1/4 and 1/3 of a window
+		if dead := d.failedSite(now, time.Minute, Result{}); dead || d.allowed() != want {
+			t.Errorf("after %d failures %d at a time, want %d; dead: %v", i+1, d.allowed(), want, dead)
+		}
+	}
+	if !d.failedSite(now, time.Minute, Result{}) || !d.isDead(now) {
+		t.Error("the fourth failure fills the window, but the destination is not dead")
+	}
+}
+
 func TestTransportLimit(t *testing.T) {
 	inBubble(t, func(s *Settings) { s.Transports = map[string]Limits{"smtp": {Concurrency: 7, Destination: 3}} }, func(t *testing.T, w *world) {
 		now, peak := 0, 0
