@@ -359,7 +359,8 @@ func resultOf(o remote.Outcome) queue.Result {
 }
 
 // recipientOf adds the DSN parameters. The original recipient goes along even
-// if the sender asked for nothing: delivery agents use it.
+// if the sender asked for nothing, as from Postfix: delivery agents use it, and
+// RFC 3461 section 5.2.1 lets a relay add what it was given itself.
 func recipientOf(r queue.Recipient) remote.Recipient {
 	out := remote.Recipient{To: r.Addr}
 	if r.Notify != 0 {
@@ -367,14 +368,17 @@ func recipientOf(r queue.Recipient) remote.Recipient {
 			out.Options.Notify = append(out.Options.Notify, smtp.DSNNotify(w))
 		}
 	}
-	switch kind, address, ok := strings.Cut(r.ORCPT, ";"); {
-	case ok:
+	if kind, address, ok := strings.Cut(r.ORCPT, ";"); ok {
 		out.Options.OriginalRecipientType, out.Options.OriginalRecipient = smtp.DSNAddressType(strings.ToUpper(kind)), address
-	case !r.Original.Null():
-		out.Options.OriginalRecipientType, out.Options.OriginalRecipient = smtp.DSNAddressTypeRFC822, r.Original.String()
-		if r.Original.NeedsUTF8() {
-			out.Options.OriginalRecipientType = smtp.DSNAddressTypeUTF8
-		}
+		return out
+	}
+	original := r.Original
+	if original.Null() {
+		original = r.Addr
+	}
+	out.Options.OriginalRecipientType, out.Options.OriginalRecipient = smtp.DSNAddressTypeRFC822, original.String()
+	if original.NeedsUTF8() {
+		out.Options.OriginalRecipientType = smtp.DSNAddressTypeUTF8
 	}
 	return out
 }

@@ -52,9 +52,9 @@ func TestRecipientOf(t *testing.T) {
 		in   queue.Recipient
 		want smtp.RcptOptions
 	}{
-		"plain":       {queue.Recipient{Addr: joe}, smtp.RcptOptions{}},
-		"never":       {queue.Recipient{Addr: joe, Notify: queue.NotifyNever}, smtp.RcptOptions{Notify: []smtp.DSNNotify{smtp.DSNNotifyNever}}},
-		"two notices": {queue.Recipient{Addr: joe, Notify: queue.NotifyFailure | queue.NotifyDelay}, smtp.RcptOptions{Notify: []smtp.DSNNotify{smtp.DSNNotifyFailure, smtp.DSNNotifyDelayed}}},
+		"plain":       {queue.Recipient{Addr: joe}, smtp.RcptOptions{OriginalRecipientType: smtp.DSNAddressTypeRFC822, OriginalRecipient: "joe@ours.example"}},
+		"never":       {queue.Recipient{Addr: joe, Notify: queue.NotifyNever}, smtp.RcptOptions{Notify: []smtp.DSNNotify{smtp.DSNNotifyNever}, OriginalRecipientType: smtp.DSNAddressTypeRFC822, OriginalRecipient: "joe@ours.example"}},
+		"two notices": {queue.Recipient{Addr: joe, Notify: queue.NotifyFailure | queue.NotifyDelay}, smtp.RcptOptions{Notify: []smtp.DSNNotify{smtp.DSNNotifyFailure, smtp.DSNNotifyDelayed}, OriginalRecipientType: smtp.DSNAddressTypeRFC822, OriginalRecipient: "joe@ours.example"}},
 		"orcpt":       {queue.Recipient{Addr: joe, ORCPT: "rfc822;j;oe@x.example"}, smtp.RcptOptions{OriginalRecipientType: smtp.DSNAddressTypeRFC822, OriginalRecipient: "j;oe@x.example"}},
 		"resolved":    {queue.Recipient{Addr: joe, Original: addr.Address{Local: "postmaster"}}, smtp.RcptOptions{OriginalRecipientType: smtp.DSNAddressTypeRFC822, OriginalRecipient: "postmaster"}},
 	} {
