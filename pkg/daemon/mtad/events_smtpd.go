@@ -283,6 +283,7 @@ type messageStarted struct {
 type source struct {
 	Method string // SASL mechanism, "" without authentication
 	User   string
+	As     string          // who has submitted the message, as a client says (AUTH= of MAIL); printable
 	For    *server.Forward // whose mail a filter brings back, or nil
 }
 
@@ -290,7 +291,7 @@ func (messageStarted) Event() string     { return "message started" }
 func (messageStarted) Level() slog.Level { return slog.LevelInfo }
 func (e messageStarted) Attrs() []slog.Attr {
 	return e.attrs(slog.String(obs.KeyQID, e.QID), slog.String(obs.KeyFrom, e.Sender.Path()),
-		slog.String("mech", e.Method), slog.String(obs.KeyUser, e.User),
+		slog.String("mech", e.Method), slog.String(obs.KeyUser, e.User), slog.String("sasl_sender", e.As),
 		slog.String("orig_qid", e.origin().Ident), slog.String("orig_peer", e.origin().Addr))
 }
 
@@ -308,6 +309,9 @@ func (e messageStarted) Classic() (string, string) {
 	text := e.QID + ": client=" + e.client.String()
 	if e.User != "" {
 		text += ", sasl_method=" + e.Method + ", sasl_username=" + e.User
+	}
+	if e.As != "" {
+		text += ", sasl_sender=" + e.As
 	}
 	if e.origin().Ident != "" {
 		text += ", orig_queue_id=" + e.For.Ident
@@ -350,6 +354,7 @@ func (e proxyRefused) Classic() (string, string) {
 type messageAccepted struct {
 	client
 	QID, MsgID string
+	ResentID   string // "" for mail that nobody sent on
 	Sender     addr.Address
 	source
 	Size  int64
@@ -364,6 +369,9 @@ func (e *messageAccepted) Attrs() []slog.Attr { return e.AppendAttrs(nil) }
 func (e *messageAccepted) AppendAttrs(dst []slog.Attr) []slog.Attr {
 	dst = e.appendAttrs(dst, slog.String(obs.KeyQID, e.QID), slog.String(obs.KeyMsgID, e.MsgID), slog.String(obs.KeyFrom, e.Sender.Path()),
 		slog.String("mech", e.Method), slog.String(obs.KeyUser, e.User), slog.Int64(obs.KeySize, e.Size), slog.Int("rcpts", e.Rcpts))
+	if e.ResentID != "" || e.As != "" {
+		dst = appendGiven(dst, slog.String("resent_msgid", e.ResentID), slog.String("sasl_sender", e.As))
+	}
 	if e.For == nil {
 		return dst
 	}
@@ -376,6 +384,23 @@ func (e *messageAccepted) Classic() (string, string) {
 		id = "<>"
 	}
 	return "postfix/cleanup", e.QID + ": message-id=" + id
+}
+
+// messageResent is what Postfix's cleanup writes of a Resent-Message-ID, of a
+// message that is accepted.
+type messageResent struct {
+	client
+	QID, ID string
+}
+
+func (messageResent) Event() string     { return "message resent" }
+func (messageResent) Level() slog.Level { return slog.LevelInfo }
+func (e messageResent) Attrs() []slog.Attr {
+	return e.attrs(slog.String(obs.KeyQID, e.QID), slog.String("resent_msgid", e.ID))
+}
+
+func (e messageResent) Classic() (string, string) {
+	return "postfix/cleanup", e.QID + ": resent-message-id=" + e.ID
 }
 
 // authFailed: a client could not log in.

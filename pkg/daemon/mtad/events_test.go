@@ -60,8 +60,13 @@ func TestClassicLines(t *testing.T) {
 			messageStarted{client: six, QID: "4A", source: source{Method: "PLAIN", User: "joe"}},
 			"postfix/submission/smtpd: 4A: client=unknown[2001:db8::1], sasl_method=PLAIN, sasl_username=joe",
 		},
+		{
+			messageStarted{client: six, QID: "4A", source: source{Method: "PLAIN", User: "joe", As: "ann@far.example", For: &server.Forward{Ident: "4B"}}},
+			"postfix/submission/smtpd: 4A: client=unknown[2001:db8::1], sasl_method=PLAIN, sasl_username=joe, sasl_sender=ann@far.example, orig_queue_id=4B",
+		},
 		{messageStarted{client: local, QID: "4A", Sender: from}, "postfix/pickup: 4A: uid=33 from=<s@far.example>"},
 		{&messageAccepted{client: c, QID: "4A", MsgID: "<x@y>"}, "postfix/cleanup: 4A: message-id=<x@y>"},
+		{messageResent{c, "4A", "<r@y>"}, "postfix/cleanup: 4A: resent-message-id=<r@y>"},
 		{&messageAccepted{client: c, QID: "4A"}, "postfix/cleanup: 4A: message-id=<>"},
 		{
 			authFailed{client: c, Mech: "LOGIN", Reason: "(reason unavailable)", User: "joe"},
@@ -110,7 +115,7 @@ func TestClassicLines(t *testing.T) {
 func TestAcceptedRepeatsStarted(t *testing.T) {
 	c := client{Service: "smtpd", Conn: "c", Name: "mail.far.example", IP: netip.MustParseAddr("192.0.2.1")}
 	from := addr.Address{Local: "s", Domain: "far.example"}
-	by := source{Method: "PLAIN", User: "joe", For: &server.Forward{Ident: "4B", Addr: "192.0.2.7"}}
+	by := source{Method: "PLAIN", User: "joe", As: "ann@far.example", For: &server.Forward{Ident: "4B", Addr: "192.0.2.7"}}
 	accepted := (&messageAccepted{client: c, QID: "4A", Sender: from, source: by}).Attrs()
 	for _, a := range (messageStarted{client: c, QID: "4A", Sender: from, source: by}).Attrs() {
 		if !slices.ContainsFunc(accepted, a.Equal) {

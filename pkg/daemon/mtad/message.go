@@ -20,6 +20,7 @@ import (
 	"github.com/postcote/postcote/pkg/platform/addr"
 	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/proto/smtp/server"
+	"github.com/postcote/postcote/pkg/proto/smtp/wire"
 )
 
 // submission is a session's part of a transaction.
@@ -36,13 +37,17 @@ func (s *session) Data(ctx context.Context, tx *server.Transaction) server.Verdi
 	}
 	tx.Value = &submission{msg: msg}
 	if s.d.log.Echoes() {
-		s.d.log.Log(messageStarted{client: s.who, QID: msg.ID().String(), Sender: tx.From, source: s.source()})
+		s.d.log.Log(messageStarted{client: s.who, QID: msg.ID().String(), Sender: tx.From, source: s.source(tx)})
 	}
 	return server.Verdict{}
 }
 
-func (s *session) source() source {
-	return source{Method: s.c.Mech, User: s.c.User, For: s.c.Forward}
+func (s *session) source(tx *server.Transaction) source {
+	src := source{Method: s.c.Mech, User: s.c.User, For: s.c.Forward}
+	if tx.Options.Auth != nil {
+		src.As = string(wire.AppendPrintable(nil, *tx.Options.Auth))
+	}
+	return src
 }
 
 // notStored is the reply to a message that the queue could not take.
@@ -111,15 +116,20 @@ func (s *session) Message(ctx context.Context, tx *server.Transaction, content i
 	if s.who.Local {
 		s.d.local.Queued(s.who.UID, msg.ID())
 	}
-	s.taken(tx, qid, found.MessageID, size)
+	s.taken(tx, qid, found, size)
 	return say(server.MakeReply(250, 2, 0, 0, "Ok: queued as "+qid))
 }
 
 // taken logs and counts a message that is durable.
-func (s *session) taken(tx *server.Transaction, qid, msgid string, size int64) {
+func (s *session) taken(tx *server.Transaction, qid string, found header.Found, size int64) {
 	s.l.accepted.Inc()
 	s.l.bytes.Add(float64(size))
-	s.d.log.Log(&messageAccepted{client: s.who, QID: qid, MsgID: msgid, Sender: tx.From, source: s.source(), Size: size, Rcpts: len(tx.Rcpts)})
+	if found.ResentID != "" && s.d.log.Echoes() {
+		s.d.log.Log(messageResent{s.who, qid, found.ResentID})
+	}
+	s.d.log.Log(&messageAccepted{
+		client: s.who, QID: qid, MsgID: found.MessageID, ResentID: found.ResentID, Sender: tx.From, source: s.source(tx), Size: size, Rcpts: len(tx.Rcpts),
+	})
 }
 
 // receiving is where the content of a message goes: into the queue, and past

@@ -41,6 +41,7 @@ func Dropped() []string {
 type Found struct {
 	Hops      int    // Received fields
 	MessageID string // value of Message-ID as it stands, printable, at most 250 bytes; "" when missing
+	ResentID  string // the same of Resent-Message-ID
 
 	// Edited says that Block, with its closing empty line if there was one,
 	// stands for the first Skip bytes of the message.
@@ -84,14 +85,14 @@ type Editor struct {
 	rules   Rules
 	found   Found
 	state   state
-	drop    bool   // the current field is removed
-	msgid   bool   // the current field is Message-ID
-	seen    bool   // a header field has been seen
-	full    bool   // the block has reached its limit
-	pending []byte // start of a line that has not ended yet
-	name    []byte // of the current field, in lower case
-	at      int    // where the current field begins in the block
-	spare   []byte // memory of the block
+	drop    bool    // the current field is removed
+	id      *string // in found: where the value of the current field is kept; or nil
+	seen    bool    // a header field has been seen
+	full    bool    // the block has reached its limit
+	pending []byte  // start of a line that has not ended yet
+	name    []byte  // of the current field, in lower case
+	at      int     // where the current field begins in the block
+	spare   []byte  // memory of the block
 }
 
 // NewEditor makes an editor.
@@ -189,9 +190,7 @@ func (e *Editor) line(p []byte) {
 			e.endHeader(p)
 			return
 		}
-		if e.msgid {
-			e.addMessageID(p)
-		}
+		e.addID(p)
 		e.keep(p)
 		return
 	}
@@ -246,12 +245,14 @@ func (e *Editor) endField() {
 }
 
 func (e *Editor) note(name, value []byte) {
-	e.msgid, e.drop = false, false
+	e.id, e.drop = nil, false
 	switch string(name) {
 	case "received":
 		e.found.Hops++
 	case "message-id":
-		e.msgid = e.found.MessageID == ""
+		e.id = unless(&e.found.MessageID)
+	case "resent-message-id":
+		e.id = unless(&e.found.ResentID)
 	case "date":
 		e.found.date = true
 	case "from":
@@ -260,9 +261,15 @@ func (e *Editor) note(name, value []byte) {
 	for _, d := range e.rules.Drop {
 		e.drop = e.drop || d == string(name)
 	}
-	if e.msgid {
-		e.addMessageID(value)
+	e.addID(value)
+}
+
+// unless is where to keep an identifier, nil when there is one: the first counts.
+func unless(id *string) *string {
+	if *id != "" {
+		return nil
 	}
+	return id
 }
 
 // keep accounts for bytes of the header and holds them unless they go.
@@ -290,9 +297,12 @@ func (e *Editor) block(p []byte) {
 	e.found.Block = append(e.found.Block, p...)
 }
 
-func (e *Editor) addMessageID(p []byte) {
-	s := e.found.MessageID + printable(strings.TrimSpace(string(p)))
-	e.found.MessageID = s[:min(len(s), maxMessageID)]
+func (e *Editor) addID(p []byte) {
+	if e.id == nil {
+		return
+	}
+	s := *e.id + printable(strings.TrimSpace(string(p)))
+	*e.id = s[:min(len(s), maxMessageID)]
 }
 
 // additions appends the missing fields of a submission.

@@ -93,6 +93,16 @@ func TestEditor(t *testing.T) {
 	}
 }
 
+// The identifier of who sent a message on is told beside the author's.
+func TestResentID(t *testing.T) {
+	in := "Resent-Message-ID:\r\n <r@b>\r\nResent-Message-ID: <s@b>\r\nMessage-ID: <a@b>\r\n\r\ntext\r\n"
+	for _, n := range []int{1, 7, 1 << 20} {
+		if _, found := edit(t, Rules{}, in, n); found.MessageID != "<a@b>" || found.ResentID != "<r@b>" {
+			t.Errorf("pieces of %d: %q, resent %q", n, found.MessageID, found.ResentID)
+		}
+	}
+}
+
 // A header beyond the cap passes when nothing has to change, and is reported
 // when something has to.
 func TestHugeHeader(t *testing.T) {
