@@ -261,13 +261,20 @@ func ids(s string) string {
 	return regexp.MustCompile(`[0-9A-Za-z]{10}z[0-9A-Za-z]{2}`).ReplaceAllString(s, "ID")
 }
 
-func TestQueueCommands(t *testing.T) {
-	t.Parallel()
+// deferringWorld is a started toolWorld whose mail to others waits in the queue.
+func deferringWorld(t *testing.T) *world {
+	t.Helper()
 	w := toolWorld(t)
 	w.far.service.down()
 	w.cfg.Queue.MinBackoff, w.cfg.Queue.MaxBackoff = conf.Duration(time.Hour), conf.Duration(time.Hour)
 	w.start()
 	w.admin()
+	return w
+}
+
+func TestQueueCommands(t *testing.T) {
+	t.Parallel()
+	w := deferringWorld(t)
 	want := func(code int, out, errout string, args ...string) {
 		t.Helper()
 		got := w.tool("", args...)
@@ -340,11 +347,7 @@ func TestQueueCommands(t *testing.T) {
 // hold.
 func TestForcedExpiry(t *testing.T) {
 	t.Parallel()
-	w := toolWorld(t)
-	w.far.service.down()
-	w.cfg.Queue.MinBackoff, w.cfg.Queue.MaxBackoff = conf.Duration(time.Hour), conf.Duration(time.Hour)
-	w.start()
-	w.admin()
+	w := deferringWorld(t)
 	if got := w.tool("Subject: q\n\nqueued\n", "sendmail", "-f", "joe@ours.example", "x@far.example"); got.code != 0 {
 		t.Fatalf("exit %d: %s", got.code, got.errout)
 	}
