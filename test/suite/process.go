@@ -9,10 +9,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Process is one daemon of a suite. Stop, Kill and Start may be repeated; the
@@ -65,7 +68,7 @@ func (p *Process) Start(ctx context.Context, env ...string) error {
 	}
 	defer log.Close()
 	cmd.Stderr, cmd.Stdout = log, log
-	if err := cmd.Start(); err != nil {
+	if err := p.startSlack(cmd); err != nil {
 		return fmt.Errorf("%s: %w", p.Name, err)
 	}
 	done := make(chan struct{})
@@ -78,6 +81,36 @@ func (p *Process) Start(ctx context.Context, env ...string) error {
 		return fmt.Errorf("%s: %w; its log says:\n%s", p.Name, err, tail(p.LogFile()))
 	}
 	return nil
+}
+
+// startSlack starts cmd with the TimerSlackNSec of its unit: a child has what the
+// thread has that starts it.
+func (p *Process) startSlack(cmd *exec.Cmd) error {
+	slack, err := p.timerSlack()
+	if err != nil {
+		return err
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(slack), 0, 0, 0); err != nil {
+		return os.NewSyscallError("prctl", err)
+	}
+	defer func() { _ = unix.Prctl(unix.PR_SET_TIMERSLACK, 0, 0, 0, 0) }() // the thread's own again
+	return cmd.Start()
+}
+
+// timerSlack is 0, the kernel's own, where the unit says nothing.
+func (p *Process) timerSlack() (time.Duration, error) {
+	text, err := os.ReadFile(filepath.Join(p.suite.Repo, "deploy/systemd", p.Name+".service"))
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(text)) {
+		if v, ok := strings.CutPrefix(line, "TimerSlackNSec="); ok {
+			return time.ParseDuration(strings.TrimSpace(v))
+		}
+	}
+	return 0, nil
 }
 
 // command builds the call. A shell sets LISTEN_PID, which only the process
