@@ -81,6 +81,7 @@ func (s *session) Message(ctx context.Context, tx *server.Transaction, content i
 	edit := s.d.editors.Get(s.headerRules(ctx, tx.From, qid, now))
 	defer s.d.editors.Put(edit)
 	in := &receiving{msg: msg, edit: edit}
+	in.strip, in.reject = s.st.rewriter.Unwanted()
 	if tx.Options.UTF8 || s.detects() {
 		in.wide = new(header.Wide)
 	}
@@ -94,6 +95,9 @@ func (s *session) Message(ctx context.Context, tx *server.Transaction, content i
 	found := edit.Finish()
 	if found.Err != nil {
 		return say(s.notStored(endOfMessage, tx, qid, found.Err))
+	}
+	if in.refused {
+		return say(s.refuse(endOfMessage, tx, nil, qid, disallowed))
 	}
 	if v := checkHeader(found); v.Refused() {
 		return say(s.refuse(endOfMessage, tx, nil, qid, v))
@@ -139,17 +143,27 @@ type receiving struct {
 	edit *header.Editor
 	wide *header.Wide // nil: SMTPUTF8 is of no interest
 	err  error        // of the queue
+
+	strip, reject *header.Bytes
+	refused       bool // a byte of reject has come
 }
 
 func (r *receiving) Write(p []byte) (int, error) {
+	n := len(p)
+	r.refused = r.refused || r.reject.In(p)
+	p = r.strip.Without(p)
 	if _, r.err = r.msg.Write(p); r.err != nil {
 		return 0, r.err
 	}
 	if r.wide != nil {
 		_, _ = r.wide.Write(p) // never fails
 	}
-	return r.edit.Write(p)
+	_, _ = r.edit.Write(p) // never fails
+	return n, nil
 }
+
+// disallowed is the answer to a byte of message_reject_characters.
+var disallowed = gate.Verdict{Action: gate.Reject, Code: 550, Enhanced: smtp.EnhancedCode{5, 7, 1}, Text: "disallowed character"}
 
 // detects reports whether it is looked for what a client does not say: local
 // programs know nothing of SMTPUTF8.
@@ -183,11 +197,10 @@ func (s *session) submitted() bool { return s.c.User != "" || s.who.Local }
 
 func (s *session) headerRules(ctx context.Context, from addr.Address, qid string, now time.Time) header.Rules {
 	cfg := &s.st.cfg.Rewrite
-	home := s.home()
-	field := s.st.rewriter.FieldFor(home) // nil leaves the header alone
-	rules := header.Rules{Limit: int(s.st.cfg.Limits.Header), Drop: cfg.Drop, AddMissing: cfg.AddMissing || s.submitted() || field != nil && !home, Sender: from, Date: now}
+	field := s.st.rewriter.FieldFor(s.home()) // nil leaves the header alone
+	rules := header.Rules{Limit: int(s.st.cfg.Limits.Header), Drop: cfg.Drop, AddMissing: cfg.AddMissing || s.submitted() || field != nil, Date: now, Undisclosed: cfg.Undisclosed}
 	if rules.AddMissing {
-		rules.Sender = s.st.rewriter.Complete(ctx, from)
+		rules.Sender = func() (addr.Address, error) { return s.st.rewriter.Sender(ctx, from) }
 		rules.MessageID = "<" + now.UTC().Format("20060102150405") + "." + qid + "@" + s.st.hostname + ">"
 	}
 	if field != nil {

@@ -7,23 +7,28 @@ import (
 	"github.com/postcote/postcote/pkg/platform/addr"
 )
 
-// headerPlace says whether a field's addresses are rewritten, and as whose: 0
-// means that they are completed only. The name is in lower case.
-func headerPlace(name string) (Places, bool) {
+// headerPlace says as whose a field's addresses are rewritten; 0 is for a field
+// without addresses. The name is in lower case.
+func headerPlace(name string) Places {
 	switch strings.TrimPrefix(name, "resent-") {
 	case "from", "sender", "reply-to":
-		return HeaderSender, true
+		return HeaderSender
 	case "to", "cc", "bcc":
-		return HeaderRecipient, true
+		return HeaderRecipient
 	}
-	return 0, name == "errors-to" || name == "return-receipt-to" || name == "disposition-notification-to"
+	switch name {
+	case "return-path", "errors-to", "return-receipt-to", "disposition-notification-to", "mail-followup-to":
+		return HeaderSender
+	case "apparently-to":
+		return HeaderRecipient
+	}
+	return 0
 }
 
 // HasAddresses reports whether Field and OutboundField look at the fields of a
 // name, in lower case.
 func HasAddresses(name []byte) bool {
-	_, ok := headerPlace(string(name))
-	return ok
+	return headerPlace(string(name)) != 0
 }
 
 // Field rewrites the addresses in the value of a header field as for mail of
@@ -31,16 +36,11 @@ func HasAddresses(name []byte) bool {
 // for values that cannot be read without doubt. The rest of the value, names,
 // comments and line breaks, stays as it is.
 func (e *Engine) Field(ctx context.Context, name, value string) (out string, changed bool, err error) {
-	place, ok := headerPlace(name)
-	if !ok {
+	place := headerPlace(name)
+	if place == 0 {
 		return value, false, nil
 	}
-	return rewriteSpans(value, func(a addr.Address) (addr.Address, error) {
-		if place == 0 {
-			return e.Complete(ctx, a), nil
-		}
-		return e.place(ctx, a, place)
-	})
+	return rewriteSpans(value, func(a addr.Address) (addr.Address, error) { return e.place(ctx, a, place) })
 }
 
 // RewritesHeaders reports whether Field changes more than it completes.
@@ -52,7 +52,7 @@ func (e *Engine) RewritesHeaders() bool {
 
 // OutboundField is Field for mail that leaves for another host.
 func (e *Engine) OutboundField(ctx context.Context, name, value string) (out string, changed bool, err error) {
-	if _, ok := headerPlace(name); !ok {
+	if headerPlace(name) == 0 {
 		return value, false, nil
 	}
 	return rewriteSpans(value, func(a addr.Address) (addr.Address, error) { return e.Outbound(ctx, a) })

@@ -2,6 +2,7 @@ package rewrite
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/postcote/postcote/pkg/mta/explain"
@@ -23,20 +24,26 @@ const (
 
 var placeNames = [...]string{"envelope_sender", "envelope_recipient", "header_sender", "header_recipient"}
 
-// ParsePlaces reads Postfix's names. Errors: fail.Invalid.
-func ParsePlaces(names []string) (Places, error) {
+// ParsePlaces reads Postfix's names of some of the places. Errors: fail.Invalid.
+func ParsePlaces(names []string, of Places) (Places, error) {
 	var p Places
-next:
 	for _, n := range names {
-		for i, known := range placeNames {
-			if n == known {
-				p |= 1 << i
-				continue next
-			}
+		i := slices.Index(placeNames[:], n)
+		if i < 0 || of&(1<<i) == 0 {
+			return 0, fail.New(fail.Invalid, "%q is none of %s", n, strings.Join(of.names(), ", "))
 		}
-		return 0, fail.New(fail.Invalid, "%q is no place of an address: %s", n, strings.Join(placeNames[:], ", "))
+		p |= 1 << i
 	}
 	return p, nil
+}
+
+func (p Places) names() (out []string) {
+	for i, n := range placeNames {
+		if p&(1<<i) != 0 {
+			out = append(out, n)
+		}
+	}
+	return out
 }
 
 // Limits that are Postfix's defaults.

@@ -105,6 +105,10 @@ func TestCanonicalAndMasquerade(t *testing.T) {
 		{"rcpt", "bad@ours.example", "unavailable"},
 		{"rcpt", "down@ours.example", "unavailable"},
 		{"sender", "", ""},
+		{"sender", "Mailer-Daemon", ""},
+		{"sender", "mailer-daemon@origin.example", ""},
+		{"sender", "mailer-daemon@far.example", "mailer-daemon@far.example"},
+		{"rcpt", "mailer-daemon", "mailer-daemon@origin.example"},
 		{"sender", "joe@a.b.site.example", "joe@site.example"},
 		{"sender", "joe@site.example", "joe@site.example"},
 		{"sender", "joe@x.keep.site.example", "joe@x.keep.site.example"},
@@ -254,7 +258,10 @@ func TestFields(t *testing.T) {
 		{"to", " <>\r\n", ""},
 		{"to", " a@b.example\r\n", ""},
 		{"subject", " joe\r\n", ""},
-		{"errors-to", " ann\r\n", " ann@origin.example\r\n"},
+		{"errors-to", " ann\r\n", " ann.smith@ours.example\r\n"},
+		{"mail-followup-to", " ann\r\n", " ann.smith@ours.example\r\n"},
+		{"return-path", " <ann>\r\n", " <ann.smith@ours.example>\r\n"},
+		{"apparently-to", " ann\r\n", " ann@origin.example\r\n"},
 		{"to", " down@ours.example\r\n", "unavailable"},
 	} {
 		got, changed, err := e.Field(context.Background(), tc.name, tc.in)
@@ -305,10 +312,13 @@ func FuzzField(f *testing.F) {
 }
 
 func TestPlaces(t *testing.T) {
-	if p, err := ParsePlaces([]string{"envelope_sender", "header_recipient"}); err != nil || p != EnvelopeSender|HeaderRecipient {
+	const all = EnvelopeSender | EnvelopeRecipient | HeaderSender | HeaderRecipient
+	if p, err := ParsePlaces([]string{"envelope_sender", "header_recipient"}, all); err != nil || p != EnvelopeSender|HeaderRecipient {
 		t.Error(p, err)
 	}
-	if _, err := ParsePlaces([]string{"sender"}); !fail.Is(err, fail.Invalid) {
-		t.Error(err)
+	for _, bad := range []string{"sender", "header_recipient"} {
+		if _, err := ParsePlaces([]string{bad}, EnvelopeSender|HeaderSender); !fail.Is(err, fail.Invalid) {
+			t.Error(bad, err)
+		}
 	}
 }

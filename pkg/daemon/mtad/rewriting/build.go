@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/postcote/postcote/pkg/mta/gate/header"
 	"github.com/postcote/postcote/pkg/mta/maps"
 	"github.com/postcote/postcote/pkg/mta/rewrite"
 	"github.com/postcote/postcote/pkg/mta/rewrite/aliases"
@@ -44,7 +45,13 @@ type Rewriter struct {
 	authed   bool // authenticated clients are this site's own
 	routes   *route.Table
 	copies   bool // some table makes blind copies
+	strip    header.Bytes
+	reject   header.Bytes
 }
+
+// Unwanted are the bytes that are removed from messages, and those that no
+// message may have.
+func (r *Rewriter) Unwanted() (strip, reject *header.Bytes) { return &r.strip, &r.reject }
 
 // New builds a Rewriter. Errors: fail.Invalid, or the key file cannot be read.
 func (c Config) New(h Host) (*Rewriter, error) {
@@ -69,6 +76,15 @@ func (c Config) New(h Host) (*Rewriter, error) {
 	}
 	if r.logins, err = maps.Open("rewrite.sender_login_maps", c.SenderLoginMaps, h.Tables); err != nil {
 		return nil, err
+	}
+	if r.strip, err = header.ParseBytes(c.Strip); err != nil {
+		return nil, fail.Wrap(fail.Invalid, err, "rewrite.message_strip_characters")
+	}
+	if r.reject, err = header.ParseBytes(c.Reject); err != nil {
+		return nil, fail.Wrap(fail.Invalid, err, "rewrite.message_reject_characters")
+	}
+	if c.Undisclosed != "" && !header.Field(c.Undisclosed) {
+		return nil, fail.New(fail.Invalid, "rewrite.undisclosed_recipients_header: %q is no header field, such as To: undisclosed-recipients:;", c.Undisclosed)
 	}
 	if err := r.openAliases(h); err != nil {
 		return nil, err
@@ -109,18 +125,20 @@ func (c Config) engine(h Host) (rewrite.Config, error) {
 			return ec, err
 		}
 	}
+	const senders, recipients = rewrite.EnvelopeSender | rewrite.HeaderSender, rewrite.EnvelopeRecipient | rewrite.HeaderRecipient
 	for _, p := range []struct {
 		into  *rewrite.Places
 		key   string
 		names []string
+		of    rewrite.Places
 	}{
-		{&ec.Canonical.Places, "canonical_classes", c.CanonicalPlaces},
-		{&ec.SenderCanonical.Places, "sender_canonical_classes", c.SenderPlaces},
-		{&ec.RecipientCanonical.Places, "recipient_canonical_classes", c.RecipientPlaces},
-		{&ec.MasqueradePlaces, "masquerade_classes", c.MasqueradePlaces},
+		{&ec.Canonical.Places, "canonical_classes", c.CanonicalPlaces, senders | recipients},
+		{&ec.SenderCanonical.Places, "sender_canonical_classes", c.SenderPlaces, senders},
+		{&ec.RecipientCanonical.Places, "recipient_canonical_classes", c.RecipientPlaces, recipients},
+		{&ec.MasqueradePlaces, "masquerade_classes", c.MasqueradePlaces, senders | recipients},
 	} {
 		var err error
-		if *p.into, err = rewrite.ParsePlaces(p.names); err != nil {
+		if *p.into, err = rewrite.ParsePlaces(p.names, p.of); err != nil {
 			return ec, fail.Wrap(fail.Invalid, err, "rewrite.%s", p.key)
 		}
 	}

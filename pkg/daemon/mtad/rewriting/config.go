@@ -14,8 +14,11 @@ type Config struct {
 
 	HeaderClients []string `yaml:"local_header_rewrite_clients" example:"[127.0.0.1/32, authenticated]" doc:"Clients whose messages have the addresses in their header rewritten, and bare addresses completed: networks, trusted (trusted_networks), authenticated. The submit socket always counts."`
 	RemoteDomain  string   `yaml:"remote_header_rewrite_domain" example:"domain.invalid" doc:"Rewrite the addresses in the header of messages of other clients too, give bare ones this domain, and add missing fields. Empty: their header stays as it is."`
-	AddMissing    bool     `yaml:"always_add_missing_headers" doc:"Add From, Date and Message-ID to mail of everybody, not only to submissions."`
+	AddMissing    bool     `yaml:"always_add_missing_headers" doc:"Add From, Date and Message-ID, or Resent-From and so on, to mail of everybody, not only to submissions and where the header is rewritten."`
+	Undisclosed   string   `yaml:"undisclosed_recipients_header" example:"To: undisclosed-recipients:;" doc:"Field that is added with them to a message without To and Cc. Empty: none."`
 	Drop          []string `yaml:"message_drop_headers" doc:"Header fields that are removed from all mail."`
+	Strip         string   `yaml:"message_strip_characters" example:"\\0" doc:"Bytes that are removed from all mail, one after the other; \\0 to \\377, \\a, \\b, \\f, \\t, \\v and \\\\ as in C. Signatures over them break. Empty: none."`
+	Reject        string   `yaml:"message_reject_characters" example:"\\0" doc:"The same for bytes for which a message is refused."`
 
 	Canonical        []string `yaml:"canonical_maps" example:"texthash:/etc/postcote/canonical" doc:"Tables that rewrite addresses of senders and recipients, in envelope and header."`
 	CanonicalPlaces  []string `yaml:"canonical_classes" doc:"Where canonical_maps hold: envelope_sender, envelope_recipient, header_sender, header_recipient."`

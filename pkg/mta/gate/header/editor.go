@@ -13,7 +13,7 @@ import (
 // Rules say what an Editor does. The zero value only looks.
 type Rules struct {
 	Drop       []string // canonical lower-case names of fields to remove
-	AddMissing bool     // add Date, From and Message-ID where they are missing
+	AddMissing bool     // add Date, From and Message-ID, or Resent-Date and so on, where they are missing
 	Limit      int      // bytes of a header block that is held for editing; 0: MaxBlock
 
 	// Rewrite is given each field that stays, its name in lower case and its
@@ -25,9 +25,10 @@ type Rules struct {
 	Touches func(name []byte) bool
 
 	// Only for AddMissing:
-	Sender    addr.Address // value of From; no From is added for the null sender
-	MessageID string       // "<id@host>"
-	Date      time.Time
+	Sender      func() (addr.Address, error) // value of From; asked only when it is missing
+	MessageID   string                       // "<id@host>"
+	Date        time.Time
+	Undisclosed string // field for a message that names no recipient; empty for none
 }
 
 // Dropped are the fields that are usually removed: Return-Path is the final
@@ -51,11 +52,42 @@ type Found struct {
 	// TooLarge says that the header would have to be edited but is longer
 	// than Rules.Limit.
 	TooLarge bool
-	// Err is the first error of Rules.Rewrite; the field was left as it is.
+	// Err is the first error of Rules.Rewrite, whose field was left as it is, or
+	// of Rules.Sender.
 	Err error
 
-	date, from bool
+	resent bool
+	seen   seen
 }
+
+// seen are the fields that need not be added.
+type seen uint8
+
+const (
+	messageID seen = 1 << iota
+	date
+	from
+	resentMessageID
+	resentDate
+	resentFrom
+	visible // To, Cc, or one of the resent ones
+
+	resentShift = 3 // from a field to its resent one
+)
+
+// noted are the fields that count for what is missing. One of them that is
+// removed counts, too.
+var noted = map[string]struct {
+	is     seen
+	resent bool
+}{
+	"message-id": {is: messageID}, "date": {is: date}, "from": {is: from}, "to": {is: visible}, "cc": {is: visible},
+	"resent-message-id": {resentMessageID, true}, "resent-date": {resentDate, true}, "resent-from": {resentFrom, true},
+	"resent-to": {visible, true}, "resent-cc": {visible, true}, "resent-bcc": {0, true}, "resent-sender": {0, true}, "resent-reply-to": {0, true},
+}
+
+// mailerDaemon is the author of a message without a sender.
+const mailerDaemon = "MAILER-DAEMON"
 
 // MaxBlock is the usual limit of the header block that is held for editing.
 // Honest headers are a few kilobytes; Postfix cuts single fields at 100 KiB.
@@ -253,10 +285,11 @@ func (e *Editor) note(name, value []byte) {
 		e.id = unless(&e.found.MessageID)
 	case "resent-message-id":
 		e.id = unless(&e.found.ResentID)
-	case "date":
-		e.found.date = true
-	case "from":
-		e.found.from = true
+	}
+	if e.rules.AddMissing {
+		n := noted[string(name)]
+		e.found.seen |= n.is
+		e.found.resent = e.found.resent || n.resent
 	}
 	for _, d := range e.rules.Drop {
 		e.drop = e.drop || d == string(name)
@@ -305,26 +338,49 @@ func (e *Editor) addID(p []byte) {
 	*e.id = s[:min(len(s), maxMessageID)]
 }
 
-// additions appends the missing fields of a submission.
+// additions appends the missing fields of a submission: those of who sent a
+// message on, if somebody did (RFC 5322 section 3.6.6), or else the author's.
 func (e *Editor) additions() {
 	if !e.rules.AddMissing {
 		return
 	}
+	prefix, id, lacks := "", &e.found.MessageID, func(f seen) bool { return e.found.seen&f == 0 }
+	if e.found.resent {
+		prefix, id, lacks = "Resent-", &e.found.ResentID, func(f seen) bool { return e.found.seen&(f<<resentShift) == 0 }
+	}
 	var b strings.Builder
-	if e.found.MessageID == "" {
-		e.found.MessageID = e.rules.MessageID
-		b.WriteString("Message-Id: " + e.rules.MessageID + "\r\n")
+	if lacks(messageID) {
+		*id = e.rules.MessageID
+		b.WriteString(prefix + "Message-Id: " + e.rules.MessageID + "\r\n")
 	}
-	if !e.found.date {
-		b.WriteString("Date: " + Date(e.rules.Date) + "\r\n")
+	if lacks(date) {
+		b.WriteString(prefix + "Date: " + Date(e.rules.Date) + "\r\n")
 	}
-	if !e.found.from && !e.rules.Sender.Null() {
-		b.WriteString("From: " + e.rules.Sender.String() + "\r\n")
+	if lacks(from) {
+		b.WriteString(prefix + "From: " + e.sender() + "\r\n")
+	}
+	if e.rules.Undisclosed != "" && e.found.seen&visible == 0 {
+		b.WriteString(e.rules.Undisclosed + "\r\n")
 	}
 	if b.Len() > 0 {
 		e.found.Edited = true
 		e.block([]byte(b.String()))
 	}
+}
+
+// sender is who a message without From is from.
+func (e *Editor) sender() string {
+	if e.rules.Sender == nil {
+		return mailerDaemon
+	}
+	a, err := e.rules.Sender()
+	if err != nil && e.found.Err == nil {
+		e.found.Err = err
+	}
+	if a.Null() {
+		return mailerDaemon
+	}
+	return a.String()
 }
 
 // field splits "Name: value". White space before the colon is obsolete but

@@ -16,8 +16,17 @@ var noon = time.Date(2026, 3, 5, 12, 0, 0, 0, time.FixedZone("CET", 3600))
 func submission() Rules {
 	return Rules{
 		Drop: Dropped(), AddMissing: true,
-		Sender: addr.Address{Local: "joe", Domain: "a.example"}, MessageID: "<1.Q@mx.example>", Date: noon,
+		Sender:    func() (addr.Address, error) { return addr.Address{Local: "joe", Domain: "a.example"}, nil },
+		MessageID: "<1.Q@mx.example>", Date: noon,
 	}
+}
+
+// undisclosed is a submission of no one, whose recipients nobody is to know.
+func undisclosed() Rules {
+	r := submission()
+	r.Sender = func() (addr.Address, error) { return addr.Address{}, nil }
+	r.Undisclosed = "To: undisclosed-recipients:;"
+	return r
 }
 
 // edit feeds in in pieces of n bytes and returns the message as the queue
@@ -42,6 +51,15 @@ func edit(t *testing.T, rules Rules, in string, n int) (string, Found) {
 
 const added = "Message-Id: <1.Q@mx.example>|Date: Thu, 5 Mar 2026 12:00:00 +0100 (CET)|From: joe@a.example|"
 
+const resent = "Resent-Message-Id: <1.Q@mx.example>|Resent-Date: Thu, 5 Mar 2026 12:00:00 +0100 (CET)|Resent-From: joe@a.example|"
+
+func withDrop(field string) Rules {
+	r := submission()
+	r.Drop = []string{field}
+	return r
+}
+
+// What Postfix's cleanup(8) makes of the same.
 func TestEditor(t *testing.T) {
 	long := strings.Repeat("x", 3*maxPending)
 	for _, tc := range []struct {
@@ -58,6 +76,16 @@ func TestEditor(t *testing.T) {
 		{"submission without header", "|t|", added + "|t|", submission(), 0, "<1.Q@mx.example>"},
 		{"submission without body", "Subject: x|", "Subject: x|" + added, submission(), 0, "<1.Q@mx.example>"},
 		{"empty submission", "", added, submission(), 0, "<1.Q@mx.example>"},
+		{"an empty field is there", "Message-Id:|Date: x|From: y||t|", "", submission(), 0, ""},
+		{"what is removed was there", "Date: x|Subject: x||t|", "Subject: x|Message-Id: <1.Q@mx.example>|From: joe@a.example||t|", withDrop("date"), 0, "<1.Q@mx.example>"},
+		{"sent on", "Date: x|From: y|Message-Id: <z@z>|Resent-To: a||t|", "Date: x|From: y|Message-Id: <z@z>|Resent-To: a|" + resent + "|t|", submission(), 0, "<z@z>"},
+		{"sent on blindly", "Resent-Bcc: a||t|", resent + "|t|", submission(), 0, ""},
+		{"sent on, some there", "Resent-Date: a|resent-message-id: <r@x>||t|", "Resent-Date: a|resent-message-id: <r@x>|Resent-From: joe@a.example||t|", submission(), 0, ""},
+		{"sent on, all there", "Resent-Date: a|Resent-Message-ID: <r@x>|Resent-From: b||t|", "", submission(), 0, ""},
+		{"no such field", "Resent-X: a||t|", "Resent-X: a|" + added + "|t|", submission(), 0, "<1.Q@mx.example>"},
+		{"from nobody to nobody", "X: 1||t|", "X: 1|" + strings.Replace(added, "joe@a.example", "MAILER-DAEMON", 1) + "To: undisclosed-recipients:;||t|", undisclosed(), 0, "<1.Q@mx.example>"},
+		{"to those in Cc", "From: a|Date: x|Message-Id: <z@z>|cc: b||t|", "", undisclosed(), 0, "<z@z>"},
+		{"to those in Bcc", "From: a|Date: x|Message-Id: <z@z>|bcc: b||t|", "From: a|Date: x|Message-Id: <z@z>|To: undisclosed-recipients:;||t|", undisclosed(), 0, "<z@z>"},
 		{"text where a header should be", "hello there|Bcc: x|", added + "|hello there|Bcc: x|", submission(), 0, "<1.Q@mx.example>"},
 		{"text after a field", "A: 1|hello|", "A: 1||hello|", Rules{}, 0, ""},
 		{"continuation of nothing", " x|A: 1|", "| x|A: 1|", Rules{}, 0, ""},
@@ -90,6 +118,18 @@ func TestEditor(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A sender that cannot be found out is an error of the message.
+func TestSenderUnknown(t *testing.T) {
+	rules := submission()
+	rules.Sender = func() (addr.Address, error) { return addr.Address{}, errors.New("table is away") }
+	if _, found := edit(t, rules, "Subject: x\r\n\r\n", 100); found.Err == nil {
+		t.Error("no error")
+	}
+	if _, found := edit(t, rules, "From: x\r\n\r\n", 100); found.Err != nil {
+		t.Errorf("it was not needed: %v", found.Err)
 	}
 }
 
