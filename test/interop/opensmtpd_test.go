@@ -113,7 +113,7 @@ func TestOpenSMTPDSendsToMtad(t *testing.T) {
 		smtpSays(t, p.addr, "Subject: opensmtpd-dsn\r\n\r\nbody-of-opensmtpd-dsn\r\n", "MAIL FROM:<alice@demo.test> RET=HDRS ENVID=trip-three",
 			"RCPT TO:<bob@demo.test> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;robert@orig.test")
 		m := arrived(t, s, "alice", "Original-Envelope-Id: trip-three")
-		holds(t, m, "Reporting-MTA: dns; mail.demo.test", "Original-Recipient: rfc822; robert@orig.test", "Action: delivered")
+		holds(t, m, "Reporting-MTA: dns; mail.demo.test", "Original-Recipient: rfc822;robert@orig.test", "Action: delivered")
 		if strings.Contains(m, "body-of-opensmtpd-dsn") {
 			t.Errorf("RET=HDRS was lost:\n%s", m)
 		}

@@ -232,7 +232,9 @@ func (r Remote) services() (map[uint16]string, error) {
 	return out, nil
 }
 
-func (b Bounce) templates() (bounce.Templates, error) {
+// templates are the texts of notifications, in which parameters have the values
+// that postconf shows.
+func (b Bounce) templates(c Config) (bounce.Templates, error) {
 	if b.Templates == "" {
 		return bounce.Templates{}, nil
 	}
@@ -240,7 +242,14 @@ func (b Bounce) templates() (bounce.Templates, error) {
 	if err != nil {
 		return bounce.Templates{}, err
 	}
-	t, err := bounce.ParseTemplates(string(text))
+	t, err := bounce.ParseTemplates(string(text), func(name string) (string, bool) {
+		for _, p := range mainCF() {
+			if p.name == name {
+				return p.value(&c), true
+			}
+		}
+		return "", false
+	})
 	return t, fail.Wrap(fail.Invalid, err, "%s", b.Templates)
 }
 

@@ -202,7 +202,7 @@ func (x deliverer) attempt(ctx context.Context, st *state, job *queue.Job, hop r
 	env := job.Envelope
 	outs := x.d.remote.Load().of(hop).Deliver(ctx, hop, remote.Message{
 		From: from, Size: env.Size + int64(len(fields)), EightBit: env.EightBit, UTF8: env.SMTPUTF8,
-		Return: dsnReturn(env.Return), EnvelopeID: env.EnvID, Forward: st.forwarded(job, hop),
+		Return: dsnReturn(env.Return), EnvelopeID: env.EnvID, Forward: st.forwarded(job, hop), Notice: env.Notice(),
 		Login: func(ctx context.Context, hop route.Hop) (*remote.Credentials, error) {
 			return st.logins.For(ctx, env.Sender, hop)
 		},
@@ -369,16 +369,16 @@ func recipientOf(r queue.Recipient) remote.Recipient {
 		}
 	}
 	if kind, address, ok := strings.Cut(r.ORCPT, ";"); ok {
-		out.Options.OriginalRecipientType, out.Options.OriginalRecipient = smtp.DSNAddressType(strings.ToUpper(kind)), address
+		out.Options.OriginalRecipientType, out.Options.OriginalRecipient = smtp.DSNAddressType(kind), address
 		return out
 	}
 	original := r.Original
 	if original.Null() {
 		original = r.Addr
 	}
-	out.Options.OriginalRecipientType, out.Options.OriginalRecipient = smtp.DSNAddressTypeRFC822, original.String()
+	out.Options.OriginalRecipientType, out.Options.OriginalRecipient = "rfc822", original.String()
 	if original.NeedsUTF8() {
-		out.Options.OriginalRecipientType = smtp.DSNAddressTypeUTF8
+		out.Options.OriginalRecipientType = "utf-8"
 	}
 	return out
 }
@@ -391,7 +391,7 @@ type bouncer struct{ d *daemon }
 // Compose implements queue.Bouncer.
 func (b bouncer) Compose(ctx context.Context, w io.Writer, id queue.ID, n *queue.Notice) (queue.Composed, error) {
 	st := b.d.state.Load()
-	c := bounce.Composer{Hostname: st.hostname, Postmaster: st.cfg.Postmaster, SizeLimit: st.cfg.Bounce.SizeLimit.Int64(), Templates: st.templates, Relays: st.relays}
+	c := bounce.Composer{Hostname: st.hostname, Origin: st.cfg.origin(), Postmaster: st.cfg.Postmaster, SizeLimit: st.cfg.Bounce.SizeLimit.Int64(), Templates: st.templates, Relays: st.relays}
 	return c.Compose(ctx, w, id, n)
 }
 

@@ -52,11 +52,11 @@ func TestRecipientOf(t *testing.T) {
 		in   queue.Recipient
 		want smtp.RcptOptions
 	}{
-		"plain":       {queue.Recipient{Addr: joe}, smtp.RcptOptions{OriginalRecipientType: smtp.DSNAddressTypeRFC822, OriginalRecipient: "joe@ours.example"}},
-		"never":       {queue.Recipient{Addr: joe, Notify: queue.NotifyNever}, smtp.RcptOptions{Notify: []smtp.DSNNotify{smtp.DSNNotifyNever}, OriginalRecipientType: smtp.DSNAddressTypeRFC822, OriginalRecipient: "joe@ours.example"}},
-		"two notices": {queue.Recipient{Addr: joe, Notify: queue.NotifyFailure | queue.NotifyDelay}, smtp.RcptOptions{Notify: []smtp.DSNNotify{smtp.DSNNotifyFailure, smtp.DSNNotifyDelayed}, OriginalRecipientType: smtp.DSNAddressTypeRFC822, OriginalRecipient: "joe@ours.example"}},
-		"orcpt":       {queue.Recipient{Addr: joe, ORCPT: "rfc822;j;oe@x.example"}, smtp.RcptOptions{OriginalRecipientType: smtp.DSNAddressTypeRFC822, OriginalRecipient: "j;oe@x.example"}},
-		"resolved":    {queue.Recipient{Addr: joe, Original: addr.Address{Local: "postmaster"}}, smtp.RcptOptions{OriginalRecipientType: smtp.DSNAddressTypeRFC822, OriginalRecipient: "postmaster"}},
+		"plain":       {queue.Recipient{Addr: joe}, smtp.RcptOptions{OriginalRecipientType: "rfc822", OriginalRecipient: "joe@ours.example"}},
+		"never":       {queue.Recipient{Addr: joe, Notify: queue.NotifyNever}, smtp.RcptOptions{Notify: []smtp.DSNNotify{smtp.DSNNotifyNever}, OriginalRecipientType: "rfc822", OriginalRecipient: "joe@ours.example"}},
+		"two notices": {queue.Recipient{Addr: joe, Notify: queue.NotifyFailure | queue.NotifyDelay}, smtp.RcptOptions{Notify: []smtp.DSNNotify{smtp.DSNNotifyFailure, smtp.DSNNotifyDelayed}, OriginalRecipientType: "rfc822", OriginalRecipient: "joe@ours.example"}},
+		"orcpt":       {queue.Recipient{Addr: joe, ORCPT: "rfc822;j;oe@x.example"}, smtp.RcptOptions{OriginalRecipientType: "rfc822", OriginalRecipient: "j;oe@x.example"}},
+		"resolved":    {queue.Recipient{Addr: joe, Original: addr.Address{Local: "postmaster"}}, smtp.RcptOptions{OriginalRecipientType: "rfc822", OriginalRecipient: "postmaster"}},
 	} {
 		if diff := cmp.Diff(tc.want, recipientOf(tc.in).Options); diff != "" {
 			t.Errorf("%s: %s", name, diff)

@@ -6,7 +6,6 @@ import (
 	"io"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/emersion/go-smtp"
@@ -296,7 +295,7 @@ func (s *session) recipients(ctx context.Context, sender addr.Address, given []s
 func recipientFrom(r server.Recipient) queue.Recipient {
 	q := queue.Recipient{Addr: r.To, Notify: notifyOf(r.Options.Notify)}
 	if r.Options.OriginalRecipient != "" {
-		q.ORCPT = strings.ToLower(string(r.Options.OriginalRecipientType)) + ";" + r.Options.OriginalRecipient
+		q.ORCPT = string(r.Options.OriginalRecipientType) + ";" + r.Options.OriginalRecipient
 	}
 	return q
 }

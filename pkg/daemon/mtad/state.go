@@ -90,7 +90,7 @@ func newState(cfg Config, rcpts gate.Recipients, now func() time.Time) (*state, 
 	if s.footer, err = cfg.Smtpd.NewFooter(s.hostname, cfg.tables(), cfg.warn); err != nil {
 		return nil, err
 	}
-	if s.templates, err = cfg.Bounce.templates(); err != nil {
+	if s.templates, err = cfg.Bounce.templates(cfg); err != nil {
 		return nil, fail.Wrap(fail.Invalid, err, "bounce.template_file")
 	}
 	gc := gate.Config{Routes: s.routes, Recipients: known, Rewriting: s.rewriter, Owners: s.rewriter, Trusted: cfg.trusted()}

@@ -199,7 +199,7 @@ func TestSendmailVerifies(t *testing.T) {
 	for _, want := range []string{
 		"Final-Recipient: rfc822; ann@ours.example\r\nAction: deliverable\r\nStatus: 2.1.5\r\n",
 		"Final-Recipient: rfc822; refused@far.example\r\nAction: undeliverable\r\nStatus: 5.1.1\r\nRemote-MTA: dns; mx.far.example\r\nDiagnostic-Code: smtp; 550 5.1.1 no such user here\r\n",
-		"Final-Recipient: rfc822; later@far.example\r\nAction: delayed\r\nStatus: 4.2.1\r\n",
+		"Final-Recipient: rfc822; later@far.example\r\nAction: undeliverable\r\nStatus: 4.2.1\r\n",
 		"Final-Recipient: rfc822; good@far.example\r\nAction: deliverable\r\n",
 		"Final-Recipient: rfc822; root@host.example\r\nAction: deliverable\r\n",
 		"<good@far.example>: delivery via mx.far.example[192.0.2.1]:25: 250",

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -30,11 +31,14 @@ import (
 //	hangup              the client closes
 //	authd|lmtp|far down|up, disk full|well, restart
 //	lmtp|far TO: N      waits until N messages for TO have arrived there ...
+//	lmtp|far first TO   goes back to the first of them
 //	  has text          ... the last of them holds this (\r\n for line ends)
 //	  hasnt text
 //	  told text         ... and XFORWARD said this before it
 //	  asked text        ... and its DSN parameters were these
-//	lmtp|far dsn|plain  announces DSN from now on, or no SMTPUTF8
+//	lmtp|far dsn|plain|seven  announces DSN from now on, or no SMTPUTF8, or neither that nor 8BITMIME
+//	lmtp|far says A: R  answers R to RCPT TO:<A> from now on
+//	old: text           waits for a command at bombs.af.mil, a host of 1982
 //	queued N            waits until N messages are in the queue
 //	log: tag: text      waits for a line in Postfix's form
 //	nolog: text         no line is like that
@@ -121,10 +125,17 @@ func (p *player) outside(word, rest string) error {
 		if word == "far" {
 			s = p.w.far
 		}
-		if rest == "dsn" || rest == "plain" {
+		if rest == "dsn" || rest == "plain" || rest == "seven" {
 			s.mu.Lock()
 			defer s.mu.Unlock()
-			s.dsn, s.plain = rest == "dsn", rest == "plain"
+			s.dsn, s.plain, s.seven = rest == "dsn", rest == "plain", rest == "seven"
+			return nil
+		}
+		if saying, ok := strings.CutPrefix(rest, "says "); ok {
+			return s.say(saying)
+		}
+		if to, ok := strings.CutPrefix(rest, "first "); ok {
+			p.last = s.messages(to)[:1]
 			return nil
 		}
 		if rest == "down" || rest == "up" {
@@ -132,6 +143,8 @@ func (p *player) outside(word, rest string) error {
 			return nil
 		}
 		return p.arrived(s, rest)
+	case "old:":
+		return p.commanded(rest)
 	case "asked":
 		if len(p.last) == 0 || p.last[len(p.last)-1].asked != rest {
 			return fmt.Errorf("arrived: %+v", p.last)
@@ -267,4 +280,19 @@ func (p *player) logged(want string) error {
 		}
 	}
 	return fmt.Errorf("never logged")
+}
+
+// commanded waits for a command at the old host.
+func (p *player) commanded(want string) error {
+	h := p.w.old
+	var heard []string
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
+		h.mu.Lock()
+		heard = slices.Clone(h.heard)
+		h.mu.Unlock()
+		if slices.Contains(heard, want) {
+			return nil
+		}
+	}
+	return fmt.Errorf("heard %q", heard)
 }

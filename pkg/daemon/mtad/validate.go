@@ -46,7 +46,7 @@ func (c Config) Validate(p *conf.Reporter) {
 	if _, _, err := c.Remote.versions(); err != nil {
 		p.At("remote").Errorf("%v", err)
 	}
-	if _, err := c.Bounce.templates(); err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission) {
+	if _, err := c.Bounce.templates(c); err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission) {
 		p.At("bounce.template_file").Errorf("%v", err)
 	}
 	if c.Queue.Dir == "" {

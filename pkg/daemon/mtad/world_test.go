@@ -1,6 +1,7 @@
 package mtad
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -50,8 +52,9 @@ type world struct {
 
 	authd  *outside
 	exists *outside
-	lmtp   *sink // socket dir/lmtp
-	far    *sink // 192.0.2.1
+	lmtp   *sink    // socket dir/lmtp
+	far    *sink    // 192.0.2.1
+	old    *oldHost // 192.0.2.2, knows nothing but RFC 821
 
 	daemon *daemon
 	queue  *queue.Queue
@@ -73,8 +76,16 @@ func newWorld(t *testing.T) *world {
 		MXs: map[string][]dnsx.MX{
 			"far.example":  {{Host: "mx.far.example", Pref: 10}},
 			"null.example": {{Host: "."}},
+			// Those of RFC 3461.
+			"example.com":    {{Host: "mx.far.example", Pref: 10}},
+			"ivory.edu":      {{Host: "mx.far.example", Pref: 10}},
+			"boondoggle.gov": {{Host: "mx.far.example", Pref: 10}},
+			"tax-me.gov":     {{Host: "mx.far.example", Pref: 10}},
 		},
-		Hosts: map[string][]netip.Addr{"mx.far.example": {netip.MustParseAddr("192.0.2.1")}, "localhost": {netip.MustParseAddr("127.0.0.1")}},
+		Hosts: map[string][]netip.Addr{
+			"mx.far.example": {netip.MustParseAddr("192.0.2.1")}, "localhost": {netip.MustParseAddr("127.0.0.1")},
+			"bombs.af.mil": {netip.MustParseAddr("192.0.2.2")},
+		},
 	}
 	w.configure()
 	auth := authserver.New(authserver.Config{Auth: logins{}, Directory: directory{}})
@@ -84,6 +95,8 @@ func newWorld(t *testing.T) *world {
 	w.lmtp.service = serveUnix(t, filepath.Join(dir, "lmtp"), w.lmtp.engine.Serve)
 	w.far = newSink(t, server.SMTP)
 	w.far.service = serveUnix(t, filepath.Join(dir, "far"), w.far.engine.Serve)
+	w.old = &oldHost{}
+	w.old.service = serveUnix(t, filepath.Join(dir, "old"), w.old.serve)
 	return w
 }
 
@@ -162,6 +175,8 @@ func (w *world) stopMTA() {
 func (w *world) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	if network == "tcp" && address == "192.0.2.1:25" {
 		network, address = "unix", w.far.service.path
+	} else if network == "tcp" && address == "192.0.2.2:25" {
+		network, address = "unix", w.old.service.path
 	} else if network == "tcp" {
 		return nil, os.NewSyscallError("connect", syscall.ECONNREFUSED)
 	}
@@ -333,7 +348,7 @@ func (directory) Exists(_ context.Context, q authserver.Lookup) (authserver.Reco
 	name := q.User
 	user, domain, _ := strings.Cut(name, "@")
 	switch user {
-	case "joe", "ann", "postmaster", "refused":
+	case "joe", "ann", "postmaster", "refused", "alice":
 		return authserver.Record{User: user + "@" + domain}, nil
 	case "broken":
 		return authserver.Record{}, fail.New(fail.Unavailable, "database is away")
@@ -365,6 +380,9 @@ type sink struct {
 	got   []received
 	dsn   bool // announce DSN
 	plain bool // do not announce SMTPUTF8
+	seven bool // nor 8BITMIME
+
+	says map[string]server.Reply // to RCPT, by address
 }
 
 // received is a message for one recipient; asked are its DSN parameters, told
@@ -378,7 +396,8 @@ func newSink(t *testing.T, mode server.Mode) *sink {
 	c.Accept = func(_ context.Context, conn *server.Conn) (server.Session, server.Reply) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		conn.Policy.Words.DSN, conn.Policy.Words.SMTPUTF8, conn.Policy.XForward = s.dsn, !s.plain, true
+		conn.Policy.Words.DSN, conn.Policy.Words.SMTPUTF8, conn.Policy.XForward = s.dsn, !s.plain && !s.seven, true
+		conn.Policy.Words.EightBitMIME = !s.seven
 		return &sinkSession{s, conn}, server.Reply{}
 	}
 	var err error
@@ -386,6 +405,29 @@ func newSink(t *testing.T, mode server.Mode) *sink {
 		t.Fatal(err)
 	}
 	return s
+}
+
+// say takes the reply to a recipient from now on: "ADDRESS: CODE [X.Y.Z] TEXT".
+func (s *sink) say(text string) error {
+	to, reply, _ := strings.Cut(text, ": ")
+	code, reply, ok := strings.Cut(reply, " ")
+	n, err := strconv.Atoi(code)
+	if err != nil || !ok {
+		return fmt.Errorf("no reply")
+	}
+	r := server.Reply{Code: n, Text: reply}
+	if first, rest, _ := strings.Cut(reply, " "); strings.Count(first, ".") == 2 {
+		if c, ok := queue.ParseCode(first); ok {
+			r = server.MakeReply(n, int(c.Class), int(c.Subject), int(c.Detail), rest)
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.says == nil {
+		s.says = map[string]server.Reply{}
+	}
+	s.says[to] = r
+	return nil
 }
 
 // messages for a recipient, "" for all.
@@ -412,6 +454,11 @@ func (x *sinkSession) Mail(context.Context, *server.Transaction) server.Verdict 
 }
 
 func (x *sinkSession) Rcpt(_ context.Context, _ *server.Transaction, r server.Recipient) server.Verdict {
+	x.s.mu.Lock()
+	defer x.s.mu.Unlock()
+	if reply, ok := x.s.says[r.To.String()]; ok {
+		return server.Say(reply)
+	}
 	switch r.To.Local {
 	case "refused":
 		return server.Say(server.MakeReply(550, 5, 1, 1, "no such user here"))
@@ -450,3 +497,36 @@ func (x *sinkSession) Message(_ context.Context, tx *server.Transaction, r io.Re
 func (x *sinkSession) Reset(*server.Transaction) {}
 func (x *sinkSession) Event(server.Event)        {}
 func (x *sinkSession) Close(server.Summary)      {}
+
+// oldHost is a host that knows HELO and no more, as in RFC 3461 section 10.4.
+type oldHost struct {
+	service *outside
+
+	mu    sync.Mutex
+	heard []string
+}
+
+func (h *oldHost) serve(_ context.Context, c net.Conn) {
+	in := bufio.NewScanner(c)
+	say := func(text string) { fmt.Fprintf(c, "%s\r\n", text) }
+	say("220-Bombs.AF.MIL reporting for duty.\r\n220 Electronic mail is to be used for official business only.")
+	for in.Scan() {
+		h.mu.Lock()
+		h.heard = append(h.heard, in.Text())
+		h.mu.Unlock()
+		switch word, _, _ := strings.Cut(strings.ToUpper(in.Text()), " "); word {
+		case "EHLO":
+			say("502 command not implemented")
+		case "DATA":
+			say("354 send message")
+			for in.Scan() && in.Text() != "." {
+			}
+			say("250 message accepted")
+		case "QUIT":
+			say("221 Bombs.AF.MIL closing connection")
+			return
+		default:
+			say("250 ok")
+		}
+	}
+}

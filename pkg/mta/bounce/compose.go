@@ -3,6 +3,7 @@ package bounce
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -22,6 +23,7 @@ const DefaultSizeLimit = 50000
 // queue.Bouncer.
 type Composer struct {
 	Hostname   string // of this system, ASCII
+	Origin     string // domain of MAILER-DAEMON; empty means Hostname
 	Postmaster string // whom to ask for help; empty means postmaster@Hostname
 	SizeLimit  int64  // 0 means DefaultSizeLimit
 	Templates  Templates
@@ -37,8 +39,9 @@ type report struct {
 	n    *queue.Notice
 	orig original
 
-	utf8Status bool // some address is not ASCII
+	utf8Status bool // some address is not ASCII, and the sender knows such
 	utf8Text   bool
+	mark       string // at the end of the boundary
 }
 
 // Compose writes the notification id about n to w, with CRLF line ends.
@@ -78,16 +81,31 @@ func (r *report) look() error {
 	r.orig = original{open: r.n.Open, limit: limit, utf8: env.SMTPUTF8}
 	// Only failures bring the text back, unless the sender wants the header
 	// alone (RFC 3461 sections 4.3 and 6.2).
-	r.orig.headerOnly = r.n.Kind != queue.NoticeFailure || env.Return == queue.ReturnHeaders || env.Size > limit
-	r.utf8Status = env.Sender.NeedsUTF8()
-	for i := range r.n.Recipients {
-		rc := &r.n.Recipients[i]
-		r.utf8Status = r.utf8Status || rc.Addr.NeedsUTF8() || rc.Original.NeedsUTF8() || !ascii(rc.ORCPT)
+	whole := r.n.Kind == queue.NoticeFailure || r.n.Kind == queue.NoticeDouble
+	r.orig.headerOnly = !whole || env.Return == queue.ReturnHeaders || env.Size > limit
+	if env.SMTPUTF8 || r.n.To.NeedsUTF8() {
+		r.utf8Status = r.beyondASCII()
 	}
 	if r.n.Open == nil {
 		return nil
 	}
-	return r.orig.look()
+	r.orig.boundary = "--" + r.boundary()
+	if err := r.orig.look(); err != nil || !r.orig.clash {
+		return err
+	}
+	sum, err := r.orig.sum()
+	r.mark = "." + sum
+	return err
+}
+
+// beyondASCII reports whether some address is not ASCII.
+func (r *report) beyondASCII() bool {
+	found := r.n.Envelope.Sender.NeedsUTF8()
+	for i := range r.n.Recipients {
+		rc := &r.n.Recipients[i]
+		found = found || rc.Addr.NeedsUTF8() || rc.Original.NeedsUTF8() || !ascii(rc.ORCPT)
+	}
+	return found
 }
 
 func (r *report) eightBit() bool {
@@ -101,7 +119,8 @@ func (r *report) header(w *bufio.Writer) {
 	fmt.Fprintf(w, "From: %s\r\n", r.from())
 	fmt.Fprintf(w, "Subject: %s\r\n", r.subject())
 	fmt.Fprintf(w, "To: %s\r\n", n.To.String())
-	fmt.Fprintf(w, "Auto-Submitted: auto-replied\r\n")
+	// RFC 3834 section 5: the postmaster's copy answers nothing.
+	fmt.Fprintf(w, "Auto-Submitted: %s\r\n", pick(n.Kind.ForPostmaster(), "auto-generated", "auto-replied"))
 	fmt.Fprintf(w, "MIME-Version: 1.0\r\n")
 	fmt.Fprintf(w, "Content-Type: multipart/report; report-type=delivery-status;\r\n\tboundary=\"%s\"\r\n", r.boundary())
 	if r.eightBit() {
@@ -111,10 +130,11 @@ func (r *report) header(w *bufio.Writer) {
 	fmt.Fprintf(w, "This is a MIME-encapsulated message.\r\n")
 }
 
-// boundary cannot occur in the original: the id is newer than that.
+// boundary does not occur in the original: the id is newer than that, and
+// where somebody has guessed it, there is a mark that depends on the original.
 func (r *report) boundary() string {
 	b := fmt.Sprintf("%s.%d/%s", r.id, r.n.Now.Unix(), r.c.Hostname)
-	return b[:min(len(b), 70)] // RFC 2046 section 5.1.1
+	return b[:min(len(b), 70-len(r.mark))] + r.mark // RFC 2046 section 5.1.1
 }
 
 func (r *report) part(w *bufio.Writer, mediaType, description string, eightBit bool) {
@@ -127,7 +147,7 @@ func (r *report) part(w *bufio.Writer, mediaType, description string, eightBit b
 
 // from is the display name and address that a template may choose.
 func (r *report) from() string {
-	name, local, domain := "Mail Delivery System", "MAILER-DAEMON", r.c.Hostname
+	name, local, domain := "Mail Delivery System", "MAILER-DAEMON", cmp.Or(r.c.Origin, r.c.Hostname)
 	if t := r.c.Templates.of(r.n.Kind); t != nil {
 		name, local = t.from.Name, t.from.Mailbox
 		if t.from.Host != "" {
@@ -157,7 +177,7 @@ func (r *report) subject() string {
 		text = "Mail Delivery Status Report"
 	}
 	if t := r.c.Templates.of(k); t != nil && !k.ForPostmaster() {
-		text = t.subject
+		text = cmp.Or(t.subject, text)
 	} else if t != nil && t.postmaster != "" {
 		text = t.postmaster
 	}

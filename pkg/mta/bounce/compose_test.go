@@ -129,7 +129,7 @@ func TestGolden(t *testing.T) {
 			n := notice(t, plain)
 			n.Kind = queue.NoticeSuccess
 			n.Recipients[0].State = queue.State{Status: queue.Delivered, Code: queue.Code{Class: 2}, Reason: "250 2.0.0 Ok: queued as 12345", Remote: "mx.example.net", Last: now()}
-			n.Recipients[0].Transport = "smtp"
+			n.Recipients[0].Transport, n.Recipients[0].Diagnostic = "smtp", "250 2.0.0 Ok: queued as 12345"
 			second := n.Recipients[0]
 			second.Addr, second.Transport, second.Reason = mustParse(t, "dora@example.org"), "lmtp", "250 2.1.5 Saved"
 			third := second
@@ -173,8 +173,20 @@ func TestGolden(t *testing.T) {
 			n := notice(t, umlaut)
 			n.Envelope.SMTPUTF8, n.Envelope.Sender = true, mustParse(t, "änn@bücher.example")
 			n.To = n.Envelope.Sender
-			n.Recipients[0].Addr, n.Recipients[0].ORCPT = mustParse(t, "böb@example.net"), `utf-8;b\x{F6}b@example.net`
+			n.Recipients[0].Addr, n.Recipients[0].ORCPT = mustParse(t, "böb@example.net"), "utf-8;böb@example.net"
 			n.Recipients[0].Reason, n.Recipients[0].Diagnostic = "host mx said: 550 Böb gibt es nicht", "550 Böb gibt es nicht"
+			return n
+		},
+		"utf8_headers": func(t *testing.T) *queue.Notice {
+			n := notice(t, umlaut)
+			n.Envelope.SMTPUTF8, n.Envelope.Return = true, queue.ReturnHeaders
+			return n
+		},
+		"ascii_sender": func(t *testing.T) *queue.Notice { // RFC 6533 section 3: the 7-bit form for who sent no SMTPUTF8
+			n := notice(t, plain)
+			n.Recipients[0].Addr, n.Recipients[0].ORCPT = mustParse(t, "böb@bücher.example"), "utf-8;bö b@example.net"
+			n.Recipients[0].Original = mustParse(t, "böb@example.net")
+			n.Recipients[0].Diagnostic = "550 Böb gibt es nicht"
 			return n
 		},
 		"8bit": func(t *testing.T) *queue.Notice {
@@ -220,7 +232,11 @@ func checkReport(t *testing.T, text string, facts queue.Composed) []*textproto.H
 	if err != nil || typ != "multipart/report" || params["report-type"] != "delivery-status" {
 		t.Errorf("content type %q %v, %v", typ, params, err)
 	}
-	if e.Header.Get("Auto-Submitted") != "auto-replied" {
+	want := "auto-replied"
+	if strings.HasPrefix(e.Header.Get("Subject"), "Postmaster ") || strings.HasPrefix(e.Header.Get("Subject"), "Copy:") {
+		want = "auto-generated"
+	}
+	if e.Header.Get("Auto-Submitted") != want {
 		t.Errorf("Auto-Submitted: %q", e.Header.Get("Auto-Submitted"))
 	}
 	head, _, _ := strings.Cut(text, "\r\n\r\n")
@@ -269,7 +285,7 @@ func checkReport(t *testing.T, text string, facts queue.Composed) []*textproto.H
 		// status goes with the action. A probe has words of Postfix's.
 		actions := map[string]string{"failed": "54", "delayed": "4", "delivered": "2", "relayed": "2", "expanded": "2"}
 		if parts == 2 {
-			actions = map[string]string{"undeliverable": "5", "delayed": "4", "deliverable": "2"}
+			actions = map[string]string{"undeliverable": "54", "deliverable": "2"}
 		}
 		classes := actions[g.Get("Action")]
 		if !strings.Contains(g.Get("Final-Recipient"), ";") || classes == "" {
@@ -382,18 +398,40 @@ func FuzzCompose(f *testing.F) {
 	})
 }
 
-func TestUnitext(t *testing.T) {
-	for in, want := range map[string]string{
-		"plain":            "plain",
-		`b\x{F6}b`:         "böb",
-		`\x{1F600}\x{5C}x`: "😀\\x",
-		`\x{zz}`:           `\x{zz}`,
-		`\x{D800}`:         `\x{D800}`,
-		`\x{`:              `\x{`,
-		`\x{F6`:            `\x{F6`,
-	} {
-		if got := unitext(in); got != want {
-			t.Errorf("unitext(%q) = %q, want %q", in, got, want)
-		}
+// Who guesses the boundary of the notification about a message, and writes it
+// into the message, ends no part: there is another boundary then.
+func TestBoundaryGuessed(t *testing.T) {
+	guess := "--4dj7nd4q40z00.1772364600/mail.example.org"
+	n := notice(t, plain+guess+"\r\nContent-Type: text/html\r\n\r\n<b>\r\n"+guess+"--\r\n")
+	got, facts := compose(t, n)
+	checkReport(t, got, facts)
+	if !strings.Contains(got, "\r\n"+guess+"\r\nContent-Type: text/html\r\n") {
+		t.Errorf("the message is another:\n%s", got)
+	}
+}
+
+// RFC 3461 section 6.3 (b): a name that is no full domain is not of type "dns".
+func TestBareHostname(t *testing.T) {
+	c := composer()
+	c.Hostname = "laptop"
+	var b bytes.Buffer
+	if _, err := c.Compose(context.Background(), &b, 1, notice(t, plain)); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(b.String(), "\r\nReporting-MTA: x-local-hostname; laptop\r\n") {
+		t.Errorf("report:\n%s", b.String())
+	}
+}
+
+// The sender of notifications is at myorigin, as with Postfix.
+func TestOrigin(t *testing.T) {
+	c := composer()
+	c.Origin = "example.org"
+	var b bytes.Buffer
+	if _, err := c.Compose(context.Background(), &b, 1, notice(t, plain)); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(b.String(), "\r\nFrom: Mail Delivery System <MAILER-DAEMON@example.org>\r\n") {
+		t.Errorf("report:\n%s", b.String())
 	}
 }

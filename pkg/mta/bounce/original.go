@@ -2,6 +2,9 @@ package bounce
 
 import (
 	"bufio"
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"io"
 
@@ -17,6 +20,9 @@ type original struct {
 	utf8       bool // it was submitted with SMTPUTF8
 	headerOnly bool
 
+	boundary string // what begins a line that is none of the original's
+
+	clash      bool // such a line is there
 	header8Bit bool
 	eightBit   bool // some byte of what comes back is beyond ASCII
 	lost       string
@@ -31,20 +37,20 @@ func (o *original) mediaType() string {
 	case o.utf8 && o.header8Bit:
 		return "message/global"
 	case o.headerOnly:
-		return "text/rfc822-headers" + pick(o.eightBit, "; charset=utf-8", "")
+		return "text/rfc822-headers" // which has no parameters (RFC 6522 section 4)
 	}
 	return "message/rfc822"
 }
 
 func (o *original) description(k queue.NoticeKind) string {
-	what := pick(k.Failure(), "Undelivered Message", pick(k.Delay(), "Delayed Message", "Delivered Message"))
-	return what + pick(o.headerOnly, " Headers", "")
+	return pick(k.Failure() || k.Delay(), "Undelivered ", "") + "Message" + pick(o.headerOnly, " Headers", "")
 }
 
 // look reads what will be copied. A message that is damaged on disk must not
 // keep its sender from being told: the report goes without it.
 func (o *original) look() error {
 	err := o.each(func(line []byte, inHeader bool) error {
+		o.clash = o.clash || bytes.HasPrefix(line, []byte(o.boundary))
 		if has8bit(line) {
 			o.eightBit = true
 			o.header8Bit = o.header8Bit || inHeader
@@ -56,6 +62,16 @@ func (o *original) look() error {
 		return nil
 	}
 	return err
+}
+
+// sum is a name for the original that it cannot hold itself.
+func (o *original) sum() (string, error) {
+	h := sha256.New()
+	err := o.each(func(line []byte, _ bool) error {
+		_, err := h.Write(line)
+		return err
+	})
+	return hex.EncodeToString(h.Sum(nil)[:8]), err
 }
 
 func (o *original) copy(w *bufio.Writer) error {

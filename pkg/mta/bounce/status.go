@@ -2,20 +2,19 @@ package bounce
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/postcote/postcote/pkg/mta/queue"
 	"github.com/postcote/postcote/pkg/platform/addr"
+	"github.com/postcote/postcote/pkg/proto/smtp/wire"
 )
 
 // status is the part for programs (RFC 3464 section 2, RFC 6533 section 4.1).
 func (r *report) status() string {
 	var b strings.Builder
 	env := r.n.Envelope
-	r.field(&b, "Reporting-MTA", "dns; "+r.c.Hostname)
+	r.field(&b, "Reporting-MTA", reportingMTA(r.c.Hostname))
 	if env.EnvID != "" {
 		r.field(&b, "Original-Envelope-Id", env.EnvID)
 	}
@@ -23,7 +22,7 @@ func (r *report) status() string {
 		r.field(&b, "X-Postcote-Queue-ID", r.n.ID.String())
 	}
 	if !env.Sender.Null() {
-		r.field(&b, "X-Postcote-Sender", typed(env.Sender))
+		r.field(&b, "X-Postcote-Sender", r.typed(env.Sender))
 	}
 	r.field(&b, "Arrival-Date", plainDate(env.Arrival))
 	for i := range r.n.Recipients {
@@ -38,16 +37,16 @@ func (r *report) recipient(b *strings.Builder, rc *queue.NoticeRecipient) {
 	case rc.ORCPT != "":
 		r.field(b, "Original-Recipient", r.orcpt(rc.ORCPT))
 	case !rc.Original.Null():
-		r.field(b, "Original-Recipient", typed(rc.Original))
+		r.field(b, "Original-Recipient", strings.Replace(r.typed(rc.Original), " ", "", 1))
 	}
-	r.field(b, "Final-Recipient", typed(rc.Addr))
+	r.field(b, "Final-Recipient", r.typed(rc.Addr))
 	r.field(b, "Action", r.action(rc))
 	r.field(b, "Status", statusCode(rc))
 	if rc.Remote != "" {
 		r.field(b, "Remote-MTA", "dns; "+rc.Remote)
 	}
 	switch {
-	case r.n.Kind == queue.NoticeSuccess, r.n.Kind == queue.NoticeVerify && rc.Status == queue.Delivered: // the field is for what went wrong
+	case !r.diagnosed(rc):
 	case rc.Diagnostic != "":
 		r.field(b, "Diagnostic-Code", "smtp; "+rc.Diagnostic)
 	case rc.Reason != "":
@@ -59,6 +58,22 @@ func (r *report) recipient(b *strings.Builder, rc *queue.NoticeRecipient) {
 	if r.n.Kind.Delay() {
 		r.field(b, "Will-Retry-Until", plainDate(r.n.Expires))
 	}
+}
+
+// reportingMTA is a name with its type: "dns" is for full names only (RFC 3461
+// section 6.3 (b)).
+func reportingMTA(hostname string) string {
+	return pick(strings.Contains(hostname, "."), "dns; ", "x-local-hostname; ") + hostname
+}
+
+// diagnosed reports whether a recipient has a Diagnostic-Code: what went wrong
+// (RFC 3464 section 2.3.6), and all that a host said to which mail was relayed
+// (RFC 3461 section 6.3 (i)).
+func (r *report) diagnosed(rc *queue.NoticeRecipient) bool {
+	if rc.Status != queue.Delivered {
+		return true
+	}
+	return r.n.Kind == queue.NoticeSuccess && rc.Diagnostic != "" && r.action(rc) == "relayed"
 }
 
 // field writes one field, folded below RFC 5322's 998 bytes.
@@ -89,15 +104,10 @@ func (c *Composer) relays(transport string) bool {
 	return c.Relays(transport)
 }
 
-// verified is Postfix's word for what a probe found.
+// verified is Postfix's word for what a probe found. What cannot be said now
+// has a status of class 4.
 func verified(s queue.Status) string {
-	switch s {
-	case queue.Delivered:
-		return "deliverable"
-	case queue.Failed:
-		return "undeliverable"
-	}
-	return "delayed"
+	return pick(s == queue.Delivered, "deliverable", "undeliverable")
 }
 
 // statusCode is the code of the last attempt; what expired keeps its 4.x.x
@@ -116,51 +126,33 @@ func statusCode(rc *queue.NoticeRecipient) string {
 }
 
 // typed is an address with its type.
-func typed(a addr.Address) string {
-	if a.NeedsUTF8() {
-		return "utf-8; " + a.String()
+func (r *report) typed(a addr.Address) string {
+	if !a.NeedsUTF8() {
+		return "rfc822; " + a.String()
 	}
-	return "rfc822; " + a.String()
+	return "utf-8; " + r.utf8(a.String())
 }
 
-// orcpt is the sender's own spelling. Escapes of the type utf-8 are undone
-// where the field may hold UTF-8 (RFC 6533 section 3).
+// utf8 is an address of the type utf-8 in the form for this report: characters
+// stand for themselves, or are written \x{HEX} where all must be ASCII
+// (RFC 6533 section 3).
+func (r *report) utf8(address string) string {
+	if r.utf8Status || ascii(address) {
+		return address
+	}
+	return string(wire.AppendUnitext(nil, address))
+}
+
+// orcpt is the sender's own spelling, whose type is kept as well.
 func (r *report) orcpt(s string) string {
 	kind, address, ok := strings.Cut(s, ";")
-	if !ok {
-		return "rfc822; " + s
+	switch {
+	case !ok:
+		return "rfc822;" + s
+	case strings.EqualFold(kind, "utf-8"):
+		address = r.utf8(address)
 	}
-	if r.utf8Status && strings.EqualFold(kind, "utf-8") {
-		address = unitext(address)
-	}
-	return strings.TrimSpace(kind) + "; " + strings.TrimSpace(address)
-}
-
-// unitext replaces "\x{HEX}" by the character; what is malformed stays.
-func unitext(s string) string {
-	var b strings.Builder
-	for s != "" {
-		at := strings.Index(s, `\x{`)
-		if at < 0 {
-			break
-		}
-		b.WriteString(s[:at])
-		s = s[at:]
-		end := strings.IndexByte(s, '}')
-		var v uint64
-		err := strconv.ErrSyntax
-		if end >= 5 && end <= 9 {
-			v, err = strconv.ParseUint(s[3:end], 16, 32)
-		}
-		if err != nil || v > utf8.MaxRune || !utf8.ValidRune(rune(v)) {
-			b.WriteString(s[:3])
-			s = s[3:]
-			continue
-		}
-		b.WriteRune(rune(v))
-		s = s[end+1:]
-	}
-	return b.String() + s
+	return kind + ";" + address
 }
 
 // span says how long something took, in words.

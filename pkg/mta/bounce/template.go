@@ -13,7 +13,14 @@ import (
 
 // Templates are texts in place of ours, in the form of Postfix's bounce(5).
 // The zero value has none.
-type Templates struct{ byName map[string]*template }
+type Templates struct {
+	byName     map[string]*template
+	parameters Parameters
+}
+
+// Parameters are the values of Postfix's parameters, and which there are; nil
+// has none.
+type Parameters func(name string) (value string, known bool)
 
 // template is one of them.
 type template struct {
@@ -35,10 +42,10 @@ const (
 // MaxTemplates caps a template file.
 const MaxTemplates = 64 << 10
 
-// ParseTemplates reads a template file. Errors are of kind fail.Invalid and
-// name the line.
-func ParseTemplates(text string) (Templates, error) {
-	out := Templates{byName: map[string]*template{}}
+// ParseTemplates reads a template file, whose texts may name parameters. Errors
+// are of kind fail.Invalid and name the line.
+func ParseTemplates(text string, parameters Parameters) (Templates, error) {
+	out := Templates{byName: map[string]*template{}, parameters: parameters}
 	if len(text) > MaxTemplates {
 		return out, fail.New(fail.Invalid, "templates larger than %d bytes", MaxTemplates)
 	}
@@ -66,6 +73,9 @@ func ParseTemplates(text string) (Templates, error) {
 			}
 		}
 		t, err := parseTemplate(lines)
+		if err == nil {
+			_, err = out.expand(strings.Join(t.lines, "\n"), nil)
+		}
 		if err != nil {
 			return out, fail.Wrap(fail.Invalid, err, "line %d: %s", begin, name)
 		}
@@ -79,29 +89,60 @@ func ParseTemplates(text string) (Templates, error) {
 	return out, nil
 }
 
-// parseTemplate reads header lines, an empty line, and the text.
+// parseTemplate reads header lines, an empty line, and the text. As for
+// Postfix, the text begins with the first line that is no header line.
 func parseTemplate(lines []string) (*template, error) {
 	t := &template{from: message.Address{Mailbox: "MAILER-DAEMON", Name: "Mail Delivery System"}}
+	charset, err := t.header(lines)
+	if err != nil {
+		return nil, err
+	}
+	if len(t.lines) == 0 {
+		return nil, fail.New(fail.Invalid, "the text is missing")
+	}
+	texts := []*string{&t.subject, &t.postmaster, &t.from.Name}
+	for i := range t.lines {
+		texts = append(texts, &t.lines[i])
+	}
+	for _, l := range texts {
+		if charset == "" && !ascii(*l) {
+			return nil, fail.New(fail.Invalid, "%.40q is not us-ascii, see Charset", *l)
+		}
+		if charset != "" {
+			*l, _ = message.ToUTF8(charset, *l)
+		}
+		if len(*l) > maxWord {
+			return nil, fail.New(fail.Invalid, "a line is longer than %d bytes", maxWord)
+		}
+	}
+	return t, nil
+}
+
+// header takes the header lines and leaves the text. The charset is empty for
+// ASCII.
+func (t *template) header(lines []string) (charset string, err error) {
 	for i, l := range lines {
-		if l == "" {
-			t.lines = lines[i+1:]
+		name, value, ok := strings.Cut(l, ":")
+		if !ok || strings.ContainsAny(name, " \t") {
+			t.lines = lines[i:]
+			if l == "" {
+				t.lines = lines[i+1:]
+			}
 			break
 		}
-		name, value, ok := strings.Cut(l, ":")
-		if !ok {
-			return nil, fail.New(fail.Invalid, "%q is no header line", l)
-		}
-		value = line(strings.TrimSpace(value), true)
+		value = printable(strings.TrimSpace(value))
 		switch strings.ToLower(name) {
 		case "charset":
-			t.utf8 = strings.EqualFold(value, "utf-8")
-			if !t.utf8 && !strings.EqualFold(value, "us-ascii") {
-				return nil, fail.New(fail.Invalid, "charset %s: write us-ascii or utf-8", value)
+			if charset = value; strings.EqualFold(value, "us-ascii") {
+				charset = ""
+			} else if _, known := message.ToUTF8(charset, ""); !known {
+				return "", fail.New(fail.Invalid, "charset %s is not known", value)
 			}
+			t.utf8 = charset != ""
 		case "from":
 			list := message.ParseAddresses(value, 2)
 			if len(list) != 1 || list[0].Mailbox == "" {
-				return nil, fail.New(fail.Invalid, "From: %q is not one address", value)
+				return "", fail.New(fail.Invalid, "From: %q is not one address", value)
 			}
 			t.from = list[0]
 		case "subject":
@@ -109,25 +150,22 @@ func parseTemplate(lines []string) (*template, error) {
 		case "postmaster-subject":
 			t.postmaster = value
 		default:
-			return nil, fail.New(fail.Invalid, "unknown header %s", name)
+			return "", fail.New(fail.Invalid, "unknown header %s", name)
 		}
 	}
-	switch {
-	case t.subject == "":
-		return nil, fail.New(fail.Invalid, "the subject is missing")
-	case len(t.lines) == 0:
-		return nil, fail.New(fail.Invalid, "the text is missing")
-	}
-	for _, l := range append(t.lines, t.subject, t.postmaster, t.from.Name) {
-		if !t.utf8 && !ascii(l) {
-			return nil, fail.New(fail.Invalid, "%.40q is not us-ascii, see Charset", l)
-		}
-		if len(l) > maxWord {
-			return nil, fail.New(fail.Invalid, "a line is longer than %d bytes", maxWord)
+	return charset, nil
+}
+
+// printable has no control characters; other bytes stay, whatever their
+// charset.
+func printable(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		if c < ' ' || c == 0x7f {
+			b[i] = ' '
 		}
 	}
-	_, err := expand(strings.Join(t.lines, "\n"), nil)
-	return t, err
+	return string(b)
 }
 
 // of is the template for a kind, nil for ours.
@@ -148,7 +186,7 @@ func (t Templates) of(k queue.NoticeKind) *template {
 func (t *template) text(r *report) string {
 	var b strings.Builder
 	for _, l := range t.lines {
-		text, err := expand(l, r)
+		text, err := r.c.Templates.expand(l, r)
 		if err != nil { // it was tried when it was read
 			text = l
 		}
@@ -158,9 +196,10 @@ func (t *template) text(r *report) string {
 	return b.String()
 }
 
-// expand replaces $name, ${name} and $(name); $$ is a dollar. Without a report
-// it only finds mistakes.
-func expand(s string, r *report) (string, error) {
+// expand replaces $name, ${name} and $(name); ${name?text} is the text if the
+// parameter is not empty, ${name:text} if it is; $$ is a dollar. Without a
+// report it only finds mistakes.
+func (t Templates) expand(s string, r *report) (string, error) {
 	var b strings.Builder
 	for {
 		at := strings.IndexByte(s, '$')
@@ -188,7 +227,14 @@ func expand(s string, r *report) (string, error) {
 			}
 			name, s = s[:end], s[end:]
 		}
-		value, ok := r.parameter(name)
+		name, text, when := conditional(name)
+		value, ok := t.parameter(name, r)
+		if when != 0 && ok {
+			if (value == "") == (when == '?') {
+				text = ""
+			}
+			value = text
+		}
 		if !ok {
 			return "", fail.New(fail.Invalid, "unknown parameter $%s", name)
 		}
@@ -196,21 +242,19 @@ func expand(s string, r *report) (string, error) {
 	}
 }
 
-// parameter is the value of a parameter of bounce(5). A nil report has them
-// all, empty.
-func (r *report) parameter(name string) (string, bool) {
-	empty := r == nil
-	if empty {
-		r = &report{c: &Composer{}, n: &queue.Notice{Envelope: &queue.Envelope{}}}
+// conditional takes name?text and name:text apart.
+func conditional(s string) (name, text string, when byte) {
+	if at := strings.IndexAny(s, "?:"); at >= 0 {
+		return s[:at], s[at+1:], s[at]
 	}
-	_, domain, _ := strings.Cut(r.c.Hostname, ".")
-	switch name {
-	case "myhostname":
-		return r.c.Hostname, true
-	case "mydomain":
-		return domain, true
-	case "mail_name":
-		return "Postcote", true
+	return s, "", 0
+}
+
+// parameter is the value of a parameter: one of the times of bounce(5), or any
+// of main.cf. Without a report the times are 0.
+func (t Templates) parameter(name string, r *report) (string, bool) {
+	if r == nil {
+		r = &report{c: &Composer{}, n: &queue.Notice{Envelope: &queue.Envelope{}}}
 	}
 	for prefix, d := range map[string]time.Duration{
 		"delay_warning_time_":     r.n.Now.Sub(r.n.Envelope.Arrival),
@@ -226,5 +270,8 @@ func (r *report) parameter(name string) (string, bool) {
 		}
 		return fmt.Sprint(int64(d / of)), true
 	}
-	return "", false
+	if t.parameters == nil {
+		return "", false
+	}
+	return t.parameters(name)
 }

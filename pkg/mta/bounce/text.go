@@ -21,7 +21,7 @@ func (r *report) text() string {
 	switch k := r.n.Kind; {
 	case k == queue.NoticeDouble:
 		b.WriteString("A notification could not be delivered to the sender that it is for.\r\n")
-		b.WriteString("Its header is attached.\r\n\r\n")
+		b.WriteString(pick(r.orig.headerOnly, "Its header", "It") + " is attached.\r\n\r\n")
 	case k == queue.NoticeFailureCopy:
 		fmt.Fprintf(&b, "Mail of %s could not be delivered to the recipients\r\nlisted below. Its header is attached.\r\n\r\n", line(r.n.Envelope.Sender.Path(), true))
 	case k == queue.NoticeDelayCopy:

@@ -38,6 +38,13 @@ const (
 	Expired   = item.Expired
 )
 
+// Origins of our own notifications.
+const (
+	OriginBounce = item.OriginBounce
+	OriginDouble = item.OriginDouble
+	OriginVerify = item.OriginVerify
+)
+
 // ParseID reads the text of a queue id; errors are of kind fail.Invalid.
 func ParseID(s string) (ID, error) { return item.ParseID(s) }
 

@@ -84,7 +84,8 @@ type Result struct {
 	Reason     string // one line for people and logs: "250 2.0.0 Ok", "host mx[192.0.2.1] said: 550 ..."
 	Diagnostic string // the next hop's reply as received ("550 5.1.1 no such user"); empty when there was none
 	Remote     string // host name of the next hop, empty when there was none
-	Relayed    bool   // Delivered, to a host that announced DSN and got the NOTIFY parameter
+	Relayed    bool   // Delivered, to a host that announced DSN and got the NOTIFY parameter, or to recipients that inherit it
+	Expanded   bool   // Delivered: the recipient is an alias, and others have taken its place (RFC 3461 section 5.2.7.3)
 
 	// For the log line.
 	TLS     string // version and cipher, empty without
@@ -144,7 +145,7 @@ const (
 	// For the postmaster, see Settings.NotifyClasses.
 	NoticeFailureCopy
 	NoticeDelayCopy
-	NoticeDouble // a notification could not be delivered
+	NoticeDouble // mail without a sender could not be delivered, most often a notification
 
 	// NoticeVerify is about a question, not a message: where mail would go.
 	// The queue has none of its own; see Notice.Open.

@@ -169,7 +169,11 @@ func (s *scheduler) apply(j *job, out Outcome, began time.Time) (why Result) {
 		j.m.states[i].Attempts++
 		s.settle(j.m, i, r)
 		if notify := j.m.env.Recipients[i].Notify; r.Status == Delivered && (notify.Success() || s.q.settings.Load().ConfirmDelay) {
-			s.remember(j.m, i, j.d.t.name)
+			name := j.d.t.name
+			if r.Expanded {
+				name = Expanded
+			}
+			s.remember(j.m, i, name)
 		}
 		s.report(j.m, i, j.d.route(), r, began.Sub(j.m.activated), false)
 	}

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"slices"
 	"time"
 
 	"github.com/postcote/postcote/pkg/mta/queue/format"
@@ -90,29 +91,36 @@ func (s *scheduler) rest(m *message, until time.Time) {
 	s.place(m.e, due)
 }
 
-// doubleOrigin is the Origin of notices to the postmaster. When they fail
-// nobody is told any more.
-const doubleOrigin = "2bounce"
+// due is a notification that is due. Who is told of a delay need not hear of it
+// again; of any other event the recipients that it settles.
+type due struct {
+	*Notice
+	settles []NoticeRecipient
+	warns   bool
+}
 
 // notices are the notifications that are due, with the recipients they are
 // about; a copy for the postmaster stands before the sender's own, which ends
 // the matter.
-func (s *scheduler) notices(m *message) []*Notice {
-	var list []*Notice
+func (s *scheduler) notices(m *message) []due {
+	var list []due
 	expired := false
 	for i := range m.states {
 		expired = expired || m.states[i].Status == Expired && !m.states[i].Notified
 	}
 	for kind := NoticeFailure; kind <= NoticeSuccess; kind++ {
-		var about []NoticeRecipient
+		var all, about []NoticeRecipient
 		for i := range m.states {
-			if s.concerns(m, kind, i) {
-				about = append(about, NoticeRecipient{Recipient: m.env.Recipients[i], State: m.states[i], Index: i, Transport: m.via[i]})
+			if !s.concerns(m, kind, i) {
+				continue
+			}
+			r := NoticeRecipient{Recipient: m.env.Recipients[i], State: m.states[i], Index: i, Transport: m.via[i]}
+			all = append(all, r)
+			if s.wanted(m, kind, &r) {
+				about = append(about, r)
 			}
 		}
-		if len(about) > 0 {
-			list = append(list, s.addressed(m, kind, about)...)
-		}
+		list = append(list, s.addressed(m, kind, all, about)...)
 	}
 	if !expired {
 		return list
@@ -123,9 +131,13 @@ func (s *scheduler) notices(m *message) []*Notice {
 	return list
 }
 
-// addressed are the notices of a kind: the postmaster's, then the sender's.
+// addressed are the notices of a kind: the postmaster's about all recipients
+// that it concerns, then the sender's about those of which it wants to hear.
 // What comes from the null sender concerns the postmaster alone.
-func (s *scheduler) addressed(m *message, kind NoticeKind, about []NoticeRecipient) []*Notice {
+func (s *scheduler) addressed(m *message, kind NoticeKind, all, about []NoticeRecipient) []due {
+	if len(all) == 0 {
+		return nil
+	}
 	set := s.q.settings.Load()
 	base := Notice{
 		Kind: kind, To: m.env.Sender, ID: m.e.ID, Envelope: m.env, Recipients: about, Now: s.q.now(),
@@ -141,41 +153,68 @@ func (s *scheduler) addressed(m *message, kind NoticeKind, about []NoticeRecipie
 	case kind == NoticeDelay:
 		copied.Kind = NoticeDelayCopy
 	}
-	var list []*Notice
+	var list []due
 	if copied.Kind.ForPostmaster() {
 		if copied.To = set.postmaster(copied.Kind); !copied.To.Null() {
-			list = append(list, &copied)
+			copied.Recipients = all
+			list = append(list, due{Notice: &copied, settles: without(all, about), warns: kind == NoticeDelay && len(about) == 0})
 		}
 	}
-	if !m.env.Sender.Null() {
-		list = append(list, &base)
+	if len(about) > 0 {
+		list = append(list, due{Notice: &base, settles: about, warns: kind == NoticeDelay})
 	}
 	return list
 }
 
-// concerns reports whether recipient i belongs in a notification of a kind.
+// without are the recipients of all that are not in some.
+func without(all, some []NoticeRecipient) (left []NoticeRecipient) {
+	for _, r := range all {
+		if !slices.ContainsFunc(some, func(o NoticeRecipient) bool { return o.Index == r.Index }) {
+			left = append(left, r)
+		}
+	}
+	return left
+}
+
+// concerns reports whether recipient i belongs in a notification of a kind,
+// whoever gets it.
 func (s *scheduler) concerns(m *message, kind NoticeKind, i int) bool {
 	st, r := &m.states[i], &m.env.Recipients[i]
-	if st.Notified || m.env.Origin == doubleOrigin {
+	if st.Notified || m.env.Origin == OriginDouble {
 		return false
 	}
-	if m.env.Sender.Null() {
-		// Of what had asked for a report itself; anything else from the null
-		// sender is not ours, or wants to hear nothing.
-		return kind == NoticeFailure && m.env.Origin == bounceOrigin && (st.Status == Failed || st.Status == Expired)
+	if m.env.Sender.Null() && kind != NoticeFailure {
+		return false
 	}
 	switch kind {
 	case NoticeFailure:
-		return (st.Status == Failed || st.Status == Expired) && r.Notify.Failure()
+		// Our own notifications ask for none themselves, others that did so
+		// and have no sender are not to be heard of either.
+		quiet := m.env.Sender.Null() && !r.Notify.Failure() && m.env.Origin != OriginBounce
+		return (st.Status == Failed || st.Status == Expired) && !quiet
 	case NoticeSuccess:
 		return st.Status == Delivered && (!st.Relayed && r.Notify.Success() || s.cleared(m, r))
 	}
 	after := s.q.settings.Load().DelayWarning.Std()
-	if after <= 0 || st.Status != Deferred || !r.Notify.Delay() || s.q.now().Sub(m.env.Arrival) < after {
+	if after <= 0 || st.Status != Deferred || s.q.now().Sub(m.env.Arrival) < after {
 		return false
 	}
 	flags, _ := s.q.spool.Flags(m.e)
 	return flags&spool.Warned == 0
+}
+
+// wanted reports whether the sender is to hear of a recipient (RFC 3461 section
+// 5.2). Nothing is ever sent to the null sender.
+func (s *scheduler) wanted(m *message, kind NoticeKind, r *NoticeRecipient) bool {
+	switch {
+	case m.env.Sender.Null():
+		return false
+	case kind == NoticeFailure:
+		return r.Notify.Failure()
+	case kind == NoticeDelay:
+		return r.Notify.Delay()
+	}
+	return true
 }
 
 // cleared reports whether the sender was warned of a delay that is over now,
@@ -188,28 +227,26 @@ func (s *scheduler) cleared(m *message, r *Recipient) bool {
 	return flags&spool.Warned != 0
 }
 
-// bounceOrigin is the Origin of our notifications.
-const bounceOrigin = "bounce"
-
 // notify makes a notification durable, then records that it was made. Only a
-// crash between the two repeats it.
-func (s *scheduler) notify(m *message, n *Notice) error {
+// crash between the two repeats it. When a notice to the postmaster (its origin
+// says so) fails, nobody is told any more.
+func (s *scheduler) notify(m *message, n due) error {
 	ctx := s.ctx
 	msg, err := s.q.Begin(ctx, 0)
 	if err != nil {
 		return err
 	}
 	defer msg.Abort()
-	facts, err := s.q.consumer.Bouncer.Compose(ctx, msg, msg.ID(), n)
+	facts, err := s.q.consumer.Bouncer.Compose(ctx, msg, msg.ID(), n.Notice)
 	if err != nil {
 		return err
 	}
 	env := &Envelope{
 		Recipients: []Recipient{{Addr: n.To, Notify: NotifyNever}}, // RFC 3461 section 6.1
-		SMTPUTF8:   facts.SMTPUTF8, EightBit: facts.EightBit, Origin: bounceOrigin,
+		SMTPUTF8:   facts.SMTPUTF8, EightBit: facts.EightBit, Origin: OriginBounce,
 	}
 	if n.Kind.ForPostmaster() {
-		env.Origin = doubleOrigin
+		env.Origin = OriginDouble
 	}
 	if err := msg.Commit(ctx, env); err != nil {
 		return err
@@ -217,16 +254,16 @@ func (s *scheduler) notify(m *message, n *Notice) error {
 	disk.Point(s.q.cfg.FS, "queue.bounce.committed")
 	s.q.metrics.notices.WithLabelValues(n.Kind.String()).Inc()
 	s.q.consumer.Observer.Notified(m.e.ID, n.Kind, msg.ID())
-	switch n.Kind {
-	case NoticeFailureCopy, NoticeDelayCopy:
-		return nil // the sender's own follows
-	case NoticeDelay:
+	switch {
+	case n.warns:
 		s.q.spool.SetFlags(m.e, spool.Warned, 0)
 		return s.q.spool.Sync()
+	case n.Kind.Delay() || len(n.settles) == 0:
+		return nil // the sender's own follows
 	}
-	changes := make([]format.IndexedState, len(n.Recipients))
-	for k := range n.Recipients {
-		i := n.Recipients[k].Index
+	changes := make([]format.IndexedState, len(n.settles))
+	for k := range n.settles {
+		i := n.settles[k].Index
 		m.states[i].Notified = true
 		changes[k] = format.IndexedState{Index: i, State: m.states[i]}
 	}

@@ -44,7 +44,8 @@ func TestPostmasterIsTold(t *testing.T) {
 		{"2bounce", "a@good.example", 1, 0, 0},
 		{"2bounce", "a@bad.example", 1, 0, 1},
 		{"bounce 2bounce delay", "a@bad.example", 1, 1, 1},
-		{"bounce 2bounce", "", 0, 0, 0}, // not ours: others' notifications are nobody's business
+		{"bounce 2bounce", "", 0, 0, 1}, // others' notifications too, as with Postfix (RFC 3461 section 5.2)
+		{"bounce", "", 0, 0, 0},
 	} {
 		change := func(s *Settings) {
 			s.NotifyClasses = strings.Fields(c.classes)

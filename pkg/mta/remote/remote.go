@@ -87,6 +87,7 @@ type Message struct {
 	Size       int64 // of the content, 0 when unknown
 	EightBit   bool  // declared as 8BITMIME; for hosts that lack it the content is converted
 	UTF8       bool  // needs SMTPUTF8
+	Notice     bool  // one of our notifications: its parts in UTF-8 are converted for hosts without SMTPUTF8
 	Return     smtp.DSNReturn
 	EnvelopeID string
 	Verify     bool            // nothing is sent: an outcome is what the host says of the recipient

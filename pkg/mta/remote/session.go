@@ -154,6 +154,8 @@ func (s *session) transact(ctx context.Context, a *attempt) bool {
 	if _, ok := s.conn.Extension("8BITMIME"); !ok {
 		env.Body, content.convert = "", !s.c.cfg.KeepEightBit
 	}
+	_, utf8 := s.conn.Extension("SMTPUTF8")
+	content.global = a.msg.Notice && !utf8
 	env.Chunks = !s.c.noChunks.has(s.target.name(), begin)
 	results, err := s.conn.Send(ctx, env, content)
 	content.close()
@@ -308,6 +310,7 @@ func describe(state *tls.ConnectionState) string {
 type lazy struct {
 	open    func() (io.ReadCloser, error)
 	convert bool // to 7-bit text
+	global  bool // that only in parts of RFC 6533 (section 4.5)
 	r       io.ReadCloser
 	in      io.Reader // r, or what converts it
 	err     error
@@ -317,8 +320,11 @@ func (l *lazy) Read(p []byte) (int, error) {
 	if l.r == nil && l.err == nil {
 		if l.r, l.err = l.open(); l.err == nil {
 			l.in = l.r
-			if l.convert {
+			switch {
+			case l.convert:
 				l.in = sevenbit.NewReader(l.r)
+			case l.global:
+				l.in = sevenbit.NewGlobalReader(l.r)
 			}
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -62,6 +63,7 @@ func (a *Agent) deliver(ctx context.Context, job *queue.Job, r queue.Recipient) 
 		return failed(4, 6, "mail forwarding loop for "+r.Addr.String())
 	}
 	worst := queue.Result{Status: queue.Delivered, Code: queue.Code{Class: 2}, Reason: "delivered to aliases"}
+	only := len(targets) == 1
 	var away []aliases.Target
 	for _, t := range targets {
 		var res queue.Result
@@ -81,10 +83,11 @@ func (a *Agent) deliver(ctx context.Context, job *queue.Job, r queue.Recipient) 
 		}
 		worst = worse(worst, res)
 	}
-	if worst.Status == queue.Deferred || len(away) == 0 {
-		return worst
+	if worst.Status != queue.Deferred && len(away) > 0 {
+		worst = worse(worst, a.forward(ctx, job, r, away, only))
 	}
-	return worse(worst, a.forward(ctx, job, r, away))
+	worst.Expanded = worst.Status == queue.Delivered && !only && slices.ContainsFunc(targets, func(t aliases.Target) bool { return t.Owner.Null() })
+	return worst
 }
 
 // mailbox delivers to the mailbox of a name. One that does not exist may have
@@ -103,7 +106,7 @@ func (a *Agent) mailbox(ctx context.Context, job *queue.Job, r queue.Recipient) 
 	case loops:
 		return failed(4, 6, "mail forwarding loop for "+r.Addr.String())
 	}
-	return a.forward(ctx, job, r, []aliases.Target{{Kind: aliases.Address, Addr: way.Instead}})
+	return a.forward(ctx, job, r, []aliases.Target{{Kind: aliases.Address, Addr: way.Instead}}, true)
 }
 
 // worse is the result that matters more to the sender.
@@ -157,8 +160,11 @@ func (a *Agent) loops(job *queue.Job, to addr.Address) (bool, error) {
 	}
 }
 
-// forward queues a new message for the targets, one for each sender.
-func (a *Agent) forward(ctx context.Context, job *queue.Job, r queue.Recipient, targets []aliases.Target) queue.Result {
+// forward queues a new message for the targets, one for each sender. A target
+// that is the only one inherits all that the sender has asked for; of several
+// the name itself reports that it was expanded (RFC 3461 section 5.2.7). A list,
+// which has an owner, is where the sender's message ends.
+func (a *Agent) forward(ctx context.Context, job *queue.Job, r queue.Recipient, targets []aliases.Target, only bool) queue.Result {
 	done := queue.Result{}
 	for len(targets) > 0 {
 		owner := targets[0].Owner
@@ -172,18 +178,19 @@ func (a *Agent) forward(ctx context.Context, job *queue.Job, r queue.Recipient, 
 			}
 		}
 		targets = rest
-		id, err := a.submit(ctx, job, r, owner, mine)
+		id, err := a.submit(ctx, job, r, owner, mine, only)
 		if err != nil {
 			return deferred(3, 0, "forwarding: "+err.Error())
 		}
 		done = queue.Result{Status: queue.Delivered, Code: queue.Code{Class: 2}, Reason: "forwarded as " + id}
+		done.Relayed = owner.Null() && only
 	}
 	return done
 }
 
 // submit makes one new message.
-func (a *Agent) submit(ctx context.Context, job *queue.Job, r queue.Recipient, owner addr.Address, to []addr.Address) (id string, err error) {
-	env, err := a.envelope(ctx, job, r, owner, to)
+func (a *Agent) submit(ctx context.Context, job *queue.Job, r queue.Recipient, owner addr.Address, to []addr.Address, only bool) (id string, err error) {
+	env, err := a.envelope(ctx, job, r, owner, to, only)
 	if err != nil {
 		return "", err
 	}
@@ -207,13 +214,15 @@ func (a *Agent) submit(ctx context.Context, job *queue.Job, r queue.Recipient, o
 }
 
 // envelope is that of the new message. What the owner of a list gets back is
-// none of the sender's business (RFC 3461 section 5.2.7.3).
-func (a *Agent) envelope(ctx context.Context, job *queue.Job, r queue.Recipient, owner addr.Address, to []addr.Address) (*queue.Envelope, error) {
+// none of the sender's business (RFC 3461 section 5.2.7.1).
+func (a *Agent) envelope(ctx context.Context, job *queue.Job, r queue.Recipient, owner addr.Address, to []addr.Address, only bool) (*queue.Envelope, error) {
 	env := *job.Envelope
 	env.Arrival, env.Size, env.Origin, env.Recipients, env.Hold = a.Now(), 0, "local", nil, false
-	notify, orcpt := r.Notify&^queue.NotifySuccess, r.ORCPT
-	if r.Notify == queue.NotifySuccess {
-		notify = queue.NotifyNever
+	notify, orcpt := r.Notify, r.ORCPT
+	if !only {
+		if notify &^= queue.NotifySuccess; notify == 0 && r.Notify != 0 {
+			notify = queue.NotifyNever // not even failures were asked for
+		}
 	}
 	if !owner.Null() && !env.Sender.Null() {
 		env.Sender, env.EnvID, env.Return, notify, orcpt = owner, "", queue.ReturnUnset, 0, ""
@@ -222,11 +231,14 @@ func (a *Agent) envelope(ctx context.Context, job *queue.Job, r queue.Recipient,
 	if err != nil {
 		return nil, err
 	}
-	for _, t := range list {
-		if t.Given < 0 {
-			continue // the copy was made when the message came
+	for k, given := range to {
+		var same []addr.Address
+		for _, t := range list {
+			if t.Given == k { // a blind copy was made when the message came
+				same = append(same, t.Addr)
+			}
 		}
-		env.Recipients = append(env.Recipients, queue.Recipient{Addr: t.Addr, Original: r.Addr, Notify: notify, ORCPT: orcpt})
+		env.Recipients = append(env.Recipients, queue.Expand(queue.Recipient{Addr: given, Original: r.Addr, Notify: notify, ORCPT: orcpt}, same)...)
 	}
 	return &env, nil
 }

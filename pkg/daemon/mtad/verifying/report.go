@@ -119,6 +119,6 @@ func (r *Reporter) report(ctx context.Context, to addr.Address, rcpts []addr.Add
 	}
 	return msg.Commit(ctx, &queue.Envelope{
 		Arrival: now, Recipients: []queue.Recipient{{Addr: to, Notify: queue.NotifyNever}},
-		SMTPUTF8: facts.SMTPUTF8, EightBit: facts.EightBit, Origin: "verify",
+		SMTPUTF8: facts.SMTPUTF8, EightBit: facts.EightBit, Origin: queue.OriginVerify,
 	})
 }

@@ -29,6 +29,19 @@ type Envelope struct {
 	Hold bool // commit it on hold
 }
 
+// Origins of our own notifications: to senders, to the postmaster, and about
+// what was asked by sendmail -bv.
+const (
+	OriginBounce = "bounce"
+	OriginDouble = "2bounce"
+	OriginVerify = "verify"
+)
+
+// Notice reports whether the message is a notification of our own.
+func (e *Envelope) Notice() bool {
+	return e.Origin == OriginBounce || e.Origin == OriginDouble || e.Origin == OriginVerify
+}
+
 // Client is the submitting peer, for logs, XFORWARD and bounces.
 type Client struct {
 	Name  string // verified host name, "unknown", or empty for local mail

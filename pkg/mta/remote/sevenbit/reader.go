@@ -47,12 +47,22 @@ type Reader struct {
 	begin  bool // the next piece begins a line
 	quoted quoted
 	digest bool // of the part whose header is being read
+	global bool // only parts of RFC 6533 are converted
 	err    error
 }
 
 // NewReader converts the message in. Its line ends may be CRLF or LF.
 func NewReader(in io.Reader) *Reader {
 	return &Reader{in: bufio.NewReaderSize(in, blockSize), begin: true}
+}
+
+// NewGlobalReader converts only what a host without SMTPUTF8 must not get: the
+// parts of a notification that are message/global, message/global-headers or
+// message/global-delivery-status (RFC 6533 section 4.5).
+func NewGlobalReader(in io.Reader) *Reader {
+	r := NewReader(in)
+	r.global = true
+	return r
 }
 
 // Read implements io.Reader.
@@ -166,6 +176,10 @@ func (r *Reader) enter() error {
 	label := strings.ToLower(strings.TrimSpace(head.Get("Content-Transfer-Encoding")))
 	eight := label == "8bit" || label == "binary"
 	now := "quoted-printable"
+	if r.global && !strings.HasPrefix(kind, "multipart/") {
+		eight = eight && strings.HasPrefix(kind, "message/global")
+		kind = "" // what is in other parts stays
+	}
 	switch {
 	case strings.HasPrefix(kind, "multipart/") && boundary != "":
 		if len(r.open) >= maxDepth {
@@ -173,6 +187,7 @@ func (r *Reader) enter() error {
 		}
 		r.open = append(r.open, level{[]byte(boundary), kind == "multipart/digest"})
 		r.state, now = inPlain, "7bit"
+		eight = eight && !r.global // other parts may be 8-bit
 	case kind == "message/rfc822":
 		if r.nested++; r.nested > maxDepth {
 			return tooDeep()

@@ -183,3 +183,48 @@ func FuzzReader(f *testing.F) {
 		}
 	})
 }
+
+// A host without SMTPUTF8 gets the parts of RFC 6533 encoded, and all else of a
+// notification as it is.
+func TestGlobalParts(t *testing.T) {
+	in := `Content-Type: multipart/report; report-type=delivery-status; boundary=b
+Content-Transfer-Encoding: 8bit
+
+--b
+Content-Type: text/plain; charset=utf-8
+Content-Transfer-Encoding: 8bit
+
+<böb@example.net>
+--b
+Content-Type: message/global-delivery-status
+Content-Transfer-Encoding: 8bit
+
+Final-Recipient: utf-8; böb@example.net
+--b
+Content-Type: message/%s
+Content-Transfer-Encoding: 8bit
+
+Subject: ü
+Content-Transfer-Encoding: 8bit
+
+ü
+--b--
+`
+	for kind, want := range map[string]string{
+		"global":         "Content-Transfer-Encoding: quoted-printable\n\nSubject: =C3=BC\nContent-Transfer-Encoding: 8bit\n\n=C3=BC\n",
+		"global-headers": "Content-Transfer-Encoding: quoted-printable\n\nSubject: =C3=BC\nContent-Transfer-Encoding: 8bit\n\n=C3=BC\n",
+		"rfc822":         "Content-Transfer-Encoding: 8bit\n\nSubject: ü\nContent-Transfer-Encoding: 8bit\n\nü\n",
+	} {
+		b, err := io.ReadAll(NewGlobalReader(strings.NewReader(crlf(strings.Replace(in, "%s", kind, 1)))))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := strings.ReplaceAll(string(b), "\r\n", "\n")
+		head := "Content-Type: multipart/report; report-type=delivery-status; boundary=b\nContent-Transfer-Encoding: 8bit\n\n--b\n" +
+			"Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\n<böb@example.net>\n--b\n" +
+			"Content-Type: message/global-delivery-status\nContent-Transfer-Encoding: quoted-printable\n\nFinal-Recipient: utf-8; b=C3=B6b@example.net\n--b\n"
+		if got != head+"Content-Type: message/"+kind+"\n"+want+"--b--\n" {
+			t.Errorf("%s: %s", kind, got)
+		}
+	}
+}

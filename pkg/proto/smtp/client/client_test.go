@@ -54,9 +54,9 @@ func TestSend(t *testing.T) {
 			}
 			want := strings.Join([]string{
 				"MAIL FROM:<a@b.example> SIZE=20 BODY=8BITMIME RET=HDRS ENVID=id+3D1",
-				"RCPT TO:<one@b.example> NOTIFY=FAILURE,DELAY ORCPT=rfc822;o+2B1@b.example",
+				"RCPT TO:<one@b.example> NOTIFY=FAILURE,DELAY ORCPT=RFC822;o+2B1@b.example",
 				"RCPT TO:<nobody@b.example>",
-				`RCPT TO:<two@b.example> ORCPT=utf-8;\x{fc}@b.example`,
+				`RCPT TO:<two@b.example> ORCPT=UTF-8;\x{FC}@b.example`,
 				"DATA",
 				"content: Subject: x\r\n\r\n..dot\r\n",
 			}, "\n")
@@ -145,7 +145,7 @@ func TestSMTPUTF8(t *testing.T) {
 	if _, err := c.Send(context.Background(), env, strings.NewReader(message)); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"MAIL FROM:<é@bücher.example> BODY=8BITMIME SMTPUTF8\n", `RCPT TO:<ü@bücher.example> ORCPT=utf-8;ö\x{2b}@b.example`} {
+	for _, want := range []string{"MAIL FROM:<é@bücher.example> BODY=8BITMIME SMTPUTF8\n", `RCPT TO:<ü@bücher.example> ORCPT=UTF-8;ö\x{2B}@b.example`} {
 		if !strings.Contains(f.heard(), want) {
 			t.Errorf("no %q in\n%s", want, f.heard())
 		}

@@ -110,6 +110,8 @@ func (c *Conn) rcptLine(env *Envelope, rcpt *Recipient) (string, error) {
 }
 
 // appendDSN renders NOTIFY and ORCPT (RFC 3461 section 4, RFC 6533 section 3).
+// The type of an original recipient is sent as it is spelled (RFC 3461 section
+// 5.2.1 (d)).
 func appendDSN(b []byte, o *smtp.RcptOptions, utf8 bool) []byte {
 	sep := " NOTIFY="
 	for _, n := range o.Notify {
@@ -119,15 +121,14 @@ func appendDSN(b []byte, o *smtp.RcptOptions, utf8 bool) []byte {
 	if o.OriginalRecipient == "" {
 		return b
 	}
+	b = append(append(append(b, " ORCPT="...), o.OriginalRecipientType...), ';')
 	switch {
-	case o.OriginalRecipientType != smtp.DSNAddressTypeUTF8:
-		b = append(append(b, " ORCPT="...), strings.ToLower(string(o.OriginalRecipientType))...)
-		return wire.AppendXtext(append(b, ';'), o.OriginalRecipient)
+	case !strings.EqualFold(string(o.OriginalRecipientType), "utf-8"):
+		return wire.AppendXtext(b, o.OriginalRecipient)
 	case utf8:
-		b = append(b, " ORCPT=utf-8;"...)
 		return append(b, unitext(o.OriginalRecipient)...)
 	}
-	return wire.AppendUnitext(append(b, " ORCPT=utf-8;"...), o.OriginalRecipient)
+	return wire.AppendUnitext(b, o.OriginalRecipient)
 }
 
 // unitext is the form of RFC 6533 for SMTPUTF8 transactions: characters stand

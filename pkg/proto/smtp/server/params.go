@@ -175,10 +175,7 @@ func setORCPT(_ *engine, rcpt *Recipient, v string, _ bool) Reply {
 	}
 	s, err := wire.ParseXtext(rest)
 	if strings.EqualFold(kind, "utf-8") && err == nil {
-		kind = string(smtp.DSNAddressTypeUTF8)
 		s, err = wire.ParseUnitext(s)
-	} else {
-		kind = strings.ToUpper(kind)
 	}
 	if err != nil {
 		return syntax("Error: bad ORCPT parameter")

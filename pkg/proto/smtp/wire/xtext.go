@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -88,9 +89,7 @@ func ParseUnitext(s string) (string, error) {
 func AppendUnitext(dst []byte, s string) []byte {
 	for _, c := range s {
 		if c <= ' ' || c >= 0x7f || c == '\\' || c == '+' || c == '=' {
-			dst = append(dst, `\x{`...)
-			dst = strconv.AppendUint(dst, uint64(c), 16)
-			dst = append(dst, '}')
+			dst = fmt.Appendf(dst, `\x{%02X}`, c)
 			continue
 		}
 		dst = append(dst, byte(c))
