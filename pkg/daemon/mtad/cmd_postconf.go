@@ -30,7 +30,7 @@ type parameter struct {
 func (c Config) parameters(file string) []postfixcmd.Parameter {
 	usual := Default()
 	var out []postfixcmd.Parameter
-	for _, p := range mainCF() {
+	for _, p := range append(mainCF(), c.ownLimits()...) {
 		out = append(out, postfixcmd.Parameter{Name: p.name, Value: p.value(&c), Default: p.value(&usual)})
 	}
 	out = append(out, postfixcmd.Parameter{Name: "config_directory", Value: filepath.Dir(file), Default: "/etc/postcote"})
@@ -43,7 +43,7 @@ func mainCF() []parameter {
 	return slices.Concat(hostParameters(), routeParameters(), rewriteParameters(), smtpdParameters(), smtpParameters(),
 		timeoutParameters("smtp", "remote", func(c *Config) routing.Timeouts { return c.Remote.Timeouts }),
 		timeoutParameters("lmtp", "deliver", func(c *Config) routing.Timeouts { return c.Deliver.Timeouts }),
-		queueParameters())
+		queueParameters(), usualLimits())
 }
 
 func hostParameters() []parameter {
@@ -317,25 +317,88 @@ func queueParameters() []parameter {
 		{"bounce_template_file", "bounce.template_file", func(c *Config) string { return c.Bounce.Templates }},
 		{"qmgr_message_active_limit", "queue.active_messages", func(c *Config) string { return strconv.Itoa(c.Queue.ActiveMessages) }},
 		{"qmgr_message_recipient_limit", "queue.active_recipients", func(c *Config) string { return strconv.Itoa(c.Queue.ActiveRecipients) }},
+		{"transport_retry_time", "queue.transport_retry_time", func(c *Config) string { return span(c.Queue.TransportRetry) }},
 		{"defer_transports", "queue.defer_transports", func(c *Config) string { return list(c.Queue.DeferTransports) }},
 		{"in_flow_delay", "queue.in_flow_delay", func(c *Config) string { return span(c.Queue.InFlowDelay) }},
 		{"queue_minfree", "queue.min_free", func(c *Config) string { return strconv.FormatInt(c.Queue.MinFree.Int64(), 10) }},
-		{"initial_destination_concurrency", "queue.default.initial_destination_concurrency", limit(func(l queue.Limits) int { return l.Initial })},
-		{"default_destination_concurrency_limit", "queue.default.destination_concurrency", limit(func(l queue.Limits) int { return l.Destination })},
-		{"default_destination_recipient_limit", "queue.default.recipients", limit(func(l queue.Limits) int { return l.Recipients })},
-		{"default_delivery_slot_cost", "queue.default.delivery_slot_cost", limit(func(l queue.Limits) int { return l.SlotCost })},
-		{"default_delivery_slot_loan", "queue.default.delivery_slot_loan", limit(func(l queue.Limits) int { return l.SlotLoan })},
-		{"default_delivery_slot_discount", "queue.default.delivery_slot_discount", limit(func(l queue.Limits) int { return l.SlotDiscount })},
-		{"default_minimum_delivery_slots", "queue.default.minimum_delivery_slots", limit(func(l queue.Limits) int { return l.MinimumSlots })},
-		{"default_destination_concurrency_failed_cohort_limit", "queue.default.failed_cohort_limit", limit(func(l queue.Limits) int { return l.Cohort })},
-		{"default_transport_rate_delay", "queue.default.transport_rate_delay", func(c *Config) string { return span(c.Queue.Default.TransportDelay) }},
-		{"default_destination_rate_delay", "queue.default.destination_rate_delay", func(c *Config) string { return span(c.Queue.Default.DestinationDelay) }},
-		{"default_process_limit", "queue.default.concurrency", limit(func(l queue.Limits) int { return l.Concurrency })},
+		{"default_process_limit", "queue.default.concurrency", func(c *Config) string { return strconv.Itoa(c.Queue.Default.Concurrency) }},
 	}
 }
 
-func limit(of func(queue.Limits) int) func(*Config) string {
-	return func(c *Config) string { return strconv.Itoa(of(c.Queue.Default)) }
+// limitParameter is one that each transport can have of its own: its name
+// follows that of the transport.
+type limitParameter struct {
+	name, key string
+	value     func(queue.Limits) string // empty: not set
+}
+
+// usual is the parameter for the transports that have none of their own.
+func (p limitParameter) usual() string {
+	if p.key == "initial_destination_concurrency" {
+		return p.name
+	}
+	return "default_" + p.name
+}
+
+func limitParameters() []limitParameter {
+	whole := func(of func(queue.Limits) int) func(queue.Limits) string {
+		return func(l queue.Limits) string {
+			switch n := of(l); {
+			case n == 0:
+				return ""
+			default:
+				return strconv.Itoa(max(n, 0)) // Postfix's 0, for never, is -1 here
+			}
+		}
+	}
+	delay := func(of func(queue.Limits) conf.Duration) func(queue.Limits) string {
+		return func(l queue.Limits) string {
+			if of(l) == 0 {
+				return ""
+			}
+			return span(of(l))
+		}
+	}
+	return []limitParameter{
+		{"initial_destination_concurrency", "initial_destination_concurrency", whole(func(l queue.Limits) int { return l.Initial })},
+		{"destination_concurrency_limit", "destination_concurrency", whole(func(l queue.Limits) int { return l.Destination })},
+		{"destination_recipient_limit", "recipients", whole(func(l queue.Limits) int { return l.Recipients })},
+		{"destination_concurrency_positive_feedback", "positive_feedback", func(l queue.Limits) string { return l.Positive.String() }},
+		{"destination_concurrency_negative_feedback", "negative_feedback", func(l queue.Limits) string { return l.Negative.String() }},
+		{"destination_concurrency_failed_cohort_limit", "failed_cohort_limit", whole(func(l queue.Limits) int { return l.Cohort })},
+		{"delivery_slot_cost", "delivery_slot_cost", whole(func(l queue.Limits) int { return l.SlotCost })},
+		{"delivery_slot_loan", "delivery_slot_loan", whole(func(l queue.Limits) int { return l.SlotLoan })},
+		{"delivery_slot_discount", "delivery_slot_discount", whole(func(l queue.Limits) int { return l.SlotDiscount })},
+		{"minimum_delivery_slots", "minimum_delivery_slots", whole(func(l queue.Limits) int { return l.MinimumSlots })},
+		{"transport_rate_delay", "transport_rate_delay", delay(func(l queue.Limits) conf.Duration { return l.TransportDelay })},
+		{"destination_rate_delay", "destination_rate_delay", delay(func(l queue.Limits) conf.Duration { return l.DestinationDelay })},
+	}
+}
+
+// usualLimits are the parameters of queue.default.
+func usualLimits() []parameter {
+	var out []parameter
+	for _, p := range limitParameters() {
+		out = append(out, parameter{p.usual(), "queue.default." + p.key, func(c *Config) string { return orElse(p.value(c.Queue.Default), "0s") }})
+	}
+	return out
+}
+
+// ownLimits are those of each transport.
+func (c *Config) ownLimits() []parameter {
+	var out []parameter
+	names := []string{"smtp", "lmtp", "local", "error", "retry", "discard"}
+	for name := range c.Transports {
+		names = append(names, name)
+	}
+	for _, name := range names {
+		for _, p := range limitParameters() {
+			out = append(out, parameter{name + "_" + p.name, "", func(c *Config) string {
+				return orElse(p.value(c.Config.Limits(c.Queue.Settings).Transports[name]), "$"+p.usual())
+			}})
+		}
+	}
+	return out
 }
 
 // domain is rewrite.mydomain or what stands for it.

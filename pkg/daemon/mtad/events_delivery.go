@@ -9,6 +9,7 @@ import (
 	"github.com/postcote/postcote/pkg/daemon/mtad/localmail"
 	"github.com/postcote/postcote/pkg/mta/queue"
 	"github.com/postcote/postcote/pkg/platform/addr"
+	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/platform/obs"
 )
 
@@ -74,6 +75,47 @@ func (o observer) Notified(id queue.ID, kind queue.NoticeKind, notice queue.ID) 
 func (o observer) Removed(id queue.ID) {
 	o.local.Removed(id)
 	o.log.Log(messageRemoved{id.String()})
+}
+
+// TransportFailed says that nothing is tried over a transport for a while.
+func (o observer) TransportFailed(name string, why error) {
+	o.log.Log(transportFailed{name, why, fail.Is(why, fail.Unavailable)})
+	if !fail.Is(why, fail.Unavailable) {
+		o.log.Log(transportRests{name})
+	}
+}
+
+// transportFailed: a transport does not work itself.
+type transportFailed struct {
+	Transport   string
+	Err         error
+	Unreachable bool
+}
+
+func (transportFailed) Event() string     { return "transport failed" }
+func (transportFailed) Level() slog.Level { return slog.LevelWarn }
+func (e transportFailed) Attrs() []slog.Attr {
+	return []slog.Attr{slog.String("transport", e.Transport), obs.Err(e.Err)}
+}
+
+func (e transportFailed) Classic() (string, string) {
+	if e.Unreachable {
+		return "postfix/qmgr", "warning: connect to transport private/" + e.Transport + ": " + e.Err.Error()
+	}
+	return "postfix/qmgr", "warning: private/" + e.Transport + " socket: " + e.Err.Error()
+}
+
+// transportRests: a transport that broke has a rest.
+type transportRests struct{ Transport string }
+
+func (transportRests) Event() string     { return "transport rests" }
+func (transportRests) Level() slog.Level { return slog.LevelWarn }
+func (e transportRests) Attrs() []slog.Attr {
+	return []slog.Attr{slog.String("transport", e.Transport)}
+}
+
+func (e transportRests) Classic() (string, string) {
+	return "postfix/qmgr", "warning: transport " + e.Transport + " failure -- see a previous warning/fatal/panic logfile record for the problem description"
 }
 
 // messageActive: deliveries of a message begin.

@@ -52,8 +52,9 @@ func TestProgramsAreTheHelpers(t *testing.T) {
 	p := &programs{}
 	helper := serveUnix(t, filepath.Join(w.dir, "run"), p.serve)
 	w.cfg.Domains.Local = []string{"host.example"}
+	w.cfg.Queue.TransportRetry = conf.Duration(time.Second)
 	w.cfg.Transports = map[string]routing.Transport{"prog": {Type: "pipe", Socket: helper.path, Command: "filter", TimeLimit: conf.Duration(30 * time.Second)}}
-	w.cfg.Routes = map[string]string{"far.example": "prog:a list"}
+	w.cfg.Routes = map[string]string{"far.example": "prog:a list", "elsewhere.example": "prog:another"}
 	w.cfg.Rewrite.AliasTransport = "prog"
 	w.cfg.Rewrite.Aliases = []string{"inline:{ {list = |post all}, {archive = /var/mail/archive}, {owner-archive = ann@ours.example}, {wrong = |unknown} }"}
 	w.start()
@@ -106,11 +107,22 @@ S: 354 *
 C: hello
 C: .
 S: 250 *
-log: postfix/prog: *: to=<c@far.example>, relay=none, *, status=deferred (helper: *`)
+log: postfix/qmgr: warning: connect to transport private/prog: helper: dial unix *
+log: postfix/prog: *: to=<c@far.example>, relay=none, *, dsn=4.3.0, status=deferred (mail transport unavailable)
+C: MAIL FROM:<joe@ours.example>
+S: 250 *
+C: RCPT TO:<d@elsewhere.example>
+S: 250 *
+C: DATA
+S: 354 *
+C: hello
+C: .
+S: 250 *
+log: postfix/error: *: to=<d@elsewhere.example>, relay=none, *, dsn=4.3.0, status=deferred (mail transport unavailable)`)
 	helper.up()
 	eventually(t, "the program is run when the helper is back", func() bool {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		return strings.Contains(strings.Join(p.asked, "\n"), "|c@far.example|")
+		return strings.Contains(strings.Join(p.asked, "\n"), "|c@far.example|") && strings.Contains(strings.Join(p.asked, "\n"), "|d@elsewhere.example|")
 	})
 }

@@ -38,7 +38,8 @@ domains: {mailbox: [example.org], local: [mail.example.org, localhost], local_ta
 trusted_networks: [127.0.0.0/8, "::1/128"]
 relayhost: "[smtp.example.net]:587"
 rewrite: {alias_maps: ["hash:/etc/aliases"]}
-queue: {lifetime: 36h, max_backoff: 90s, default: {destination_concurrency: 7}}
+queue: {lifetime: 36h, max_backoff: 90s, default: {destination_concurrency: 7}, transports: {smtp: {positive_feedback: 1/concurrency, failed_cohort_limit: -1}}}
+transports: {slow: {type: smtp, destination_rate_delay: 2s}}
 `
 
 // What installers, maintainer scripts and list managers ask.
@@ -59,6 +60,11 @@ func TestPostconfAsCallersUseIt(t *testing.T) {
 		{args: "-h virtual_transport", out: "lmtp:unix:/run/postcote-deliverd/lmtp\n"},
 		{args: "maximal_queue_lifetime maximal_backoff_time", out: "maximal_queue_lifetime = 36h\nmaximal_backoff_time = 90s\n"},
 		{args: "-h smtpd_tls_security_level smtpd_sasl_auth_enable smtpd_tls_auth_only", out: "may\nyes\nyes\n"},
+		{args: "-h default_destination_concurrency_positive_feedback default_destination_rate_delay initial_destination_concurrency", out: "1\n0s\n5\n"},
+		{args: "-h smtp_destination_concurrency_positive_feedback smtp_destination_concurrency_failed_cohort_limit", out: "1 / concurrency\n0\n"},
+		{args: "-h smtp_destination_concurrency_limit smtp_initial_destination_concurrency", out: "$default_destination_concurrency_limit\n$initial_destination_concurrency\n"},
+		{args: "-xh smtp_destination_concurrency_limit lmtp_transport_rate_delay", out: "7\n0s\n"},
+		{args: "-h local_destination_concurrency_limit local_destination_recipient_limit slow_destination_rate_delay", out: "2\n1\n2s\n"},
 		{args: "always_bcc", out: "always_bcc =\n"},
 		{args: "-d relayhost maximal_backoff_time", out: "relayhost =\nmaximal_backoff_time = 4000s\n"},
 		{args: "-n relayhost message_size_limit", out: "relayhost = [smtp.example.net]:587\n"},

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/postcote/postcote/pkg/platform/addr"
+	"github.com/postcote/postcote/pkg/platform/conf"
 	"github.com/postcote/postcote/pkg/platform/fail"
 )
 
@@ -362,5 +363,41 @@ func TestReloadChangesLimits(t *testing.T) {
 		if w.top("x.example") != 4 {
 			t.Errorf("%d at a time after reload, want 4", w.top("x.example"))
 		}
+		s.Default.Concurrency = 2
+		w.q.Reload(s)
+		w.sleep(time.Minute) // what was running ends
+		w.mu.Lock()
+		w.peak = map[string]int{}
+		w.mu.Unlock()
+		for range 10 {
+			w.submit(to("a@x.example"))
+		}
+		w.sleep(time.Hour)
+		if w.top("x.example") != 2 || len(w.list(Filter{})) != 0 {
+			t.Errorf("%d at a time after the limit was lowered, want 2", w.top("x.example"))
+		}
 	})
+}
+
+// A pause between deliveries that was meant to be seconds ends when it is
+// corrected, and not after the hours that were written.
+func TestReloadEndsPauses(t *testing.T) {
+	hour := conf.Duration(time.Hour)
+	for _, l := range []Limits{{DestinationDelay: hour}, {TransportDelay: hour}} {
+		inBubble(t, func(s *Settings) { s.Default = l }, func(t *testing.T, w *world) {
+			for range 3 {
+				w.submit(to("a@x.example"))
+			}
+			w.sleep(time.Minute)
+			if n := w.try("a@x.example"); n != 1 {
+				t.Fatalf("%+v: %d tries", l, n)
+			}
+			w.q.Reload(settings())
+			synctest.Wait()
+			if n := w.try("a@x.example"); n != 3 {
+				t.Errorf("%+v: %d tries after the reload", l, n)
+			}
+			w.sleep(2 * time.Hour)
+		})
+	}
 }

@@ -31,6 +31,8 @@ type Observer interface {
 	Notified(id ID, kind NoticeKind, notice ID)
 	// Removed: the message has left the queue, all is done.
 	Removed(id ID)
+	// TransportFailed: nothing is tried over a transport for a while.
+	TransportFailed(transport string, why error)
 }
 
 // Attempt is what an Observer hears of one recipient.
@@ -75,6 +77,11 @@ type Outcome struct {
 	// TLS, banner, EHLO, 421, lost connection), so that other mail for it
 	// should wait as well.
 	SiteFailure bool
+
+	// TransportFailure says why the way itself did not work, whatever the
+	// destination: nothing goes over this transport for a while. Its kind is
+	// fail.Unavailable when there was nobody to talk to.
+	TransportFailure error
 }
 
 // Result is what became of one recipient in one attempt.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/postcote/postcote/pkg/mta/queue/spool"
 	"github.com/postcote/postcote/pkg/mta/queue/turns"
+	"github.com/postcote/postcote/pkg/mta/queue/window"
 	"github.com/postcote/postcote/pkg/platform/disk"
 	"github.com/postcote/postcote/pkg/platform/fail"
 )
@@ -22,9 +23,11 @@ type transport struct {
 	name    string
 	limits  Limits
 	running int
-	dests   map[string]*dest // by next hop
+	dests   map[string]*dest // by next hop, see Limits.key
 	line    turns.Line[*job] // jobs of all destinations, in the order of their turns
 	resting bool             // until transport_rate_delay is over
+	dead    time.Time        // until transport_retry_time is over
+	reason  Result           // of the failure that made it dead
 }
 
 // dest is one next hop. How many deliveries it gets at a time is found out:
@@ -32,11 +35,11 @@ type transport struct {
 type dest struct {
 	t       *transport
 	next    string
+	key     string             // in transport.dests
 	place   turns.Dest[*job]   // its jobs
 	backlog fifo[*spool.Entry] // messages for this destination alone, not loaded
 	running int
-	window  float64
-	cohort  float64 // failures since the last success, each as its share of the window
+	window  window.Window
 	dead    time.Time
 	reason  Result    // of the failure that made it dead
 	resting bool      // until destination_rate_delay is over
@@ -71,16 +74,16 @@ func (s *Settings) activeRecipients() int {
 }
 
 // dest finds or makes a destination. s.mu is held.
-func (s *scheduler) dest(r Route) *dest {
-	t := s.transports[r.Transport]
+func (s *scheduler) dest(b *bundle) *dest {
+	t := s.transports[b.route.Transport]
 	if t == nil {
-		t = &transport{name: r.Transport, limits: s.q.settings.Load().limits(r.Transport), dests: map[string]*dest{}}
-		s.transports[r.Transport] = t
+		t = &transport{name: b.route.Transport, limits: s.q.settings.Load().limits(b.route.Transport), dests: map[string]*dest{}}
+		s.transports[t.name] = t
 	}
-	d := t.dests[r.NextHop]
+	d := t.dests[b.key]
 	if d == nil {
-		d = &dest{t: t, next: r.NextHop, window: float64(t.limits.Initial), place: *turns.NewDest[*job]()}
-		t.dests[r.NextHop] = d
+		d = &dest{t: t, next: b.route.NextHop, key: b.key, window: window.New(t.limits.window()), place: *turns.NewDest[*job]()}
+		t.dests[b.key] = d
 	}
 	d.seen = s.q.now()
 	return d
@@ -88,7 +91,8 @@ func (s *scheduler) dest(r Route) *dest {
 
 func (d *dest) route() Route { return Route{Transport: d.t.name, NextHop: d.next} }
 
-func (d *dest) isDead(now time.Time) bool { return d.dead.After(now) }
+// isDead reports whether nothing is to be tried at d, or over its transport.
+func (d *dest) isDead(now time.Time) bool { return d.dead.After(now) || d.t.dead.After(now) }
 
 // offer makes d wait for its turn if it can start a job. s.mu is held.
 func (d *dest) offer() {
@@ -111,7 +115,7 @@ func (d *dest) allowed() int {
 	if d.t.limits.DestinationDelay > 0 {
 		return 1
 	}
-	return int(d.window)
+	return max(min(d.window.Size(), d.t.limits.Destination), 1) // a limit may be lower since a reload
 }
 
 // restDest lets d wait between two deliveries. s.mu is held.
@@ -145,26 +149,41 @@ func (s *scheduler) restTransport(t *transport) {
 	})
 }
 
-// succeeded is positive feedback, Postfix's default of 1: one more delivery at a
-// time for each success, as long as the window is used at all.
+// succeeded is positive feedback. A destination that something has reached is
+// not down, whatever failed meanwhile.
 func (d *dest) succeeded() {
-	d.cohort = 0
-	if limit := float64(d.t.limits.Destination); d.window < limit && d.window < float64(d.running+d.t.limits.Initial) {
-		d.window = min(d.window+1, limit)
+	if rules := d.t.limits.window(); d.dead.IsZero() {
+		d.window.Succeeded(rules, d.running)
+	} else {
+		d.dead = time.Time{}
+		d.window.Revived(rules, d.running)
 	}
 }
 
-// failedSite is negative feedback, also 1 in Postfix. Failures that are a whole
-// window together, without a success between, make the destination dead.
+// failedSite is negative feedback. Failures that are windows enough, without a
+// success between, make the destination dead. What had begun before that and
+// fails, too, says nothing new.
 func (d *dest) failedSite(now time.Time, rest time.Duration, why Result) bool {
-	d.cohort += 1 / d.window
-	d.window = max(d.window-1, 1)
-	if d.cohort < float64(max(d.t.limits.Cohort, 1))-0.001 {
+	if d.dead.After(now) || !d.window.Failed(d.t.limits.window()) {
 		return false
 	}
 	d.dead, d.reason = now.Add(rest), why
-	d.window, d.cohort = float64(d.t.limits.Initial), 0
+	d.window.Revived(d.t.limits.window(), 0)
 	return true
+}
+
+// failedTransport lets nothing be tried over a transport for a while. It
+// returns what waited for it; told is false when it rests already. s.mu is held.
+func (s *scheduler) failedTransport(t *transport, now time.Time, why Result) (waiting []*job, told bool) {
+	if t.dead.After(now) {
+		return nil, false
+	}
+	t.dead, t.reason = now.Add(s.q.settings.Load().retryTime()), why
+	for _, d := range t.dests {
+		waiting = append(waiting, d.putOff()...)
+		s.benchBacklog(d, t.dead)
+	}
+	return waiting, true
 }
 
 // forget drops destinations that nothing is known of worth keeping.
@@ -174,8 +193,8 @@ func (s *scheduler) forget(now time.Time) {
 	defer s.mu.Unlock()
 	for _, t := range s.transports {
 		for next, d := range t.dests {
-			idle := d.running == 0 && d.place.Len() == 0 && d.backlog.len() == 0 && !d.resting && !d.isDead(now)
-			if idle && (d.cohort == 0 || now.Sub(d.seen) > keep) {
+			idle := d.running == 0 && d.place.Len() == 0 && d.backlog.len() == 0 && !d.resting && !d.dead.After(now)
+			if idle && (d.window.Untroubled() || now.Sub(d.seen) > keep) {
 				delete(t.dests, next)
 			}
 		}
@@ -186,8 +205,10 @@ func (s *scheduler) forget(now time.Time) {
 func (s *scheduler) revive() {
 	s.revived++
 	for _, t := range s.transports {
+		t.dead = time.Time{}
 		for _, d := range t.dests {
-			d.dead, d.cohort = time.Time{}, 0
+			d.dead = time.Time{}
+			d.window.Forgive()
 		}
 	}
 }
@@ -334,8 +355,11 @@ func (q *Queue) Destinations() []Destination {
 	var list []Destination
 	for _, t := range s.transports {
 		for _, d := range t.dests {
-			out := Destination{Transport: t.name, NextHop: d.next, Running: d.running, Window: d.allowed(), Waiting: d.place.Len() + d.backlog.len(), Reason: s.suspended(d)}
-			if d.isDead(now) {
+			out := Destination{Transport: t.name, NextHop: d.key, Running: d.running, Window: d.allowed(), Waiting: d.place.Len() + d.backlog.len(), Reason: s.suspended(d)}
+			switch {
+			case t.dead.After(now):
+				out.Down, out.Reason = t.dead, t.reason.Reason
+			case d.dead.After(now):
 				out.Down, out.Reason = d.dead, d.reason.Reason
 			}
 			if out.Running > 0 || out.Waiting > 0 || out.Reason != "" {

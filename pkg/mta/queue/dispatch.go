@@ -90,9 +90,12 @@ func (s *scheduler) run(j *job) (next *job) {
 
 	s.mu.Lock()
 	d := j.d
-	died := false
+	died, broke := false, false
+	var waiting []*job
 	switch {
-	case out.SiteFailure && j.revived != s.revived: // it is to be tried in spite of what was known till then
+	case (out.SiteFailure || out.TransportFailure != nil) && j.revived != s.revived: // it is to be tried in spite of what was known till then
+	case out.TransportFailure != nil:
+		waiting, broke = s.failedTransport(d.t, now, why)
 	case out.SiteFailure:
 		died = d.failedSite(now, s.q.settings.Load().minBackoff(), why)
 	default:
@@ -101,7 +104,6 @@ func (s *scheduler) run(j *job) (next *job) {
 	d.running--
 	d.t.running--
 	d.seen = now
-	var waiting []*job
 	if died {
 		waiting = d.putOff()
 		s.benchBacklog(d, d.dead)
@@ -115,6 +117,9 @@ func (s *scheduler) run(j *job) (next *job) {
 	s.dispatch(d.t)
 	s.mu.Unlock()
 
+	if broke {
+		s.q.consumer.Observer.TransportFailed(d.t.name, out.TransportFailure)
+	}
 	for _, w := range waiting {
 		s.suspend(w)
 	}
@@ -252,9 +257,15 @@ func (s *Settings) lifetime(env *Envelope) time.Duration {
 // paused: then it does not expire.
 func (s *scheduler) suspend(j *job) {
 	s.mu.Lock()
-	why, paused := j.d.reason, s.suspended(j.d)
+	why, whole, paused := j.d.reason, j.d.t.dead.After(s.q.now()), s.suspended(j.d)
+	if whole {
+		why = j.d.t.reason
+	}
 	s.mu.Unlock()
 	r := Result{Status: Deferred, Code: why.Code, Remote: why.Remote, Reason: "delivery temporarily suspended: " + why.Reason}.complete()
+	if whole {
+		r.Reason = why.Reason
+	}
 	if paused != "" {
 		r = Result{Status: Deferred, Code: Code{Class: 4, Subject: 3, Detail: 2}, Reason: paused}
 	}

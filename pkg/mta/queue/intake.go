@@ -149,25 +149,30 @@ func (s *scheduler) release(m *message) {
 // bundle is a route and the recipients that share it, in order.
 type bundle struct {
 	route Route
+	key   string // of the destination, see Limits.key
 	index []int
 }
 
 // route asks the Router for each recipient. Those without a route get their
 // result at once.
 func (s *scheduler) route(m *message, todo []int) []bundle {
+	type place struct{ transport, key string }
 	var list []bundle
-	find := map[Route]int{}
+	find := map[place]int{}
+	set := s.q.settings.Load()
 	for _, i := range todo {
 		r, err := s.q.consumer.Router.Route(s.ctx, m.env, m.env.Recipients[i].Addr)
 		if err != nil {
 			s.unroutable(m, i, err)
 			continue
 		}
-		k, ok := find[r]
+		limits := set.limits(r.Transport)
+		at := place{r.Transport, limits.key(r, m.env.Recipients[i].Addr)}
+		k, ok := find[at]
 		if !ok {
 			k = len(list)
-			find[r] = k
-			list = append(list, bundle{route: r})
+			find[at] = k
+			list = append(list, bundle{route: r, key: at.key})
 		}
 		list[k].index = append(list[k].index, i)
 	}
@@ -191,7 +196,7 @@ func (s *scheduler) enqueue(m *message, bundles []bundle) {
 	now := s.q.now()
 	s.mu.Lock()
 	if len(bundles) == 1 && len(m.unsaved) == 0 {
-		if d := s.dest(bundles[0].route); d.place.Len() >= set.queuedJobs() && !d.isDead(now) && !s.waits(m, d) && !m.stop {
+		if d := s.dest(&bundles[0]); d.place.Len() >= set.queuedJobs() && !d.isDead(now) && !s.waits(m, d) && !m.stop {
 			s.toBacklog(m, d)
 			s.mu.Unlock()
 			s.q.spool.Park(m.e)
@@ -203,7 +208,7 @@ func (s *scheduler) enqueue(m *message, bundles []bundle) {
 	}
 	var suspended []*job
 	for _, b := range bundles {
-		d := s.dest(b.route)
+		d := s.dest(&b)
 		for rest := b.index; len(rest) > 0; {
 			n := min(len(rest), max(d.t.limits.Recipients, 1))
 			j := &job{m: m, d: d, index: rest[:n:n]}

@@ -108,7 +108,14 @@ func (q *Queue) Reload(s Settings) {
 	q.sched.mu.Lock()
 	defer q.sched.mu.Unlock()
 	for name, t := range q.sched.transports {
+		old := t.limits
 		t.limits = s.limits(name)
+		// A rest that would be shorter now is over.
+		t.resting = t.resting && t.limits.TransportDelay >= old.TransportDelay
+		for _, d := range t.dests {
+			d.resting = d.resting && t.limits.DestinationDelay >= old.DestinationDelay
+			d.offer()
+		}
 	}
 	q.sched.dispatchAll()
 	q.sched.wake()
@@ -171,8 +178,9 @@ func (q *Queue) tidy(ctx context.Context) {
 // deaf is the Observer of those who have none.
 type deaf struct{}
 
-func (deaf) Activated(ID, *Envelope, int) {}
-func (deaf) Attempted(*Attempt)           {}
-func (deaf) Expired(ID, *Envelope)        {}
-func (deaf) Notified(ID, NoticeKind, ID)  {}
-func (deaf) Removed(ID)                   {}
+func (deaf) Activated(ID, *Envelope, int)  {}
+func (deaf) Attempted(*Attempt)            {}
+func (deaf) Expired(ID, *Envelope)         {}
+func (deaf) Notified(ID, NoticeKind, ID)   {}
+func (deaf) Removed(ID)                    {}
+func (deaf) TransportFailed(string, error) {}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -302,27 +303,138 @@ func TestConcurrencyWindow(t *testing.T) {
 	})
 }
 
-// The feedback is Postfix's: each success opens the window by one delivery,
-// each failure closes it by one, and failures add up by their share of the window.
-func TestFeedback(t *testing.T) {
-	set := DefaultSettings()
-	limits := set.limits("smtp")
-	d := &dest{t: &transport{limits: limits}, window: float64(limits.Initial), running: 5}
-	for i, want := range []int{6, 7, 8, 9, 10, 10} { // what is used, and the initial concurrency
-		if d.succeeded(); d.allowed() != want {
-			t.Errorf("%d at a time after %d successes, want %d", d.allowed(), i+1, want)
+// A destination is tried less and less when it fails, as package window has it,
+// and at once again when one delivery that had begun reaches it after all.
+func TestBackFromTheGrave(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, w *world) {
+		w.deliver = func(_ context.Context, job *Job) Outcome {
+			switch job.Recipients[0].Addr.Local {
+			case "late":
+				time.Sleep(10 * time.Second)
+				return all(job, delivered())
+			case "good":
+				return all(job, delivered())
+			}
+			time.Sleep(time.Second)
+			return down(job)
 		}
-	}
-	now := time.Unix(1e9, 0)
-	d.window = float64(limits.Initial)
-	for i, want := range []int{4, 3, 2} { // 1/5, 1/4 and 1/3 of a window
-		if dead := d.failedSite(now, time.Minute, Result{}); dead || d.allowed() != want {
-			t.Errorf("after %d failures %d at a time, want %d; dead: %v", i+1, d.allowed(), want, dead)
+		w.submit(to("late@x.example"))
+		for range 4 {
+			w.submit(to("bad@x.example"))
 		}
-	}
-	if !d.failedSite(now, time.Minute, Result{}) || !d.isDead(now) {
-		t.Error("the fourth failure fills the window, but the destination is not dead")
-	}
+		w.sleep(2 * time.Second)
+		if list := w.q.Destinations(); len(list) != 1 || list[0].Down.IsZero() {
+			t.Fatalf("five deliveries at a time, four failed: %+v", list)
+		}
+		w.submit(to("good@x.example"))
+		synctest.Wait()
+		if w.try("good@x.example") != 0 {
+			t.Fatal("tried while the destination is down")
+		}
+		w.sleep(10 * time.Second)
+		w.submit(to("more@x.example"))
+		w.submit(to("good@x.example"))
+		synctest.Wait()
+		if w.try("good@x.example") != 1 {
+			t.Error("not tried, though the destination has been reached meanwhile")
+		}
+	})
+}
+
+// With failed_cohort_limit -1 a destination is never down.
+func TestNeverDown(t *testing.T) {
+	inBubble(t, func(s *Settings) { s.Default.Cohort = -1 }, func(t *testing.T, w *world) {
+		w.deliver = func(_ context.Context, job *Job) Outcome { return down(job) }
+		for range 50 {
+			w.submit(to("a@x.example"))
+		}
+		w.sleep(time.Second)
+		if n := w.try("a@x.example"); n != 50 {
+			t.Errorf("%d tries", n)
+		}
+	})
+}
+
+// A transport that does not work itself rests as a whole, whatever the
+// destination; others go on. It is told of once.
+func TestTransportFailure(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, w *world) {
+		w.route = func(r addr.Address) (Route, error) {
+			if strings.HasPrefix(r.Domain, "p") {
+				return Route{Transport: "prog", NextHop: r.Domain}, nil
+			}
+			return Route{Transport: "smtp", NextHop: r.Domain}, nil
+		}
+		broken := func(_ context.Context, job *Job) Outcome {
+			if job.Route.Transport != "prog" {
+				return all(job, delivered())
+			}
+			out := all(job, Result{Status: Deferred, Code: Code{Class: 4, Subject: 3}, Reason: "mail transport unavailable"})
+			out.TransportFailure = fail.New(fail.Unavailable, "no socket")
+			return out
+		}
+		w.deliver = broken
+		w.submit(to("a@p1.example"))
+		synctest.Wait()
+		w.submit(to("b@p2.example"))
+		w.submit(to("c@x.example"))
+		w.wantLog("0s active <sender@example.com> 1", "0s a@p1.example deferred 4.3.0", "0s transport prog: no socket",
+			"0s active <sender@example.com> 1", "0s b@p2.example suspended 4.3.0", "0s active <sender@example.com> 1", "0s c@x.example delivered 2.0.0", "0s removed")
+		for _, e := range w.list(Filter{}) {
+			if e.Recipients[0].Reason != "mail transport unavailable" {
+				t.Errorf("%+v", e.Recipients)
+			}
+		}
+		list := w.q.Destinations()
+		if len(list) != 2 || time.Until(list[0].Down) != time.Minute || list[0].Reason != "mail transport unavailable" {
+			t.Errorf("destinations: %+v", list)
+		}
+		w.sleep(time.Minute)
+		w.submit(to("d@p3.example"))
+		synctest.Wait()
+		if w.try("d@p3.example") != 1 || w.try("b@p2.example") != 0 {
+			t.Error("after a minute it is tried again, by what comes then")
+		}
+		w.setDeliver(nil)
+		if _, err := w.q.Flush(t.Context(), Selection{All: true}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if left := w.list(Filter{}); len(left) != 0 {
+			t.Errorf("%d left after a flush", len(left))
+		}
+	})
+}
+
+// With one recipient in a delivery the limits are those of the recipient, as
+// in Postfix: two deliveries at a time to a mailbox, not to all of them.
+func TestRecipientsAreDestinations(t *testing.T) {
+	inBubble(t, func(s *Settings) { s.Transports = map[string]Limits{"smtp": {Recipients: 1, Destination: 2}} }, func(t *testing.T, w *world) {
+		now, peak, next := map[string]int{}, map[string]int{}, ""
+		w.deliver = func(_ context.Context, job *Job) Outcome {
+			name := strings.ToLower(job.Recipients[0].Addr.Local)
+			w.mu.Lock()
+			for _, n := range []string{name, "all"} {
+				now[n]++
+				peak[n] = max(peak[n], now[n])
+			}
+			next = job.Route.NextHop
+			w.mu.Unlock()
+			time.Sleep(time.Second)
+			w.mu.Lock()
+			now[name]--
+			now["all"]--
+			w.mu.Unlock()
+			return all(job, delivered())
+		}
+		for range 10 {
+			w.submit(to("ann@x.example", "Ann@x.example", "bob@x.example", "eve@x.example"))
+		}
+		w.sleep(time.Minute)
+		if peak["ann"] != 2 || peak["bob"] != 2 || peak["all"] != 6 || next != "x.example" || len(w.list(Filter{})) != 0 {
+			t.Errorf("at a time: %v; next hop %s", peak, next)
+		}
+	})
 }
 
 func TestTransportLimit(t *testing.T) {

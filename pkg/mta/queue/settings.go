@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/postcote/postcote/pkg/mta/queue/turns"
+	"github.com/postcote/postcote/pkg/mta/queue/window"
 	"github.com/postcote/postcote/pkg/platform/addr"
 	"github.com/postcote/postcote/pkg/platform/conf"
 	"github.com/postcote/postcote/pkg/platform/disk"
@@ -42,6 +43,8 @@ type Settings struct {
 	ActiveMessages   int `yaml:"active_messages" min:"10" reload:"true" doc:"Messages being worked on at a time; the others wait on disk."`
 	ActiveRecipients int `yaml:"active_recipients" min:"10" reload:"true" doc:"The same for recipients. A message with more than that is worked on alone."`
 
+	TransportRetry conf.Duration `yaml:"transport_retry_time" min:"1s" reload:"true" doc:"How long nothing is tried over a transport that does not work itself: the socket of its helper is not there, or the helper ends without an answer."`
+
 	DeferTransports []string      `yaml:"defer_transports" reload:"true" doc:"Transports over which nothing is tried before an operator flushes the queue."`
 	InFlowDelay     conf.Duration `yaml:"in_flow_delay" max:"10s" reload:"true" doc:"How long each message waits for its reply while five times active_messages wait for their first attempt: mail comes in faster than it goes out. 0s never waits."`
 
@@ -61,8 +64,11 @@ type Limits struct {
 	Concurrency int `yaml:"concurrency" min:"0" doc:"Deliveries at a time over this transport; 0 takes the value of default."`
 	Initial     int `yaml:"initial_destination_concurrency" min:"0" doc:"Deliveries at a time to a destination that is not known yet."`
 	Destination int `yaml:"destination_concurrency" min:"0" doc:"The most deliveries at a time to one destination."`
-	Recipients  int `yaml:"recipients" min:"0" doc:"The most recipients in one delivery."`
-	Cohort      int `yaml:"failed_cohort_limit" min:"0" doc:"After as many windows full of failures, with no success between them, a destination counts as down."`
+	Recipients  int `yaml:"recipients" min:"0" doc:"The most recipients in one delivery. With 1, each recipient is a destination of its own for the limits here."`
+	Cohort      int `yaml:"failed_cohort_limit" min:"-1" doc:"After as many windows full of failures, with no success between them, a destination counts as down; -1: never."`
+
+	Positive window.Feedback `yaml:"positive_feedback" example:"1 / concurrency" doc:"By how much a success opens the window of a destination: a number from 0 to 1, maybe divided by the window (1 / concurrency) or its root (1 / sqrt_concurrency)."`
+	Negative window.Feedback `yaml:"negative_feedback" example:"1 / concurrency" doc:"By how much a failure of a destination closes its window, in the same form."`
 
 	SlotCost     int `yaml:"delivery_slot_cost" min:"0" doc:"After so many deliveries of a large message a smaller one may overtake it by one delivery; 1: nobody overtakes."`
 	SlotLoan     int `yaml:"delivery_slot_loan" min:"0" doc:"How many such deliveries a large message gives before it has saved them up."`
@@ -83,7 +89,8 @@ func DefaultSettings() Settings {
 		BounceNotice:   "postmaster", DelayNotice: "postmaster", DoubleNotice: "postmaster",
 		ActiveMessages:   20000,
 		ActiveRecipients: 20000,
-		Default:          Limits{Concurrency: 100, Initial: 5, Destination: 20, Recipients: 50, Cohort: 1, SlotCost: 5, SlotLoan: 3, SlotDiscount: 50, MinimumSlots: 3},
+		TransportRetry:   conf.Duration(60 * time.Second),
+		Default:          defaultLimits(),
 		MinFree:          100 << 20,
 		SegmentSize:      32 << 20,
 		LargeMessage:     256 << 10,
@@ -140,9 +147,31 @@ func (s *Settings) limits(transport string) Limits {
 	if l, ok := s.Transports[transport]; ok {
 		return l.or(s.Default)
 	}
-	return s.Default.or(Limits{
-		Concurrency: 100, Initial: 5, Destination: 20, Recipients: 50, Cohort: 1, SlotCost: 5, SlotLoan: 3, SlotDiscount: 50, MinimumSlots: 3,
-	})
+	return s.Default.or(defaultLimits())
+}
+
+func defaultLimits() Limits {
+	return Limits{
+		Concurrency: 100, Initial: 5, Destination: 20, Recipients: 50, Cohort: 1, Positive: window.Whole(), Negative: window.Whole(),
+		SlotCost: 5, SlotLoan: 3, SlotDiscount: 50, MinimumSlots: 3,
+	}
+}
+
+// retryTime is transport_retry_time.
+func (s *Settings) retryTime() time.Duration { return max(s.TransportRetry.Std(), time.Second) }
+
+// window are the rules of package window.
+func (l *Limits) window() window.Rules {
+	return window.Rules{Initial: l.Initial, Limit: l.Destination, Positive: l.Positive, Negative: l.Negative, Cohorts: l.Cohort}
+}
+
+// key tells the destinations of a transport apart: by the next hop, and by the
+// recipient if each has deliveries of its own.
+func (l *Limits) key(r Route, rcpt addr.Address) string {
+	if l.Recipients != 1 {
+		return r.NextHop
+	}
+	return strings.ToLower(rcpt.Local) + "@" + r.NextHop
 }
 
 // costs are the parameters of package turns.
@@ -160,7 +189,6 @@ func (l Limits) or(d Limits) Limits {
 		{&l.Initial, d.Initial},
 		{&l.Destination, d.Destination},
 		{&l.Recipients, d.Recipients},
-		{&l.Cohort, d.Cohort},
 		{&l.SlotCost, d.SlotCost},
 		{&l.SlotLoan, d.SlotLoan},
 		{&l.SlotDiscount, d.SlotDiscount},
@@ -170,6 +198,10 @@ func (l Limits) or(d Limits) Limits {
 			*f.v = f.d
 		}
 	}
+	if l.Cohort == 0 {
+		l.Cohort = d.Cohort
+	}
+	l.Positive, l.Negative = l.Positive.Or(d.Positive), l.Negative.Or(d.Negative)
 	if l.DestinationDelay <= 0 {
 		l.DestinationDelay = d.DestinationDelay
 	}

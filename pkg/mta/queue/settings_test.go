@@ -1,17 +1,20 @@
 package queue
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
+	"github.com/postcote/postcote/pkg/mta/queue/window"
 	"github.com/postcote/postcote/pkg/platform/conf"
 )
 
 func TestSettingsFile(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "queue.yaml")
-	text := "min_backoff: 1m\ntransports:\n  smtp: {concurrency: 10, destination_concurrency: 40}\n  lmtp: {recipients: 1}\n"
+	text := "min_backoff: 1m\ntransports:\n  smtp: {concurrency: 10, destination_concurrency: 40}\n  lmtp: {recipients: 1}\n" +
+		"  slow: {positive_feedback: 1 / concurrency, negative_feedback: 0.5, failed_cohort_limit: -1}\n"
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -25,14 +28,19 @@ func TestSettingsFile(t *testing.T) {
 		"none": {Concurrency: 100, Initial: 5, Destination: 20, Recipients: 50, Cohort: 1},
 	} {
 		want.SlotCost, want.SlotLoan, want.SlotDiscount, want.MinimumSlots = 5, 3, 50, 3
+		want.Positive, want.Negative = window.Whole(), window.Whole()
 		if got := s.limits(name); got != want {
 			t.Errorf("limits of %s: %+v, want %+v", name, got, want)
 		}
 	}
+	slow := s.limits("slow")
+	if got := fmt.Sprint(slow.window()); got != "{5 20 1 / concurrency 0.5 -1}" {
+		t.Errorf("rules: %s", got)
+	}
 	if s.MinBackoff.Std() != time.Minute || s.MaxBackoff.Std() != 4000*time.Second {
 		t.Errorf("back-off %v to %v", s.MinBackoff, s.MaxBackoff)
 	}
-	if got := (&Settings{}).limits("smtp"); got != (Limits{Concurrency: 100, Initial: 5, Destination: 20, Recipients: 50, Cohort: 1, SlotCost: 5, SlotLoan: 3, SlotDiscount: 50, MinimumSlots: 3}) {
+	if got := (&Settings{}).limits("smtp"); got != defaultLimits() {
 		t.Errorf("limits of nothing: %+v", got)
 	}
 }

@@ -154,6 +154,10 @@ func (w *world) Activated(id ID, env *Envelope, n int) {
 func (w *world) Expired(id ID, env *Envelope)       { w.note(id, "expired %s", env.Sender.Path()) }
 func (w *world) Notified(id ID, k NoticeKind, _ ID) { w.note(id, "notified %s", k) }
 func (w *world) Removed(id ID)                      { w.note(id, "removed") }
+func (w *world) TransportFailed(transport string, why error) {
+	w.note(0, "transport %s: %v", transport, why)
+}
+
 func (w *world) Attempted(a *Attempt) {
 	how := a.Result.Status.String()
 	if a.Suspended {

@@ -1,7 +1,11 @@
 package piping
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"fmt"
+	"net"
 	"strconv"
 	"time"
 
@@ -17,8 +21,14 @@ import (
 func Deliver(ctx context.Context, name string, t routing.Transport, job *queue.Job, nextHop string) queue.Outcome {
 	r := request(job, job.Recipients)
 	r.Command, r.NextHop = t.Command, nextHop
-	res, down := run(ctx, name, t, job, r)
-	out := queue.Outcome{Results: make([]queue.Result, len(job.Recipients)), SiteFailure: down}
+	res, broken := run(ctx, name, t, job, r)
+	switch { // what is the matter is logged once, for the whole transport
+	case fail.Is(broken, fail.Unavailable):
+		res.Reason = "mail transport unavailable"
+	case broken != nil:
+		res.Reason = "unknown mail transport error"
+	}
+	out := queue.Outcome{Results: make([]queue.Result, len(job.Recipients)), TransportFailure: broken}
 	for i := range out.Results {
 		out.Results[i] = res
 	}
@@ -78,18 +88,29 @@ func request(job *queue.Job, rcpts []queue.Recipient) program.Request {
 	return r
 }
 
-// run asks the helper. down says that it could not be reached.
-func run(ctx context.Context, name string, t routing.Transport, job *queue.Job, r program.Request) (res queue.Result, down bool) {
-	ctx, cancel := context.WithTimeout(ctx, t.TimeLimit.Std())
+// run asks the helper. broken says why there is none: of kind fail.Unavailable
+// when it could not be reached, of another when it ended without an answer.
+func run(ctx context.Context, name string, t routing.Transport, job *queue.Job, r program.Request) (res queue.Result, broken error) {
+	limited, cancel := context.WithTimeout(ctx, t.TimeLimit.Std())
 	defer cancel()
 	c, err := job.Open()
 	if err != nil {
-		return deferred(err), false
+		return deferred(err.Error()), nil
 	}
 	defer func() { _ = c.Close() }()
-	reply, err := program.Run(ctx, t.Socket, r, c.Reader())
-	if err != nil {
-		return deferred(err), fail.Is(err, fail.Unavailable)
+	reply, err := program.Run(limited, t.Socket, r, c.Reader())
+	var op *net.OpError
+	switch {
+	case err == nil:
+	case ctx.Err() != nil, fail.Is(err, fail.Corrupt): // mtad stops; the message is damaged
+		return deferred(err.Error()), nil
+	case limited.Err() != nil:
+		// Postfix returns the mail. Here the helper may have been too busy to begin.
+		return deferred(fmt.Sprintf("Command time limit exceeded: %q", cmp.Or(r.Command, r.Text, r.File))), nil
+	case errors.As(err, &op) && op.Op == "dial":
+		return deferred(err.Error()), err
+	default:
+		return deferred(err.Error()), fail.New(fail.Temporary, "%v", err)
 	}
 	dsn, text := reply.Status()
 	res = queue.Result{Relay: name, Code: queue.Code{Class: uint16(dsn[0]), Subject: uint16(dsn[1]), Detail: uint16(dsn[2])}, Reason: text}
@@ -104,9 +125,9 @@ func run(ctx context.Context, name string, t routing.Transport, job *queue.Job, 
 	default:
 		res.Status = queue.Deferred
 	}
-	return res, false
+	return res, nil
 }
 
-func deferred(err error) queue.Result {
-	return queue.Result{Status: queue.Deferred, Code: queue.Code{Class: 4, Subject: 3}, Reason: err.Error()}
+func deferred(why string) queue.Result {
+	return queue.Result{Status: queue.Deferred, Code: queue.Code{Class: 4, Subject: 3}, Reason: why}
 }

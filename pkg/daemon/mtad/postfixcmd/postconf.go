@@ -73,6 +73,9 @@ func (t *tool) parameters(names []string, set map[byte]bool) int {
 	if err != nil {
 		return t.fatal(exitError, "%v", err)
 	}
+	if set['x'] {
+		expand(known)
+	}
 	if len(names) == 0 {
 		for _, p := range known {
 			if !set['n'] || p.Value != p.Default {
@@ -106,6 +109,19 @@ func (t *tool) known(defaults bool) ([]Parameter, error) {
 		list = asDefaults(list)
 	}
 	return list, nil
+}
+
+// expand replaces values that are the name of another parameter.
+func expand(list []Parameter) {
+	values := map[string]string{}
+	for _, p := range list {
+		values["$"+p.Name] = p.Value
+	}
+	for i := range list {
+		if v, ok := values[list[i].Value]; ok {
+			list[i].Value = v
+		}
+	}
 }
 
 func asDefaults(list []Parameter) []Parameter {

@@ -94,7 +94,8 @@ func (c Config) names(lmtp string) route.Names {
 }
 
 // Limits adds the limits of the transports to those of the queue's own
-// section, which win.
+// section, which win. As in Postfix, a name of this host gets two deliveries at
+// a time unless something else is said.
 func (c Config) Limits(s queue.Settings) queue.Settings {
 	all := map[string]queue.Limits{}
 	for name, t := range c.Transports {
@@ -103,6 +104,14 @@ func (c Config) Limits(s queue.Settings) queue.Settings {
 	for name, l := range s.Transports {
 		all[name] = l
 	}
+	local := all[route.LocalAgent.String()]
+	if local.Destination == 0 {
+		local.Destination = 2
+	}
+	if local.Recipients == 0 {
+		local.Recipients = 1
+	}
+	all[route.LocalAgent.String()] = local
 	s.Transports = all
 	return s
 }
