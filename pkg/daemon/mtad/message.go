@@ -120,6 +120,9 @@ func (s *session) Message(ctx context.Context, tx *server.Transaction, content i
 		s.d.local.Queued(s.who.UID, msg.ID())
 	}
 	s.taken(tx, qid, found, size)
+	if tx.BDAT {
+		return say(server.MakeReply(250, 2, 0, 0, "Ok: "+strconv.FormatInt(size, 10)+" bytes queued as "+qid))
+	}
 	return say(server.MakeReply(250, 2, 0, 0, "Ok: queued as "+qid))
 }
 

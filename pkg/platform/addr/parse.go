@@ -142,7 +142,7 @@ func ASCIIDomain(d string) (string, error) {
 }
 
 func labelOK(l string) bool {
-	if l == "" || len(l) > 63*4 || l[0] == '-' || l[len(l)-1] == '-' {
+	if l == "" || len(l) > 63*4 || len(l) > 63 && ascii(l) || l[0] == '-' || l[len(l)-1] == '-' {
 		return false
 	}
 	for i := 0; i < len(l); i++ {

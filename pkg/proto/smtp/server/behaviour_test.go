@@ -267,7 +267,7 @@ func TestErrorDelay(t *testing.T) {
 	d := talk(t, start(t, cfg))
 	d.expect("220 ")
 	d.send("FOO\r\n")
-	d.expect("502 ")
+	d.expect("500 ")
 	for _, command := range []string{"FOO", "NOOP"} {
 		before := time.Now()
 		d.send(command + "\r\n")

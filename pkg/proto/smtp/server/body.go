@@ -215,9 +215,9 @@ func (e *engine) take() Reply {
 		e.endTx()
 		return Reply{Code: said}
 	case ErrTooBig:
-		r = e.refused("END-OF-MESSAGE", e.cfg.Replies.TooBig, nil)
+		r = e.refusedFor(Unwanted, "END-OF-MESSAGE", e.cfg.Replies.DataTooBig, nil)
 	case ErrBareLF:
-		r = e.refused("END-OF-MESSAGE", e.cfg.Replies.BareLF, nil)
+		r = e.refusedFor(Unwanted, "END-OF-MESSAGE", e.cfg.Replies.BareLF, nil)
 	}
 	e.sum.After = "END-OF-MESSAGE"
 	if e.cfg.Mode == LMTP {

@@ -18,13 +18,13 @@ func (e *engine) cmdAuth(args []byte) Reply {
 	mech, initial, _ := strings.Cut(string(args), " ")
 	mech = strings.ToUpper(mech)
 	if !slices.Contains(e.cfg.Auth.Mechanisms(&e.pub), mech) {
-		return e.authFailed(mech, fail.New(fail.Denied, "Invalid authentication mechanism"))
+		return e.authInvalid(mech, "Invalid authentication mechanism")
 	}
 	var response []byte
 	if initial = strings.TrimSpace(initial); initial != "" {
 		var err error
 		if response, err = decodeResponse([]byte(initial)); err != nil {
-			return e.authFailed(mech, fail.New(fail.Denied, "Invalid base64 data in initial response"))
+			return e.authInvalid(mech, "Invalid base64 data in initial response")
 		}
 	}
 	x, err := e.cfg.Auth.Start(e.ctx, &e.pub, mech)
@@ -75,35 +75,34 @@ func (e *engine) converse(mech string, x Exchange, response []byte) Reply {
 		}
 		e.out.reply(Reply{Code: 334, Text: base64.StdEncoding.EncodeToString(step.Challenge)})
 		e.out.flush()
-		line, r := e.authLine()
+		line, r := e.authLine(mech)
 		if !r.IsZero() {
 			return r
 		}
 		if response, err = decodeResponse(line); err != nil {
-			return e.authFailed(mech, fail.New(fail.Denied, "Invalid base64 data in continued response"))
+			return e.authInvalid(mech, "Invalid base64 data in continued response")
 		}
 	}
 }
 
 // authLine reads the client's next response.
-func (e *engine) authLine() ([]byte, Reply) {
+func (e *engine) authLine(mech string) ([]byte, Reply) {
 	e.src.command(e.cfg.Timeouts.Command, true)
 	line, err := e.in.ReadLine(e.pub.Policy.Limits.AuthResponse)
 	switch {
 	case errors.Is(err, wire.ErrLineTooLong):
-		return nil, e.refused("AUTH", MakeReply(500, 5, 5, 6, "Error: authentication response too long"), nil)
+		return nil, e.refused("AUTH", MakeReply(500, 5, 5, 6, "SASL response limit exceeded"), nil)
 	case errors.Is(err, wire.ErrFlood):
 		return nil, MakeReply(421, 4, 7, 0, e.cfg.Hostname+" Error: authentication response too long")
 	case err != nil:
 		e.lost(err)
 		return nil, Reply{Code: said}
 	case e.bareLF():
-		return nil, e.refused("AUTH", e.cfg.Replies.BareLF, nil)
+		return nil, e.refusedFor(Unwanted, "AUTH", e.cfg.Replies.BareLF, nil)
 	case e.in.Buffered() > 0 && e.pub.Policy.StrictSync:
-		e.hooks.Event(Event{Kind: EventPipelining, Verb: "AUTH", Input: printable(e.in.Peek())})
-		e.end(Refused, nil)
-		return nil, MakeReply(554, 5, 5, 0, "Error: SMTP protocol synchronization")
+		return nil, e.tooEager("AUTH")
 	case string(line) == "*":
+		e.hooks.Event(Event{Kind: EventAuthAborted, Verb: "AUTH", Mech: mech})
 		return nil, e.refused("AUTH", MakeReply(501, 5, 7, 0, "Authentication aborted"), nil)
 	}
 	return line, Reply{}
@@ -121,6 +120,15 @@ func decodeResponse(b []byte) ([]byte, error) {
 
 // authFailed is the reply to a failed login. An outage is never a rejection.
 func (e *engine) authFailed(mech string, err error) Reply {
+	return e.loginFailed(mech, err, false)
+}
+
+// authInvalid is authFailed for what the Authenticator does not get to see.
+func (e *engine) authInvalid(mech, text string) Reply {
+	return e.loginFailed(mech, fail.New(fail.Denied, "%s", text), true)
+}
+
+func (e *engine) loginFailed(mech string, err error, own bool) Reply {
 	var r Reply
 	switch fail.KindOf(err) {
 	case fail.Denied:
@@ -130,6 +138,6 @@ func (e *engine) authFailed(mech string, err error) Reply {
 	default:
 		r = MakeReply(454, 4, 7, 0, "Temporary authentication failure: "+err.Error())
 	}
-	e.hooks.Event(Event{Kind: EventAuthFailed, Verb: "AUTH", Mech: mech, Reply: r, Err: err})
+	e.hooks.Event(Event{Kind: EventAuthFailed, Verb: "AUTH", Mech: printable([]byte(mech)), Reply: r, Err: err, Own: own})
 	return r
 }

@@ -47,7 +47,7 @@ func (e *engine) parseBdat(args []byte) (n int64, last bool, r Reply) {
 	size, word, found := bytes.Cut(args, []byte(" "))
 	n, ok := wire.Digits(size)
 	if last = found && equalFold(bytes.TrimSpace(word), "LAST"); !ok || found && !last {
-		return 0, false, e.refused("BDAT", MakeReply(521, 5, 5, 4, "Syntax: BDAT count [LAST]"), args)
+		return 0, false, e.refusedFor(BadChunk, "BDAT", MakeReply(521, 5, 5, 4, "Syntax: BDAT count [LAST]"), args)
 	}
 	return n, last, Reply{}
 }
@@ -66,15 +66,15 @@ func (e *engine) chunkRefusal(n int64, last bool) (r Reply) {
 	limit := e.pub.Policy.Limits.MessageSize
 	switch {
 	case e.state&(stateRcpt|stateChunk) == 0:
-		r = e.outOfState(&e.srv.table[bdatIndex])
+		return e.refused("BDAT", e.outOfState(&e.srv.table[bdatIndex]), nil)
 	case n == 0 && !last:
-		r = MakeReply(551, 5, 7, 1, "Error: empty chunk that is not the last one")
+		r = e.cfg.Replies.EmptyChunk
 	case limit > 0 && n > limit-e.tx.Size:
-		r = e.cfg.Replies.TooBig
+		r = e.cfg.Replies.ChunkTooBig
 	default:
 		return Reply{}
 	}
-	return e.refused("BDAT", r, nil)
+	return e.refusedFor(BadChunk, "BDAT", r, nil)
 }
 
 // skipChunk drops the rest of a chunk and returns r, unless the session ended.

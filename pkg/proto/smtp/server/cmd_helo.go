@@ -3,8 +3,6 @@ package server
 import (
 	"strconv"
 	"strings"
-
-	"github.com/postcote/postcote/pkg/proto/smtp/wire"
 )
 
 // cmdHelo is HELO (RFC 5321 section 4.1.1.1).
@@ -23,7 +21,7 @@ func (e *engine) greeted(verb string, args []byte) Reply {
 	}
 	e.endTx()
 	e.swallow = false
-	e.pub.Verb, e.pub.Helo = verb, string(wire.AppendPrintable(nil, string(args)))
+	e.pub.Verb, e.pub.Helo = verb, heloName(string(args))
 	r := e.hooks.Helo(e.ctx)
 	if r.IsZero() || r.OK() {
 		e.state = stateReady
@@ -32,6 +30,17 @@ func (e *engine) greeted(verb string, args []byte) Reply {
 	e.pub.Verb, e.pub.Helo = "", ""
 	e.state = stateStart
 	return r
+}
+
+// heloName is a client's name for itself as hooks see it: in ASCII, as it goes
+// into a Received field.
+func heloName(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= 0x7f {
+			return '?'
+		}
+		return r
+	}, neutral(s))
 }
 
 // extensions builds the reply to EHLO and LHLO, in Postfix's order.
@@ -70,5 +79,5 @@ func (e *engine) extensions() Reply {
 func (e *engine) offersTLS() bool { return e.cfg.TLS != nil && e.pub.TLS == nil }
 
 func (e *engine) offersAuth() bool {
-	return e.cfg.Auth != nil && e.pub.User == "" && (e.pub.TLS != nil || e.pub.Policy.ClearAuth)
+	return e.cfg.Auth != nil && e.pub.User == "" && (e.pub.TLS != nil || e.pub.Policy.ClearAuth && !e.pub.Policy.RequireTLS)
 }

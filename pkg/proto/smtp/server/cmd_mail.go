@@ -1,28 +1,63 @@
 package server
 
 import (
+	"bytes"
+	"strings"
+
 	"github.com/postcote/postcote/pkg/platform/addr"
+	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/proto/smtp/wire"
 )
 
 // cmdMail is MAIL (RFC 5321 section 4.1.1.2).
 func (e *engine) cmdMail(args []byte) Reply {
-	path, params, _, err := wire.Path(args, "FROM:")
-	if err != nil {
+	if e.swallow {
+		return e.refused("MAIL", e.cfg.Replies.MailInChunks, args)
+	}
+	given, ok := argument(args, "FROM:")
+	if !ok {
 		return e.refused("MAIL", MakeReply(501, 5, 5, 4, "Syntax: MAIL FROM:<address>"), args)
 	}
-	from, err := addr.Parse(string(path))
+	path, params, _, err := wire.Path(args, "FROM:")
 	if err != nil {
-		return e.refused("MAIL", e.cfg.Replies.BadSender, args)
+		return e.refusedFor(BadAddress, "MAIL", e.cfg.Replies.BadSender, given)
+	}
+	from, err := mailbox(path)
+	if err != nil {
+		return e.refusedFor(BadAddress, "MAIL", e.cfg.Replies.BadSender, given)
 	}
 	tx := &Transaction{From: from}
-	if r := e.mailParams(params, tx); !r.IsZero() {
+	switch r := e.mailParams(params, tx); {
+	case r == e.cfg.Replies.TooBig:
+		e.hooks.Event(Event{Kind: EventRefused, Why: Unwanted, Verb: "MAIL", Reply: r, Tx: tx})
+		return r
+	case !r.IsZero():
 		return e.refused("MAIL", r, args)
 	}
 	if !tx.Options.UTF8 && wide(path) {
 		return e.refused("MAIL", needsUTF8(), args)
 	}
 	return e.beginTx(tx)
+}
+
+// argument returns what stands behind the keyword of MAIL or RCPT; ok is false
+// when that is nothing.
+func argument(args []byte, keyword string) (given []byte, ok bool) {
+	if len(args) < len(keyword) || !equalFold(args[:len(keyword)], keyword) {
+		return nil, false
+	}
+	given = bytes.TrimLeft(args[len(keyword):], " \t")
+	return given, len(given) > 0
+}
+
+// mailbox reads the path of MAIL or RCPT. An address of a host is no domain
+// without brackets, though it looks like one.
+func mailbox(path []byte) (addr.Address, error) {
+	a, err := addr.Parse(string(path))
+	if err == nil && a.Domain != "" && strings.Trim(a.Domain, ".0123456789") == "" {
+		err = fail.New(fail.Invalid, "the domain of %s is a number", a)
+	}
+	return a, err
 }
 
 // needsUTF8 is the reply of RFC 6531 section 3.5.

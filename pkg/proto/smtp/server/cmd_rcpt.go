@@ -1,7 +1,6 @@
 package server
 
 import (
-	"github.com/postcote/postcote/pkg/platform/addr"
 	"github.com/postcote/postcote/pkg/proto/smtp/wire"
 )
 
@@ -11,9 +10,12 @@ func (e *engine) cmdRcpt(args []byte) Reply {
 	if e.full() {
 		return e.tooManyRcpts()
 	}
-	rcpt, r := e.parseRcpt(args)
+	rcpt, r, why := e.parseRcpt(args)
 	if !r.IsZero() {
-		e.enqueue(queued{verdict: Say(e.refused("RCPT", r, args)), rcpt: rcpt})
+		if why == BadAddress {
+			args, _ = argument(args, "TO:")
+		}
+		e.enqueue(queued{verdict: Say(e.refusedFor(why, "RCPT", r, args)), rcpt: rcpt})
 		return Reply{Code: said}
 	}
 	e.tx.More = e.moreRcpts()
@@ -55,23 +57,26 @@ func (e *engine) moreRcpts() bool {
 	return len(next) > len(verb) && equalFold(next[:len(verb)], verb) && e.in.HasLine()
 }
 
-func (e *engine) parseRcpt(args []byte) (Recipient, Reply) {
-	rcpt := Recipient{Number: e.rcpts}
+func (e *engine) parseRcpt(args []byte) (rcpt Recipient, r Reply, why Why) {
+	rcpt.Number = e.rcpts
+	if _, ok := argument(args, "TO:"); !ok {
+		return rcpt, MakeReply(501, 5, 5, 4, "Syntax: RCPT TO:<address>"), Misuse
+	}
 	path, params, _, err := wire.Path(args, "TO:")
 	if err != nil {
-		return rcpt, MakeReply(501, 5, 5, 4, "Syntax: RCPT TO:<address>")
+		return rcpt, e.cfg.Replies.BadRcpt, BadAddress
 	}
-	if rcpt.To, err = addr.Parse(string(path)); err != nil {
-		return rcpt, e.cfg.Replies.BadRcpt
+	if rcpt.To, err = mailbox(path); err != nil {
+		return rcpt, e.cfg.Replies.BadRcpt, BadAddress
 	}
 	if rcpt.To.Null() {
-		return rcpt, e.cfg.Replies.NullRcpt
+		return rcpt, e.cfg.Replies.NullRcpt, BadAddress
 	}
 	if r := e.rcptParams(params, &rcpt); !r.IsZero() {
-		return rcpt, r
+		return rcpt, r, Misuse
 	}
 	if !e.tx.Options.UTF8 && wide(path) {
-		return rcpt, needsUTF8()
+		return rcpt, needsUTF8(), Misuse
 	}
-	return rcpt, Reply{}
+	return rcpt, Reply{}, Misuse
 }

@@ -29,7 +29,10 @@ func (e *engine) cmdStartTLS(args []byte) Reply {
 		// and nothing learned before counts any more (section 4.2).
 		e.in.Release()
 		e.forget()
-		e.handshake()
+		if !e.handshake() {
+			e.counts[e.current].ok--
+			e.sum.OK--
+		}
 	}
 	return MakeReply(220, 2, 0, 0, "Ready to start TLS")
 }

@@ -149,7 +149,7 @@ func (o *overrides) apply(c *Conn) {
 	if o.reverse != "" {
 		c.Reverse = o.reverse
 	}
-	if c.Helo = printable([]byte(o.helo)); o.helo != "" {
+	if c.Helo = heloName(o.helo); o.helo != "" {
 		if c.Verb = "HELO"; o.proto == "ESMTP" {
 			c.Verb = "EHLO"
 		}

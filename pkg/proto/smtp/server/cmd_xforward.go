@@ -71,11 +71,6 @@ func setText(into *string, value string, most int) fault {
 	if len(value) > most {
 		return badSyntax
 	}
-	*into = strings.Map(func(r rune) rune {
-		if strings.ContainsRune(" <>()\\\";@", r) {
-			return '?'
-		}
-		return r
-	}, value)
+	*into = neutral(value)
 	return good
 }

@@ -167,6 +167,20 @@ func (in *input) readOnce() {
 	}
 }
 
+// ready reports whether something has come already that nobody has read, on a
+// plain connection.
+func (in *input) ready() (yes bool) {
+	if in.raw == nil {
+		return false
+	}
+	_ = in.raw.Control(func(fd uintptr) {
+		var b [1]byte
+		n, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		yes = n > 0 && err == nil
+	})
+	return yes
+}
+
 // tryRead is called by the runtime when the descriptor may be readable; false
 // makes it wait for the next time.
 func (in *input) tryRead(fd uintptr) bool {

@@ -105,10 +105,10 @@ func (e *engine) unreadable(err error) {
 	switch {
 	case errors.Is(err, wire.ErrLineTooLong):
 		e.begin(unknown)
-		e.finish(e.refused("", e.cfg.Replies.LineTooLong, nil))
+		e.finish(e.tooLong(""))
 	case errors.Is(err, wire.ErrFlood):
 		e.begin(unknown)
-		e.refused("", e.cfg.Replies.LineTooLong, nil)
+		e.tooLong("")
 		e.hangUp(Refused, 4, 7, 0, "Error: command line too long")
 	default:
 		e.lost(err)
@@ -137,7 +137,9 @@ func (e *engine) execute(line []byte) {
 			return
 		}
 	}
-	e.begin(i)
+	if e.current = unknown; len(verb) > 0 { // a line without a word is no command
+		e.begin(i)
+	}
 	reply := e.check(i, line, verb)
 	if reply.IsZero() {
 		reply = e.srv.table[i].handler(e, args)
@@ -248,22 +250,21 @@ func (e *engine) check(i int, line, verb []byte) Reply {
 	c := &e.srv.table[i]
 	switch {
 	case e.bareLF():
-		return e.refused(c.name, e.cfg.Replies.BareLF, line)
+		return e.refusedFor(Unwanted, c.name, e.cfg.Replies.BareLF, line)
 	case len(line) > e.pub.Policy.Limits.Line && c.name != "AUTH":
-		return e.refused(c.name, e.cfg.Replies.LineTooLong, nil)
+		return e.tooLong(c.name)
 	case !e.clean(line, c.name):
 		return e.refused(c.name, e.cfg.Replies.BadLine, line)
 	case e.pub.Policy.RequireTLS && e.pub.TLS == nil && !c.clear:
 		return e.refused(c.name, MakeReply(530, 5, 7, 0, "Must issue a STARTTLS command first"), line)
 	case e.outOfSync(c):
-		e.hooks.Event(Event{Kind: EventPipelining, Verb: c.name, Input: printable(e.in.Peek())})
-		e.end(Refused, nil)
-		return MakeReply(554, 5, 5, 0, "Error: SMTP protocol synchronization")
+		return e.tooEager(c.name)
 	}
-	if c.junk && e.tx == nil {
-		if e.junk++; e.junk > e.pub.Policy.Limits.Junk {
+	if c.junk {
+		if e.junk > e.pub.Policy.Limits.Junk {
 			e.errors++
 		}
+		e.junk++
 	}
 	if c.states&e.state == 0 {
 		return e.refused(c.name, e.outOfState(c), line)
@@ -274,14 +275,14 @@ func (e *engine) check(i int, line, verb []byte) Reply {
 func (e *engine) checkUnknown(line, verb []byte) Reply {
 	switch {
 	case e.cfg.foreign(verb):
-		e.hooks.Event(Event{Kind: EventForbidden, Input: printable(line)})
+		e.hooks.Event(Event{Kind: EventForbidden, Input: escaped(line)})
 		e.end(Refused, nil)
 		e.out.reply(MakeReply(221, 2, 7, 0, "Error: this is a mail server and speaks SMTP only"))
 		return Reply{Code: said}
 	case e.bareLF():
-		return e.refused("", e.cfg.Replies.BareLF, line)
+		return e.refusedFor(Unwanted, "", e.cfg.Replies.BareLF, line)
 	case len(line) > e.pub.Policy.Limits.Line:
-		return e.refused("", e.cfg.Replies.LineTooLong, nil)
+		return e.tooLong("")
 	case !e.clean(line, ""):
 		return e.refused("", e.cfg.Replies.BadLine, line)
 	case e.state == stateRefused:
@@ -308,8 +309,16 @@ func (e *engine) outOfSync(c *command) bool {
 	return c.last || !e.pub.ESMTP() && !e.pub.Early
 }
 
+// tooEager ends the session of a client that did not wait for a reply.
+func (e *engine) tooEager(after string) Reply {
+	e.hooks.Event(Event{Kind: EventPipelining, Verb: after, Input: escaped(e.in.Peek())})
+	e.end(Refused, nil)
+	return MakeReply(554, 5, 5, 0, "Error: SMTP protocol synchronization")
+}
+
 // clean: commands hold no control characters, and 8-bit only where an
-// address may stand and SMTPUTF8 is offered (RFC 6531 section 3.3).
+// address or a name of a host may stand and SMTPUTF8 is offered (RFC 6531
+// section 3.3). No client may greet so, but some hosts have such names.
 func (e *engine) clean(line []byte, verb string) bool {
 	wide := false
 	for _, c := range line {
@@ -321,10 +330,11 @@ func (e *engine) clean(line []byte, verb string) bool {
 	if !wide {
 		return true
 	}
-	if !e.pub.Policy.Words.SMTPUTF8 || verb != "MAIL" && verb != "RCPT" && verb != "VRFY" {
-		return false
+	switch verb {
+	case "MAIL", "RCPT", "VRFY", "HELO", "EHLO", "LHLO":
+		return e.pub.Policy.Words.SMTPUTF8 && utf8.Valid(line)
 	}
-	return utf8.Valid(line)
+	return false
 }
 
 // outOfState is the reply to a command in the wrong place.
@@ -338,6 +348,9 @@ func (e *engine) outOfState(c *command) Reply {
 	case stateChunk:
 		return MakeReply(503, 5, 5, 1, "Error: "+c.name+" after BDAT")
 	case stateReady:
+		if c.name == "DATA" || c.name == "BDAT" {
+			return r.NeedRcpt
+		}
 		return r.NeedMail
 	}
 	switch {
@@ -345,14 +358,22 @@ func (e *engine) outOfState(c *command) Reply {
 		return MakeReply(503, 5, 5, 1, "Error: MAIL transaction in progress")
 	case c.name == "MAIL":
 		return r.NestedMail
-	case e.rcpts > 0:
-		return r.NoRcpts
 	}
-	return r.NeedRcpt
+	return r.NoRcpts
 }
 
-// refused reports a refusal by the engine and returns its reply.
+// refused reports that the engine refuses a command that is out of place or
+// malformed, and returns its reply.
 func (e *engine) refused(verb string, r Reply, line []byte) Reply {
-	e.hooks.Event(Event{Kind: EventRefused, Verb: verb, Reply: r, Input: printable(line)})
+	return e.refusedFor(Misuse, verb, r, line)
+}
+
+// refusedFor is refused for other reasons.
+func (e *engine) refusedFor(why Why, verb string, r Reply, line []byte) Reply {
+	e.hooks.Event(Event{Kind: EventRefused, Why: why, Verb: verb, Reply: r, Input: printable(line), Tx: e.tx})
 	return r
+}
+
+func (e *engine) tooLong(verb string) Reply {
+	return e.refusedFor(TooLong, verb, e.cfg.Replies.LineTooLong, nil)
 }

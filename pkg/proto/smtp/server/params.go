@@ -48,7 +48,8 @@ func readParams[T any](e *engine, params []byte, into *T, known []param[T]) Repl
 	for len(params) > 0 {
 		key, value, has, rest, err := wire.Param(params)
 		if err != nil {
-			return syntax("Error: malformed parameter")
+			first, _, _ := strings.Cut(string(params), " ")
+			return e.badOption([]byte(first))
 		}
 		i := 0
 		for i < len(known) && (!equalFold(key, known[i].name) || !known[i].on(e)) {
@@ -80,7 +81,10 @@ func (e *engine) badOption(param []byte) Reply {
 // setSize: SIZE=n (RFC 1870 section 6).
 func setSize(e *engine, tx *Transaction, v string, _ bool) Reply {
 	n, ok := wire.Digits([]byte(v))
-	if !ok {
+	switch {
+	case !ok && len(v) > 18 && strings.Trim(v, "0123456789") == "":
+		return e.cfg.Replies.TooBig // up to 20 digits are well-formed
+	case !ok:
 		return syntax("Bad message size syntax")
 	}
 	if limit := e.pub.Policy.Limits.MessageSize; limit > 0 && n > limit {
@@ -91,19 +95,19 @@ func setSize(e *engine, tx *Transaction, v string, _ bool) Reply {
 }
 
 // setBody: BODY=7BIT or 8BITMIME (RFC 6152 section 3).
-func setBody(_ *engine, tx *Transaction, v string, _ bool) Reply {
+func setBody(e *engine, tx *Transaction, v string, _ bool) Reply {
 	switch b := smtp.BodyType(strings.ToUpper(v)); b {
 	case smtp.Body7Bit, smtp.Body8BitMIME:
 		tx.Options.Body = b
 		return Reply{}
 	}
-	return syntax("Error: bad BODY type")
+	return e.badOption([]byte("BODY=" + v))
 }
 
 // setUTF8: SMTPUTF8 (RFC 6531 section 3.4).
-func setUTF8(_ *engine, tx *Transaction, _ string, has bool) Reply {
+func setUTF8(e *engine, tx *Transaction, v string, has bool) Reply {
 	if has {
-		return syntax("Error: SMTPUTF8 takes no value")
+		return e.badOption([]byte("SMTPUTF8=" + v))
 	}
 	tx.Options.UTF8 = true
 	return Reply{}
@@ -113,7 +117,7 @@ func setUTF8(_ *engine, tx *Transaction, _ string, has bool) Reply {
 func setAuth(_ *engine, tx *Transaction, v string, _ bool) Reply {
 	s, err := wire.ParseXtext(v)
 	if err != nil || s == "" {
-		return syntax("Error: bad AUTH parameter")
+		return syntax("Bad AUTH parameter syntax")
 	}
 	if s == "<>" {
 		s = ""
@@ -129,14 +133,14 @@ func setRet(_ *engine, tx *Transaction, v string, _ bool) Reply {
 		tx.Options.Return = ret
 		return Reply{}
 	}
-	return syntax("Error: bad RET parameter")
+	return syntax("Bad RET parameter syntax")
 }
 
 // setEnvID: ENVID=xtext, at most 100 characters (RFC 3461 section 4.4).
 func setEnvID(_ *engine, tx *Transaction, v string, _ bool) Reply {
 	s, err := wire.ParseXtext(v)
 	if err != nil || s == "" || len(v) > 100 {
-		return syntax("Error: bad ENVID parameter")
+		return syntax("Bad ENVID parameter syntax")
 	}
 	tx.Options.EnvelopeID = s
 	return Reply{}
@@ -146,7 +150,7 @@ func setEnvID(_ *engine, tx *Transaction, v string, _ bool) Reply {
 func setNotify(_ *engine, rcpt *Recipient, v string, _ bool) Reply {
 	words := strings.Split(strings.ToUpper(v), ",")
 	if len(words) > 3 {
-		return syntax("Error: bad NOTIFY parameter")
+		return syntax("Error: Bad NOTIFY parameter syntax")
 	}
 	for _, w := range words {
 		n := smtp.DSNNotify(w)
@@ -158,7 +162,7 @@ func setNotify(_ *engine, rcpt *Recipient, v string, _ bool) Reply {
 			}
 			fallthrough
 		default:
-			return syntax("Error: bad NOTIFY parameter")
+			return syntax("Error: Bad NOTIFY parameter syntax")
 		}
 		rcpt.Options.Notify = append(rcpt.Options.Notify, n)
 	}
@@ -171,18 +175,36 @@ func setNotify(_ *engine, rcpt *Recipient, v string, _ bool) Reply {
 func setORCPT(_ *engine, rcpt *Recipient, v string, _ bool) Reply {
 	kind, rest, ok := strings.Cut(v, ";")
 	if !ok || kind == "" || rest == "" || len(v) > 500 {
-		return syntax("Error: bad ORCPT parameter")
+		return syntax("Error: Bad ORCPT parameter syntax")
 	}
 	s, err := wire.ParseXtext(rest)
 	if strings.EqualFold(kind, "utf-8") && err == nil {
 		s, err = wire.ParseUnitext(s)
 	}
 	if err != nil {
-		return syntax("Error: bad ORCPT parameter")
+		return syntax("Error: Bad ORCPT parameter syntax")
 	}
 	rcpt.Options.OriginalRecipientType = smtp.DSNAddressType(kind)
 	rcpt.Options.OriginalRecipient = s
 	return Reply{}
+}
+
+// escaped returns at most 100 octets of b for a log line that shows what was
+// sent, as Postfix does.
+func escaped(b []byte) string {
+	return string(wire.AppendEscaped(nil, b[:min(100, len(b))]))
+}
+
+// neutral returns text for places where it must not look like a field of its
+// own, end a quotation or begin a comment: those octets become "?", as in
+// Postfix.
+func neutral(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r < 0x20 || r == 0x7f || strings.ContainsRune(" <>()\\\";@", r) {
+			return '?'
+		}
+		return r
+	}, text)
 }
 
 // printable returns at most 100 octets of b for logs and replies.

@@ -16,15 +16,19 @@ type Replies struct {
 	Unknown      Reply // no such command
 	NeedHelo     Reply
 	NeedMail     Reply
-	NeedRcpt     Reply
+	NeedRcpt     Reply // DATA or BDAT without MAIL
 	NestedMail   Reply
-	NoRcpts      Reply // DATA, and all recipients were refused
+	NoRcpts      Reply // DATA or BDAT without a recipient that was accepted
+	MailInChunks Reply // MAIL while the rest of a refused message is awaited
 	TooManyRcpts Reply
 	BadSender    Reply
 	BadRcpt      Reply
 	NullRcpt     Reply
 	BadOption    Reply // the parameter is added to a text that ends in a blank
-	TooBig       Reply
+	TooBig       Reply // SIZE= of MAIL
+	DataTooBig   Reply // content after DATA, or of several chunks
+	ChunkTooBig  Reply
+	EmptyChunk   Reply // and not the last one
 	LineTooLong  Reply
 	BadLine      Reply // NUL, or 8-bit without SMTPUTF8
 	BareLF       Reply
@@ -45,7 +49,7 @@ func DefaultReplies() Replies {
 		Help:  MakeReply(214, 2, 0, 0, "https://www.rfc-editor.org/rfc/rfc5321"),
 		Quit:  MakeReply(221, 2, 0, 0, "Bye"),
 
-		Unknown:      MakeReply(502, 5, 5, 2, "Error: command not recognized"),
+		Unknown:      MakeReply(500, 5, 5, 2, "Error: command not recognized"),
 		NeedHelo:     MakeReply(503, 5, 5, 1, "Error: send HELO/EHLO first"),
 		NeedMail:     MakeReply(503, 5, 5, 1, "Error: need MAIL command"),
 		NeedRcpt:     MakeReply(503, 5, 5, 1, "Error: need RCPT command"),
@@ -56,7 +60,11 @@ func DefaultReplies() Replies {
 		BadRcpt:      MakeReply(501, 5, 1, 3, "Bad recipient address syntax"),
 		NullRcpt:     MakeReply(501, 5, 1, 3, "Bad recipient address syntax"),
 		BadOption:    MakeReply(555, 5, 5, 4, "Unsupported option: "),
+		MailInChunks: MakeReply(503, 5, 5, 1, "Error: MAIL after BDAT"),
 		TooBig:       MakeReply(552, 5, 3, 4, "Message size exceeds fixed limit"),
+		DataTooBig:   MakeReply(552, 5, 3, 4, "Error: message file too big"),
+		ChunkTooBig:  MakeReply(552, 5, 3, 4, "Chunk exceeds message size limit"),
+		EmptyChunk:   MakeReply(551, 5, 7, 1, "Null BDAT request"),
 		LineTooLong:  MakeReply(500, 5, 5, 2, "Error: command line too long"),
 		BadLine:      MakeReply(500, 5, 5, 2, "Error: bad UTF-8 syntax"),
 		VrfyOff:      MakeReply(502, 5, 5, 1, "VRFY command is disabled"),

@@ -103,6 +103,10 @@ func (e *engine) greet() bool {
 		e.say(refusal)
 		return !e.over
 	}
+	if e.pub.Policy.StrictSync && !e.pub.Early && !e.cfg.ImplicitTLS && e.src.ready() && e.in.Wait() == nil {
+		e.send(e.tooEager("CONNECT"))
+		return false
+	}
 	e.out.reply(e.banner())
 	return true
 }

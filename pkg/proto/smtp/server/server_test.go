@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/platform/netx"
 	"github.com/postcote/postcote/pkg/platform/tlsx"
@@ -157,6 +159,8 @@ func (r *recorder) Event(e Event) {
 		r.log("auth %s %s", e.Mech, r.conn.User)
 	case EventAuthFailed:
 		r.log("auth failed %s: %s", e.Mech, e.Reply)
+	case EventAuthAborted:
+		r.log("auth aborted %s", e.Mech)
 	case EventRefused:
 		r.log("refused %s: %s", e.Verb, e.Reply)
 	case EventPipelining:
@@ -339,7 +343,7 @@ func configure(t testing.TB, options map[string]string, records chan string) Con
 			cfg.Timeouts.Data, cfg.Timeouts.TLS = cfg.Timeouts.Command, cfg.Timeouts.Command
 		case "rate":
 			cfg.Timeouts.MinRate = int64(n)
-		case "refuse", "early", "title", "after":
+		case "refuse", "early", "accept-waits", "title", "after":
 		default:
 			t.Fatalf("unknown option %q", key)
 		}
@@ -348,6 +352,9 @@ func configure(t testing.TB, options map[string]string, records chan string) Con
 		log := func(format string, args ...any) { records <- fmt.Sprintf(format, args...) }
 		if options["early"] != "" && c.EarlyTalker(30*time.Second) {
 			log("early talker")
+		}
+		if options["accept-waits"] != "" {
+			somethingCame(c.Net)
 		}
 		return &recorder{conn: c, log: log}, scripted(options["refuse"], "")
 	}
@@ -361,6 +368,18 @@ func configure(t testing.TB, options map[string]string, records chan string) Con
 		return Reply{}
 	}
 	return cfg
+}
+
+// somethingCame waits until the client has sent something, and leaves it there.
+func somethingCame(c net.Conn) {
+	raw, err := c.(*net.TCPConn).SyscallConn()
+	if err != nil {
+		panic(err)
+	}
+	_ = raw.Read(func(fd uintptr) bool {
+		_, _, err := unix.Recvfrom(int(fd), make([]byte, 1), unix.MSG_PEEK)
+		return err != unix.EAGAIN
+	})
 }
 
 // start serves one connection and returns the client's end of it.

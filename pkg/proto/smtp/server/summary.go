@@ -52,6 +52,9 @@ func (s Summary) String() string {
 		b = appendCount(b, c.Verb, c.OK, c.Total)
 		b = append(b, ' ')
 	}
+	if s.Total == 0 {
+		return string(append(b, "commands=0/0"...))
+	}
 	return string(appendCount(b, "commands", s.OK, s.Total))
 }
 
@@ -71,21 +74,37 @@ type EventKind uint8
 
 // The kinds.
 const (
-	EventTLS        EventKind = iota // a handshake succeeded; see Conn.TLS
-	EventTLSFailed                   // Err
-	EventAuth                        // AUTH succeeded; see Conn.User
-	EventAuthFailed                  // Reply, Err, Mech
-	EventRefused                     // the engine refused a command: Verb, Reply, Input
-	EventPipelining                  // improper command pipelining: Verb, Input
-	EventForbidden                   // a verb of another protocol: Input
+	EventTLS         EventKind = iota // a handshake succeeded; see Conn.TLS
+	EventTLSFailed                    // Err
+	EventAuth                         // AUTH succeeded; see Conn.User
+	EventAuthFailed                   // Reply, Err, Mech, Own
+	EventAuthAborted                  // the client gave up a login: Mech
+	EventRefused                      // the engine refused a command: Why, Verb, Reply, Input, Tx
+	EventPipelining                   // improper command pipelining: Verb, Input
+	EventForbidden                    // a verb of another protocol: Input
+)
+
+// Why is the kind of an EventRefused.
+type Why uint8
+
+// The kinds of refusals.
+const (
+	Misuse     Why = iota // a command that does not exist, is malformed, or comes in the wrong place
+	BadAddress            // Input is the address as it was sent
+	BadChunk              // BDAT without a size, or of a chunk that is not taken
+	TooLong               // a command line
+	Unwanted              // what the policy forbids: too large a message, bare LF; Verb may be END-OF-MESSAGE
 )
 
 // Event is something no other hook tells.
 type Event struct {
 	Kind  EventKind
+	Why   Why
 	Verb  string // the command at hand
 	Reply Reply
 	Mech  string
 	Input string // at most 100 octets, printable
 	Err   error
+	Own   bool         // the Authenticator has not seen the login
+	Tx    *Transaction // nil outside of one
 }

@@ -1,5 +1,7 @@
 package server
 
+import "bytes"
+
 // state is where a session stands; states are bits, so that a command can
 // name those it is allowed in.
 type state uint8
@@ -90,7 +92,7 @@ func (c *Config) foreign(verb []byte) bool {
 	if len(verb) == 0 {
 		return false
 	}
-	if c := verb[0] | 0x20; c < 'a' || c > 'z' {
+	if c := verb[0] | 0x20; c < 'a' || c > 'z' || bytes.IndexByte(verb, ':') > 0 {
 		return true
 	}
 	for _, f := range c.Forbidden {

@@ -104,6 +104,25 @@ func AppendEnhanced(dst []byte, e smtp.EnhancedCode) []byte {
 	return strconv.AppendInt(dst, int64(e[2]), 10)
 }
 
+// AppendEscaped appends b with what is no printable ASCII, and backslashes, in
+// C's escapes.
+func AppendEscaped(dst, b []byte) []byte {
+	const named = "\a\b\t\n\v\f\r"
+	for _, c := range b {
+		switch i := strings.IndexByte(named, c); {
+		case i >= 0:
+			dst = append(dst, '\\', "abtnvfr"[i])
+		case c == '\\':
+			dst = append(dst, '\\', '\\')
+		case c < 0x20 || c >= 0x7f:
+			dst = append(dst, '\\', '0'+c>>6, '0'+c>>3&7, '0'+c&7)
+		default:
+			dst = append(dst, c)
+		}
+	}
+	return dst
+}
+
 // AppendPrintable appends text with control characters and invalid UTF-8
 // replaced by "?".
 func AppendPrintable(dst []byte, text string) []byte {

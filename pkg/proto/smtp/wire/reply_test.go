@@ -109,3 +109,10 @@ func FuzzReply(f *testing.F) {
 		}
 	})
 }
+
+func TestAppendEscaped(t *testing.T) {
+	got := string(AppendEscaped([]byte("x"), []byte("a \"b\"\\\r\n\t\a\b\f\v\x00\x16\x7f\xff")))
+	if want := `xa "b"\\\r\n\t\a\b\f\v\000\026\177\377`; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
