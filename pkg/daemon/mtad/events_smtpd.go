@@ -2,7 +2,9 @@ package mtad
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/netip"
 	"strconv"
@@ -188,6 +190,9 @@ func (tlsFailed) Event() string        { return "client tls failed" }
 func (tlsFailed) Level() slog.Level    { return slog.LevelInfo }
 func (e tlsFailed) Attrs() []slog.Attr { return e.attrs(obs.Err(e.Cause)) }
 func (e tlsFailed) Classic() (string, string) {
+	if errors.Is(e.Cause, io.EOF) {
+		return e.tag(), fmt.Sprintf("SSL_accept error from %s: lost connection", e.client)
+	}
 	return e.tag(), fmt.Sprintf("SSL_accept error from %s: %v", e.client, e.Cause)
 }
 
@@ -421,11 +426,38 @@ func (e authFailed) Attrs() []slog.Attr {
 }
 
 func (e authFailed) Classic() (string, string) {
-	text := "warning: " + e.client.String() + ": SASL " + e.Mech + " authentication failed: " + e.Reason
-	if e.User != "" {
-		text += ", sasl_username=" + e.User
-	}
-	return e.tag(), text
+	return e.tag(), "warning: " + e.client.String() + ": SASL " + e.Mech + " authentication failed: " + e.Reason +
+		", sasl_username=" + cmp.Or(e.User, "(unavailable)")
+}
+
+// authAborted: a client began to log in and thought better of it.
+type authAborted struct {
+	client
+	Mech string
+}
+
+func (authAborted) Event() string        { return "login aborted" }
+func (authAborted) Level() slog.Level    { return slog.LevelWarn }
+func (e authAborted) Attrs() []slog.Attr { return e.attrs(slog.String("mech", e.Mech)) }
+func (e authAborted) Classic() (string, string) {
+	return e.tag(), "warning: " + e.client.String() + ": SASL " + e.Mech + " authentication aborted"
+}
+
+// commandRefused: a command that says something which cannot be.
+type commandRefused struct {
+	client
+	Text  string // Postfix's words
+	Reply server.Reply
+}
+
+func (commandRefused) Event() string     { return "command refused" }
+func (commandRefused) Level() slog.Level { return slog.LevelWarn }
+func (e commandRefused) Attrs() []slog.Attr {
+	return e.attrs(slog.String("text", e.Text), slog.String("reply", e.Reply.String()))
+}
+
+func (e commandRefused) Classic() (string, string) {
+	return e.tag(), "warning: " + e.Text
 }
 
 // sessionBroken: the session ended in a way nobody asked for.

@@ -74,7 +74,7 @@ func TestClassicLines(t *testing.T) {
 		},
 		{
 			authFailed{client: c, Mech: "PLAIN", Reason: "Connection lost to authentication server", Cause: errors.New("x")},
-			"postfix/smtpd: warning: mail.far.example[192.0.2.1]: SASL PLAIN authentication failed: Connection lost to authentication server",
+			"postfix/smtpd: warning: mail.far.example[192.0.2.1]: SASL PLAIN authentication failed: Connection lost to authentication server, sasl_username=(unavailable)",
 		},
 		{sessionBroken{c, "lost connection", "DATA (1234 bytes)", ""}, "postfix/smtpd: lost connection after DATA (1234 bytes) from mail.far.example[192.0.2.1]"},
 		{sessionBroken{c, "timeout", "CONNECT", ""}, "postfix/smtpd: timeout after CONNECT from mail.far.example[192.0.2.1]"},

@@ -1,6 +1,7 @@
 package mtad
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -309,9 +310,48 @@ func (s *session) Event(e server.Event) {
 		s.d.log.Log(sessionBroken{s.who, "improper command pipelining", e.Verb, e.Input})
 	case server.EventForbidden:
 		s.d.log.Log(foreignProtocol{s.who, e.Input})
+	case server.EventAuthFailed:
+		if e.Own {
+			s.d.log.Log(authFailed{client: s.who, Mech: e.Mech, Reason: e.Err.Error()})
+			s.d.metrics.logins.WithLabelValues(s.l.label, "invalid").Inc()
+		}
+	case server.EventAuthAborted:
+		s.d.log.Log(authAborted{s.who, e.Mech})
 	case server.EventRefused:
+		s.refusedByEngine(e)
+	}
+}
+
+// refusedByEngine logs a refusal that no check of ours has made.
+func (s *session) refusedByEngine(e server.Event) {
+	switch e.Why {
+	case server.Unwanted:
+		s.unwanted(e)
+	case server.BadAddress:
+		s.d.log.Log(commandRefused{s.who, "Illegal address syntax from " + s.who.String() + " in " + e.Verb + " command: " + e.Input, e.Reply})
+	case server.BadChunk:
+		s.d.log.Log(commandRefused{s.who, "BDAT request from " + s.who.String() + " refused: " + e.Reply.String(), e.Reply})
+	case server.TooLong:
+		s.d.log.Log(commandRefused{s.who, fmt.Sprintf("%s: request longer than %d", s.who, s.c.Policy.Limits.Line), e.Reply})
+	default:
 		s.d.log.Debug("command refused by the protocol", slog.String("conn", s.c.ID), slog.String("cmd", e.Verb), slog.String("reply", e.Reply.String()))
 	}
+}
+
+// unwanted logs what the policy of the engine has refused, as one of our own.
+func (s *session) unwanted(e server.Event) {
+	r := rejected{client: s.who, Stage: cmp.Or(e.Verb, "UNKNOWN"), Reply: e.Reply.String(), Proto: s.proto(), Helo: s.c.Helo}
+	if tx := e.Tx; tx != nil {
+		r.Sender = &tx.From
+		if n := len(tx.Rcpts); n > 0 {
+			r.Rcpt = &tx.Rcpts[n-1].To
+		}
+		if sub, ok := tx.Value.(*submission); ok && sub.msg != nil {
+			r.QID = sub.msg.ID().String()
+		}
+	}
+	s.d.log.Log(r)
+	s.d.metrics.rejects.WithLabelValues(r.Stage, fmt.Sprintf("%dxx", e.Reply.Code/100), gate.Verdict{Code: e.Reply.Code, Enhanced: e.Reply.Enhanced}.Reason()).Inc()
 }
 
 // Close says how the session ended.
@@ -320,7 +360,9 @@ func (s *session) Close(sum server.Summary) {
 	what := ""
 	switch sum.End {
 	case server.Lost, server.TLSFailed:
-		what = "lost connection"
+		if sum.After != endOfMessage { // many never say QUIT
+			what = "lost connection"
+		}
 	case server.TimedOut:
 		what = "timeout"
 	case server.TooManyErrors:
