@@ -39,7 +39,8 @@ type Result struct {
 	Enhanced smtp.EnhancedCode // as sent, or X.0.0 for the code's class
 	Text     string            // of the reply, lines separated by "\n"
 	Stage    Stage
-	Bare     bool // the server sent no enhanced code, Enhanced is made up
+	Bare     bool   // the server sent no enhanced code, Enhanced is made up
+	Said     string // see wire.Reply
 }
 
 // NoChunks reports whether the server does not understand BDAT, whatever it
@@ -57,7 +58,7 @@ func (r Result) Permanent() bool { return r.Code/100 == 5 }
 
 // Reply returns the reply as the server sent it.
 func (r Result) Reply() wire.Reply {
-	out := wire.Reply{Code: r.Code, Enhanced: r.Enhanced, Text: r.Text}
+	out := wire.Reply{Code: r.Code, Enhanced: r.Enhanced, Text: r.Text, Said: r.Said}
 	if r.Bare {
 		out.Enhanced = smtp.EnhancedCode{}
 	}
@@ -65,7 +66,7 @@ func (r Result) Reply() wire.Reply {
 }
 
 func resultOf(r wire.Reply, stage Stage) Result {
-	out := Result{Code: r.Code, Enhanced: r.Enhanced, Text: r.Text, Stage: stage}
+	out := Result{Code: r.Code, Enhanced: r.Enhanced, Text: r.Text, Stage: stage, Said: r.Said}
 	if r.Enhanced[0] == 0 {
 		out.Enhanced, out.Bare = smtp.EnhancedCode{r.Code / 100, 0, 0}, true
 	}

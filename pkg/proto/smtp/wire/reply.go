@@ -18,6 +18,9 @@ type Reply struct {
 	Code     int
 	Enhanced smtp.EnhancedCode // zero: none is written
 	Text     string            // lines are separated by "\n"; never holds the codes
+	// Said is a reply of several lines that was read, on one line, where it had
+	// another form than Append would give it.
+	Said string
 }
 
 // MakeReply returns a reply with an enhanced status code (RFC 2034).
@@ -37,10 +40,23 @@ func (r Reply) Temporary() bool { return r.Code/100 == 4 }
 // Permanent reports a 5xx reply.
 func (r Reply) Permanent() bool { return r.Code/100 == 5 }
 
-// String returns the reply on one line, "550 5.1.1 text", for logs and reports.
+// String returns the reply on one line as Postfix logs it, with the codes of
+// each of its lines: "550-5.1.1 text 550 5.1.1 more".
 func (r Reply) String() string {
-	b := r.appendCodes(nil, ' ')
-	b = append(b, strings.ReplaceAll(r.Text, "\n", " ")...)
+	if r.Said != "" {
+		return r.Said
+	}
+	var b []byte
+	rest := r.Text
+	for {
+		line, more, found := strings.Cut(rest, "\n")
+		if !found {
+			break
+		}
+		b = append(append(r.appendCodes(b, '-'), line...), ' ')
+		rest = more
+	}
+	b = append(r.appendCodes(b, ' '), rest...)
 	return strings.TrimRight(string(b), " ")
 }
 

@@ -29,12 +29,17 @@ func TestReplyWire(t *testing.T) {
 }
 
 func TestReplyString(t *testing.T) {
-	if got := MakeReply(550, 5, 1, 1, "a\nb").String(); got != "550 5.1.1 a b" {
+	if got := MakeReply(550, 5, 1, 1, "a\nb").String(); got != "550-5.1.1 a 550 5.1.1 b" {
 		t.Error(got)
 	}
 	if got := (Reply{Code: 250}).String(); got != "250" {
 		t.Error(got)
 	}
+}
+
+func said(r Reply, s string) Reply {
+	r.Said = s
+	return r
 }
 
 func TestReadReply(t *testing.T) {
@@ -48,16 +53,21 @@ func TestReadReply(t *testing.T) {
 		{"code and blank", "250 \r\n", Reply{Code: 250}, false},
 		{"LF", "250 hi\n", Reply{Code: 250, Text: "hi"}, false},
 		{"lines", "550-5.1.1 a\r\n550-5.1.1 b\r\n550 5.1.1 c\r\n", MakeReply(550, 5, 1, 1, "a\nb\nc"), false},
-		{"enhanced once", "550-5.1.1 a\r\n550 b\r\n", MakeReply(550, 5, 1, 1, "a\nb"), false},
-		{"another enhanced stays", "550-5.1.1 a\r\n550 5.7.1 b\r\n", MakeReply(550, 5, 1, 1, "a\n5.7.1 b"), false},
+		{"enhanced once", "550-5.1.1 a\r\n550 b\r\n", said(MakeReply(550, 5, 1, 1, "a\nb"), "550-5.1.1 a 550 b"), false},
+		{"the last enhanced counts", "550-5.1.1 a\r\n550 5.7.1 b\r\n", said(MakeReply(550, 5, 7, 1, "5.1.1 a\nb"), "550-5.1.1 a 550 5.7.1 b"), false},
+		{"the last code counts", "450-4.1.1 a\r\n550 5.1.1 b\r\n", said(MakeReply(550, 5, 1, 1, "4.1.1 a\nb"), "450-4.1.1 a 550 5.1.1 b"), false},
+		{"a line of something else", "hello\r\n250 2.0.0 a\r\n", said(MakeReply(250, 2, 0, 0, "hello\na"), "hello 250 2.0.0 a"), false},
+		{"an empty line", "\r\n250 a\r\n", said(Reply{Code: 250, Text: "\na"}, "250 a"), false},
+		{"within a reply", "250-a\r\nb\x1b\r\n250 c\r\n", said(Reply{Code: 250, Text: "a\nb?\nc"}, "250-a b? 250 c"), false},
+		{"preliminary", "150 a\r\n", Reply{Code: 150, Text: "a"}, false},
 		{"class differs", "550 4.1.1 a\r\n", Reply{Code: 550, Text: "4.1.1 a"}, false},
 		{"354 has none", "354 3.0.0 go\r\n", Reply{Code: 354, Text: "3.0.0 go"}, false},
 		{"enhanced alone", "250 2.0.0\r\n", MakeReply(250, 2, 0, 0, ""), false},
 		{"too many parts", "250 2.0.0.1 x\r\n", Reply{Code: 250, Text: "2.0.0.1 x"}, false},
 		{"controls", "250 a\x1bb\r\n", Reply{Code: 250, Text: "a?b"}, false},
-		{"codes differ", "250-a\r\n251 b\r\n", Reply{}, true},
+		{"endless garbage", strings.Repeat("hello\r\n", 300) + "250 a\r\n", Reply{}, true},
 		{"garbage", "hello\r\n", Reply{}, true},
-		{"first digit", "150 a\r\n", Reply{}, true},
+		{"first digit", "650 a\r\n", Reply{}, true},
 		{"separator", "250+a\r\n", Reply{}, true},
 		{"empty", "\r\n", Reply{}, true},
 		{"too many lines", strings.Repeat("250-a\r\n", 300) + "250 a\r\n", Reply{}, true},
