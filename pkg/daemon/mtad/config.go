@@ -143,7 +143,7 @@ type Deliver struct {
 
 // Remote is the `remote` section.
 type Remote struct {
-	TLS              string          `yaml:"tls" oneof:"none|may|encrypt|fingerprint|verify|secure" doc:"Encryption towards other hosts, as Postfix's smtp_tls_security_level: never; when it works; or else not at all; and besides only with a certificate of tls_fingerprints, one for the host's name, or one for the next hop's."`
+	TLS              string          `yaml:"tls" oneof:"none|may|encrypt|fingerprint|verify|secure" doc:"Encryption towards other hosts, as Postfix's smtp_tls_security_level: never; when it works (where it breaks, mail goes in the clear once it has waited queue.min_backoff); or else not at all; and besides only with a certificate of tls_fingerprints, one for the host's name, or one for the next hop's."`
 	TLSPolicies      []string        `yaml:"tls_policy_maps" example:"texthash:/etc/postcote/tls_policy" doc:"Tables with the level of some destinations, as Postfix's smtp_tls_policy_maps: the key is the next hop as it is written ([host]:port), or a domain or its .parent; the value a level, and attributes such as match=name:.parent and servername=name."`
 	TLSCAFile        string          `yaml:"tls_ca_file" path:"read" doc:"PEM file with the authorities that certificates must lead to at the levels verify and secure. Empty takes the system's."`
 	TLSVerifyMatch   []string        `yaml:"tls_verify_cert_match" doc:"At verify, one of these must be a name of the certificate: hostname, nexthop, dot-nexthop (anything below it), a name, or .parent."`

@@ -203,6 +203,7 @@ func (x deliverer) attempt(ctx context.Context, st *state, job *queue.Job, hop r
 	outs := x.d.remote.Load().of(hop).Deliver(ctx, hop, remote.Message{
 		From: from, Size: env.Size + int64(len(fields)), EightBit: env.EightBit, UTF8: env.SMTPUTF8,
 		Return: dsnReturn(env.Return), EnvelopeID: env.EnvID, Forward: st.forwarded(job, hop), Notice: env.Notice(),
+		Waited: x.d.now().Sub(env.Arrival),
 		Login: func(ctx context.Context, hop route.Hop) (*remote.Credentials, error) {
 			return st.logins.For(ctx, env.Sender, hop)
 		},
@@ -434,7 +435,7 @@ func (d *daemon) newSenders(st *state) (*senders, error) {
 		ConnectTimeout: st.cfg.Remote.ConnectTimeout.Std(), Idle: st.cfg.Remote.Reuse.Std(), Now: d.now,
 		Timeouts: st.cfg.Remote.Client(smtpclient.Timeouts{}), LMTPTimeouts: st.cfg.Deliver.Client(smtpclient.Timeouts{}),
 		Mechanism: st.cfg.Remote.Allow, HardLogin: !st.cfg.Remote.SoftBounce,
-		KeepEightBit: st.cfg.Remote.KeepEightBit, Families: st.cfg.Remote.families(), Sessions: st.cfg.Remote.MaxSessions,
+		PlainAfter: st.cfg.Queue.MinBackoff.Std(), KeepEightBit: st.cfg.Remote.KeepEightBit, Families: st.cfg.Remote.families(), Sessions: st.cfg.Remote.MaxSessions,
 		LineLength: cmp.Or(st.cfg.Remote.LineLength, -1),
 		Discard:    routing.Upper(st.cfg.Remote.DiscardWords),
 		Own:        d.own(st.cfg), ServiceFallback: st.cfg.Remote.ServiceFallback, ServiceIgnore: st.cfg.Remote.ServiceIgnore,

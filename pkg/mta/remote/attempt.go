@@ -64,6 +64,7 @@ type attempt struct {
 	start time.Time
 	login *Credentials // for the hop
 	tls   tlspolicy.Policy
+	plain target // is spoken to in the clear, as its encryption breaks
 	key   string // what an idle session must match to be used again
 }
 

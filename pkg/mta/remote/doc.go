@@ -13,8 +13,8 @@
 //   - The addresses and sessions that are tried have limits, MaxAddresses and
 //     MaxSessions where the configuration has no others.
 //   - Credentials go out only over TLS, or to this host.
-//   - With level may, TLS trouble costs encryption, never the delivery; with
-//     encrypt it costs the delivery, never encryption.
+//   - With level may, TLS trouble costs encryption, and at most one attempt;
+//     with encrypt it costs the delivery, never encryption.
 //   - A recipient the peer has answered 2xx for is never sent again by the
 //     same attempt.
 //

@@ -59,6 +59,10 @@ type Config struct {
 	// Fallback are hops that are tried when a destination is not found or
 	// cannot be reached (Postfix: smtp_fallback_relay).
 	Fallback []route.Hop
+	// PlainAfter is how long a message must have waited before a host whose TLS
+	// breaks gets it in the clear, at level may and without a login. 0: at once
+	// (Postfix: minimal_backoff_time).
+	PlainAfter time.Duration
 	// KeepEightBit sends 8-bit text to hosts without 8BITMIME as it is, and
 	// converts nothing (Postfix: disable_mime_output_conversion).
 	KeepEightBit bool
@@ -90,6 +94,7 @@ type Message struct {
 	Notice     bool  // one of our notifications: its parts in UTF-8 are converted for hosts without SMTPUTF8
 	Return     smtp.DSNReturn
 	EnvelopeID string
+	Waited     time.Duration   // in the queue; see Config.PlainAfter
 	Verify     bool            // nothing is sent: an outcome is what the host says of the recipient
 	Forward    *client.Forward // from whom it came, for content filters; nil tells nobody
 	// Login returns our credentials for a hop; nil, or a nil result, means

@@ -52,15 +52,25 @@ func (c *Client) connect(ctx context.Context, a *attempt, t target) (s *session,
 		if err == nil {
 			return &session{c: c, conn: conn, target: t, opened: c.cfg.Now(), connect: c.cfg.Now().Sub(start)}, Outcome{}, true
 		}
-		var site *client.SiteError
-		if mode == client.OpportunisticTLS && errors.As(err, &site) && site.TLS && ctx.Err() == nil {
-			mode = client.NoTLS // RFC 7435: encryption where possible, delivery anyway
+		if ctx.Err() == nil && a.mayBePlain(mode, err) {
+			mode = client.NoTLS
 			continue
 		}
 		o = c.connectTrouble(t, err, why).outcome()
 		o.Relay, o.Host, o.Connect = t.relay(), t.Host, c.cfg.Now().Sub(start)
 		return nil, o, true
 	}
+}
+
+// mayBePlain reports whether a host whose TLS failed, or whose encrypted
+// connection broke, is to be tried in the clear: encryption where possible,
+// delivery anyway (RFC 7435), but not because of one passing fault.
+func (a *attempt) mayBePlain(mode client.TLSMode, err error) bool {
+	var site *client.SiteError
+	if mode != client.OpportunisticTLS || !errors.As(err, &site) || !site.TLS && !site.Encrypted {
+		return false
+	}
+	return site.Stage == client.StageSTARTTLS || a.msg.Verify || a.login == nil && a.msg.Waited >= a.c.cfg.PlainAfter
 }
 
 // tlsMode decides for a target. Credentials demand TLS unless the target is
@@ -75,7 +85,7 @@ func (a *attempt) tlsMode(t target) (client.TLSMode, string) {
 		return client.RequiredTLS, "TLS is required"
 	case a.login != nil && !t.here():
 		return client.RequiredTLS, "TLS is required for authentication"
-	case a.tls.Level == tlspolicy.None:
+	case a.tls.Level == tlspolicy.None, a.plain == t:
 		return client.NoTLS, ""
 	}
 	return client.OpportunisticTLS, ""
@@ -146,7 +156,8 @@ func nameOnly(host string) string {
 // transact sends the message to the recipients that are to do, and records
 // what became of them. It returns false when that is to be done again in
 // another session: one that was idle turned out to be dead before anything was
-// decided, or the host does not know the BDAT that it announced.
+// decided, the host does not know the BDAT that it announced, or its encryption
+// broke.
 func (s *session) transact(ctx context.Context, a *attempt) bool {
 	begin := s.c.cfg.Now()
 	content := &lazy{open: a.msg.Open}
@@ -162,9 +173,15 @@ func (s *session) transact(ctx context.Context, a *attempt) bool {
 	if s.noChunks(results, err) && ctx.Err() == nil {
 		return false // the connection is closed
 	}
-	if s.reused && stale(err) && !anyKnown(results) && ctx.Err() == nil {
-		_ = s.conn.Close()
-		return false
+	if stale(err) && !anyKnown(results) && ctx.Err() == nil {
+		if s.reused {
+			_ = s.conn.Close()
+			return false
+		}
+		if mode, _ := a.tlsMode(s.target); a.mayBePlain(mode, err) {
+			a.plain = s.target
+			return false // the connection is closed
+		}
 	}
 	base := Outcome{
 		Relay: s.target.relay(), Host: s.target.Host, ConnUse: s.conn.Uses(),

@@ -9,6 +9,7 @@ import (
 
 	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/proto/smtp/client"
+	"github.com/postcote/postcote/pkg/proto/smtp/wire"
 )
 
 func (c *Client) dial(ctx context.Context, t target) (net.Conn, error) {
@@ -30,7 +31,8 @@ func said(t target, reply string, stage client.Stage) string {
 }
 
 // siteTrouble words a failure that is the host's fault. It always defers: a
-// host that turns us away with 5xx today may have been misconfigured today.
+// host that turns us away with 5xx in its greeting today may have been
+// misconfigured today.
 func siteTrouble(t target, err error, tlsWhy string) trouble {
 	var site *client.SiteError
 	if !errors.As(err, &site) {
@@ -46,16 +48,15 @@ func siteTrouble(t target, err error, tlsWhy string) trouble {
 	out := deferral(4, 2, "")
 	if !site.Reply.IsZero() {
 		out.Reply = reply
-		if out.DSN = site.Reply.Enhanced; out.DSN[0] == 0 {
-			out.DSN = smtp.EnhancedCode{4, 0, 0}
-		}
-		out.DSN[0] = 4
+		out.DSN = softened(site.Reply)
 	}
 	switch {
 	case site.TLS:
 		out.DSN, out.Text = tlsTrouble(t, site, tlsWhy)
 	case site.Auth:
 		out.DSN, out.Text = loginTrouble(t, site)
+	case errors.Is(site.Err, wire.ErrBadReply) && !site.Reply.IsZero():
+		out.Text = "Protocol error: " + said(t, reply, site.Stage)
 	case site.Err == nil && early(site.Stage):
 		out.Text = "host " + t.name() + " refused to talk to me: " + reply
 	case site.Err == nil:
@@ -72,10 +73,26 @@ func siteTrouble(t target, err error, tlsWhy string) trouble {
 func (c *Client) connectTrouble(t target, err error, tlsWhy string) trouble {
 	out := siteTrouble(t, err, tlsWhy)
 	var site *client.SiteError
-	if c.cfg.HardLogin && errors.As(err, &site) && site.Auth && site.Err == nil && site.Reply.Permanent() {
+	if !errors.As(err, &site) || site.Err != nil || !site.Reply.Permanent() {
+		return out
+	}
+	switch {
+	case site.Auth && c.cfg.HardLogin:
 		out.Status, out.DSN[0] = Bounced, 5
+	case site.Stage == client.StageHello, site.Stage == client.StageLHLO: // that we are not wanted is no passing trouble
+		out.Status, out.DSN[0], out.Site = Bounced, 5, false
 	}
 	return out
+}
+
+// softened is the enhanced code of a reply, as one of class 4.
+func softened(r wire.Reply) smtp.EnhancedCode {
+	e := r.Enhanced
+	if e[0] == 0 && r.Code < 400 {
+		e[1] = 5 // a reply that no command can have
+	}
+	e[0] = 4
+	return e
 }
 
 // loginTrouble words why a login failed.
@@ -83,11 +100,10 @@ func loginTrouble(t target, site *client.SiteError) (smtp.EnhancedCode, string) 
 	const failed = "SASL authentication failed"
 	switch {
 	case !site.Reply.IsZero():
-		dsn := site.Reply.Enhanced
-		if dsn[0] == 0 {
+		dsn := softened(site.Reply)
+		if site.Reply.Enhanced[0] == 0 {
 			dsn = smtp.EnhancedCode{4, 7, 8}
 		}
-		dsn[0] = 4
 		return dsn, failed + "; server " + t.name() + " said: " + site.Reply.String()
 	case fail.Is(site.Err, fail.Permanent):
 		return smtp.EnhancedCode{4, 7, 0}, failed + ": server " + t.name() + " offered no compatible authentication mechanisms for this type of connection security"
@@ -105,7 +121,7 @@ func tlsTrouble(t target, site *client.SiteError, why string) (smtp.EnhancedCode
 	case site.Stage == client.StageTLS || site.Stage == client.StageConnect:
 		return smtp.EnhancedCode{4, 7, 5}, "Cannot start TLS: handshake failure"
 	case !site.Reply.IsZero():
-		return smtp.EnhancedCode{4, 7, 4}, why + ", but host " + t.name() + " refused to start TLS: " + site.Reply.String()
+		return softened(site.Reply), why + ", but host " + t.name() + " refused to start TLS: " + site.Reply.String()
 	}
 	return smtp.EnhancedCode{4, 7, 4}, why + ", but was not offered by host " + t.name()
 }
@@ -119,7 +135,9 @@ func doing(s client.Stage) string {
 	switch s {
 	case client.StageConnect:
 		return "receiving the initial server greeting"
-	case client.StageHello, client.StageLHLO, client.StageSTARTTLS, client.StageAuth:
+	case client.StageSTARTTLS:
+		return "receiving the STARTTLS response"
+	case client.StageHello, client.StageLHLO, client.StageAuth:
 		return "performing the " + string(s) + " handshake"
 	case client.StageTLS:
 		return "performing the TLS handshake"

@@ -30,7 +30,8 @@ import (
 //
 //	set KEY VALUE        tls LEVEL, policy NEXTHOP POLICY, login user:password, idle off,
 //	                     mechanisms NAME..., hardlogin yes, discard WORD..., timeout mail|rcpt|data|done
-//	message KEY VALUE    8bit yes, utf8 yes, from ADDR, body TEXT, size OCTETS
+//	                     plainafter TIME
+//	message KEY VALUE    waited TIME, 8bit yes, utf8 yes, from ADDR, body TEXT, size OCTETS
 //	deliver HOP RCPT...  starts an attempt; what follows up to the next one is its
 //	== ADDRESS [refused|timeout|reuse]
 //	                     the next connection it makes, and what happens on it
@@ -170,6 +171,10 @@ func (tr *transcript) set(rest string) error {
 		}[value] = 400 * time.Millisecond
 	case "idle":
 		tr.cfg.Idle = -1
+	case "plainafter":
+		tr.cfg.PlainAfter, _ = time.ParseDuration(value)
+	case "waited":
+		tr.msg.Waited, _ = time.ParseDuration(value)
 	case "8bit":
 		tr.msg.EightBit = true
 	case "size":

@@ -35,7 +35,7 @@ func (p *Policy) Judge(state tls.ConnectionState, peer Peer, roots *x509.CertPoo
 		if p.printed(certs[0]) {
 			return nil
 		}
-		return fail.New(fail.Denied, "Server certificate fingerprint not verified")
+		return fail.New(fail.Denied, "Server certificate not verified: its fingerprint is none of those listed")
 	}
 	if p.CAFile != "" {
 		var err error

@@ -219,7 +219,7 @@ func TestJudge(t *testing.T) {
 		{"verify match=.ample.org", good, peer, "not verified"},
 		{"fingerprint match=" + hex.EncodeToString(whole[:]), good, peer, ""},
 		{"fingerprint match=" + sum + "|" + hex.EncodeToString(key[:]), good, peer, ""},
-		{"fingerprint match=" + hex.EncodeToString(whole[:]), other, peer, "fingerprint not verified"},
+		{"fingerprint match=" + hex.EncodeToString(whole[:]), other, peer, "not verified: its fingerprint"},
 	} {
 		p, err := d.Parse(k.policy)
 		if err != nil {

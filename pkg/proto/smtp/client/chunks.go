@@ -111,7 +111,7 @@ func (t *sending) chunked(last bool) error {
 	switch {
 	case err != nil:
 		return byChunk(err)
-	case r.Code/100 == 3:
+	case r.Code < 400 && !r.OK():
 		return byChunk(t.c.lost(&SiteError{Stage: stage, Reply: r, Err: wire.ErrBadReply}))
 	case r.OK() && !last:
 		return nil

@@ -53,8 +53,8 @@ func TestSend(t *testing.T) {
 				t.Error(err)
 			}
 			want := strings.Join([]string{
-				"MAIL FROM:<a@b.example> SIZE=20 BODY=8BITMIME RET=HDRS ENVID=id+3D1",
-				"RCPT TO:<one@b.example> NOTIFY=FAILURE,DELAY ORCPT=RFC822;o+2B1@b.example",
+				"MAIL FROM:<a@b.example> SIZE=20 BODY=8BITMIME ENVID=id+3D1 RET=HDRS",
+				"RCPT TO:<one@b.example> ORCPT=RFC822;o+2B1@b.example NOTIFY=FAILURE,DELAY",
 				"RCPT TO:<nobody@b.example>",
 				`RCPT TO:<two@b.example> ORCPT=UTF-8;\x{FC}@b.example`,
 				"DATA",

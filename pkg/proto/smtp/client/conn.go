@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"errors"
+	"io"
 	"net"
 	"time"
 
@@ -39,6 +41,10 @@ func New(ctx context.Context, conn net.Conn, cfg Config) (*Conn, error) {
 	c.use(conn)
 	defer c.watch(ctx)()
 	if err := c.open(ctx); err != nil {
+		var site *SiteError
+		if errors.As(err, &site) {
+			return nil, c.lost(site)
+		}
 		c.Close()
 		return nil, err
 	}
@@ -206,11 +212,25 @@ func (c *Conn) failure(ctx context.Context, stage Stage, err error) *SiteError {
 	if cerr := context.Cause(ctx); cerr != nil {
 		err = fail.Wrap(fail.Temporary, cerr, "given up")
 	}
-	return &SiteError{Stage: stage, Err: err}
+	return &SiteError{Stage: stage, Err: err, Encrypted: c.tls != nil}
 }
 
-// lost closes the connection because of err.
+// lost closes the connection because of err, with a goodbye to a server that
+// listens.
 func (c *Conn) lost(err *SiteError) error {
+	if !c.dead && (err.Err == nil || err.Auth || err.TLS && err.Stage == StageSTARTTLS) {
+		c.hangUp("QUIT\r\n")
+	}
 	c.Close()
 	return err
+}
+
+// farewell is how long last words may take to leave.
+const farewell = time.Second
+
+// hangUp says last words, to which no reply is awaited, and closes.
+func (c *Conn) hangUp(words string) {
+	_ = c.net.SetWriteDeadline(time.Now().Add(farewell))
+	_, _ = io.WriteString(c.net, words)
+	c.Close()
 }

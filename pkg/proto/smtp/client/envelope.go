@@ -71,6 +71,7 @@ func (c *Conn) lines(env *Envelope) ([]string, error) {
 	return lines, nil
 }
 
+// mailLine has the parameters in Postfix's order.
 func (c *Conn) mailLine(env *Envelope) (string, error) {
 	path, err := path(env.From, env.UTF8)
 	if err != nil {
@@ -83,16 +84,16 @@ func (c *Conn) mailLine(env *Envelope) (string, error) {
 	if env.Body != "" && c.has("8BITMIME") {
 		b = append(append(b, " BODY="...), env.Body...)
 	}
-	if env.UTF8 {
-		b = append(b, " SMTPUTF8"...)
-	}
 	if c.has("DSN") {
-		if env.Return != "" {
-			b = append(append(b, " RET="...), env.Return...)
-		}
 		if env.EnvelopeID != "" {
 			b = wire.AppendXtext(append(b, " ENVID="...), env.EnvelopeID)
 		}
+		if env.Return != "" {
+			b = append(append(b, " RET="...), env.Return...)
+		}
+	}
+	if env.UTF8 {
+		b = append(b, " SMTPUTF8"...)
 	}
 	return string(append(b, "\r\n"...)), nil
 }
@@ -104,20 +105,24 @@ func (c *Conn) rcptLine(env *Envelope, rcpt *Recipient) (string, error) {
 	}
 	b := append([]byte("RCPT TO:"), path...)
 	if c.has("DSN") {
-		b = appendDSN(b, &rcpt.Options, env.UTF8)
+		b = appendNotify(appendOriginal(b, &rcpt.Options, env.UTF8), &rcpt.Options)
 	}
 	return string(append(b, "\r\n"...)), nil
 }
 
-// appendDSN renders NOTIFY and ORCPT (RFC 3461 section 4, RFC 6533 section 3).
-// The type of an original recipient is sent as it is spelled (RFC 3461 section
-// 5.2.1 (d)).
-func appendDSN(b []byte, o *smtp.RcptOptions, utf8 bool) []byte {
+// appendNotify renders NOTIFY (RFC 3461 section 4.1).
+func appendNotify(b []byte, o *smtp.RcptOptions) []byte {
 	sep := " NOTIFY="
 	for _, n := range o.Notify {
 		b = append(append(b, sep...), n...)
 		sep = ","
 	}
+	return b
+}
+
+// appendOriginal renders ORCPT (RFC 3461 section 4.2, RFC 6533 section 3). The
+// type is sent as it is spelled (RFC 3461 section 5.2.1 (d)).
+func appendOriginal(b []byte, o *smtp.RcptOptions, utf8 bool) []byte {
 	if o.OriginalRecipient == "" {
 		return b
 	}

@@ -7,8 +7,8 @@ import (
 	"github.com/postcote/postcote/pkg/proto/smtp/wire"
 )
 
-// hello says EHLO, or HELO to servers that do not know it (RFC 5321 section
-// 3.2), or LHLO, and learns the extensions.
+// hello says EHLO, or HELO to servers that do not take it (RFC 5321 section
+// 3.2), whatever their reason, or LHLO, and learns the extensions.
 func (c *Conn) hello(ctx context.Context) error {
 	c.ext = nil
 	verb, stage := "EHLO", StageHello
@@ -26,7 +26,7 @@ func (c *Conn) hello(ctx context.Context) error {
 		}
 		return nil
 	}
-	if c.cfg.LMTP || !r.Permanent() {
+	if c.cfg.LMTP {
 		return &SiteError{Stage: stage, Reply: r}
 	}
 	if r, err = c.command(ctx, stage, c.cfg.Timeouts.Hello, "HELO "+c.cfg.Name); err != nil {

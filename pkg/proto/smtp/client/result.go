@@ -36,7 +36,7 @@ const (
 // never said; the SiteError of the transaction then tells why.
 type Result struct {
 	Code     int
-	Enhanced smtp.EnhancedCode // as sent, or X.0.0 for the code's class
+	Enhanced smtp.EnhancedCode // as sent, or X.0.0 for the code's class; 4.5.0 for a code below 200, and 3xx
 	Text     string            // of the reply, lines separated by "\n"
 	Stage    Stage
 	Bare     bool   // the server sent no enhanced code, Enhanced is made up
@@ -70,6 +70,9 @@ func resultOf(r wire.Reply, stage Stage) Result {
 	if r.Enhanced[0] == 0 {
 		out.Enhanced, out.Bare = smtp.EnhancedCode{r.Code / 100, 0, 0}, true
 	}
+	if !r.OK() && r.Code < 400 { // a reply that no command can have
+		out.Enhanced = smtp.EnhancedCode{4, 5, 0}
+	}
 	return out
 }
 
@@ -81,8 +84,10 @@ type SiteError struct {
 	Reply wire.Reply // zero when no reply was received
 	Err   error      // of the network, TLS or reply syntax; nil when Reply tells all
 	TLS   bool       // TLS failed or is missing: in the clear it might work
-	Auth  bool       // our login was refused
-	Chunk bool       // the content went by BDAT: by DATA it might arrive
+	// Encrypted: the connection broke, and TLS was on.
+	Encrypted bool
+	Auth      bool // our login was refused
+	Chunk     bool // the content went by BDAT: by DATA it might arrive
 }
 
 func (e *SiteError) Error() string {

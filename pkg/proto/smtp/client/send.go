@@ -214,8 +214,8 @@ func (t *sending) data(content io.Reader) error {
 }
 
 // discardData handles a DATA that went out with a group in which nobody was
-// accepted. A server that wants content all the same gets a lone dot; where
-// LMTP leaves open whether that has a reply, the session ends.
+// accepted. A server that wants content all the same gets a lone dot; as LMTP
+// leaves open whether that has a reply, the session ends with it.
 func (t *sending) discardData() error {
 	if t.chunks != nil {
 		return t.discardChunk()
@@ -228,7 +228,7 @@ func (t *sending) discardData() error {
 		return nil
 	}
 	if t.c.cfg.LMTP {
-		t.c.Close()
+		t.c.hangUp(".\r\nQUIT\r\n")
 		return nil
 	}
 	_, err = t.c.command(t.ctx, StageEnd, t.c.cfg.Timeouts.Done, ".")
@@ -255,7 +255,7 @@ func (t *sending) finals() error {
 			if err != nil {
 				return err
 			}
-			if r.Code/100 == 3 {
+			if r.Code < 400 && !r.OK() {
 				return t.c.lost(&SiteError{Stage: StageEnd, Reply: r, Err: wire.ErrBadReply})
 			}
 			t.results[i] = resultOf(r, StageEnd)

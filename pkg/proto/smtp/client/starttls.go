@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"time"
 
 	"github.com/postcote/postcote/pkg/platform/fail"
@@ -24,10 +25,14 @@ func (c *Conn) startTLS(ctx context.Context) error {
 		}
 	}
 	r, err := c.command(ctx, StageSTARTTLS, c.cfg.Timeouts.TLS, "STARTTLS")
-	if err != nil {
+	var site *SiteError
+	switch {
+	case errors.As(err, &site):
+		site.TLS = site.Err == nil // 421
 		return err
-	}
-	if r.Code != 220 {
+	case !r.OK() && c.cfg.TLSMode == OpportunisticTLS:
+		return nil // the session goes on as it is
+	case !r.OK():
 		return &SiteError{Stage: StageSTARTTLS, Reply: r, TLS: true}
 	}
 	if err := c.handshake(ctx); err != nil {

@@ -17,6 +17,9 @@ type Forward struct {
 	Source           string // LOCAL or REMOTE
 }
 
+// unknown is Postfix's name for a client that has none; it is not told.
+const unknown = "unknown"
+
 // groups are the attributes of each of the two commands; one line would
 // be too long.
 func (f *Forward) groups() [2][][2]string {
@@ -41,7 +44,7 @@ func (c *Conn) forward(ctx context.Context, f *Forward) error {
 	for _, group := range f.groups() {
 		line := []byte("XFORWARD")
 		for _, a := range group {
-			if a[1] != "" && slices.Contains(known, a[0]) {
+			if a[1] != "" && a != [2]string{"NAME", unknown} && slices.Contains(known, a[0]) {
 				line = append(append(append(line, ' '), a[0]...), '=')
 				line = wire.AppendXtext(line, a[1])
 			}
