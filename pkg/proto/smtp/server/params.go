@@ -174,7 +174,7 @@ func setNotify(_ *engine, rcpt *Recipient, v string, _ bool) Reply {
 // which does not announce DSN either.
 func setORCPT(_ *engine, rcpt *Recipient, v string, _ bool) Reply {
 	kind, rest, ok := strings.Cut(v, ";")
-	if !ok || kind == "" || rest == "" || len(v) > 500 {
+	if !ok || !isAtom(kind) || rest == "" || len(v) > 500 {
 		return syntax("Error: Bad ORCPT parameter syntax")
 	}
 	s, err := wire.ParseXtext(rest)
@@ -205,6 +205,11 @@ func neutral(text string) string {
 		}
 		return r
 	}, text)
+}
+
+// isAtom reports whether s is an atom of ASCII (RFC 822 section 3.3).
+func isAtom(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(c rune) bool { return c <= ' ' || c >= 0x7f || strings.ContainsRune(`()<>@,;:\".[]`, c) })
 }
 
 // printable returns at most 100 octets of b for logs and replies.
