@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/postcote/postcote/pkg/daemon/mtad/tables"
+	"github.com/postcote/postcote/pkg/platform/addr"
 	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/platform/lookup"
 )
@@ -244,8 +245,8 @@ func TestSQLTables(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		found, err := lookup.Address(t.Context(), lookup.Maps{table}, "anybody+list@old.example", lookup.AddressKeys{Delimiter: "+"})
-		if err != nil || found.Value != "anybody@example.org" || found.Extension != "+list" {
+		found, err := lookup.Address(t.Context(), lookup.Maps{table}, addr.Address{Local: "anybody+list", Domain: "old.example"}, lookup.AddressKeys{Delimiter: "+"})
+		if err != nil || found.Value != "anybody+list@example.org" || found.Extension != "" {
 			t.Error(found, err)
 		}
 		s.stop(s.quickly())

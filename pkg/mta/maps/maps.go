@@ -2,7 +2,6 @@ package maps
 
 import (
 	"context"
-	"strings"
 
 	"github.com/postcote/postcote/pkg/mta/explain"
 	"github.com/postcote/postcote/pkg/platform/addr"
@@ -69,7 +68,7 @@ type Query struct {
 // Match is what Find found.
 type Match struct {
 	Value string // "@other" has become user@other
-	Rest  string // detail that the key did not name, with its delimiter
+	Rest  string // detail that neither the key nor the value has, with its delimiter
 }
 
 // Find looks an address up by Postfix's order of keys: user+detail@domain,
@@ -83,13 +82,7 @@ func (m Map) Find(ctx context.Context, a addr.Address, q Query) (Match, error) {
 	if q.Bare {
 		keys.Own = func(context.Context, string) (bool, error) { return true, nil }
 	}
-	f, err := lookup.Address(ctx, m.Tables, a.String(), keys)
+	f, err := lookup.Address(ctx, m.Tables, a, keys)
 	v, err := m.answer(ctx, f.Key, f.Value, err)
-	match := Match{Value: v, Rest: f.Extension}
-	// A catch-all speaks for all details, so none is left over; but "@other"
-	// keeps the whole local part, which comes back without the detail.
-	if base, _ := lookup.SplitExtension(a.Local, q.Delims); strings.HasPrefix(f.Key, "@") && !strings.HasPrefix(v, base+"@") {
-		match.Rest = ""
-	}
-	return match, err
+	return Match{Value: v, Rest: f.Extension}, err
 }

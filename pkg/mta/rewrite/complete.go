@@ -10,19 +10,30 @@ import (
 // Complete gives an address the domain that it lacks. The null sender and a
 // domain literal stay as they are.
 func (e *Engine) Complete(ctx context.Context, a addr.Address) addr.Address {
+	return e.complete(ctx, a, e.cfg.Origin, e.cfg.Domain, "rewrite.myorigin")
+}
+
+// completeField is Complete for an address in a header.
+func (e *Engine) completeField(ctx context.Context, a addr.Address) addr.Address {
+	if e.cfg.FieldDomain == "" {
+		return e.Complete(ctx, a)
+	}
+	return e.complete(ctx, a, e.cfg.FieldDomain, e.cfg.FieldDomain, "rewrite.remote_header_rewrite_domain")
+}
+
+func (e *Engine) complete(ctx context.Context, a addr.Address, origin, domain, key string) addr.Address {
 	if a.Null() {
 		return a
 	}
 	was := a
-	key := "rewrite.myorigin"
 	if a.Domain == "" {
-		a, key = e.oldForms(a)
+		a, key = e.oldForms(a, key)
 	}
-	switch {
-	case a.Domain == "" && e.cfg.Origin != "" && !e.cfg.KeepBare:
-		a.Domain = e.cfg.Origin
-	case a.Domain != "" && e.cfg.AppendDot && e.cfg.Domain != "" && !strings.ContainsAny(a.Domain, ".:["):
-		a.Domain += "." + e.cfg.Domain
+	if a.Domain == "" && origin != "" && !e.cfg.KeepBare {
+		a.Domain = origin
+	}
+	if a.Domain != "" && e.cfg.AppendDot && domain != "" && !strings.ContainsAny(a.Domain, ".:[") {
+		a.Domain += "." + domain
 		key = "rewrite.append_dot_mydomain"
 	}
 	if a != was {
@@ -33,7 +44,7 @@ func (e *Engine) Complete(ctx context.Context, a addr.Address) addr.Address {
 
 // oldForms reads host!user and user%host, where the operator wants them. A
 // host that is no name leaves the local part alone.
-func (e *Engine) oldForms(a addr.Address) (_ addr.Address, key string) {
+func (e *Engine) oldForms(a addr.Address, usual string) (_ addr.Address, key string) {
 	if host, user, ok := strings.Cut(a.Local, "!"); e.cfg.SwapBang && ok && user != "" {
 		if d, err := addr.Domain(host); err == nil {
 			return addr.Address{Local: user, Domain: d}, "rewrite.swap_bangpath"
@@ -44,5 +55,5 @@ func (e *Engine) oldForms(a addr.Address) (_ addr.Address, key string) {
 			return addr.Address{Local: a.Local[:i], Domain: d}, "rewrite.allow_percent_hack"
 		}
 	}
-	return a, "rewrite.myorigin"
+	return a, usual
 }

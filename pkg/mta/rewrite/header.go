@@ -8,18 +8,14 @@ import (
 )
 
 // headerPlace says as whose a field's addresses are rewritten; 0 is for a field
-// without addresses. The name is in lower case.
+// without addresses. Resent-Reply-To is a recipient's in Postfix. The name is in
+// lower case.
 func headerPlace(name string) Places {
-	switch strings.TrimPrefix(name, "resent-") {
-	case "from", "sender", "reply-to":
-		return HeaderSender
-	case "to", "cc", "bcc":
-		return HeaderRecipient
-	}
 	switch name {
-	case "return-path", "errors-to", "return-receipt-to", "disposition-notification-to", "mail-followup-to":
+	case "from", "sender", "reply-to", "resent-from", "resent-sender",
+		"return-path", "errors-to", "return-receipt-to", "disposition-notification-to", "mail-followup-to":
 		return HeaderSender
-	case "apparently-to":
+	case "to", "cc", "bcc", "resent-to", "resent-cc", "resent-bcc", "resent-reply-to", "apparently-to":
 		return HeaderRecipient
 	}
 	return 0
@@ -40,7 +36,9 @@ func (e *Engine) Field(ctx context.Context, name, value string) (out string, cha
 	if place == 0 {
 		return value, false, nil
 	}
-	return rewriteSpans(value, func(a addr.Address) (addr.Address, error) { return e.place(ctx, a, place) })
+	return rewriteSpans(value, func(a addr.Address) (addr.Address, error) {
+		return e.place(ctx, e.completeField(ctx, a), place)
+	})
 }
 
 // RewritesHeaders reports whether Field changes more than it completes.
@@ -74,7 +72,7 @@ func rewriteSpans(value string, f func(addr.Address) (addr.Address, error)) (str
 		if err != nil {
 			return value, false, err
 		}
-		if to == a {
+		if to == a && value[s.to-1] != '.' { // the dot that ends a domain goes
 			continue
 		}
 		b.WriteString(value[done:s.from])

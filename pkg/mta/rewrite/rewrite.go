@@ -58,6 +58,7 @@ type Config struct {
 	Origin      string // domain that a bare local part gets
 	KeepBare    bool   // it gets none; tables know Origin's names all the same
 	Domain      string // domain that a name without dot gets, if AppendDot
+	FieldDomain string // what both are for addresses in a header; empty: the same
 	AppendDot   bool
 	SwapBang    bool // host!user means user@host
 	PercentHack bool // user%host means user@host
@@ -107,7 +108,7 @@ func New(cfg Config) (*Engine, error) {
 	if cfg.RecursionLimit <= 0 {
 		cfg.RecursionLimit = DefaultLimit
 	}
-	for _, d := range []*string{&cfg.Origin, &cfg.Domain} {
+	for _, d := range []*string{&cfg.Origin, &cfg.Domain, &cfg.FieldDomain} {
 		if *d == "" {
 			continue
 		}

@@ -133,32 +133,41 @@ func TestCanonicalAndMasquerade(t *testing.T) {
 
 func TestVirtualAliases(t *testing.T) {
 	e := engine(t, Config{PropagateVirtual: true, VirtualAlias: mapOf("virtual_alias_maps", table{
-		"all@v.example":     "joe@ours.example, \"Ann Smith\" <ann@ours.example> , list@v.example",
-		"list@v.example":    "joe@ours.example,far@far.example",
-		"self@v.example":    "self@v.example, copy@far.example",
-		"mutual@v.example":  "self@v.example, all@v.example",
-		"root":              "admin",
-		"@catch.example":    "joe@ours.example",
-		"@moved.example":    "@v.example",
-		"loop1@v.example":   "loop2@v.example",
-		"loop2@v.example":   "loop1@v.example",
-		"down@v.example":    "joe@ours.example, away@v.example",
-		"away@v.example":    "!",
-		"longer@v.example":  "longer+x@v.example",
-		"quoted@v.example":  `"a b"@ours.example`,
-		"comment@v.example": "joe@ours.example (Joe, of course)",
+		"all@v.example":      "joe@ours.example, \"Ann Smith\" <ann@ours.example> , list@v.example",
+		"list@v.example":     "joe@ours.example,far@far.example",
+		"self@v.example":     "self@v.example, copy@far.example",
+		"mutual@v.example":   "self@v.example, all@v.example",
+		"root":               "admin",
+		"@catch.example":     "joe@ours.example",
+		"@moved.example":     "@v.example",
+		"loop1@v.example":    "loop2@v.example",
+		"loop2@v.example":    "loop1@v.example",
+		"down@v.example":     "joe@ours.example, away@v.example",
+		"away@v.example":     "!",
+		"longer@v.example":   "longer+x@v.example",
+		"quoted@v.example":   `"a b"@ours.example`,
+		"comment@v.example":  "joe@ours.example (Joe, of course)",
+		"@round.example":     "c@round.example, x@far.example, ann@round2.example",
+		"ann@round2.example": "joe@round.example",
+		"joe@round.example":  "joe@round.example, u@round.example",
+		"catch@user.example": "x",
+		"@user.example":      "user@other.example",
+		`"a b"@user.example`: `"c d"@other.example`,
 	})})
 	for _, tc := range []struct{ in, want string }{
 		{"joe@ours.example", "joe@ours.example"},
 		{"all@v.example", "joe@ours.example ann@ours.example far@far.example"},
 		{"self@v.example", "self@v.example copy@far.example"},
-		{"mutual@v.example", "self@v.example copy@far.example joe@ours.example ann@ours.example far@far.example"},
+		{"mutual@v.example", "self@v.example joe@ours.example copy@far.example ann@ours.example far@far.example"},
 		{"root@origin.example", "admin@origin.example"},
 		{"root@ours.example", "root@ours.example"},
 		{"anybody+x@catch.example", "joe@ours.example"},
 		{"list+x@moved.example", "joe+x@ours.example far+x@far.example"},
 		{"quoted@v.example", `"a b"@ours.example`},
 		{"comment@v.example", "joe@ours.example"},
+		{"any@round.example", "c@round.example x@far.example joe@round.example"},
+		{"user+x@user.example", "user@other.example"},
+		{`"a b+x"@user.example`, `"c d+x"@other.example`},
 		{"loop1@v.example", "unavailable"},
 		{"longer@v.example", "unavailable"},
 		{"down@v.example", "unavailable"},
@@ -191,7 +200,7 @@ func TestExpansionLimits(t *testing.T) {
 		table table
 		in    string
 		n     int
-	}{{deep, "a0@v.example", 0}, {deep, "a2@v.example", 1}, {wide, "all@v.example", 0}, {wide, "most@v.example", DefaultLimit}} {
+	}{{deep, "a0@v.example", 0}, {deep, "a1@v.example", 0}, {deep, "a2@v.example", 1}, {wide, "all@v.example", 0}, {wide, "most@v.example", DefaultLimit}} {
 		e := engine(t, Config{VirtualAlias: mapOf("virtual_alias_maps", tc.table)})
 		list, err := e.Expand(context.Background(), parse(t, tc.in))
 		if len(list) != tc.n || (tc.n == 0) != fail.Is(err, fail.Unavailable) {

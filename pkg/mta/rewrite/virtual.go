@@ -2,6 +2,7 @@ package rewrite
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/postcote/postcote/pkg/platform/addr"
@@ -11,84 +12,82 @@ import (
 // Expand follows virtual aliases until no address changes any more. Without
 // an alias the result is a itself. An address that expands into itself,
 // alone or among others, is delivered as it stands. Too large or too deep an
-// expansion, and one that goes round in circles, is an error of kind
-// fail.Unavailable: the message must not be taken in part.
+// expansion, and one that goes round in circles without such an address, is an
+// error of kind fail.Unavailable: the message must not be taken in part.
 func (e *Engine) Expand(ctx context.Context, a addr.Address) ([]addr.Address, error) {
 	if e.cfg.VirtualAlias.Empty() {
 		return []addr.Address{a}, nil
 	}
-	x := &expansion{e: e, seen: map[string]bool{}, self: map[string]bool{}}
-	if err := x.add(ctx, a, nil, 0); err != nil {
-		return nil, err
+	x := &expansion{e: e, list: []addr.Address{a}}
+	for i := 0; i < len(x.list); i++ {
+		if err := x.follow(ctx, i); err != nil {
+			return nil, err
+		}
 	}
-	return x.out, nil
+	return x.final(), nil
 }
 
 type expansion struct {
-	e     *Engine
-	out   []addr.Address
-	seen  map[string]bool // results
-	self  map[string]bool // addresses that expand into themselves
-	count int
+	e    *Engine
+	list []addr.Address  // its first members are final
+	self map[string]bool // addresses that expand into themselves
 }
 
-// chain is the addresses that led to one.
-type chain struct {
-	key  string
-	next *chain
-}
-
-func (c *chain) has(key string) bool {
-	for ; c != nil; c = c.next {
-		if c.key == key {
-			return true
+// follow makes list[i] final: it becomes the first of its results again and
+// again, and the others go to the end of the list. This is Postfix's way, and
+// decides which tables with circles in them come to an end.
+func (x *expansion) follow(ctx context.Context, i int) error {
+	cfg := &x.e.cfg
+	var before []string // what list[i] has been
+	for {
+		a := x.list[i]
+		k := a.Key()
+		if x.self[k] {
+			return nil
 		}
-	}
-	return false
-}
-
-// add expands a, which the addresses of from have led to.
-func (x *expansion) add(ctx context.Context, a addr.Address, from *chain, depth int) error {
-	key := x.e.cfg.VirtualAlias.Key
-	switch {
-	case x.self[a.Key()]:
-		return nil
-	case depth > x.e.cfg.RecursionLimit || len(a.String()) > maxAddressLength || from.has(a.Key()):
-		return fail.New(fail.Unavailable, "unreasonable %s map nesting for %.80s", key, a)
-	}
-	list, err := x.e.mapped(ctx, x.e.cfg.VirtualAlias, a, x.e.cfg.PropagateVirtual)
-	if fail.Is(err, fail.NotFound) || err == nil && len(list) == 0 {
-		x.final(a)
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if x.count += len(list); x.count > x.e.cfg.ExpansionLimit {
-		return fail.New(fail.Unavailable, "unreasonable %s map expansion size for %.80s", key, a)
-	}
-	say(ctx, key, "virtual alias", a, list...)
-	from = &chain{a.Key(), from}
-	for _, r := range list {
-		if r.Key() == a.Key() {
-			x.self[a.Key()] = true
-			x.final(r)
+		if len(before) >= cfg.RecursionLimit || slices.Contains(before, k) {
+			return fail.New(fail.Unavailable, "unreasonable %s map nesting for %.80s", cfg.VirtualAlias.Key, a)
 		}
-	}
-	for _, r := range list {
-		if err := x.add(ctx, r, from, depth+1); err != nil {
+		list, err := x.e.mapped(ctx, cfg.VirtualAlias, a, cfg.PropagateVirtual)
+		switch {
+		case fail.Is(err, fail.NotFound) || err == nil && len(list) == 0:
+			return nil
+		case err != nil:
 			return err
 		}
+		say(ctx, cfg.VirtualAlias.Key, "virtual alias", a, list...)
+		for _, r := range list {
+			if len(r.String()) > maxAddressLength {
+				return fail.New(fail.Unavailable, "unreasonable %s map result length for %.80s", cfg.VirtualAlias.Key, a)
+			}
+			if r.Key() == k {
+				if x.self == nil {
+					x.self = map[string]bool{}
+				}
+				x.self[k] = true
+			}
+		}
+		x.list[i] = list[0]
+		x.list = append(x.list, list[1:]...)
+		if len(x.list) > cfg.ExpansionLimit {
+			return fail.New(fail.Unavailable, "unreasonable %s map expansion size for %.80s", cfg.VirtualAlias.Key, a)
+		}
+		before = append(before, k)
 	}
-	return nil
 }
 
-// final keeps an address once.
-func (x *expansion) final(a addr.Address) {
-	if k := a.Key(); !x.seen[k] {
-		x.seen[k] = true
-		x.out = append(x.out, a)
+// final are the results, each of them once.
+func (x *expansion) final() []addr.Address {
+	if len(x.list) == 1 {
+		return x.list
 	}
+	seen := make(map[string]bool, len(x.list))
+	return slices.DeleteFunc(x.list, func(a addr.Address) bool {
+		k := a.Key()
+		was := seen[k]
+		seen[k] = true
+		return was
+	})
 }
 
 // Known reports whether a table rewrites the recipient, so that it exists

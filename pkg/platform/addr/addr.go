@@ -41,14 +41,27 @@ func (a Address) Key() string { return strings.ToLower(a.String()) }
 // Split cuts the local part at the first delimiter (any byte of delims) that
 // is not its first byte: "joe+list" gives "joe", "list". An empty delims, or
 // no delimiter in the local part, gives the whole local part and "".
+//
+// Names that have a meaning as a whole stay whole: postmaster, mailer-daemon
+// and double-bounce, and owner-list and list-request if "-" is a delimiter.
 func (a Address) Split(delims string) (user, detail string) {
-	if delims == "" || a.Local == "" {
+	i := strings.IndexAny(a.Local, delims)
+	if i <= 0 || whole(a.Local, delims) {
 		return a.Local, ""
 	}
-	if i := strings.IndexAny(a.Local[1:], delims); i >= 0 {
-		return a.Local[:i+1], a.Local[i+2:]
+	return a.Local[:i], a.Local[i+1:]
+}
+
+func whole(local, delims string) bool {
+	for _, name := range []string{"postmaster", "mailer-daemon", "double-bounce"} {
+		if strings.EqualFold(local, name) {
+			return true
+		}
 	}
-	return a.Local, ""
+	const owner, request = "owner-", "-request"
+	n := len(local)
+	return strings.Contains(delims, "-") &&
+		(n >= len(owner) && strings.EqualFold(local[:len(owner)], owner) || n > len(request) && strings.EqualFold(local[n-len(request):], request))
 }
 
 // Base is a without its detail.

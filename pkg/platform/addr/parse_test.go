@@ -50,6 +50,16 @@ func TestSplit(t *testing.T) {
 		{"joe", "+", "joe", ""},
 		{"joe+", "+", "joe", ""},
 		{"joe+x", "", "joe+x", ""},
+		{"joe-a+b", "+-", "joe", "a+b"},
+		{"+joe+x", "+", "+joe+x", ""},
+		{"owner-list", "+-", "owner-list", ""},
+		{"Owner-list+x", "+-", "Owner-list+x", ""},
+		{"list+x-Request", "+-", "list+x-Request", ""},
+		{"-request", "-", "-request", ""},
+		{"owner-list+x", "+", "owner-list", "x"},
+		{"Mailer-Daemon", "-", "Mailer-Daemon", ""},
+		{"double-bounce", "-", "double-bounce", ""},
+		{"postmaster", "t", "postmaster", ""},
 	} {
 		u, d := Address{Local: c.local}.Split(c.delims)
 		if u != c.user || d != c.detail {

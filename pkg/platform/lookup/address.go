@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 
+	"github.com/postcote/postcote/pkg/platform/addr"
 	"github.com/postcote/postcote/pkg/platform/fail"
 )
 
@@ -20,86 +21,70 @@ type AddressKeys struct {
 
 // Found is the answer for an address.
 type Found struct {
-	// Value as the table has it, but "@other" has become user@other.
+	// Value as the table has it, but "@other" has become user@other, with the
+	// extension if the key was "@dom".
 	Value string
 	// Key is the part of the address that was found.
 	Key string
 	// Extension, with its delimiter, if the key lacks it: "+list". Callers may
-	// put it into the new address (propagate_unmatched_extensions).
+	// put it into the new address (propagate_unmatched_extensions). A key "@dom"
+	// speaks for all extensions.
 	Extension string
 }
 
 // Address looks an address up as canonical(5) and virtual(5) say: user+ext@dom,
 // user@dom, user+ext and user for own domains, @dom. Every key is looked for in
-// all tables before the next one; tables of patterns are asked for the whole
-// address only. Errors are those of Lookup.
-func Address(ctx context.Context, m Maps, address string, keys AddressKeys) (Found, error) {
-	user, domain := address, ""
-	at := strings.LastIndexByte(address, '@')
-	if at >= 0 {
-		user, domain = address[:at], address[at:]
-	}
-	base, ext := SplitExtension(user, keys.Delimiter)
-	value, err := m.Lookup(ctx, address)
-	f := Found{Value: value, Key: address}
+// all tables before the next one, quoted where the address has to be, then as it
+// is; tables of patterns are asked for the whole address only. Errors are those
+// of Lookup.
+func Address(ctx context.Context, m Maps, a addr.Address, keys AddressKeys) (Found, error) {
+	base := a.Base(keys.Delimiter)
+	ext := a.Local[len(base.Local):]
+	f, err := m.address(ctx, a, "", false)
 	if missing(err) && ext != "" {
-		f, err = m.part(ctx, base+domain, ext)
+		f, err = m.address(ctx, base, ext, true)
 	}
-	if missing(err) && at >= 0 && keys.Own != nil {
-		f, err = m.bare(ctx, user, base, ext, domain[1:], keys)
+	if missing(err) && a.Domain != "" && keys.Own != nil {
+		var own bool
+		if own, err = keys.Own(ctx, a.Domain); err != nil {
+			return Found{}, err
+		}
+		err = errMissing
+		if own {
+			f, err = m.address(ctx, addr.Address{Local: a.Local}, "", true)
+		}
+		if own && missing(err) && ext != "" {
+			f, err = m.address(ctx, addr.Address{Local: base.Local}, ext, true)
+		}
 	}
-	if missing(err) && at >= 0 {
-		f, err = m.part(ctx, domain, ext)
+	if missing(err) && a.Domain != "" {
+		f.Key, f.Extension = "@"+a.Domain, ""
+		f.Value, err = m.LookupPart(ctx, f.Key)
 	}
 	if err != nil {
 		return Found{}, err
 	}
 	if strings.HasPrefix(f.Value, "@") {
-		f.Value = strings.TrimSuffix(user, f.Extension) + f.Value
+		user := addr.Address{Local: strings.TrimSuffix(a.Local, f.Extension)}
+		f.Value = user.String() + f.Value
 	}
 	return f, nil
 }
 
+// errMissing is the answer when nobody needs to be asked.
+var errMissing = fail.New(fail.NotFound, "not found")
+
 func missing(err error) bool { return fail.Is(err, fail.NotFound) }
 
-// part looks for a key without the extension ext.
-func (m Maps) part(ctx context.Context, key, ext string) (Found, error) {
-	value, err := m.LookupPart(ctx, key)
+// address looks for a key without the extension ext.
+func (m Maps) address(ctx context.Context, a addr.Address, ext string, part bool) (Found, error) {
+	key := a.String()
+	value, err := m.find(ctx, key, part)
+	if missing(err) && strings.HasPrefix(key, `"`) {
+		if key = a.Local; a.Domain != "" {
+			key += "@" + a.Domain
+		}
+		value, err = m.find(ctx, key, part)
+	}
 	return Found{value, key, ext}, err
-}
-
-// bare looks for a local part alone.
-func (m Maps) bare(ctx context.Context, user, base, ext, domain string, keys AddressKeys) (Found, error) {
-	own, err := keys.Own(ctx, domain)
-	if err != nil || !own {
-		if err == nil {
-			err = fail.New(fail.NotFound, "not found")
-		}
-		return Found{}, err
-	}
-	f, err := m.part(ctx, user, "")
-	if missing(err) && ext != "" {
-		return m.part(ctx, base, ext)
-	}
-	return f, err
-}
-
-// SplitExtension cuts a local part at the first of the delimiters. Names that
-// have a meaning as a whole stay whole: postmaster, mailer-daemon and
-// double-bounce, and owner-list and list-request if "-" is a delimiter.
-func SplitExtension(user, delimiters string) (base, ext string) {
-	i := strings.IndexAny(user, delimiters)
-	if i <= 0 {
-		return user, ""
-	}
-	for _, whole := range []string{"postmaster", "mailer-daemon", "double-bounce"} {
-		if strings.EqualFold(user, whole) {
-			return user, ""
-		}
-	}
-	lower := strings.ToLower(user)
-	if user[i] == '-' && (strings.HasPrefix(lower, "owner-") || strings.HasSuffix(lower, "-request")) {
-		return user, ""
-	}
-	return user[:i], user[i:]
 }

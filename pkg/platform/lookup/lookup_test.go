@@ -4,9 +4,11 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/postcote/postcote/pkg/platform/addr"
 	"github.com/postcote/postcote/pkg/platform/fail"
 )
 
@@ -142,6 +144,15 @@ func (a asked) Lookup(_ context.Context, key string) (string, error) {
 	return "", notFound("test")
 }
 
+func parsed(t *testing.T, s string) addr.Address {
+	t.Helper()
+	a, err := addr.Parse(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
 func TestAddressKeys(t *testing.T) {
 	own := func(_ context.Context, domain string) (bool, error) { return domain == "own.example", nil }
 	for address, want := range map[string]string{
@@ -151,17 +162,22 @@ func TestAddressKeys(t *testing.T) {
 		"joe+x":               "joe+x joe",
 		"joe":                 "joe",
 		"+x@other.example":    "+x@other.example @other.example",
-		`"a@b"@other.example`: `"a@b"@other.example @other.example`,
+		`"a@b"@other.example`: `"a@b"@other.example a@b@other.example @other.example`,
+		`"a b+x"@own.example`: `"a b+x"@own.example a b+x@own.example "a b"@own.example a b@own.example "a b+x" a b+x "a b" a b @own.example`,
 	} {
 		var fixed, patterned []string
 		m := Maps{asked{keys: &fixed}, asked{keys: &patterned, whole: true}}
-		if _, err := Address(t.Context(), m, address, AddressKeys{"+", own}); !fail.Is(err, fail.NotFound) {
+		if _, err := Address(t.Context(), m, parsed(t, address), AddressKeys{"+", own}); !fail.Is(err, fail.NotFound) {
 			t.Errorf("%s: %v", address, err)
 		}
 		if got := strings.Join(fixed, " "); got != want {
 			t.Errorf("%s: asked for %s, want %s", address, got, want)
 		}
-		if len(patterned) != 1 || patterned[0] != address {
+		whole := []string{address}
+		if strings.HasPrefix(address, `"`) { // as it is, too
+			whole = append(whole, strings.ReplaceAll(address, `"`, ""))
+		}
+		if !slices.Equal(patterned, whole) {
 			t.Errorf("%s: patterns were asked for %q", address, patterned)
 		}
 	}
@@ -179,11 +195,13 @@ func TestAddressFound(t *testing.T) {
 		"joe+l@own.example":   {"a", "joe@own.example", "+l"},
 		"ann+l+m@own.example": {"b", "ann", "+l+m"},
 		"bob+x@own.example":   {"c", "bob+x@own.example", ""},
-		"bob+y@own.example":   {"bob@new.example", "@own.example", "+y"},
+		"bob+y@own.example":   {"bob+y@new.example", "@own.example", ""},
+		`"b b+y"@own.example`: {`"b b+y"@new.example`, "@own.example", ""},
 		"eve@own.example":     {"eve@new.example", "@own.example", ""},
 		"ann@other.example":   {"all@x.example", "@other.example", ""},
+		"all+y@other.example": {"all@x.example", "@other.example", ""}, // not all+y, whatever the value begins with
 	} {
-		if got, err := Address(t.Context(), m, address, AddressKeys{"+", own}); got != want || err != nil {
+		if got, err := Address(t.Context(), m, parsed(t, address), AddressKeys{"+", own}); got != want || err != nil {
 			t.Errorf("%s: %+v %v, want %+v", address, got, err, want)
 		}
 	}
@@ -194,24 +212,12 @@ func TestAddressOutage(t *testing.T) {
 	down := fail.New(fail.Unavailable, "down")
 	var keys []string
 	m := Maps{asked{keys: &keys, err: down}, asked{keys: &keys, values: map[string]string{"joe@a.example": "x"}}}
-	if _, err := Address(t.Context(), m, "joe+l@a.example", AddressKeys{Delimiter: "+"}); !fail.Is(err, fail.Unavailable) || len(keys) != 1 {
+	if _, err := Address(t.Context(), m, parsed(t, "joe+l@a.example"), AddressKeys{Delimiter: "+"}); !fail.Is(err, fail.Unavailable) || len(keys) != 1 {
 		t.Error(err, keys)
 	}
 	own := func(context.Context, string) (bool, error) { return false, down }
-	if _, err := Address(t.Context(), Maps{asked{keys: &keys}}, "joe@a.example", AddressKeys{Own: own}); !fail.Is(err, fail.Unavailable) {
+	if _, err := Address(t.Context(), Maps{asked{keys: &keys}}, parsed(t, "joe@a.example"), AddressKeys{Own: own}); !fail.Is(err, fail.Unavailable) {
 		t.Error(err)
-	}
-}
-
-func TestSplitExtension(t *testing.T) {
-	for in, want := range map[string]string{
-		"joe": "joe|", "joe+a": "joe|+a", "joe-a+b": "joe|-a+b", "+a": "+a|", "owner-list": "owner-list|", "list-Request": "list-Request|",
-		"mailer-daemon": "mailer-daemon|", "double-bounce": "double-bounce|", "owner+x": "owner|+x", "joe+": "joe|+",
-	} {
-		base, ext := SplitExtension(in, "+-")
-		if got := base + "|" + ext; got != want {
-			t.Errorf("%s: %s, want %s", in, got, want)
-		}
 	}
 }
 

@@ -65,7 +65,7 @@ func (c Config) New(h Host) (*Rewriter, error) {
 		return nil, fail.Wrap(fail.Invalid, err, "rewrite")
 	}
 	if c.RemoteDomain != "" {
-		ec.Origin, ec.Domain, ec.KeepBare = c.RemoteDomain, c.RemoteDomain, false
+		ec.FieldDomain = c.RemoteDomain
 		if r.remote, err = rewrite.New(ec); err != nil {
 			return nil, fail.Wrap(fail.Invalid, err, "rewrite.remote_header_rewrite_domain")
 		}
