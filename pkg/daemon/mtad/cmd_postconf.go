@@ -317,6 +317,7 @@ func queueParameters() []parameter {
 		{"bounce_template_file", "bounce.template_file", func(c *Config) string { return c.Bounce.Templates }},
 		{"qmgr_message_active_limit", "queue.active_messages", func(c *Config) string { return strconv.Itoa(c.Queue.ActiveMessages) }},
 		{"qmgr_message_recipient_limit", "queue.active_recipients", func(c *Config) string { return strconv.Itoa(c.Queue.ActiveRecipients) }},
+		{"qmgr_message_recipient_minimum", "queue.active_recipients_minimum", func(c *Config) string { return strconv.Itoa(c.Queue.ActiveMinimum) }},
 		{"transport_retry_time", "queue.transport_retry_time", func(c *Config) string { return span(c.Queue.TransportRetry) }},
 		{"defer_transports", "queue.defer_transports", func(c *Config) string { return list(c.Queue.DeferTransports) }},
 		{"in_flow_delay", "queue.in_flow_delay", func(c *Config) string { return span(c.Queue.InFlowDelay) }},

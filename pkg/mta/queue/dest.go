@@ -73,6 +73,8 @@ func (s *Settings) activeRecipients() int {
 	return DefaultSettings().ActiveRecipients
 }
 
+func (s *Settings) activeMinimum() int { return max(s.ActiveMinimum, 1) }
+
 // dest finds or makes a destination. s.mu is held.
 func (s *scheduler) dest(b *bundle) *dest {
 	t := s.transports[b.route.Transport]

@@ -64,8 +64,18 @@ func (s *scheduler) work(j *job) {
 
 // drop ends a job that never began. s.mu is held.
 func (s *scheduler) drop(j *job) {
+	s.doneWith(j.m, len(j.index))
 	if j.m.jobs--; j.m.jobs == 0 {
 		s.busy.Go(func() { s.finish(j.m) })
+	}
+}
+
+// doneWith makes room for the recipients of others. s.mu is held.
+func (s *scheduler) doneWith(m *message, recipients int) {
+	m.counted -= recipients
+	s.recipients -= recipients
+	if s.lists.len() > 0 && s.recipients < s.q.settings.Load().activeRecipients() {
+		s.wake()
 	}
 }
 
@@ -305,6 +315,7 @@ func (s *scheduler) ended(j *job) {
 	}
 	m.jobs--
 	last := m.jobs == 0
+	s.doneWith(m, len(j.index))
 	s.mu.Unlock()
 	if last {
 		s.finish(m)

@@ -46,11 +46,30 @@ func (s *scheduler) next() (e *spool.Entry, old bool) {
 	}
 }
 
-func (s *scheduler) choose() (*spool.Entry, bool) {
+// choose takes a message from where it waits. s.mu is held.
+func (s *scheduler) choose() (e *spool.Entry, old bool) {
 	set := s.q.settings.Load()
-	if len(s.active) >= set.activeMessages() || s.recipients >= set.activeRecipients() {
+	if len(s.active) >= set.activeMessages() {
 		return nil, false
 	}
+	room := s.recipients < set.activeRecipients()
+	for room && s.lists.len() > 0 {
+		if e := s.lists.pop(); e.Pos == posBacklog {
+			return e, e.Due != 0
+		}
+	}
+	for {
+		if e, old = s.candidate(set); e == nil || room || s.q.spool.Recipients(e) <= set.activeMinimum() {
+			return e, old
+		}
+		// Others must not wait until those of a list are done with.
+		s.backlog(e, old)
+		s.lists.push(e)
+	}
+}
+
+// candidate is the next message that wants to become active.
+func (s *scheduler) candidate(set *Settings) (*spool.Entry, bool) {
 	for s.again.len() > 0 {
 		if e := s.again.pop(); e.Pos == posBacklog {
 			return e, e.Due != 0
@@ -256,9 +275,14 @@ type turnOf struct {
 // toBacklog lets a message wait, unloaded, for its destination. s.mu is held.
 func (s *scheduler) toBacklog(m *message, d *dest) {
 	s.release(m)
-	m.e.Pos = posBacklog
-	if m.old && m.e.Due == 0 {
-		m.e.Due = 1 // stays one of the old, and all of it is due
-	}
+	s.backlog(m.e, m.old)
 	d.backlog.push(m.e)
+}
+
+// backlog lets a message wait for something other than time.
+func (s *scheduler) backlog(e *spool.Entry, old bool) {
+	e.Pos = posBacklog
+	if old && e.Due == 0 {
+		e.Due = 1 // stays one of the old, and all of it is due
+	}
 }

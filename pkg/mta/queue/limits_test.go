@@ -99,6 +99,48 @@ func TestSmallMessagesOvertake(t *testing.T) {
 	})
 }
 
+// A list with more recipients than may be active keeps other lists waiting
+// until its own are fewer, but no message with few recipients.
+func TestLargeListLeavesRoom(t *testing.T) {
+	change := func(s *Settings) { s.ActiveRecipients, s.Default.Recipients, s.Default.Destination = 100, 20, 1 }
+	inBubble(t, change, func(t *testing.T, w *world) {
+		w.deliver = func(_ context.Context, job *Job) Outcome {
+			time.Sleep(time.Minute)
+			return all(job, delivered())
+		}
+		list := func(domain string, n int) {
+			rcpts := make([]string, n)
+			for i := range rcpts {
+				rcpts[i] = fmt.Sprintf("u%d@%s", i, domain)
+			}
+			w.submit(to(rcpts...))
+			synctest.Wait()
+		}
+		list("one.example", 160) // 8 deliveries, of which 4 leave fewer than 100 recipients
+		list("two.example", 30)
+		list("few.example", 10)
+		if w.try("u0@one.example") != 1 || w.try("u0@two.example") != 0 || w.try("u0@few.example") != 1 {
+			t.Fatalf("at first: %v", w.tries)
+		}
+		if e := w.list(Filter{Destination: "two.example"}); len(e) != 1 || e[0].Place != Active {
+			t.Errorf("the second list: %+v", e)
+		}
+		for m := 1; w.try("u0@two.example") == 0; m++ {
+			w.sleep(time.Minute)
+			if m > 4 {
+				t.Fatal("the second list waits for the end of the first")
+			}
+		}
+		if w.try("u159@one.example") != 0 {
+			t.Error("the first list is done, and the test says nothing")
+		}
+		w.sleep(time.Hour)
+		if left := w.list(Filter{}); len(left) != 0 || w.q.sched.recipients != 0 {
+			t.Errorf("%d left, %d recipients counted", len(left), w.q.sched.recipients)
+		}
+	})
+}
+
 // What is paused waits, does not expire, and goes on when it is resumed; a
 // restart changes nothing about it.
 func TestPause(t *testing.T) {

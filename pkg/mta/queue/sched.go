@@ -19,9 +19,10 @@ type scheduler struct {
 	cond       *sync.Cond // for the intake
 	incoming   fifo[*spool.Entry]
 	again      fifo[*spool.Entry] // whose destination has room again
+	lists      fifo[*spool.Entry] // with many recipients, that wait until there is room for them
 	due        dueHeap
 	active     map[*spool.Entry]*message
-	recipients int // of active messages
+	recipients int // of active messages, that are not done with
 	old        int // active messages that had been deferred
 	turn       bool
 	transports map[string]*transport
@@ -42,7 +43,7 @@ const (
 	posIncoming = -2 // waits for its first attempt
 	posActive   = -3 // being worked on
 	posHeld     = -4
-	posBacklog  = -5 // waits for its destination to have room
+	posBacklog  = -5 // waits for its destination to have room, or for room for its recipients
 	posClaimed  = -6 // see claim
 )
 

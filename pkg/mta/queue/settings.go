@@ -41,7 +41,8 @@ type Settings struct {
 	DoubleNotice  string   `yaml:"2bounce_notice_recipient" reload:"true" doc:"Who gets notices of class 2bounce."`
 
 	ActiveMessages   int `yaml:"active_messages" min:"10" reload:"true" doc:"Messages being worked on at a time; the others wait on disk."`
-	ActiveRecipients int `yaml:"active_recipients" min:"10" reload:"true" doc:"The same for recipients. A message with more than that is worked on alone."`
+	ActiveRecipients int `yaml:"active_recipients" min:"10" reload:"true" doc:"The same for recipients: with so many, further messages with more than active_recipients_minimum of them wait."`
+	ActiveMinimum    int `yaml:"active_recipients_minimum" min:"1" reload:"true" doc:"The largest message, in recipients, that does not have to wait for others with many."`
 
 	TransportRetry conf.Duration `yaml:"transport_retry_time" min:"1s" reload:"true" doc:"How long nothing is tried over a transport that does not work itself: the socket of its helper is not there, or the helper ends without an answer."`
 
@@ -89,6 +90,7 @@ func DefaultSettings() Settings {
 		BounceNotice:   "postmaster", DelayNotice: "postmaster", DoubleNotice: "postmaster",
 		ActiveMessages:   20000,
 		ActiveRecipients: 20000,
+		ActiveMinimum:    10,
 		TransportRetry:   conf.Duration(60 * time.Second),
 		Default:          defaultLimits(),
 		MinFree:          100 << 20,

@@ -95,6 +95,17 @@ func ReadOutlook(b string, base time.Time) (o Outlook, err error) {
 	return o, err
 }
 
+// CountRecipients reads a summary for their number alone, 0 if it is damaged.
+func CountRecipients(b string) int {
+	c := cursor{b: b}
+	c.address("sender")
+	n := c.small("recipient count", uint64(len(c.b)))
+	if c.err != nil {
+		return 0
+	}
+	return int(n)
+}
+
 // summary reads a whole summary; visit gets each recipient, and how many there
 // can be at most.
 func (c *cursor) summary(base time.Time, visit func(n uint64, a addr.Address, st State)) (sender addr.Address, err error) {

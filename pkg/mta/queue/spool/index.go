@@ -192,6 +192,19 @@ func (s *Spool) Flags(e *Entry) (flags uint32, ok bool) {
 	return e.flags &^ gone, e.flags&gone == 0
 }
 
+// Recipients is how many recipients a message has, final ones too.
+func (s *Spool) Recipients(e *Entry) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case e.flags&gone != 0:
+		return 0
+	case e.hot != nil:
+		return len(e.hot.states)
+	}
+	return item.CountRecipients(e.summary)
+}
+
 // Load makes e hot, reading its envelope from disk unless it is still there
 // from the commit. The envelope is shared and read only, the states are a copy.
 func (s *Spool) Load(e *Entry) (*item.Envelope, []item.State, error) {
