@@ -20,7 +20,7 @@ put 0755 bin/mtad-run "$prefix/sbin/mtad-run"
 # Postfix's commands, in a folder of their own: Postfix may be installed, too.
 # docs/mtad/sendmail.md says how to make them the system's.
 install -d -m 0755 "$root$prefix/lib/postcote/bin"
-for name in sendmail mailq newaliases postqueue postsuper postcat postmap postalias postlog postconf postfix; do
+for name in sendmail mailq newaliases postqueue postsuper postcat postmap postalias postlog postconf postfix postkick qshape; do
 	ln -sf "$prefix/sbin/mtad" "$root$prefix/lib/postcote/bin/$name"
 done
 for unit in deploy/systemd/*.service deploy/systemd/*.socket deploy/systemd/helpers/*; do

@@ -3,6 +3,7 @@ package mtad
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -301,6 +302,17 @@ func TestQueueCommands(t *testing.T) {
 	if got := w.tool("", "postqueue", "-j").out; !object.MatchString(got) {
 		t.Errorf("postqueue -j printed %s", got)
 	}
+	shape := "                                         T  5 10 20 40 80 160 320 640 1280 1280+\n" +
+		"                                  TOTAL  %[1]d  %[1]d  0  0  0  0   0   0   0    0     0\n"
+	row := "  1  1  0  0  0  0   0   0   0    0     0\n"
+	want(0, fmt.Sprintf(shape, 0), "", "qshape")
+	want(0, fmt.Sprintf(shape, 1)+"                            far.example"+row, "", "qshape", "/var/spool/postfix/deferred", "corrupt")
+	want(0, fmt.Sprintf(shape, 1)+"                           ours.example"+row, "qshape: warning: there is no queue lost\n", "qshape", "-s", "deferred", "lost")
+	want(0, "", "", "postkick", "public", "pickup", "W")
+	want(0, "", "", "postkick", "public", "qmgr", "D")
+	want(1, "", "postkick: fatal: usage: postkick [-c config_dir] [-v] class service request\n", "postkick", "public", "qmgr")
+	want(1, "", "postkick: warning: unable to look up public/nosuch: No such file or directory\n"+
+		"postkick: warning: Cannot contact class public service nosuch - perhaps the mail system is down\n", "postkick", "public", "nosuch", "W")
 	want(0, "", "postsuper: ID: placed on hold\npostsuper: Placed on hold: 1 message\n", "postsuper", "-h", id)
 	want(0, "", "postsuper: Placed on hold: 0 messages\n", "postsuper", "-h", id)
 	if got := w.tool("", "mailq").out; !strings.Contains(got, id+"! ") {
@@ -341,6 +353,25 @@ func TestQueueCommands(t *testing.T) {
 	if got := w.tool("", "postqueue", "-f"); got.code != 69 || !strings.Contains(got.errout, "mail system is down") {
 		t.Errorf("with mtad down: %+v", got)
 	}
+	want(1, "", "postkick: warning: Cannot contact class public service qmgr - perhaps the mail system is down\n", "postkick", "public", "qmgr", "D")
+	if got := w.tool("", "qshape"); got.code != 69 || !strings.Contains(got.errout, "mail system is down") {
+		t.Errorf("with mtad down: %+v", got)
+	}
+}
+
+// postkick public qmgr with A in the request is what postqueue -f asks for.
+func TestKick(t *testing.T) {
+	t.Parallel()
+	w := deferringWorld(t)
+	if got := w.tool("Subject: q\n\nkicked\n", "sendmail", "-f", "joe@ours.example", "x@far.example"); got.code != 0 {
+		t.Fatalf("exit %d: %s", got.code, got.errout)
+	}
+	eventually(t, "deferred", func() bool { return w.queue.Stats().Deferred == 1 })
+	w.far.service.up()
+	if got := w.tool("", "postkick", "public", "qmgr", "AD"); got.code != 0 {
+		t.Errorf("%+v", got)
+	}
+	eventually(t, "delivered", func() bool { return w.queue.Stats().Deferred+w.queue.Stats().Active == 0 })
 }
 
 // postsuper -f tells how many messages it expired, and how many it took off

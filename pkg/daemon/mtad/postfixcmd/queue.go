@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"slices"
+	"strings"
 
 	"github.com/postcote/postcote/pkg/daemon/mtad/queuecmd"
 	"github.com/postcote/postcote/pkg/platform/addr"
@@ -154,4 +156,45 @@ func (t *tool) flush(ctx context.Context, what string) int {
 		return exitOK
 	}
 	return t.fatal(exitUnavailable, "Cannot flush mail queue - mail system is down (%v)", err)
+}
+
+const postkickUsage = "usage: postkick [-c config_dir] [-v] class service request"
+
+// kicked are the services that can be asked to do something.
+var kicked = []string{
+	"public/pickup", "public/cleanup", "public/qmgr", "public/flush", "public/showq", "public/postlog",
+	"private/anvil", "private/bounce", "private/defer", "private/discard", "private/error", "private/lmtp", "private/local", "private/proxymap",
+	"private/proxywrite", "private/relay", "private/retry", "private/rewrite", "private/scache", "private/smtp", "private/tlsmgr",
+	"private/trace", "private/verify", "private/virtual",
+}
+
+// postkick is postkick(1). Of what the services of Postfix are asked for one
+// thing is left to do: that the queue manager tries all that waits (A). New and
+// due mail needs no wake-up here.
+func (t *tool) postkick(ctx context.Context, args []string) int {
+	opts, words, bad := getopt(args, "c:v")
+	if bad != 0 {
+		t.badOption("c:v", bad)
+	}
+	if bad != 0 || len(words) != 3 {
+		return t.fatal(exitError, "%s", postkickUsage)
+	}
+	for _, o := range opts {
+		if o.letter == 'c' {
+			t.configure(o.value)
+		}
+	}
+	service := words[0] + "/" + words[1]
+	known := slices.Contains(kicked, service)
+	if !known {
+		t.warn("unable to look up %s: No such file or directory", service)
+	}
+	if !known || !t.up(ctx) {
+		t.warn("Cannot contact class %s service %s - perhaps the mail system is down", words[0], words[1])
+		return exitError
+	}
+	if service == "public/qmgr" && strings.Contains(words[2], "A") {
+		return t.flush(ctx, everything)
+	}
+	return exitOK
 }

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/postcote/postcote/pkg/platform/disk"
 	"github.com/postcote/postcote/pkg/platform/fail"
 )
@@ -46,6 +48,7 @@ type System struct {
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
 	Getenv         func(string) string
+	Terminal       bool // Stdout is one
 	UID            int
 	User           func(uid int) (login, fullName string) // login is never empty
 	FS             disk.FS
@@ -60,8 +63,14 @@ type System struct {
 func OS() *System {
 	return &System{
 		Args: os.Args, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv, UID: os.Getuid(),
-		User: account, FS: disk.OS(), Now: time.Now, Log: syslogLine,
+		Terminal: isTerminal(os.Stdout),
+		User:     account, FS: disk.OS(), Now: time.Now, Log: syslogLine,
 	}
+}
+
+func isTerminal(f *os.File) bool {
+	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
+	return err == nil
 }
 
 // account is the login name and the first field of the comment in passwd.
@@ -93,6 +102,8 @@ func commands() map[string]func(*tool, context.Context, []string) int {
 		"postlog":    (*tool).postlog,
 		"postconf":   (*tool).postconf,
 		"postfix":    (*tool).postfix,
+		"postkick":   (*tool).postkick,
+		"qshape":     (*tool).qshape,
 	}
 }
 

@@ -62,6 +62,11 @@ type ListedRecipient struct {
 	NextAttempt int64  `json:"next_attempt,omitempty"`
 }
 
+// Unfinished reports whether a recipient with this Status is still to be tried.
+func Unfinished(status string) bool {
+	return status == queue.Pending.String() || status == queue.Deferred.String()
+}
+
 // describe makes l say what e is; it uses the room that l has for recipients.
 func (l *Listed) describe(e *queue.Entry) {
 	room := l.Recipients[:0]
