@@ -1,10 +1,12 @@
 package mtad
 
 import (
+	"bufio"
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
 	"fmt"
+	"io"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -133,5 +135,50 @@ func TestExternal(t *testing.T) {
 		if (err == nil) != (tc.refused == "") || err != nil && !strings.Contains(err.Error(), tc.refused) {
 			t.Errorf("%s: %v", tc.what, err)
 		}
+	}
+}
+
+// A TLS session ticket is good at the listener that gave it, and at no other:
+// what one has found out about a client, another may not have to believe.
+func TestTicketsStayWithTheirListener(t *testing.T) {
+	w := newWorld(t)
+	closed := w.cfg.Listeners[0]
+	closed.Name, closed.TLS, closed.ClientCert = "closed", TLSImplicit, CertRequired
+	w.cfg.TLS.ClientCAFile = w.cfg.TLS.CertFile
+	w.cfg.Listeners = append(w.cfg.Listeners, closed)
+	w.start()
+	client := &tls.Config{InsecureSkipVerify: true, ServerName: w.cfg.Hostname, ClientSessionCache: tls.NewLRUClientSessionCache(1)}
+	shake := func(listener string) (resumed bool, err error) {
+		conn := tls.Client(w.connect(listener), client)
+		defer conn.Close()
+		if _, err := bufio.NewReader(conn).ReadString('\n'); err != nil { // the ticket comes before the banner
+			return false, err
+		}
+		return conn.ConnectionState().DidResume, nil
+	}
+	for i, want := range []bool{false, true, true} {
+		if resumed, err := shake("smtps/smtpd"); err != nil || resumed != want {
+			t.Fatalf("handshake %d: resumed %v, %v", i, resumed, err)
+		}
+	}
+	if resumed, err := shake("closed"); err == nil {
+		t.Errorf("a listener for certificates took a client with another's ticket and none of them: resumed %v", resumed)
+	}
+	if _, err := shake("smtps/smtpd"); err != nil { // for another ticket: each is used once
+		t.Fatal(err)
+	}
+	conn := w.connect("submission/smtpd")
+	r := bufio.NewReader(conn)
+	for _, say := range []string{"", "STARTTLS\r\n"} {
+		if _, err := io.WriteString(conn, say); err != nil {
+			t.Fatal(err)
+		}
+		if line, err := r.ReadString('\n'); err != nil || !strings.HasPrefix(line, "220 ") {
+			t.Fatal(line, err)
+		}
+	}
+	upgraded := tls.Client(conn, client)
+	if err := upgraded.HandshakeContext(context.Background()); err != nil || upgraded.ConnectionState().DidResume {
+		t.Errorf("by STARTTLS elsewhere: resumed %v, %v", upgraded.ConnectionState().DidResume, err)
 	}
 }

@@ -29,7 +29,8 @@ import (
 //	starttls            the client's handshake
 //	eof                 the server closes
 //	hangup              the client closes
-//	authd|lmtp|far down|up, disk full|well, restart
+//	authd|lmtp|far down|up, disk full|tight|well, restart
+//	disk free N         so many octets are left of it; 0 for what there is
 //	lmtp|far TO: N      waits until N messages for TO have arrived there ...
 //	lmtp|far first TO   goes back to the first of them
 //	  has text          ... the last of them holds this (\r\n for line ends)
@@ -157,6 +158,11 @@ func (p *player) outside(word, rest string) error {
 		return p.content(word == "has", rest)
 	case "disk":
 		p.w.disk.Clear()
+		if n, ok := strings.CutPrefix(rest, "free "); ok {
+			free, err := strconv.ParseInt(n, 10, 64)
+			p.w.room.free.Store(free)
+			return err
+		}
 		switch rest {
 		case "full":
 			p.w.disk.Add(disk.Fault{Op: disk.OpWrite, Err: syscall.ENOSPC, Forever: true})

@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -44,6 +45,7 @@ type world struct {
 	dir  string
 	cfg  Config
 	disk *disk.Faulty
+	room *roomy
 	log  *obs.Recorder
 	logg *obs.Logger
 	zone *dnsx.Static
@@ -70,7 +72,8 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	w := &world{t: t, dir: dir, disk: disk.NewFaulty(disk.OS())}
+	w := &world{t: t, dir: dir, room: &roomy{FS: disk.OS()}}
+	w.disk = disk.NewFaulty(w.room)
 	w.logg, w.log = obs.Capture()
 	w.zone = &dnsx.Static{
 		MXs: map[string][]dnsx.MX{
@@ -99,6 +102,22 @@ func newWorld(t *testing.T) *world {
 	w.old.service = serveUnix(t, filepath.Join(dir, "old"), w.old.serve)
 	return w
 }
+
+// roomy is the disk, with as much free space as a test says.
+type roomy struct {
+	disk.FS
+	free atomic.Int64 // 0: what there is
+}
+
+func (r *roomy) Statfs(dir string) (disk.Space, error) {
+	s, err := disk.Statfs(r.FS, dir)
+	if n := r.free.Load(); n > 0 {
+		s.Free = uint64(n)
+	}
+	return s, err
+}
+
+func (r *roomy) Chtimes(name string, mtime time.Time) error { return disk.Chtimes(r.FS, name, mtime) }
 
 func (w *world) configure() {
 	c := Default()
