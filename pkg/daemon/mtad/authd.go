@@ -110,7 +110,7 @@ func (e *exchange) Next(ctx context.Context, response []byte) (server.AuthStep, 
 
 func (e *exchange) request(initial []byte) authclient.Request {
 	r := authclient.Request{
-		Mech: e.mech, Service: "smtp", NoLogin: true, Session: e.c.ID, Initial: initial,
+		Mech: e.mech, Service: e.a.d.state.Load().cfg.Smtpd.SASLService, NoLogin: true, Session: e.c.ID, Initial: initial,
 		LocalAddr: netx.AddrPort(e.c.Local()), RemoteAddr: netx.AddrPort(e.c.Remote),
 	}
 	if t := e.c.TLS; t != nil {

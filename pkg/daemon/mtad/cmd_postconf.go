@@ -168,7 +168,7 @@ func smtpdParameters() []parameter {
 		{"header_size_limit", "limits.header_size", func(c *Config) string { return strconv.FormatInt(c.Limits.Header.Int64(), 10) }},
 		{"line_length_limit", "limits.line_length", func(c *Config) string { return strconv.Itoa(c.Limits.Line) }},
 		{"smtputf8_enable", "smtputf8_enable", func(c *Config) string { return yes(c.UTF8) }},
-		{"strict_smtputf8", "", func(*Config) string { return "yes" }},
+		{"strict_smtputf8", "strict_smtputf8", func(c *Config) string { return yes(c.StrictUTF8) }},
 		{"smtputf8_autodetect_classes", "smtputf8_autodetect_classes", func(c *Config) string { return list(c.DetectUTF8) }},
 		{"smtpd_peername_lookup", "client_names", func(c *Config) string { return yes(c.ClientNames) }},
 		{"smtpd_tls_cert_file", "tls.cert_file", func(c *Config) string { return c.TLS.CertFile }},
@@ -188,6 +188,8 @@ func smtpdParameters() []parameter {
 		{"smtpd_sasl_mechanism_filter", "smtpd.sasl_mechanism_filter", func(c *Config) string { return list(c.Smtpd.SASLFilter) }},
 		{"smtpd_sasl_security_options", "smtpd.sasl_security_options", func(c *Config) string { return list(c.Smtpd.SASLOptions) }},
 		{"smtpd_sasl_tls_security_options", "smtpd.sasl_tls_security_options", func(c *Config) string { return list(c.Smtpd.SASLTLSOptions) }},
+		{"smtpd_sasl_service", "smtpd.sasl_service", func(c *Config) string { return c.Smtpd.SASLService }},
+		{"smtpd_sasl_response_limit", "smtpd.sasl_response_limit", func(c *Config) string { return strconv.Itoa(c.Smtpd.SASLResponse) }},
 		{"smtpd_sasl_exceptions_networks", "smtpd.sasl_exceptions_networks", func(c *Config) string { return networks(c.Smtpd.SASLExceptions) }},
 		{"smtpd_sasl_authenticated_header", "smtpd.sasl_authenticated_header", func(c *Config) string { return yes(c.Smtpd.SASLHeader) }},
 		{"broken_sasl_auth_clients", "smtpd.broken_sasl_auth_clients", func(c *Config) string { return yes(c.Smtpd.OldAuth) }},
@@ -201,7 +203,14 @@ func smtpdParameters() []parameter {
 		{"smtpd_authorized_xclient_hosts", "smtpd.authorized_xclient_hosts", func(c *Config) string { return networks(c.Smtpd.XClientHosts) }},
 		{"smtpd_authorized_xforward_hosts", "smtpd.authorized_xforward_hosts", func(c *Config) string { return networks(c.Smtpd.XForwardHosts) }},
 		{"smtpd_banner", "smtpd.banner", func(c *Config) string { return strings.TrimSpace(c.hostname() + " " + c.Smtpd.Banner) }},
+		{"smtpd_per_request_deadline", "", func(*Config) string { return "yes" }},
 		{"smtpd_helo_required", "", func(*Config) string { return "yes" }},
+		{"smtpd_upstream_proxy_protocol", "listeners.haproxy", func(c *Config) string {
+			if slices.ContainsFunc(c.Listeners, func(l Listener) bool { return l.Role == RoleMX && l.HAProxy }) {
+				return "haproxy"
+			}
+			return ""
+		}},
 		{"smtpd_upstream_proxy_timeout", "smtpd.haproxy_timeout", func(c *Config) string { return span(c.Smtpd.HAProxyTimeout) }},
 		{"smtpd_discard_ehlo_keywords", "smtpd.discard_ehlo_keywords", func(c *Config) string { return list(c.Smtpd.DiscardWords) }},
 		{"smtpd_forbid_bare_newline", "smtpd.forbid_bare_newline", func(c *Config) string { return c.Smtpd.BareLF }},

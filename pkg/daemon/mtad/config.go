@@ -60,6 +60,7 @@ type Config struct {
 	Timeouts    Timeouts  `yaml:"timeouts" reload:"true" doc:"How long clients are waited for."`
 	DSN         bool      `yaml:"dsn" reload:"true" doc:"Announce DSN (RFC 3461): senders may ask for reports of success, delay and failure."`
 	UTF8        bool      `yaml:"smtputf8_enable" reload:"true" doc:"Announce SMTPUTF8 (RFC 6531): senders may have addresses and headers in UTF-8. What needs it is returned where the next host does not offer it."`
+	StrictUTF8  bool      `yaml:"strict_smtputf8" reload:"true" doc:"Refuse addresses in UTF-8 from clients that do not say SMTPUTF8 at MAIL. Otherwise they count as if it had been said."`
 	DetectUTF8  []string  `yaml:"smtputf8_autodetect_classes" oneof:"sendmail|verify" reload:"true" doc:"Where SMTPUTF8 is found to be needed without being asked for: sendmail is mail of local programs with headers in UTF-8, verify are probes of such addresses."`
 	DelayDigits int       `yaml:"delay_logging_resolution_limit" min:"0" max:"6" reload:"true" doc:"Decimals of the seconds in delay= and delays= of the log, two significant digits at most."`
 	// DoubleBounce stands beside the section, as it is about probes too.

@@ -61,3 +61,14 @@ func TestRemoteLineLength(t *testing.T) {
 	limited(t, `{remote: {line_length_limit: 16}}`, append(send, `has \r\n0123456789abcdef\r\n0123456789abcdef\r\n g\r\n`)...)
 	limited(t, `{remote: {line_length_limit: 0}}`, append(send, `has \r\n0123456789abcdef\r\n0123456789abcdefg\r\n`)...)
 }
+
+// TestSASLResponse: smtpd.sasl_response_limit is the longest response of a login.
+func TestSASLResponse(t *testing.T) {
+	t.Parallel()
+	limited(t, `{smtpd: {sasl_response_limit: 512}, listeners: [{listen: "127.0.0.1:0", role: mx, auth: clear}]}`,
+		"connect smtpd", "S: 220 *", "C: HELO client.example", "S: 250 *",
+		"C: AUTH LOGIN", "S: 334 *", "C: "+strings.Repeat("YWFh", 128), "S: 334 *", "C: *", "S: 501 5.7.0 *",
+		"C: AUTH LOGIN", "S: 334 *", "C: "+strings.Repeat("YWFh", 129), "S: 500 5.5.6 SASL response limit exceeded",
+		"C: QUIT", "S: 221 *",
+	)
+}

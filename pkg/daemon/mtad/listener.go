@@ -128,7 +128,8 @@ func (l *listening) build(st *state) error {
 		c.Policy.StrictSync = false // scripts feed sendmail -bs a session at once
 	}
 	c.Policy.Words.DSN, c.Policy.Words.SMTPUTF8 = st.cfg.DSN, st.cfg.UTF8
-	c.Policy.Limits.Line = st.cfg.Limits.Line
+	c.Policy.StrictUTF8 = st.cfg.StrictUTF8
+	c.Policy.Limits.Line, c.Policy.Limits.AuthResponse = st.cfg.Limits.Line, st.cfg.Smtpd.SASLResponse
 	c.Policy.Limits.SoftErrors, c.Policy.Limits.HardErrors = st.cfg.Limits.SoftErrors, st.cfg.Limits.HardErrors
 	t := st.cfg.Timeouts
 	c.Timeouts.Command, c.Timeouts.Data, c.Timeouts.TLS = t.Command.Std(), t.Data.Std(), t.TLS.Std()

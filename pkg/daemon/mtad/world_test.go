@@ -297,7 +297,7 @@ func (logins) Mechanisms() []dovecotauth.Mechanism {
 
 func (logins) Begin(r authserver.Request) (authserver.Exchange, error) {
 	m, ok := sasl.Find(r.Mech)
-	if !ok {
+	if !ok || r.Service == "closed" {
 		return nil, fail.New(fail.NotFound, "no mechanism %s", r.Mech)
 	}
 	x := &saslExchange{passwords: passwords{certified: r.CertUser}}

@@ -21,7 +21,7 @@ type Config struct {
 
 	Banner string `yaml:"banner" doc:"What the greeting says behind the host's name."`
 
-	DiscardWords   []string `yaml:"discard_ehlo_keywords" example:"[chunking]" doc:"EHLO keywords that no client sees, in any case of letters: pipelining, size, vrfy, etrn, starttls, auth, xclient, xforward, enhancedstatuscodes, 8bitmime, dsn, smtputf8, chunking. What is not announced is refused."`
+	DiscardWords   []string `yaml:"discard_ehlo_keywords" example:"[chunking]" doc:"EHLO keywords that no client sees, in any case of letters: pipelining, size, vrfy, etrn, starttls, auth, xclient, xforward, enhancedstatuscodes, 8bitmime, dsn, smtputf8, chunking. What is not announced is refused. silent-discard is taken and changes nothing: what is hidden is never logged."`
 	DiscardWordsOf []Hidden `yaml:"discard_ehlo_keywords_for" doc:"The same for some clients; the first entry that names the client's network counts, in place of discard_ehlo_keywords."`
 
 	BareLF       string         `yaml:"forbid_bare_newline" oneof:"normalize|reject" doc:"Lines of a message that end in LF without CR: made good, or the message is refused with 550 5.5.2. They never end a message, either way."`
@@ -46,6 +46,8 @@ type Config struct {
 	SASLFilter     []string       `yaml:"sasl_mechanism_filter" example:"['!login', all]" doc:"Mechanisms that clients may log in with, of those that auth_socket has: names, all, and !NAME for all but NAME. The first that fits counts, and what none fits is not offered."`
 	SASLOptions    []string       `yaml:"sasl_security_options" doc:"Mechanisms that are not offered without TLS: noplaintext, noactive, nodictionary, noanonymous, and those that lack forward_secrecy or mutual_auth."`
 	SASLTLSOptions []string       `yaml:"sasl_tls_security_options" doc:"The same with TLS. An anonymous login is never possible."`
+	SASLService    string         `yaml:"sasl_service" doc:"The service that auth_socket is told a login is for."`
+	SASLResponse   int            `yaml:"sasl_response_limit" min:"512" max:"65536" doc:"Octets of one response of a login, as base64; a longer one is refused with 500 5.5.6."`
 	SASLExceptions []conf.Network `yaml:"sasl_exceptions_networks" doc:"Clients that cannot log in, such as those that would try and ask their user for a password."`
 	OldAuth        bool           `yaml:"broken_sasl_auth_clients" doc:"Announce AUTH a second time, as AUTH=, for clients of the last century."`
 	SASLHeader     bool           `yaml:"sasl_authenticated_header" doc:"Name the user who logged in in the Received field."`
@@ -77,6 +79,8 @@ func DefaultConfig() Config {
 		Forbidden:      server.DefaultForbidden(),
 		NoVRFY:         true,
 		SASLFilter:     []string{"all"},
+		SASLService:    "smtp",
+		SASLResponse:   12288,
 		SASLOptions:    []string{"noanonymous"},
 		SASLTLSOptions: []string{"noanonymous"},
 	}
@@ -94,6 +98,9 @@ func (c Config) Validate(p *conf.Reporter) {
 			at.At("networks").Errorf("an entry without networks is about nobody")
 		}
 		checkWords(at.At("keywords"), h.Words)
+	}
+	if c.SASLService == "" || strings.ContainsFunc(c.SASLService, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
+		p.At("sasl_service").Errorf("%q is not one word", c.SASLService)
 	}
 	mechanisms.Check(p.At("sasl_security_options"), c.SASLOptions)
 	mechanisms.Check(p.At("sasl_tls_security_options"), c.SASLTLSOptions)

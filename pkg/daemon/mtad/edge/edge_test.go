@@ -29,6 +29,7 @@ func TestValidate(t *testing.T) {
 		{"{discard_ehlo_keywords_for: [{keywords: [size]}]}", "about nobody"},
 		{"{discard_ehlo_keywords_for: [{networks: [192.0.2.0/24], keywords: [sise]}]}", `"sise" is not an EHLO keyword`},
 		{"{sasl_security_options: [noanonymous, noplaintex]}", `"noplaintex" is not a security option`},
+		{"{sasl_service: 'a b'}", "is not one word"},
 		{"{forbidden_commands: [rcpt]}", "no mail could be sent without RCPT"},
 		{"{forbidden_commands: ['GET /']}", "not one word"},
 		{"{authorized_xclient_hosts: [localhost]}", "localhost"},

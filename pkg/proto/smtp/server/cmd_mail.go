@@ -34,7 +34,7 @@ func (e *engine) cmdMail(args []byte) Reply {
 	case !r.IsZero():
 		return e.refused("MAIL", r, args)
 	}
-	if !tx.Options.UTF8 && wide(path) {
+	if !e.mayBeWide(path, tx) {
 		return e.refused("MAIL", needsUTF8(), args)
 	}
 	return e.beginTx(tx)
@@ -58,6 +58,16 @@ func mailbox(path []byte) (addr.Address, error) {
 		err = fail.New(fail.Invalid, "the domain of %s is a number", a)
 	}
 	return a, err
+}
+
+// mayBeWide reports whether a path may stand in a transaction. One in UTF-8 makes
+// it one of SMTPUTF8, unless the client must say so.
+func (e *engine) mayBeWide(path []byte, tx *Transaction) bool {
+	if !wide(path) {
+		return true
+	}
+	tx.Options.UTF8 = tx.Options.UTF8 || !e.pub.Policy.StrictUTF8
+	return tx.Options.UTF8
 }
 
 // needsUTF8 is the reply of RFC 6531 section 3.5.

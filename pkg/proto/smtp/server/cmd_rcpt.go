@@ -75,7 +75,7 @@ func (e *engine) parseRcpt(args []byte) (rcpt Recipient, r Reply, why Why) {
 	if r := e.rcptParams(params, &rcpt); !r.IsZero() {
 		return rcpt, r, Misuse
 	}
-	if !e.tx.Options.UTF8 && wide(path) {
+	if !e.mayBeWide(path, e.tx) {
 		return rcpt, needsUTF8(), Misuse
 	}
 	return rcpt, Reply{}, Misuse

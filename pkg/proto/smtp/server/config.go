@@ -77,6 +77,7 @@ type Policy struct {
 	// must end a pipelined group (RFC 2920 section 3.1), or when a client that
 	// did not say EHLO pipelines at all.
 	StrictSync bool
+	StrictUTF8 bool // addresses in UTF-8 need the SMTPUTF8 parameter; else they count as if it were there
 	VRFY       bool // VRFY asks Replies.Vrfy; otherwise it is refused
 	XClient    bool // the peer is a proxy that may say by XCLIENT who its client is
 	XForward   bool // the peer is a filter that may say by XFORWARD whose mail it brings back
@@ -138,8 +139,8 @@ func Default() Config {
 				Pipelining: true, Size: true, EnhancedStatus: true,
 				EightBitMIME: true, SMTPUTF8: true, Chunking: true,
 			},
-			StrictSync: true,
-			Limits:     DefaultLimits(),
+			StrictSync: true, StrictUTF8: true,
+			Limits: DefaultLimits(),
 		},
 		Timeouts: DefaultTimeouts(),
 		Replies:  DefaultReplies(),

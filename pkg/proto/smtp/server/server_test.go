@@ -276,6 +276,8 @@ func configure(t testing.TB, options map[string]string, records chan string) Con
 		case "auth":
 			cfg.Auth = logins{}
 			cfg.Policy.ClearAuth = value == "clear"
+		case "loose-utf8":
+			cfg.Policy.StrictUTF8 = false
 		case "loose":
 			cfg.Policy.StrictSync = false
 		case "reject-bare-lf":
