@@ -52,6 +52,9 @@ type Config struct {
 	// AcceptUnlisted takes recipients that do not exist, and returns the mail
 	// later. RejectUnlistedSender refuses senders in domains of ours that do not.
 	AcceptUnlisted, RejectUnlistedSender bool
+	// AllowRouting lets strangers name a further host in a local part
+	// (user%host, host!user, "user@host"): Postfix's allow_untrusted_routing.
+	AllowRouting bool
 }
 
 // Gate evaluates policies. It is immutable and safe for concurrent use.
@@ -68,6 +71,12 @@ func (g *Gate) TrustedPeer(ip netip.Addr) bool { return netx.Among(g.cfg.Trusted
 
 // Check asks one stage. The answer is Permit, Reject or Defer, never Next.
 func (g *Gate) Check(ctx context.Context, p *Policy, s Stage, f Facts) Verdict {
+	switch {
+	case s == Mail && g.routes.OptionLike(f.Sender):
+		return refuse(501, 5, 1, 7, "Bad sender address syntax")
+	case s == Rcpt && g.routes.OptionLike(f.Rcpt):
+		return refuse(501, 5, 1, 3, "Bad recipient address syntax")
+	}
 	for _, r := range p[s] {
 		v := rules[r].check(ctx, g, f)
 		explain.Say(ctx, func() explain.Step { return explained(s, r, v) })

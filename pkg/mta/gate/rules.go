@@ -2,8 +2,10 @@ package gate
 
 import (
 	"context"
+	"strings"
 
 	"github.com/postcote/postcote/pkg/mta/route"
+	"github.com/postcote/postcote/pkg/platform/addr"
 	"github.com/postcote/postcote/pkg/platform/fail"
 )
 
@@ -102,11 +104,16 @@ func denyRelay(ctx context.Context, g *Gate, f Facts) Verdict {
 	switch {
 	case err != nil:
 		return lookupFailed(f.Rcpt.Path(), err)
-	case class == route.Default:
+	case class == route.Default, !g.cfg.AllowRouting && routed(rcpt):
 		return refuse(554, 5, 7, 1, f.Rcpt.Path()+": Relay access denied")
 	}
 	return Verdict{}
 }
+
+// routed reports whether a local part names a further host: user%host,
+// host!user, "user@host". We look no further than the last @, but the host
+// behind us may, and trusts us.
+func routed(a addr.Address) bool { return strings.ContainsAny(a.Local, "%!@") }
 
 func needTLS(_ context.Context, _ *Gate, f Facts) Verdict {
 	if f.TLS {

@@ -29,7 +29,10 @@ func (t *Table) Route(ctx context.Context, sender, rcpt addr.Address) (Route, er
 		return Route{}, err
 	}
 	hop, key := Hop{Transport: Discard}, sinkKey
-	if !t.Sink(rcpt) {
+	switch {
+	case t.OptionLike(rcpt):
+		hop, key = Hop{Transport: Error, Text: "5.1.3 bad address syntax"}, minUserKey
+	case !t.Sink(rcpt):
 		if hop, key, err = t.pick(ctx, class, sender, rcpt); err != nil {
 			return Route{}, err
 		}
@@ -40,6 +43,9 @@ func (t *Table) Route(ctx context.Context, sender, rcpt addr.Address) (Route, er
 	})
 	return Route{Class: class, Hop: hop, Rcpt: rcpt}, nil
 }
+
+// minUserKey is where the configuration has Config.MinUser.
+const minUserKey = "allow_min_user"
 
 // sinkKey is where the configuration has Config.Sink.
 const sinkKey = "double_bounce_sender"

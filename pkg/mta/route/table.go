@@ -33,6 +33,7 @@ type Config struct {
 	SenderTransportMaps maps.Map // sender to the transport:nexthop of the default class
 
 	Delimiter  string // bytes that start the detail of a local part
+	MinUser    bool   // a local part may begin with "-", see OptionLike
 	Postmaster string // mailbox that reads bare postmaster; empty means postmaster@first mailbox or local domain
 
 	// Sink is an address that exists and whose mail is dropped: the sender of
@@ -258,6 +259,12 @@ func (t *Table) Resolve(ctx context.Context, rcpt addr.Address) (addr.Address, e
 		return rcpt, err
 	}
 	return t.postmaster, nil
+}
+
+// OptionLike reports whether a local part begins with "-", and that is not
+// allowed: a program that is given the address would take it for an option.
+func (t *Table) OptionLike(a addr.Address) bool {
+	return !t.cfg.MinUser && strings.HasPrefix(a.Local, "-")
 }
 
 // IsPostmaster reports whether rcpt is the postmaster of one of our domains.

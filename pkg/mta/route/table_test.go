@@ -53,6 +53,7 @@ func TestRoute(t *testing.T) {
 	plain := testTable(t, nil)
 	smart := testTable(t, func(c *Config) { c.RelayHost = "[smart.example]:587" })
 	boss := testTable(t, func(c *Config) { c.Postmaster = "boss@ours.example" })
+	dash := testTable(t, func(c *Config) { c.MinUser = true })
 	star := testTable(t, func(c *Config) { c.Transports["*"] = "discard:" })
 	for _, tc := range []struct {
 		name  string
@@ -81,6 +82,9 @@ func TestRoute(t *testing.T) {
 		{"star leaves our mailboxes", star, "joe@ours.example", Mailbox, "lmtp:unix:/run/lmtp", ""},
 		{"IPv4 literal", plain, "joe@[192.0.2.7]", Default, "smtp:[192.0.2.7]", ""},
 		{"IPv6 literal", plain, "joe@[IPv6:2001:db8::1]", Default, "smtp:[2001:db8::1]", ""},
+		{"like an option", plain, "-f@far.example", Default, "error:5.1.3 bad address syntax", ""},
+		{"like an option, ours", plain, "-f@ours.example", Mailbox, "error:5.1.3 bad address syntax", ""},
+		{"like an option, allowed", dash, "-f@ours.example", Mailbox, "lmtp:unix:/run/lmtp", ""},
 		{"bare local part", plain, "joe", Default, "error:5.1.2 bad destination: the address has no domain", ""},
 		{"bare postmaster", plain, "PostMaster", Mailbox, "lmtp:unix:/run/lmtp", "postmaster@ours.example"},
 		{"bare postmaster, configured", boss, "postmaster", Mailbox, "lmtp:unix:/run/lmtp", "boss@ours.example"},

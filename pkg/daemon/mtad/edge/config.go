@@ -29,6 +29,8 @@ type Config struct {
 
 	BareLFCode int `yaml:"forbid_bare_newline_reject_code" min:"400" max:"599" doc:"The code of that refusal; 521 also ends the session."`
 
+	Routing bool `yaml:"allow_untrusted_routing" doc:"Take recipients in our domains whose local part names a further host (user%host, host!user, \"user@host\") from clients that may not send to anywhere. mtad looks for no host there, but the one behind it may, and trusts it: others could send through both."`
+
 	UnlistedRcpts   bool `yaml:"reject_unlisted_recipient" doc:"Refuse recipients in our domains who do not exist. Without it their mail is taken, and returned to senders who may be forged."`
 	UnlistedSenders bool `yaml:"reject_unlisted_sender" doc:"Refuse senders in our domains who do not exist."`
 	UnknownLocal    int  `yaml:"unknown_local_recipient_reject_code" min:"400" max:"599" doc:"The code of the refusal of names that domains.local do not have; 450 while a new table is being tried."`

@@ -19,7 +19,7 @@ func (c *Config) Gate(g *gate.Config, kinds lookup.Options) (err error) {
 	g.Codes = map[route.Class]int{
 		route.Local: c.UnknownLocal, route.Relay: c.UnknownRelay, route.Alias: c.UnknownAlias, route.Mailbox: c.UnknownMailbox,
 	}
-	g.AcceptUnlisted, g.RejectUnlistedSender = !c.UnlistedRcpts, c.UnlistedSenders
+	g.AcceptUnlisted, g.RejectUnlistedSender, g.AllowRouting = !c.UnlistedRcpts, c.UnlistedSenders, c.Routing
 	g.Certs, err = maps.Open("smtpd.relay_clientcerts", c.ClientCerts, kinds)
 	return err
 }

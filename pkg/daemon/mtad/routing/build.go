@@ -33,7 +33,7 @@ func (c Config) Table(d Domains, h Host) (*route.Table, error) {
 	}
 	rc := route.Config{
 		Hostname: h.Hostname, Mailboxes: d.Mailbox, RelayTo: d.Relay, Locals: d.Local, Aliases: d.Alias, Ask: h.Ask,
-		Local: local, RelayHost: c.RelayHost, Transports: c.Routes, Names: c.names(h.LMTP), Delimiter: h.Delimiter, Postmaster: h.Postmaster,
+		Local: local, RelayHost: c.RelayHost, Transports: c.Routes, Names: c.names(h.LMTP), Delimiter: h.Delimiter, MinUser: c.MinUser, Postmaster: h.Postmaster,
 		Sink: h.Sink, Alias: h.Alias,
 		Via: map[route.Class]string{
 			route.Default: c.DefaultTransport, route.Relay: c.RelayTransport, route.Local: c.LocalTransport, route.Mailbox: c.VirtualTransport,
