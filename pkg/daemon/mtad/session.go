@@ -91,6 +91,12 @@ func (s *session) acceptLocal(ctx context.Context) server.Reply {
 	s.who.UID = uid
 	s.who.text = s.who.String()
 	s.d.log.Log(clientConnected{s.who})
+	if _, dropped := localmail.UIDOf(s.c.Net); dropped {
+		// It was accepted when it was left there: nobody can send less, or be
+		// told to.
+		limits := &s.c.Policy.Limits
+		limits.Recipients, limits.SoftErrors, limits.HardErrors = 0, 0, 0
+	}
 	if v := s.d.local.Connect(uid); v.Refused() {
 		return s.refuse(gate.Connect.String(), nil, nil, "", v)
 	}

@@ -245,6 +245,21 @@ func TestSendmailIntoTheDrop(t *testing.T) {
 	})
 }
 
+// What was taken into the drop has been accepted: no limit of a session leaves
+// some of its recipients without it.
+func TestDropWithManyRecipients(t *testing.T) {
+	t.Parallel()
+	w := toolWorld(t)
+	w.cfg.Submit.Recipients, w.cfg.Limits.Overshoot, w.cfg.Limits.HardErrors = 1, 0, 1
+	if got := w.tool("Subject: m\n\nmany1\n", "sendmail", "ann@ours.example", "joe@ours.example", "x@far.example"); got.code != 0 {
+		t.Fatalf("exit %d: %s", got.code, got.errout)
+	}
+	w.start()
+	w.arrived(w.lmtp, "ann@ours.example", "many1")
+	w.arrived(w.lmtp, "joe@ours.example", "many1")
+	w.arrived(w.far, "x@far.example", "many1")
+}
+
 // An unknown recipient is told of by mail, since the others have the message.
 func TestSendmailToUnknown(t *testing.T) {
 	t.Parallel()

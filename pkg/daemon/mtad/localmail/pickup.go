@@ -3,7 +3,9 @@ package localmail
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,6 +28,14 @@ type Pickup struct {
 	Log   *obs.Logger
 	// Dial connects to the submit listener as the user with this uid.
 	Dial func(ctx context.Context, uid int) (net.Conn, error)
+
+	left map[string]rest // of messages that some of their recipients have
+}
+
+// rest is what is left to do with a message.
+type rest struct {
+	wait    map[addr.Address]bool // who still has to get it
+	refused error                 // somebody was refused for good
 }
 
 const (
@@ -62,8 +72,9 @@ func (p *Pickup) Run(ctx context.Context) {
 	}
 }
 
-// look takes what is there. A user whose message has to wait does not keep
-// those of others waiting; the first such reason is returned.
+// look takes what is there. A user whose message has to wait, or cannot even be
+// set aside, does not keep those of others waiting; the first such reason is
+// returned.
 func (p *Pickup) look(ctx context.Context) error {
 	if err := maildrop.Tidy(p.FS, p.Dir, p.Now(), unfinishedAge); err != nil {
 		return err
@@ -72,6 +83,10 @@ func (p *Pickup) look(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	maps.DeleteFunc(p.left, func(name string, _ rest) bool {
+		_, there := slices.BinarySearch(names, name)
+		return !there
+	})
 	waits := map[int]bool{} // users
 	for _, name := range names {
 		uid, terr := p.take(ctx, name, waits)
@@ -81,10 +96,12 @@ func (p *Pickup) look(ctx context.Context) error {
 		if err == nil {
 			err = terr
 		}
-		if uid < 0 || ctx.Err() != nil {
-			return err // not a matter of one user
+		if ctx.Err() != nil {
+			return err
 		}
-		waits[uid] = true
+		if uid >= 0 {
+			waits[uid] = true
+		}
 	}
 	return err
 }
@@ -119,6 +136,13 @@ func (p *Pickup) submit(ctx context.Context, name string, mail *maildrop.Mail) e
 		return err
 	}
 	env.Size = mail.Size
+	left, begun := p.left[name]
+	if begun {
+		env.To = slices.DeleteFunc(env.To, func(r client.Recipient) bool { return !left.wait[r.To] })
+	}
+	if len(env.To) == 0 {
+		return left.refused
+	}
 	conn, err := p.Dial(ctx, mail.UID)
 	if err != nil {
 		return fail.Wrap(fail.Temporary, err, "submission")
@@ -132,27 +156,38 @@ func (p *Pickup) submit(ctx context.Context, name string, mail *maildrop.Mail) e
 	if err != nil {
 		return site(err)
 	}
-	// A recipient that is refused here would have been refused to sendmail.
-	// What others have is not sent again.
-	taken, refused := 0, client.Result{}
-	for i, r := range results {
-		switch {
-		case r.Sent():
-			taken++
-		default:
-			refused = r
-			p.Log.Warn("a recipient of a message in the mail drop was refused", slog.String("file", name),
-				slog.String("rcpt", env.To[i].To.Path()), slog.String("reply", r.Reply().String()))
-		}
-	}
 	_ = c.Quit(ctx)
-	switch {
-	case taken > 0:
-		return nil
-	case refused.Permanent():
-		return fail.New(fail.Permanent, "%s", refused.Reply().String())
+	return p.judge(name, &env, left.refused, results)
+}
+
+// judge says what is left to do. Whoever has the message does not get it
+// again; whoever has to wait is tried alone. A recipient that is refused for
+// good would have been refused to sendmail, too, but nobody hears of it here:
+// the message is kept for the operator.
+func (p *Pickup) judge(name string, env *client.Envelope, refused error, results []client.Result) error {
+	wait := map[addr.Address]bool{}
+	var later error
+	for i, r := range results {
+		if r.Sent() {
+			continue
+		}
+		p.Log.Warn("a recipient of a message in the mail drop was refused", slog.String("file", name),
+			slog.String("rcpt", env.To[i].To.Path()), slog.String("reply", r.Reply().String()))
+		if r.Permanent() {
+			refused = fail.New(fail.Permanent, "%s", r.Reply().String())
+			continue
+		}
+		wait[env.To[i].To] = true
+		later = fail.New(fail.Temporary, "%s", r.Reply().String())
 	}
-	return fail.New(fail.Temporary, "%s", refused.Reply().String())
+	if later == nil {
+		return refused
+	}
+	if p.left == nil {
+		p.left = map[string]rest{}
+	}
+	p.left[name] = rest{wait, refused}
+	return later
 }
 
 func site(err error) error {

@@ -20,8 +20,9 @@ import (
 
 // taker is a submit listener that answers by the local part of the recipient.
 type taker struct {
-	t   *testing.T
-	got []string
+	t    *testing.T
+	got  []string
+	open bool // nobody has to wait any more
 }
 
 func (k *taker) dial(ctx context.Context, uid int) (net.Conn, error) {
@@ -64,6 +65,9 @@ func (s takerSession) Rcpt(_ context.Context, _ *server.Transaction, r server.Re
 	case "never":
 		return server.Say(server.MakeReply(550, 5, 7, 1, "no"))
 	case "later":
+		if s.k.open {
+			break
+		}
 		return server.Say(server.MakeReply(450, 4, 7, 1, "too much"))
 	}
 	return server.Verdict{}
@@ -71,7 +75,11 @@ func (s takerSession) Rcpt(_ context.Context, _ *server.Transaction, r server.Re
 
 func (s takerSession) Message(_ context.Context, tx *server.Transaction, r io.Reader) server.Result {
 	text, _ := io.ReadAll(r)
-	s.k.got = append(s.k.got, tx.Rcpts[0].To.Local+" "+strings.TrimSpace(string(text)))
+	var to []string
+	for _, r := range tx.Rcpts {
+		to = append(to, r.To.Local)
+	}
+	s.k.got = append(s.k.got, strings.Join(to, ",")+" "+strings.TrimSpace(string(text)))
 	return server.Result{}
 }
 
@@ -82,7 +90,10 @@ func put(t *testing.T, dir, to string, at int64) {
 
 func putOn(t *testing.T, fsys disk.FS, dir, to string, at int64) {
 	t.Helper()
-	env := &maildrop.Envelope{Sender: "joe@x.example", Recipients: []maildrop.Recipient{{To: to + "@x.example"}}}
+	env := &maildrop.Envelope{Sender: "joe@x.example"}
+	for _, name := range strings.Fields(to) {
+		env.Recipients = append(env.Recipients, maildrop.Recipient{To: name + "@x.example"})
+	}
 	w, err := maildrop.Create(fsys, dir, env, time.Unix(at, 0))
 	if err != nil {
 		t.Fatal(err)
@@ -154,5 +165,54 @@ func TestDieAfterTaking(t *testing.T) {
 		if left, _ := maildrop.List(p.FS, "/drop", 10); len(left) != 0 {
 			t.Errorf("%q: left %v", point, left)
 		}
+	}
+}
+
+// A recipient that has to wait is not lost because others are served: it is
+// tried again, alone. One that is refused for good leaves the message for the
+// operator, since sendmail has said that it was taken.
+func TestPickupServesEachRecipient(t *testing.T) {
+	dir := t.TempDir()
+	k := &taker{t: t}
+	p := &Pickup{FS: disk.OS(), Dir: dir, Now: time.Now, Log: obs.Discard(), Dial: k.dial}
+	look := func(waits bool, taken ...string) {
+		t.Helper()
+		if err := p.look(t.Context()); (err != nil) != waits {
+			t.Errorf("look: %v", err)
+		}
+		if !slices.Equal(k.got, taken) {
+			t.Errorf("taken: %q, want %q", k.got, taken)
+		}
+		k.got = nil
+	}
+	putOn(t, disk.OS(), dir, "a later never b", 1000)
+	look(true, "a,b text")
+	look(true)
+	k.open = true
+	look(false, "later text")
+	look(false)
+	if left, _ := filepath.Glob(filepath.Join(dir, "*")); len(left) != 1 || filepath.Ext(left[0]) != ".refused" {
+		t.Errorf("left: %v", left)
+	}
+}
+
+// What one user puts into the folder keeps the mail of others waiting in no
+// case: here a name that cannot be set aside.
+func TestPickupGoesOnBehindTrouble(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "0.mail"), []byte("junk"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(dir, "0.refused"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	put(t, dir, "a", 1000)
+	k := &taker{t: t}
+	p := &Pickup{FS: disk.OS(), Dir: dir, Now: time.Now, Log: obs.Discard(), Dial: k.dial}
+	if err := p.look(t.Context()); err == nil {
+		t.Error("nobody is told of what cannot be set aside")
+	}
+	if want := []string{"a text"}; !slices.Equal(k.got, want) {
+		t.Errorf("taken: %q, want %q", k.got, want)
 	}
 }
