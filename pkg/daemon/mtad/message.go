@@ -113,11 +113,12 @@ func (s *session) Message(ctx context.Context, tx *server.Transaction, content i
 		msg.SetHeaders(trace, 0)
 	}
 	size := msg.Size()
-	if err := msg.Commit(ctx, env); err != nil {
-		return say(s.notStored(endOfMessage, tx, qid, err))
-	}
-	if s.who.Local {
+	if s.who.Local { // before it can have left
 		s.d.local.Queued(s.who.UID, msg.ID())
+	}
+	if err := msg.Commit(ctx, env); err != nil {
+		s.d.local.Removed(msg.ID())
+		return say(s.notStored(endOfMessage, tx, qid, err))
 	}
 	s.taken(tx, qid, found, size)
 	if tx.BDAT {

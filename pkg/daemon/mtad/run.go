@@ -84,6 +84,7 @@ func run(ctx context.Context, rt *service.Runtime, cfg Config, p parts) error {
 	if d.queue, err = d.openQueue(ctx, cfg); err != nil {
 		return err
 	}
+	d.local.Has = d.queue.Has
 	err = d.serve(ctx, cfg)
 	if cerr := d.queue.Close(); err == nil {
 		err = cerr

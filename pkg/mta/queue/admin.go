@@ -324,9 +324,19 @@ func (q *Queue) Expire(ctx context.Context, sel Selection) (int, error) {
 		if !q.spool.SetFlags(e, spool.Expiring, spool.Held) {
 			return false
 		}
-		q.sched.retry(e)
+		q.sched.giveUp(e)
 		return true
 	})
+}
+
+// giveUp makes an expiring message due now. One that is active begins no
+// further job, and is due when those that run have ended. s.mu is held.
+func (s *scheduler) giveUp(e *spool.Entry) {
+	if m := s.active[e]; m != nil {
+		m.stop, m.flushed = true, true
+		return
+	}
+	s.retry(e)
 }
 
 // ExpireHeld is Expire, but messages on hold stay there until Release.
@@ -338,7 +348,7 @@ func (q *Queue) ExpireHeld(ctx context.Context, sel Selection) (int, error) {
 			return false
 		}
 		if flags, _ := q.spool.Flags(e); flags&spool.Held == 0 {
-			q.sched.retry(e)
+			q.sched.giveUp(e)
 		}
 		return true
 	})

@@ -151,6 +151,66 @@ func TestFlushOfWhatIsBeingTried(t *testing.T) {
 	})
 }
 
+// Expire reaches what is being tried: when that ends the sender is told, and
+// no further recipient is tried.
+func TestExpireOfWhatIsBeingTried(t *testing.T) {
+	inBubble(t, func(s *Settings) { s.Transports = map[string]Limits{"smtp": {Concurrency: 1}} }, func(t *testing.T, w *world) {
+		w.deliver = func(_ context.Context, job *Job) Outcome {
+			time.Sleep(time.Minute)
+			if job.Envelope.Sender.Null() {
+				return all(job, delivered())
+			}
+			return all(job, deferred("later"))
+		}
+		w.submit(to("a@x.example", "b@y.example"))
+		w.sleep(30 * time.Second)
+		do(t, w.q.Expire, Selection{All: true}, 1)
+		w.sleep(2 * time.Minute)
+		if len(w.list(Filter{})) != 0 || w.try("a@x.example")+w.try("b@y.example") != 1 {
+			t.Errorf("left %v, tries %v", places(w), w.tries)
+		}
+		if told := count(w.log(), "failure"); told != 1 {
+			t.Errorf("the sender was told %d times", told)
+		}
+	})
+}
+
+// The sender hears nothing of what was deleted, however the attempt ends that
+// was running.
+func TestDeleteOfWhatIsBeingTried(t *testing.T) {
+	for name, how := range map[string]Result{"failed": refused("no"), "deferred": deferred("later")} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(s *Settings) { s.DelayWarning = conf.Duration(time.Second) }, func(t *testing.T, w *world) {
+				w.deliver = func(_ context.Context, job *Job) Outcome {
+					time.Sleep(time.Minute)
+					return all(job, how)
+				}
+				w.submit(to("a@x.example"))
+				w.sleep(30 * time.Second)
+				do(t, w.q.Delete, Selection{All: true}, 1)
+				w.sleep(time.Hour)
+				if got := places(w); len(got) != 0 {
+					t.Errorf("places %v", got)
+				}
+				log := w.log()
+				if told := count(log, "failure") + count(log, "delay"); told != 0 {
+					t.Errorf("the sender was told of a deletion: %q", log)
+				}
+			})
+		})
+	}
+}
+
+// count is how many events end in a word.
+func count(events []string, word string) (n int) {
+	for _, e := range events {
+		if strings.HasSuffix(e, " "+word) {
+			n++
+		}
+	}
+	return n
+}
+
 func TestFlush(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, w *world) {
 		w.deliver = func(_ context.Context, job *Job) Outcome { return down(job) }

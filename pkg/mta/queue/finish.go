@@ -12,6 +12,12 @@ import (
 // finish decides what becomes of a message none of whose jobs is left: the
 // sender is told what there is to tell, then it goes, or waits.
 func (s *scheduler) finish(m *message) {
+	if _, here := s.q.spool.Flags(m.e); !here { // deleted meanwhile: nobody hears of it
+		s.mu.Lock()
+		s.release(m)
+		s.mu.Unlock()
+		return
+	}
 	notices := s.notices(m)
 	if m.over() && len(notices) == 0 {
 		s.remove(m)

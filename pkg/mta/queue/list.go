@@ -139,6 +139,9 @@ func (f *Filter) admits(e *Entry) bool {
 	return false
 }
 
+// Has reports whether a message is in the queue.
+func (q *Queue) Has(id ID) bool { return q.spool.Find(id) != nil }
+
 // Get returns one entry and its envelope; kind fail.NotFound when it is not
 // there. The envelope is read only.
 func (q *Queue) Get(id ID) (Entry, *Envelope, error) {

@@ -18,6 +18,9 @@ import (
 // use.
 type Policy struct {
 	now func() time.Time
+	// Has reports whether a message is still in the queue; nil: until Removed.
+	// Operators delete messages, of which nobody hears.
+	Has func(queue.ID) bool
 
 	mu    sync.Mutex
 	cfg   Submit
@@ -27,9 +30,10 @@ type Policy struct {
 
 // usage is what one user does.
 type usage struct {
-	minute time.Time // since when messages are counted
-	count  int
-	queued int
+	minute    time.Time // since when messages are counted
+	count     int
+	queued    int
+	recounted time.Time
 }
 
 // maxUsers caps the users whose rate is remembered; beyond it the idle ones
@@ -88,11 +92,32 @@ func (p *Policy) Mail(uid int, sender addr.Address) gate.Verdict {
 	switch {
 	case cfg.Rate > 0 && u.count >= cfg.Rate:
 		return refuse(450, 4, 7, 1, fmt.Sprintf("Error: too much mail from userid %d", uid))
-	case cfg.Share > 0 && u.queued >= cfg.Share:
+	case cfg.Share > 0 && u.queued >= cfg.Share && !p.recount(uid, u):
 		return refuse(452, 4, 3, 1, fmt.Sprintf("Error: too many messages of userid %d are in the queue", uid))
 	}
 	u.count++
 	return gate.Verdict{}
+}
+
+// recountInterval is the time between two looks at what a user has in the queue.
+const recountInterval = 10 * time.Second
+
+// recount forgets messages of a user that have left the queue unseen, and
+// reports whether there were any. p.mu is held.
+func (p *Policy) recount(uid int, u *usage) bool {
+	now := p.now()
+	if age := now.Sub(u.recounted); p.Has == nil || age >= 0 && age < recountInterval {
+		return false
+	}
+	u.recounted = now
+	before := u.queued
+	for id, owner := range p.owner {
+		if owner == uid && !p.Has(id) {
+			delete(p.owner, id)
+			u.queued--
+		}
+	}
+	return u.queued < before
 }
 
 // user finds or makes what is known of a user. p.mu is held.
@@ -112,7 +137,7 @@ func (p *Policy) user(uid int) *usage {
 	return u
 }
 
-// Queued counts a message that is in the queue until Removed.
+// Queued counts a message that is about to be in the queue until Removed.
 func (p *Policy) Queued(uid int, id queue.ID) {
 	cfg := p.config()
 	if cfg.Share <= 0 || exempt(cfg, uid) {

@@ -59,6 +59,14 @@ func TestLimits(t *testing.T) {
 	if got := send(20); got != 0 {
 		t.Errorf("one has left: %d", got)
 	}
+	// An operator has deleted one: nobody said so.
+	p.Has = func(id queue.ID) bool { return id != 1 }
+	now = now.Add(time.Minute)
+	for i, want := range []int{0, 452} {
+		if got := send(queue.ID(30 + i)); got != want {
+			t.Errorf("one was deleted, message %d: %d, want %d", i, got, want)
+		}
+	}
 	if v := p.Mail(0, addr.Address{}); v.Refused() {
 		t.Errorf("root: %v", v)
 	}
