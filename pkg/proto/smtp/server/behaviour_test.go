@@ -210,6 +210,36 @@ func TestMinimumRate(t *testing.T) {
 	}
 }
 
+// Chunks of one octet begin no new time limit: the message as a whole has to
+// come at the rate.
+func TestMinimumRateOfChunks(t *testing.T) {
+	s, records := simpleServer(t, map[string]string{"timeout": "200", "rate": "1000"})
+	conn := serveAfter(t, context.Background(), s, "BDAT")
+	d := talk(t, conn)
+	d.expect("220 ")
+	d.send("EHLO c\r\n")
+	d.expect("250 ")
+	d.send("MAIL FROM:<>\r\nRCPT TO:<a@b.example>\r\n")
+	d.expect("250 ")
+	d.expect("250 ")
+	go func() {
+		for {
+			if _, err := io.WriteString(conn, "BDAT 1\r\nx"); err != nil {
+				return
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+	}()
+	for r := range records {
+		if strings.HasPrefix(r, "close ") {
+			if !strings.HasPrefix(r, "close timeout after BDAT") {
+				t.Error(r)
+			}
+			return
+		}
+	}
+}
+
 // A command line that comes by drips has one time limit, also after content,
 // which earns time octet by octet.
 func TestDripAfterContent(t *testing.T) {

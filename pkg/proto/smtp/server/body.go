@@ -3,6 +3,7 @@ package server
 import (
 	"io"
 	"strconv"
+	"time"
 
 	"github.com/postcote/postcote/pkg/proto/smtp/wire"
 )
@@ -15,7 +16,8 @@ type body struct {
 	data   wire.Data
 	chunks wire.Chunks
 	bdat   bool
-	last   bool // the chunk at hand is the last one
+	began  time.Time // of the first chunk
+	last   bool      // the chunk at hand is the last one
 	rest   []byte
 	err    error // how it ended; nil while it goes on
 }
@@ -29,7 +31,7 @@ func (b *body) openBdat(e *engine, n int64, last bool) {
 	b.e, b.bdat, b.rest, b.err = e, true, nil, nil
 	b.chunks.Reset(e.in)
 	b.chunks.Start(n)
-	b.last = last
+	b.last, b.began = last, time.Now()
 }
 
 // Next returns the next run of content, valid until the next call.
@@ -166,11 +168,18 @@ func (b *body) nextChunk() error {
 		switch i := e.srv.table.lookup(verb, e.cfg.Mode); {
 		case i == bdatIndex:
 			e.begin(i)
-			if r := b.chunk(args); !r.IsZero() {
-				e.finish(r)
+			if b.late() {
+				e.hangUp(TimedOut, 4, 4, 2, "Error: timeout exceeded")
 				return ErrAborted
 			}
-			return nil
+			r := e.check(i, line, verb)
+			if !r.IsZero() {
+				e.end(Refused, nil) // as in execute
+			} else if r = b.chunk(args); r.IsZero() {
+				return nil
+			}
+			e.finish(r)
+			return ErrAborted
 		case i != unknown && e.srv.table[i].aborts:
 			e.stash, e.stashed = append(e.stash[:0], line...), true
 			return ErrAborted
@@ -179,6 +188,17 @@ func (b *body) nextChunk() error {
 		}
 	}
 	return ErrAborted
+}
+
+// late reports whether the chunks so far have come slower than content may:
+// each of them alone would be given Timeouts.Data anew.
+func (b *body) late() bool {
+	t := &b.e.cfg.Timeouts
+	if t.MinRate <= 0 {
+		return false
+	}
+	earned := time.Duration(b.e.tx.Size/t.MinRate) * time.Second
+	return time.Since(b.began) > t.Data+earned
 }
 
 // chunk begins a further chunk. A reply refuses it and with it the message.
