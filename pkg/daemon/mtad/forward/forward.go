@@ -10,6 +10,7 @@ import (
 
 	"github.com/postcote/postcote/pkg/daemon/mtad/rewriting"
 	"github.com/postcote/postcote/pkg/daemon/mtad/routing"
+	"github.com/postcote/postcote/pkg/mta/gate"
 	"github.com/postcote/postcote/pkg/mta/gate/header"
 	"github.com/postcote/postcote/pkg/mta/queue"
 	"github.com/postcote/postcote/pkg/mta/rewrite/aliases"
@@ -55,12 +56,11 @@ func (a *Agent) deliver(ctx context.Context, job *queue.Job, r queue.Recipient) 
 	case err != nil:
 		return deferred(3, 0, err.Error())
 	}
-	loops, err := a.loops(job, r.Addr)
-	switch {
+	switch loop, err := a.loop(job, r.Addr); {
 	case err != nil:
 		return deferred(3, 0, err.Error())
-	case loops:
-		return failed(4, 6, "mail forwarding loop for "+r.Addr.String())
+	case loop != "":
+		return failed(4, 6, loop)
 	}
 	worst := queue.Result{Status: queue.Delivered, Code: queue.Code{Class: 2}, Reason: "delivered to aliases"}
 	only := len(targets) == 1
@@ -100,11 +100,11 @@ func (a *Agent) mailbox(ctx context.Context, job *queue.Job, r queue.Recipient) 
 	case way.Instead.Null():
 		return a.Mailbox(ctx, job, r, way.Hop)
 	}
-	switch loops, err := a.loops(job, r.Addr); {
+	switch loop, err := a.loop(job, r.Addr); {
 	case err != nil:
 		return deferred(3, 0, err.Error())
-	case loops:
-		return failed(4, 6, "mail forwarding loop for "+r.Addr.String())
+	case loop != "":
+		return failed(4, 6, loop)
 	}
 	return a.forward(ctx, job, r, []aliases.Target{{Kind: aliases.Address, Addr: way.Instead}}, true)
 }
@@ -137,25 +137,31 @@ func deferred(subject, detail uint16, text string) queue.Result {
 // maxHeader caps the header that is searched for loops.
 const maxHeader = 256 << 10
 
-// loops reports whether the message has been to a name before.
-func (a *Agent) loops(job *queue.Job, to addr.Address) (bool, error) {
+// loop says in which way a message goes round in circles: it has been to a name
+// before, or has come so far that it will never arrive. "" for neither.
+func (a *Agent) loop(job *queue.Job, to addr.Address) (string, error) {
 	c, err := job.Open()
 	if err != nil {
-		return false, err
+		return "", err
 	}
 	defer func() { _ = c.Close() }()
 	in := bufio.NewReader(io.LimitReader(c.Reader(), maxHeader))
-	for {
+	for hops := 0; ; {
 		line, err := in.ReadString('\n')
 		if strings.TrimRight(line, "\r\n") == "" {
-			return false, nil
+			return "", nil
 		}
 		name, value, _ := strings.Cut(line, ":")
-		if strings.EqualFold(strings.TrimSpace(name), "Delivered-To") && strings.EqualFold(strings.TrimSpace(value), to.String()) {
-			return true, nil
+		switch name = strings.TrimSpace(name); {
+		case strings.EqualFold(name, "Received"):
+			if hops++; hops >= gate.HopLimit {
+				return "too many hops", nil
+			}
+		case strings.EqualFold(name, "Delivered-To") && strings.EqualFold(strings.TrimSpace(value), to.String()):
+			return "mail forwarding loop for " + to.String(), nil
 		}
 		if err != nil {
-			return false, nil
+			return "", nil
 		}
 	}
 }
