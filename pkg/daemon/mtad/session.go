@@ -160,10 +160,10 @@ func (s *session) facts(tx *server.Transaction) gate.Facts {
 	return f
 }
 
-// whole completes a bare address of this site's own clients, for whom it means
-// a user here. To strangers it means nothing.
+// whole is an address as it will be used: completed. A bare one means a user
+// here to this site's own clients; to strangers it means nothing.
 func (s *session) whole(ctx context.Context, a addr.Address) addr.Address {
-	if a.Domain != "" || a.Null() || !s.home() {
+	if a.Domain == "" && !s.home() {
 		return a
 	}
 	return s.st.rewriter.Complete(ctx, a)
