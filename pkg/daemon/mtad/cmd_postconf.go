@@ -172,6 +172,7 @@ func smtpdParameters() []parameter {
 		{"strict_smtputf8", "strict_smtputf8", func(c *Config) string { return yes(c.StrictUTF8) }},
 		{"smtputf8_autodetect_classes", "smtputf8_autodetect_classes", func(c *Config) string { return list(c.DetectUTF8) }},
 		{"smtpd_peername_lookup", "client_names", func(c *Config) string { return yes(c.ClientNames) }},
+		{"smtpd_tls_loglevel", "smtpd.tls_loglevel", func(c *Config) string { return strconv.Itoa(c.Smtpd.TLSLog) }},
 		{"smtpd_tls_cert_file", "tls.cert_file", func(c *Config) string { return c.TLS.CertFile }},
 		{"smtpd_tls_key_file", "tls.key_file", func(c *Config) string { return c.TLS.KeyFile }},
 		{"smtpd_tls_protocols", "tls.min_version", func(c *Config) string { return ">=TLSv" + c.TLS.MinVersion }},
@@ -254,6 +255,8 @@ func smtpParameters() []parameter {
 	return []parameter{
 		{"smtp_tls_security_level", "remote.tls", func(c *Config) string { return c.Remote.TLS }},
 		{"smtp_tls_policy_maps", "remote.tls_policy_maps", func(c *Config) string { return list(c.Remote.TLSPolicies) }},
+		{"smtp_tls_loglevel", "remote.tls_loglevel", func(c *Config) string { return strconv.Itoa(c.Remote.TLSLog) }},
+		{"lmtp_tls_loglevel", "deliver.tls_loglevel", func(c *Config) string { return strconv.Itoa(c.Deliver.TLSLog) }},
 		{"smtp_tls_CAfile", "remote.tls_ca_file", func(c *Config) string { return c.Remote.TLSCAFile }},
 		{"smtp_tls_verify_cert_match", "remote.tls_verify_cert_match", func(c *Config) string { return list(c.Remote.TLSVerifyMatch) }},
 		{"smtp_tls_secure_cert_match", "remote.tls_secure_cert_match", func(c *Config) string { return list(c.Remote.TLSSecureMatch) }},

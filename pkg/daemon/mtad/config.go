@@ -138,6 +138,7 @@ type Deliver struct {
 	LMTP    string `yaml:"lmtp" doc:"The delivery agent: unix:/path, or host:port."`
 	Forward bool   `yaml:"send_xforward_command" doc:"Tell it from whom the message came, if it announces XFORWARD."`
 	Flags   string `yaml:"flags" example:"DO" doc:"Fields put before each message: D for Delivered-To, O for X-Original-To (each recipient then gets a message of its own), R for Return-Path."`
+	TLSLog  int    `yaml:"tls_loglevel" min:"0" max:"4" doc:"As remote.tls_loglevel, for delivery agents that are reached over TCP."`
 
 	routing.Timeouts `yaml:",inline"`
 }
@@ -152,6 +153,7 @@ type Remote struct {
 	TLSProtocols     string          `yaml:"tls_protocols" example:"\">=TLSv1.3\"" doc:"Versions of TLS at may, as Postfix writes them: >=TLSv1.2, <=TLSv1.2, names, and !name. Older ones than TLSv1.2 are never spoken."`
 	TLSMandatory     string          `yaml:"tls_mandatory_protocols" example:"\">=TLSv1.3\"" doc:"The same at encrypt and above, where a policy does not say otherwise."`
 	TLSFingerprints  []string        `yaml:"tls_fingerprints" doc:"At fingerprint, the SHA-256 or SHA-512 of the certificate, or of its public key, must be one of these. A policy has its own by match=."`
+	TLSLog           int             `yaml:"tls_loglevel" min:"0" max:"4" doc:"1 writes a line for each connection with TLS, with what was agreed on, and whether its certificate is Verified (as the level demands), Trusted (it leads to tls_ca_file) or Untrusted; more is no more. Handshakes that fail are always told."`
 	Port             int             `yaml:"port" min:"1" max:"65535" doc:"Port of mail exchangers."`
 	RelayCredentials conf.SecretFile `yaml:"relayhost_credentials_file" doc:"File with user:password for relayhost. They are sent over TLS only."`
 	ConnectTimeout   conf.Duration   `yaml:"connect_timeout" min:"1s" max:"10m" doc:"How long to wait for a connection."`

@@ -462,6 +462,15 @@ func (d *daemon) newSenders(st *state) (*senders, error) {
 	if c.Fallback, err = routing.FallbackHops(st.cfg.FallbackRelay); err != nil {
 		return nil, err
 	}
+	c.Handshake = func(h remote.Handshake) {
+		level := st.cfg.Remote.TLSLog
+		if h.Hop.Transport == route.LMTP {
+			level = st.cfg.Deliver.TLSLog
+		}
+		if h.Err != nil || level > 0 {
+			d.log.Log(handshaken{h})
+		}
+	}
 	s := &senders{usual: remote.New(c), named: map[string]*remote.Client{}}
 	for name, t := range st.cfg.Transports {
 		own, err := t.Remote(c, d.parts.Dial != nil)

@@ -1,6 +1,8 @@
 package mtad
 
 import (
+	"crypto/x509"
+	"fmt"
 	"log/slog"
 	"math"
 	"strconv"
@@ -8,9 +10,11 @@ import (
 
 	"github.com/postcote/postcote/pkg/daemon/mtad/localmail"
 	"github.com/postcote/postcote/pkg/mta/queue"
+	"github.com/postcote/postcote/pkg/mta/remote"
 	"github.com/postcote/postcote/pkg/platform/addr"
 	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/platform/obs"
+	"github.com/postcote/postcote/pkg/platform/tlsx"
 )
 
 // The events of a queued message: what Postfix's qmgr, smtp, lmtp, error and
@@ -256,4 +260,29 @@ func (e notified) Classic() (string, string) {
 		to = "postmaster "
 	}
 	return "postfix/bounce", e.QID + ": " + to + e.Kind + " notification: " + e.NewQID
+}
+
+// handshaken: TLS with another host was established, or was not.
+type handshaken struct{ remote.Handshake }
+
+func (handshaken) Event() string     { return "host tls" }
+func (handshaken) Level() slog.Level { return slog.LevelInfo }
+func (e handshaken) Attrs() []slog.Attr {
+	attrs := []slog.Attr{slog.String("transport", e.Hop.Via()), slog.String(obs.KeyRelay, e.Peer)}
+	if e.Err != nil {
+		return append(attrs, obs.Err(e.Err))
+	}
+	return append(attrs, slog.String(obs.KeyTLS, tlsx.Brief(e.State)), slog.String("trust", e.Trust))
+}
+
+func (e handshaken) Classic() (string, string) {
+	tag := "postfix/" + e.Hop.Via()
+	if e.Err != nil {
+		return tag, fmt.Sprintf("SSL_connect error to %s: %v", e.Peer, e.Err)
+	}
+	var server *x509.Certificate
+	if len(e.State.PeerCertificates) > 0 {
+		server = e.State.PeerCertificates[0]
+	}
+	return tag, e.Trust + " TLS connection established to " + e.Peer + ": " + tlsx.Summary(e.State, server, nil)
 }

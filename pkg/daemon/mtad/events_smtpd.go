@@ -160,16 +160,16 @@ func (e rateExceeded) Classic() (string, string) {
 // tlsEstablished: the handshake with a client is done.
 type tlsEstablished struct {
 	client
-	Version, Cipher string
-	Bits            int
-	Trust           string // Postfix's word for the client's certificate
-	Asked           string // the name by which the client asked for ours, or ""
+	TLS   string // version and cipher
+	Text  string // the same as Postfix tells them
+	Trust string // Postfix's word for the client's certificate
+	Asked string // the name by which the client asked for ours, or ""
 }
 
 func (tlsEstablished) Event() string     { return "client tls established" }
 func (tlsEstablished) Level() slog.Level { return slog.LevelInfo }
 func (e tlsEstablished) Attrs() []slog.Attr {
-	return e.attrs(slog.String(obs.KeyTLS, e.Version+" "+e.Cipher))
+	return e.attrs(slog.String(obs.KeyTLS, e.TLS))
 }
 
 func (e tlsEstablished) Classic() (string, string) {
@@ -177,7 +177,7 @@ func (e tlsEstablished) Classic() (string, string) {
 	if e.Asked != "" {
 		to = " to " + e.Asked
 	}
-	return e.tag(), fmt.Sprintf("%s TLS connection established from %s%s: %s with cipher %s (%d/%d bits)", cmp.Or(e.Trust, "Anonymous"), e.client, to, e.Version, e.Cipher, e.Bits, e.Bits)
+	return e.tag(), fmt.Sprintf("%s TLS connection established from %s%s: %s", cmp.Or(e.Trust, "Anonymous"), e.client, to, e.Text)
 }
 
 // tlsFailed: a handshake with a client failed.

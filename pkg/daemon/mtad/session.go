@@ -307,8 +307,8 @@ func (s *session) Event(e server.Event) {
 	switch e.Kind {
 	case server.EventTLS:
 		s.shakes = s.tooMany(rate.Handshakes)
-		if t := s.c.TLS; t != nil {
-			s.d.log.Log(tlsEstablished{s.who, tlsx.Version(t.Version), tlsx.Cipher(t.CipherSuite), tlsx.CipherBits(t.CipherSuite), edge.Trust(s.c), edge.Asked(t)})
+		if t := s.c.TLS; t != nil && s.st.cfg.Smtpd.TLSLog > 0 {
+			s.d.log.Log(tlsEstablished{s.who, tlsx.Brief(*t), s.d.keeper.Summary(*t), edge.Trust(s.c), edge.Asked(t)})
 		}
 	case server.EventTLSFailed:
 		s.d.log.Log(tlsFailed{s.who, e.Err})

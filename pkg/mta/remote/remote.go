@@ -56,6 +56,9 @@ type Config struct {
 	Policies tlspolicy.Table
 	Levels   tlspolicy.Defaults
 	Roots    *x509.CertPool
+	// Handshake is told what came of each TLS handshake; nil for nobody. It must
+	// not wait.
+	Handshake func(Handshake)
 	// Fallback are hops that are tried when a destination is not found or
 	// cannot be reached (Postfix: smtp_fallback_relay).
 	Fallback []route.Hop
@@ -83,6 +86,15 @@ type Config struct {
 	Shuffle   func(n int, swap func(i, j int)) // order of equal MX records; nil: random
 	Random    func(n int) int                  // below n, for the choice among SRV records; nil: random
 	Now       func() time.Time                 // nil: time.Now
+}
+
+// Handshake is what came of a TLS handshake with a host.
+type Handshake struct {
+	Hop   route.Hop
+	Peer  string // "host[ip]:25"
+	Err   error  // why it failed; nil, and then:
+	State tls.ConnectionState
+	Trust string // Postfix's word for the certificate: Verified, Trusted, or Untrusted
 }
 
 // Message is what is delivered.

@@ -49,6 +49,7 @@ func (c *Client) connect(ctx context.Context, a *attempt, t target) (s *session,
 			return nil, connectFailed(t, err).outcome(), false
 		}
 		conn, err := client.New(ctx, raw, c.clientConfig(a, t, mode))
+		c.handshaken(a, t, conn, err)
 		if err == nil {
 			return &session{c: c, conn: conn, target: t, opened: c.cfg.Now(), connect: c.cfg.Now().Sub(start)}, Outcome{}, true
 		}
@@ -60,6 +61,25 @@ func (c *Client) connect(ctx context.Context, a *attempt, t target) (s *session,
 		o.Relay, o.Host, o.Connect = t.relay(), t.Host, c.cfg.Now().Sub(start)
 		return nil, o, true
 	}
+}
+
+// handshaken tells what came of a handshake, if there was one.
+func (c *Client) handshaken(a *attempt, t target, conn *client.Conn, err error) {
+	if c.cfg.Handshake == nil {
+		return
+	}
+	h := Handshake{Hop: a.hop, Peer: t.relay()}
+	var site *client.SiteError
+	switch {
+	case err == nil && conn.TLS() != nil:
+		h.State = *conn.TLS()
+		h.Trust = a.tls.Trust(h.State, c.cfg.Roots, c.cfg.Now())
+	case errors.As(err, &site) && site.TLS && site.Stage == client.StageTLS:
+		h.Err = site.Err
+	default:
+		return
+	}
+	c.cfg.Handshake(h)
 }
 
 // mayBePlain reports whether a host whose TLS failed, or whose encrypted
@@ -320,7 +340,7 @@ func describe(state *tls.ConnectionState) string {
 	if state == nil {
 		return ""
 	}
-	return tlsx.Version(state.Version) + " " + tlsx.Cipher(state.CipherSuite)
+	return tlsx.Brief(*state)
 }
 
 // lazy opens the content when it is first read: most refusals come before.

@@ -38,6 +38,7 @@ import (
 //	S: C:                lines of the server, lines it must hear
 //	starttls, starttls refused, garbage, close, hang
 //	                     the server does a handshake, its certificate is not taken, it breaks it, closes, says no more
+//	tls PEER WORD        what is told of a handshake: Postfix's word for the certificate, or failed
 //	=> RCPT STATUS DSN SITE RELAY TEXT
 //	                     an outcome; SITE is site or -
 func TestTranscripts(t *testing.T) {
@@ -84,6 +85,8 @@ type play struct {
 	rcpts []string
 	peers []*peerScript
 	wants []string
+	told  []string // of handshakes
+	heard []string
 }
 
 type transcript struct {
@@ -132,6 +135,8 @@ func (tr *transcript) add(line string) error {
 		now.peers = append(now.peers, &peerScript{address: address, how: how})
 	case "=>":
 		now.wants = append(now.wants, rest)
+	case "tls":
+		now.told = append(now.told, rest)
 	case "S:", "C:", "starttls", "garbage", "close", "hang":
 		p := now.peers[len(now.peers)-1]
 		p.lines = append(p.lines, line)
@@ -222,8 +227,17 @@ func runTranscript(t *testing.T, text string) {
 	tr.cfg.Roots = x509.NewCertPool()
 	tr.cfg.Roots.AddCert(s.cert.Leaf)
 	tr.cfg.Dial = s.dial
+	var playing *play
+	tr.cfg.Handshake = func(h Handshake) {
+		word := h.Trust
+		if h.Err != nil {
+			word = "failed"
+		}
+		playing.heard = append(playing.heard, h.Peer+" "+word)
+	}
 	c := New(tr.cfg)
 	for _, p := range tr.plays {
+		playing = p
 		s.begin(p)
 		hop, err := route.ParseHop(p.hop)
 		if err != nil {
@@ -241,6 +255,9 @@ func runTranscript(t *testing.T, text string) {
 		outs := c.Deliver(ctx, hop, tr.msg, rcpts)
 		cancel()
 		s.check(p, outs)
+		if len(p.told) > 0 && !slices.Equal(p.told, p.heard) {
+			t.Errorf("told of handshakes: %q, want %q", p.heard, p.told)
+		}
 	}
 	s.end()
 	c.Close()

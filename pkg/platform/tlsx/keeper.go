@@ -3,6 +3,7 @@ package tlsx
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"log/slog"
 	"strings"
@@ -179,4 +180,17 @@ func (k *Keeper) Binding(state tls.ConnectionState) Binding {
 		b.Server = certs[0].Leaf
 	}
 	return b
+}
+
+// Summary is the package's Summary of such a connection. Where there are
+// several certificates for the name, it does not say which one it was.
+func (k *Keeper) Summary(state tls.ConnectionState) string {
+	var own, client *x509.Certificate
+	if k != nil {
+		own = k.Binding(state).Server
+	}
+	if len(state.PeerCertificates) > 0 {
+		client = state.PeerCertificates[0]
+	}
+	return Summary(state, own, client)
 }

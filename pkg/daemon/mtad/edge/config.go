@@ -54,6 +54,7 @@ type Config struct {
 	OldAuth        bool           `yaml:"broken_sasl_auth_clients" doc:"Announce AUTH a second time, as AUTH=, for clients of the last century."`
 	SASLHeader     bool           `yaml:"sasl_authenticated_header" doc:"Name the user who logged in in the Received field."`
 	TLSHeader      bool           `yaml:"tls_received_header" doc:"Tell of the connection's TLS in the Received field."`
+	TLSLog         int            `yaml:"tls_loglevel" min:"0" max:"4" doc:"1 writes a line for each connection with TLS; more is no more."`
 
 	Footer     string   `yaml:"reject_footer" example:"'For help see https://example.org/mail ($localtime, $client_address)'" doc:"Text behind each refusal: on a line of its own, or behind the text when it begins with a backslash and c. A backslash and n begin a line. $client_address, $client_port, $localtime and $server_name stand for what they say. It is not logged."`
 	FooterMaps []string `yaml:"reject_footer_maps" example:"pcre:/etc/postcote/footers" doc:"Tables with the footer of some refusals, by the whole reply on one line."`
@@ -77,6 +78,7 @@ func DefaultConfig() Config {
 		UnlistedRcpts:  true,
 		UnknownLocal:   550, UnknownRelay: 550, UnknownAlias: 550, UnknownMailbox: 550,
 		Digest:         "sha256",
+		TLSLog:         1,
 		NoPipelining:   true,
 		Forbidden:      server.DefaultForbidden(),
 		NoVRFY:         true,

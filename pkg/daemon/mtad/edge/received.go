@@ -2,7 +2,6 @@ package edge
 
 import (
 	"crypto/tls"
-	"fmt"
 
 	"github.com/postcote/postcote/pkg/mta/gate/header"
 	"github.com/postcote/postcote/pkg/platform/addr"
@@ -20,9 +19,10 @@ func (c *Config) Tell(t *header.Trace, conn *server.Conn, asked bool) {
 	if !c.TLSHeader || state == nil {
 		return
 	}
-	bits := tlsx.CipherBits(state.CipherSuite)
-	t.TLS = fmt.Sprintf("%s with cipher %s (%d/%d bits)", tlsx.Version(state.Version), tlsx.Cipher(state.CipherSuite), bits, bits)
-	t.Kex = exchanged(state.CurveID)
+	t.TLS = tlsx.Describe(*state)
+	if state.Version >= tls.VersionTLS13 {
+		t.Kex = tlsx.KeyExchange(state.CurveID)
+	}
 	switch {
 	case len(state.PeerCertificates) > 0:
 		leaf := state.PeerCertificates[0]
@@ -32,21 +32,6 @@ func (c *Config) Tell(t *header.Trace, conn *server.Conn, asked bool) {
 	default:
 		t.Cert = header.NoCert
 	}
-}
-
-// exchanged is Postfix's name of a key exchange.
-func exchanged(id tls.CurveID) string {
-	switch id {
-	case 0:
-		return ""
-	case tls.CurveP256:
-		return "ECDHE (P-256)"
-	case tls.CurveP384:
-		return "ECDHE (P-384)"
-	case tls.CurveP521:
-		return "ECDHE (P-521)"
-	}
-	return id.String()
 }
 
 // Asked is the name by which a client asked for a certificate; empty for none,

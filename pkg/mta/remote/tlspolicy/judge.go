@@ -43,11 +43,7 @@ func (p *Policy) Judge(state tls.ConnectionState, peer Peer, roots *x509.CertPoo
 			return err
 		}
 	}
-	opts := x509.VerifyOptions{Roots: roots, Intermediates: x509.NewCertPool(), CurrentTime: now}
-	for _, c := range certs[1:] {
-		opts.Intermediates.AddCert(c)
-	}
-	if _, err := certs[0].Verify(opts); err != nil {
+	if err := chained(certs, roots, now); err != nil {
 		return fail.New(fail.Denied, "Server certificate not trusted: %v", err)
 	}
 	for _, want := range p.names(peer) {
@@ -56,6 +52,29 @@ func (p *Policy) Judge(state tls.ConnectionState, peer Peer, roots *x509.CertPoo
 		}
 	}
 	return fail.New(fail.Denied, "Server certificate not verified: it has no name of %s", strings.Join(p.names(peer), ", "))
+}
+
+// Trust is Postfix's word for the certificate of a connection that p has let
+// pass: Verified when p demanded a certificate of its own, else Trusted when it
+// leads to roots, and Untrusted.
+func (p *Policy) Trust(state tls.ConnectionState, roots *x509.CertPool, now time.Time) string {
+	if p.Level.Authentic() {
+		return "Verified"
+	}
+	if len(state.PeerCertificates) == 0 || chained(state.PeerCertificates, roots, now) != nil {
+		return "Untrusted"
+	}
+	return "Trusted"
+}
+
+// chained checks that certificates lead to roots.
+func chained(certs []*x509.Certificate, roots *x509.CertPool, now time.Time) error {
+	opts := x509.VerifyOptions{Roots: roots, Intermediates: x509.NewCertPool(), CurrentTime: now}
+	for _, c := range certs[1:] {
+		opts.Intermediates.AddCert(c)
+	}
+	_, err := certs[0].Verify(opts)
+	return err
 }
 
 // names are those of which one will do.
