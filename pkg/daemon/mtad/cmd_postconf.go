@@ -326,6 +326,7 @@ func queueParameters() []parameter {
 		{"bounce_notice_recipient", "queue.bounce_notice_recipient", func(c *Config) string { return c.Queue.BounceNotice }},
 		{"delay_notice_recipient", "queue.delay_notice_recipient", func(c *Config) string { return c.Queue.DelayNotice }},
 		{"2bounce_notice_recipient", "queue.2bounce_notice_recipient", func(c *Config) string { return c.Queue.DoubleNotice }},
+		{"error_notice_recipient", "queue.error_notice_recipient", func(c *Config) string { return c.Queue.ErrorNotice }},
 		{"delay_logging_resolution_limit", "delay_logging_resolution_limit", func(c *Config) string { return strconv.Itoa(c.DelayDigits) }},
 		{"bounce_size_limit", "bounce.size_limit", func(c *Config) string { return strconv.FormatInt(c.Bounce.SizeLimit.Int64(), 10) }},
 		{"bounce_template_file", "bounce.template_file", func(c *Config) string { return c.Bounce.Templates }},

@@ -41,7 +41,7 @@ func TestReportsOfTheManual(t *testing.T) {
 		t.Fatal(err)
 	}
 	var tests strings.Builder
-	for _, pattern := range []string{"*_test.go", "../../mta/bounce/*_test.go", "../../mta/queue/*_test.go", "../../mta/queue/item/*_test.go"} {
+	for _, pattern := range []string{"*_test.go", "../../mta/bounce/*_test.go", "../../mta/queue/*_test.go", "../../mta/queue/item/*_test.go", "errormail/*_test.go"} {
 		files, _ := filepath.Glob(pattern)
 		for _, f := range files {
 			text, err := os.ReadFile(f)
@@ -62,7 +62,7 @@ func TestReportsOfTheManual(t *testing.T) {
 			t.Errorf("no test %s", m[1])
 		}
 	}
-	for _, family := range []string{"rfc3461", "rfc3464", "rfc6533", "dsn_"} {
+	for _, family := range []string{"rfc3461", "rfc3464", "rfc6533", "dsn_", "postmaster_"} {
 		files, err := filepath.Glob("testdata/" + family + "*.txt")
 		if err != nil || len(files) == 0 {
 			t.Errorf("no transcripts %s", family)

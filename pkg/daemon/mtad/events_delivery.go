@@ -75,6 +75,9 @@ func (o observer) Notified(id queue.ID, kind queue.NoticeKind, notice queue.ID) 
 	o.log.Log(notified{id.String(), name, notice.String(), kind.ForPostmaster()})
 }
 
+// Discarded says that a notice to the postmaster is lost.
+func (o observer) Discarded(id queue.ID) { o.log.Log(noticeDiscarded{id.String()}) }
+
 // Removed says that a message is done with.
 func (o observer) Removed(id queue.ID) {
 	o.local.Removed(id)
@@ -285,4 +288,17 @@ func (e handshaken) Classic() (string, string) {
 		server = e.State.PeerCertificates[0]
 	}
 	return tag, e.Trust + " TLS connection established to " + e.Peer + ": " + tlsx.Summary(e.State, server, nil)
+}
+
+// noticeDiscarded: a notice to the postmaster could not be delivered.
+type noticeDiscarded struct{ QID string }
+
+func (noticeDiscarded) Event() string     { return "notification discarded" }
+func (noticeDiscarded) Level() slog.Level { return slog.LevelWarn }
+func (e noticeDiscarded) Attrs() []slog.Attr {
+	return []slog.Attr{slog.String(obs.KeyQID, e.QID)}
+}
+
+func (e noticeDiscarded) Classic() (string, string) {
+	return "postfix/bounce", "warning: " + e.QID + ": undeliverable postmaster notification discarded"
 }

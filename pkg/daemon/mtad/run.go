@@ -3,13 +3,13 @@ package mtad
 import (
 	"context"
 	"net"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/postcote/postcote/pkg/daemon/mtad/errormail"
 	"github.com/postcote/postcote/pkg/daemon/mtad/localmail"
 	"github.com/postcote/postcote/pkg/daemon/mtad/tables"
 	"github.com/postcote/postcote/pkg/daemon/service"
@@ -51,6 +51,7 @@ type daemon struct {
 	tables *tables.Set
 
 	queue    *queue.Queue
+	letters  *errormail.Sender // transcripts for the postmaster
 	agents   *agents
 	keeper   *tlsx.Keeper         // nil without certificate
 	auth     *authenticator       // nil without auth socket
@@ -85,6 +86,7 @@ func run(ctx context.Context, rt *service.Runtime, cfg Config, p parts) error {
 		return err
 	}
 	d.local.Has = d.queue.Has
+	d.letters = &errormail.Sender{Queue: d.queue, Now: d.now}
 	err = d.serve(ctx, cfg)
 	if cerr := d.queue.Close(); err == nil {
 		err = cerr
@@ -169,16 +171,7 @@ func (d *daemon) openQueue(ctx context.Context, cfg Config) (*queue.Queue, error
 // transports, and room for one and a half messages of the largest size, which
 // Postfix wants even if queue_minfree is 0.
 func (d *daemon) queueSettings(cfg Config) queue.Settings {
-	set, st := cfg.Config.Limits(cfg.Queue.Settings), d.state.Load()
-	for _, a := range []*string{&set.BounceNotice, &set.DelayNotice, &set.DoubleNotice} {
-		switch {
-		case *a == "" || strings.Contains(*a, "@"):
-		case strings.EqualFold(*a, "postmaster"):
-			*a = st.routes.Postmaster().String()
-		default:
-			*a += "@" + st.hostname
-		}
-	}
+	set := d.state.Load().notices(cfg.Config.Limits(cfg.Queue.Settings))
 	set.MinFree = max(set.MinFree, cfg.MessageSize+cfg.MessageSize/2)
 	return set
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/postcote/postcote/pkg/daemon/mtad/edge"
+	"github.com/postcote/postcote/pkg/daemon/mtad/errormail"
 	"github.com/postcote/postcote/pkg/daemon/mtad/localmail"
 	"github.com/postcote/postcote/pkg/mta/explain"
 	"github.com/postcote/postcote/pkg/mta/gate"
@@ -34,11 +35,12 @@ type session struct {
 	who    client
 	policy *gate.Policy
 
-	words   server.Words   // what the listener announces to anybody
-	remote  netip.AddrPort // of the client; invalid on the submit socket
-	address string         // its text, without the port
-	shakes  bool           // the client has made more TLS sessions than it may
-	slow    int            // number of the transaction in which a recipient's check was slow
+	words   server.Words          // what the listener announces to anybody
+	remote  netip.AddrPort        // of the client; invalid on the submit socket
+	address string                // its text, without the port
+	record  *errormail.Transcript // nil: nobody wants one
+	shakes  bool                  // the client has made more TLS sessions than it may
+	slow    int                   // number of the transaction in which a recipient's check was slow
 }
 
 // accept begins a session: who is it, and may it talk to us at all.
@@ -53,6 +55,10 @@ func (d *daemon) accept(ctx context.Context, l *listening, c *server.Conn) (serv
 	}
 	s.identify(ctx)
 	d.log.Log(clientConnected{s.who})
+	if len(st.errors.On) > 0 {
+		s.record = new(errormail.Transcript)
+		c.Policy.Record = s.record
+	}
 	if s.tooMany(rate.Connections) {
 		return s, server.MakeReply(421, 4, 7, 0, st.hostname+" Error: too many connections from "+s.address)
 	}
@@ -184,6 +190,7 @@ func (s *session) ask(ctx context.Context, stage gate.Stage, tx *server.Transact
 // refuse logs and counts a refusal and words it. With soft_bounce none is for
 // good.
 func (s *session) refuse(stage string, tx *server.Transaction, rcpt *addr.Address, qid string, v gate.Verdict) server.Reply {
+	s.record.Note(errormail.Of(v))
 	if s.st.cfg.Queue.SoftBounce && v.Code >= 500 {
 		v.Action, v.Code, v.Enhanced[0] = gate.Defer, v.Code-100, 4
 	}
@@ -240,6 +247,7 @@ func (s *session) tooMany(k rate.Kind) bool {
 	if n == 0 {
 		return false
 	}
+	s.record.Note(errormail.Policy)
 	s.d.log.Log(rateExceeded{s.who, k, n})
 	s.d.metrics.rejects.WithLabelValues("RATE", "4xx", "rate").Inc()
 	return true
@@ -313,8 +321,10 @@ func (s *session) Event(e server.Event) {
 	case server.EventTLSFailed:
 		s.d.log.Log(tlsFailed{s.who, e.Err})
 	case server.EventPipelining:
+		s.record.Note(errormail.Protocol)
 		s.d.log.Log(sessionBroken{s.who, "improper command pipelining", e.Verb, e.Input})
 	case server.EventForbidden:
+		s.record.Note(errormail.Protocol)
 		s.d.log.Log(foreignProtocol{s.who, e.Input})
 	case server.EventAuthFailed:
 		if e.Own {
@@ -330,6 +340,7 @@ func (s *session) Event(e server.Event) {
 
 // refusedByEngine logs a refusal that no check of ours has made.
 func (s *session) refusedByEngine(e server.Event) {
+	s.record.Note(errormail.OfEngine(e))
 	switch e.Why {
 	case server.Unwanted:
 		s.unwanted(e)
@@ -382,5 +393,8 @@ func (s *session) Close(sum server.Summary) {
 		s.d.log.Log(sessionBroken{s.who, what, after, ""})
 	}
 	s.d.log.Log(clientDisconnected{s.who, sum.String(), s.d.now().Sub(s.c.Start)})
+	if err := s.d.letters.Send(context.Background(), s.record, s.who.String(), s.st.errors); err != nil {
+		s.d.log.Error("the transcript of a session could not be queued", obs.Err(err))
+	}
 	s.d.metrics.ended(s.l.label, sum)
 }

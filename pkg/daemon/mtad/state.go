@@ -3,9 +3,11 @@ package mtad
 import (
 	"cmp"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/postcote/postcote/pkg/daemon/mtad/edge"
+	"github.com/postcote/postcote/pkg/daemon/mtad/errormail"
 	"github.com/postcote/postcote/pkg/daemon/mtad/rewriting"
 	"github.com/postcote/postcote/pkg/daemon/mtad/routing"
 	"github.com/postcote/postcote/pkg/daemon/mtad/tables"
@@ -14,7 +16,9 @@ import (
 	"github.com/postcote/postcote/pkg/mta/gate"
 	"github.com/postcote/postcote/pkg/mta/gate/rate"
 	"github.com/postcote/postcote/pkg/mta/maps"
+	"github.com/postcote/postcote/pkg/mta/queue"
 	"github.com/postcote/postcote/pkg/mta/route"
+	"github.com/postcote/postcote/pkg/platform/addr"
 	"github.com/postcote/postcote/pkg/platform/conf"
 	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/platform/lookup"
@@ -37,6 +41,7 @@ type state struct {
 	rates    rate.Limits
 
 	templates bounce.Templates
+	errors    errormail.To // who wants transcripts of sessions
 }
 
 func newState(cfg Config, rcpts gate.Recipients, now func() time.Time) (*state, error) {
@@ -93,6 +98,10 @@ func newState(cfg Config, rcpts gate.Recipients, now func() time.Time) (*state, 
 	if s.templates, err = cfg.Bounce.templates(cfg); err != nil {
 		return nil, fail.Wrap(fail.Invalid, err, "bounce.template_file")
 	}
+	notify := s.notices(cfg.Queue.Settings)
+	s.errors = errormail.To{Hostname: s.hostname, On: errormail.OfSessions(notify.NotifyClasses)}
+	s.errors.Bounces, _ = addr.Parse(notify.BounceNotice)
+	s.errors.Errors, _ = addr.Parse(notify.ErrorNotice)
 	gc := gate.Config{Routes: s.routes, Recipients: known, Rewriting: s.rewriter, Owners: s.rewriter, Trusted: cfg.trusted()}
 	if err := cfg.Smtpd.Gate(&gc, cfg.tables()); err != nil {
 		return nil, err
@@ -108,6 +117,20 @@ func (c Config) tables() lookup.Options {
 		return tables.New(tables.Events{}).Options()
 	}
 	return c.lookups
+}
+
+// notices are settings in which those who get notices have full addresses.
+func (s *state) notices(set queue.Settings) queue.Settings {
+	for _, a := range []*string{&set.BounceNotice, &set.DelayNotice, &set.DoubleNotice, &set.ErrorNotice} {
+		switch {
+		case *a == "" || strings.Contains(*a, "@"):
+		case strings.EqualFold(*a, "postmaster"):
+			*a = s.routes.Postmaster().String()
+		default:
+			*a += "@" + s.hostname
+		}
+	}
+	return set
 }
 
 // origin is the domain of addresses without one.

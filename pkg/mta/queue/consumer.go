@@ -29,6 +29,9 @@ type Observer interface {
 	Expired(id ID, env *Envelope)
 	// Notified: a notification about the message id was queued as notice.
 	Notified(id ID, kind NoticeKind, notice ID)
+	// Discarded: a notice to the postmaster could not be delivered, and nobody
+	// is told of that.
+	Discarded(id ID)
 	// Removed: the message has left the queue, all is done.
 	Removed(id ID)
 	// TransportFailed: nothing is tried over a transport for a while.

@@ -20,6 +20,9 @@ func (s *scheduler) finish(m *message) {
 	}
 	notices := s.notices(m)
 	if m.over() && len(notices) == 0 {
+		if m.env.Origin == OriginDouble && m.failed() {
+			s.q.consumer.Observer.Discarded(m.e.ID)
+		}
 		s.remove(m)
 		return
 	}
@@ -49,6 +52,11 @@ func (m *message) over() bool {
 		}
 	}
 	return true
+}
+
+// failed reports whether some recipient did not get the message.
+func (m *message) failed() bool {
+	return slices.ContainsFunc(m.states, func(st State) bool { return st.Status == Failed || st.Status == Expired })
 }
 
 // next is when the first recipient is to be tried again.

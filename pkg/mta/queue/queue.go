@@ -182,5 +182,6 @@ func (deaf) Activated(ID, *Envelope, int)  {}
 func (deaf) Attempted(*Attempt)            {}
 func (deaf) Expired(ID, *Envelope)         {}
 func (deaf) Notified(ID, NoticeKind, ID)   {}
+func (deaf) Discarded(ID)                  {}
 func (deaf) Removed(ID)                    {}
 func (deaf) TransportFailed(string, error) {}

@@ -35,10 +35,11 @@ type Settings struct {
 	ConfirmDelay bool `yaml:"confirm_delay_cleared" reload:"true" doc:"Tell senders who were warned of a delay when the message has been delivered."`
 	SoftBounce   bool `yaml:"soft_bounce" reload:"true" doc:"Return nothing: treat permanent failures as temporary ones, for tests of a new configuration."`
 
-	NotifyClasses []string `yaml:"notify_classes" example:"2bounce" reload:"true" doc:"What the postmaster is told of: bounce (a copy of the header of mail that is returned), delay (the same of delayed mail), 2bounce (notifications that could not be delivered). Postfix's classes resource, software, policy and protocol are accepted; the log has what they are about."`
+	NotifyClasses []string `yaml:"notify_classes" example:"2bounce" reload:"true" doc:"What the postmaster is told of: bounce (a copy of the header of mail that is returned), delay (the same of delayed mail), 2bounce (mail without a sender that could not be delivered), and transcripts of SMTP sessions: bounce (unknown recipients), policy, protocol, data (tables that cannot be asked), resource (no room), software. Strangers can cause them, so no more than 60 are sent in an hour."`
 	BounceNotice  string   `yaml:"bounce_notice_recipient" reload:"true" doc:"Who gets notices of class bounce."`
 	DelayNotice   string   `yaml:"delay_notice_recipient" reload:"true" doc:"Who gets notices of class delay."`
 	DoubleNotice  string   `yaml:"2bounce_notice_recipient" reload:"true" doc:"Who gets notices of class 2bounce."`
+	ErrorNotice   string   `yaml:"error_notice_recipient" reload:"true" doc:"Who gets transcripts of SMTP sessions, but for those of class bounce."`
 
 	ActiveMessages   int `yaml:"active_messages" min:"10" reload:"true" doc:"Messages being worked on at a time; the others wait on disk."`
 	ActiveRecipients int `yaml:"active_recipients" min:"10" reload:"true" doc:"The same for recipients: with so many, further messages with more than active_recipients_minimum of them wait."`
@@ -87,7 +88,7 @@ func DefaultSettings() Settings {
 		MaxBackoff:     conf.Duration(4000 * time.Second),
 		Lifetime:       conf.Duration(5 * 24 * time.Hour),
 		BounceLifetime: conf.Duration(5 * 24 * time.Hour),
-		BounceNotice:   "postmaster", DelayNotice: "postmaster", DoubleNotice: "postmaster",
+		BounceNotice:   "postmaster", DelayNotice: "postmaster", DoubleNotice: "postmaster", ErrorNotice: "postmaster",
 		ActiveMessages:   20000,
 		ActiveRecipients: 20000,
 		ActiveMinimum:    10,
@@ -119,6 +120,7 @@ func (s Settings) Validate(p *conf.Reporter) {
 	}
 	for key, value := range map[string]string{
 		"bounce_notice_recipient": s.BounceNotice, "delay_notice_recipient": s.DelayNotice, "2bounce_notice_recipient": s.DoubleNotice,
+		"error_notice_recipient": s.ErrorNotice,
 	} {
 		if _, err := addr.Parse(value); err != nil && value != "" {
 			p.At(key).Errorf("%q is no address", value)

@@ -76,6 +76,7 @@ func (e *engine) converse(mech string, x Exchange, response []byte) Reply {
 		e.out.reply(Reply{Code: 334, Text: base64.StdEncoding.EncodeToString(step.Challenge)})
 		e.out.flush()
 		line, r := e.authLine(mech)
+		e.hide()
 		if !r.IsZero() {
 			return r
 		}

@@ -67,8 +67,16 @@ type Config struct {
 	NewID func() string    // session identifiers; nil: 22 random characters
 }
 
+// Recorder hears a session, for a transcript. It is called by the goroutine of
+// the session. Content and what is sent to log in are not heard.
+type Recorder interface {
+	In(line string)   // a command, without its end
+	Out(reply string) // with CRLF
+}
+
 // Policy is what may differ from one client to the next.
 type Policy struct {
+	Record     Recorder // from the banner on; nil: nobody hears
 	Words      Words
 	BareLF     wire.BareLF // bare LF in message content
 	RequireTLS bool        // 530 to all but EHLO, HELO, NOOP, QUIT and STARTTLS in the clear

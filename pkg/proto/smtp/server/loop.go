@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"os"
@@ -34,6 +35,7 @@ type engine struct {
 	queue   []queued // RCPT replies that wait for their turn
 	swallow bool     // BDAT failed: drop chunks until LAST
 	stash   []byte   // a command that ended a BDAT message, to be run next
+	secret  bool     // an AUTH came, and no command since
 	stashed bool
 	body    body
 
@@ -131,6 +133,7 @@ func (e *engine) lost(err error) {
 func (e *engine) execute(line []byte) {
 	verb, args := wire.Split(line)
 	i := e.srv.table.lookup(verb, e.cfg.Mode)
+	e.record(i, line)
 	if i == unknown || !e.srv.table[i].joins {
 		e.settle()
 		if e.over {
@@ -154,6 +157,36 @@ func (e *engine) execute(line []byte) {
 		e.then = nil
 		e.out.flush()
 		then()
+	}
+}
+
+// record tells a command to whom keeps a transcript. What is no command behind
+// an AUTH that was refused may be the password.
+func (e *engine) record(i int, line []byte) {
+	rec := e.out.record
+	if rec == nil {
+		return
+	}
+	login := i != unknown && e.srv.table[i].name == "AUTH"
+	words := bytes.Fields(line)
+	switch {
+	case login && len(words) > 2:
+		rec.In(string(words[0]) + " " + string(words[1]) + " " + hidden)
+	case i == unknown && e.secret:
+		e.hide()
+	default:
+		rec.In(string(line))
+	}
+	e.secret = login || i == unknown && e.secret
+}
+
+// hidden stands in transcripts for what is sent to log in.
+const hidden = "[hidden]"
+
+// hide tells that something was sent to log in.
+func (e *engine) hide() {
+	if e.out.record != nil {
+		e.out.record.In(hidden)
 	}
 }
 

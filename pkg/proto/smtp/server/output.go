@@ -17,11 +17,16 @@ type output struct {
 	timeout time.Duration
 	armed   time.Time
 	buf     []byte
+	record  Recorder // nil: nobody
 	err     error
 }
 
 func (o *output) reply(r wire.Reply) {
+	at := len(o.buf)
 	o.buf = r.Append(o.buf)
+	if o.record != nil {
+		o.record.Out(string(o.buf[at:]))
+	}
 	if len(o.buf) >= flushAt {
 		o.flush()
 	}

@@ -89,6 +89,7 @@ func (s *Server) ServeBetween(ctx context.Context, conn net.Conn, remote, local 
 // greet runs everything up to the banner.
 func (e *engine) greet() bool {
 	hooks, refusal := e.cfg.Accept(e.ctx, &e.pub)
+	e.out.record = e.pub.Policy.Record
 	switch {
 	case hooks != nil:
 		e.hooks = hooks
