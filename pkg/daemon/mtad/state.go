@@ -138,7 +138,7 @@ func (c Config) origin() string { return cmp.Or(c.Rewrite.Origin, c.hostname()) 
 
 func (c Config) routingHost(ask route.Domains) routing.Host {
 	return routing.Host{
-		Hostname: c.hostname(), Delimiter: c.Delimiter, Postmaster: c.Postmaster, LMTP: c.Deliver.LMTP,
+		Hostname: c.hostname(), Origin: c.Rewrite.Origin, Delimiter: c.Delimiter, Postmaster: c.Postmaster, LMTP: c.Deliver.LMTP,
 		SRSDomain: c.Rewrite.SRS.Domain, Ask: ask, Tables: c.tables(),
 	}
 }

@@ -157,18 +157,17 @@ func ParseHop(s string) (Hop, error) { return Names(nil).ParseHop(s) }
 //	discard:
 //	local:
 //
-// or the same with the name of one of names in place of the kind. Errors are
+// or the same with the name of one of names in place of the kind. Without a
+// next hop the colon may be missing. Errors are
 // of kind fail.Invalid.
 func (names Names) ParseHop(s string) (Hop, error) {
-	name, rest, ok := strings.Cut(s, ":")
-	if !ok {
-		return Hop{}, fail.New(fail.Invalid, "transport %q: want NAME:NEXTHOP, such as smtp:[mail.example.com]:587", s)
-	}
+	name, rest, _ := strings.Cut(s, ":")
 	named, own := names[name]
 	kind := named.Kind
 	if !own {
+		var ok bool
 		if kind, ok = ParseTransport(name); !ok || kind == Pipe {
-			return Hop{}, fail.New(fail.Invalid, "transport %q: unknown transport %q (smtp, lmtp, error, retry, discard, local, or a name of transports)", s, name)
+			return Hop{}, fail.New(fail.Invalid, "transport %q: there is no transport %q (smtp, lmtp, error, retry, discard, local, or a name of transports); want NAME:NEXTHOP, such as smtp:[mail.example.com]:587", s, name)
 		}
 	}
 	if rest == "" {
@@ -190,7 +189,7 @@ func parseNext(kind Transport, s, rest string) (Hop, error) {
 		return parseLMTP(s, rest)
 	case Error, Retry:
 		if rest == "" {
-			return Hop{}, fail.New(fail.Invalid, "transport %q: %s needs a text", s, kind)
+			rest = "Address is undeliverable"
 		}
 	case Pipe:
 	default:

@@ -57,8 +57,8 @@ var viaKeys = [numClasses]string{
 
 func (t *Table) pick(ctx context.Context, class Class, sender, rcpt addr.Address) (_ Hop, key string, _ error) {
 	usual, key, err := t.usual(ctx, class, sender)
-	if err != nil {
-		return Hop{}, "", err
+	if err != nil || class == Alias { // an address that is no alias does not exist, whatever tables say
+		return usual, key, err
 	}
 	hop, err := t.tableOf(ctx, class, rcpt, usual)
 	if err == nil || !fail.Is(err, fail.NotFound) {
@@ -123,8 +123,12 @@ func (t *Table) ofSender(ctx context.Context, m maps.Map, sender addr.Address) (
 	if sender.Null() {
 		value, err = m.Lookup(ctx, "<>")
 	} else {
+		var class Class
+		if class, _, err = t.class(ctx, sender.Domain); err != nil {
+			return "", err
+		}
 		var found maps.Match
-		found, err = m.Find(ctx, sender, maps.Query{Delims: t.delimiter})
+		found, err = m.Find(ctx, sender, maps.Query{Delims: t.delimiter, Bare: class == Local || sender.Domain == t.origin})
 		value = found.Value
 	}
 	if err == nil && strings.EqualFold(strings.TrimSpace(value), "DUNNO") {

@@ -14,6 +14,7 @@ import (
 // configuration file; New reports the first that is malformed.
 type Config struct {
 	Hostname  string   // our name; its postmaster is ours too
+	Origin    string   // of bare names: its senders may be in tables without it
 	Mailboxes []string // domains with mailboxes here; ".d" means names below d
 	RelayTo   []string // domains received here and delivered elsewhere
 	Locals    []string // domains of this host
@@ -47,6 +48,7 @@ type Config struct {
 type Table struct {
 	cfg        Config
 	hostname   string
+	origin     string
 	listed     [numClasses]domainSet
 	ask        Domains
 	local      Hop
@@ -82,9 +84,15 @@ func New(cfg Config) (*Table, error) {
 			return nil, err
 		}
 	}
-	if cfg.Hostname != "" {
-		if t.hostname, err = addr.Domain(cfg.Hostname); err != nil {
-			return nil, fail.Wrap(fail.Invalid, err, "hostname")
+	for _, n := range []struct {
+		into      *string
+		key, name string
+	}{{&t.hostname, "hostname", cfg.Hostname}, {&t.origin, "myorigin", cfg.Origin}} {
+		if n.name == "" {
+			continue
+		}
+		if *n.into, err = addr.Domain(n.name); err != nil {
+			return nil, fail.Wrap(fail.Invalid, err, "%s", n.key)
 		}
 	}
 	return t, t.setPostmaster(cfg)

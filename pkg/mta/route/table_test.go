@@ -166,6 +166,7 @@ func mapOf(key string, t table) maps.Map { return maps.Map{Key: key, Tables: loo
 func TestClassesAndTables(t *testing.T) {
 	full := testTable(t, func(c *Config) {
 		c.Locals, c.Aliases = []string{"host.example"}, []string{"alias.example"}
+		c.Transports["alias.example"] = "discard:"
 		c.Tables = map[Class]maps.Map{
 			Local: mapOf("domains.local_tables", table{"more.example": "x", "both.example": "x"}), Alias: mapOf("domains.alias_tables", table{"both.example": "x"}),
 			Relay: mapOf("domains.relay_tables", table{".below.example": "x", "away.example": "!"}),
@@ -175,12 +176,13 @@ func TestClassesAndTables(t *testing.T) {
 		c.TransportMaps = mapOf("transport_maps", table{
 			"joe@far.example": "slow:[one.example]", "ann+x@far.example": "discard:", "ann@far.example": "slow:", "t.example": "archive:list one",
 			".t.example": "store:unix:/run/store", "usual.example": ":", "next.example": ":[other.example]:26", "bad.example": "nothing", "store.example": "store:", "box@ours.example": "retry:4.2.1 moving",
-			"*": "slow:",
+			"*": "slow:", "alias.example": "discard:", "plain.example": "slow", "no.example": "error", "wait.example": "retry:",
 		})
 	})
 	senders := testTable(t, func(c *Config) {
 		c.Names, c.RelayHost = Names{"isp": {Kind: SMTP}}, "[smart.example]"
-		c.SenderTransportMaps = mapOf("sender_dependent_default_transport_maps", table{"joe@a.example": "isp:", "ann@a.example": "error:5.7.1 not you"})
+		c.Locals, c.Origin = []string{"host.example"}, "origin.example"
+		c.SenderTransportMaps = mapOf("sender_dependent_default_transport_maps", table{"joe@a.example": "isp:", "ann@a.example": "error:5.7.1 not you", "bob": "isp:[bob.example]"})
 		c.SenderRelayHosts = mapOf("sender_dependent_relayhost_maps", table{"@a.example": "[relay.a.example]:587", "x@a.example": "DUNNO", "<>": "[null.example]", "@away.example": "!"})
 	})
 	for _, tc := range []struct {
@@ -193,6 +195,9 @@ func TestClassesAndTables(t *testing.T) {
 		{full, "", "joe@more.example", Local, "local:"},
 		{full, "", "joe@both.example", Local, "local:"},
 		{full, "", "joe@alias.example", Alias, "error:5.1.1 User unknown in virtual alias table"},
+		{full, "", "x@plain.example", Default, "slow:plain.example"},
+		{full, "", "x@no.example", Default, "error:Address is undeliverable"},
+		{full, "", "x@wait.example", Default, "retry:Address is undeliverable"},
 		{full, "", "joe@a.below.example", Relay, "slow:a.below.example"},
 		{full, "", "joe@far.example", Default, "slow:[one.example]"},
 		{full, "", "Joe+Y@far.example", Default, "slow:[one.example]"},
@@ -214,6 +219,9 @@ func TestClassesAndTables(t *testing.T) {
 		{senders, "x@a.example", "x@far.example", Default, "smtp:[smart.example]"},
 		{senders, "x@b.example", "x@far.example", Default, "smtp:[smart.example]"},
 		{senders, "", "x@far.example", Default, "smtp:[null.example]"},
+		{senders, "bob+x@host.example", "x@far.example", Default, "isp:[bob.example]"},
+		{senders, "bob@origin.example", "x@far.example", Default, "isp:[bob.example]"},
+		{senders, "bob@b.example", "x@far.example", Default, "smtp:[smart.example]"},
 		{senders, "x@away.example", "x@far.example", Default, "unavailable"},
 		{senders, "x@a.example", "x@ours.example", Mailbox, "lmtp:unix:/run/lmtp"},
 		{senders, "joe@a.example", "x@special.example", Default, "smtp:[10.0.0.1]:2525"},

@@ -113,6 +113,9 @@ func Domain(s string) (string, error) {
 	if s == "" || len(s) > MaxDomain {
 		return "", bad(s, "domain empty or too long")
 	}
+	if strings.Trim(s, "0123456789.") == "" {
+		return "", bad(s, "a domain of digits alone; an address literal has brackets")
+	}
 	u := s
 	if !ascii(s) || strings.Contains(s, "xn--") {
 		var err error

@@ -33,7 +33,7 @@ func TestParseRejects(t *testing.T) {
 	for _, in := range []string{
 		"@example.org", "joe@", "joe@-x.org", "joe@a..b", "joe@exa mple", "jo e@example.org", "joe@[1.2.3]",
 		"joe@[2001:db8::1]", `"joe@example.org`, `"joe"x@example.org`, `""@example.org`, "a@b@c", "joe\r@example.org",
-		"\"a\x00b\"@example.org", "joe\xff@example.org", "@a,@b", "joe@[", "@x:",
+		"\"a\x00b\"@example.org", "joe\xff@example.org", "@a,@b", "joe@[", "@x:", "joe@192.0.2.1", "joe@12",
 	} {
 		if a, err := Parse(in); !fail.Is(err, fail.Invalid) {
 			t.Errorf("Parse(%q) = %+v, %v; want an Invalid error", in, a, err)

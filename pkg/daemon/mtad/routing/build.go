@@ -1,6 +1,7 @@
 package routing
 
 import (
+	"cmp"
 	"strings"
 
 	"github.com/postcote/postcote/pkg/mta/maps"
@@ -15,6 +16,7 @@ import (
 // Host is what the rest of the configuration says.
 type Host struct {
 	Hostname   string
+	Origin     string // rewrite.myorigin; empty: Hostname
 	Delimiter  string
 	Postmaster string
 	LMTP       string                                  // deliver.lmtp
@@ -32,7 +34,7 @@ func (c Config) Table(d Domains, h Host) (*route.Table, error) {
 		return nil, fail.Wrap(fail.Invalid, err, "deliver.lmtp")
 	}
 	rc := route.Config{
-		Hostname: h.Hostname, Mailboxes: d.Mailbox, RelayTo: d.Relay, Locals: d.Local, Aliases: d.Alias, Ask: h.Ask,
+		Hostname: h.Hostname, Origin: cmp.Or(h.Origin, h.Hostname), Mailboxes: d.Mailbox, RelayTo: d.Relay, Locals: d.Local, Aliases: d.Alias, Ask: h.Ask,
 		Local: local, RelayHost: c.RelayHost, Transports: c.Routes, Names: c.names(h.LMTP), Delimiter: h.Delimiter, MinUser: c.MinUser, Postmaster: h.Postmaster,
 		Sink: h.Sink, Alias: h.Alias,
 		Via: map[route.Class]string{
