@@ -51,25 +51,33 @@ func (e *Engine) place(ctx context.Context, a addr.Address, at Places) (addr.Add
 	return a, nil
 }
 
-// single maps one address to one, again and again until nothing changes. Of
-// several results the first counts.
+// single maps one address to one, again and again until nothing changes.
 func (e *Engine) single(ctx context.Context, m maps.Map, what string, a addr.Address, propagate bool) (addr.Address, error) {
 	for range maxCanonical {
-		list, err := e.mapped(ctx, m, a, propagate)
-		switch {
-		case fail.Is(err, fail.NotFound) || err == nil && len(list) == 0:
-			return a, nil
-		case err != nil:
-			return a, err
-		case strings.EqualFold(list[0].String(), a.String()):
-			return list[0], nil
+		to, found, err := e.once(ctx, m, what, a, propagate)
+		if !found || err != nil || strings.EqualFold(to.String(), a.String()) {
+			return to, err
 		}
-		say(ctx, m.Key, what, a, list[0])
-		if a = list[0]; len(a.String()) > maxAddressLength {
+		if a = to; len(a.String()) > maxAddressLength {
 			break
 		}
 	}
 	return a, fail.New(fail.Unavailable, "%s leads from one address to the next without end, at %.80s", m.Key, a)
+}
+
+// once maps one address to one. Of several results the first counts.
+func (e *Engine) once(ctx context.Context, m maps.Map, what string, a addr.Address, propagate bool) (_ addr.Address, found bool, _ error) {
+	list, err := e.mapped(ctx, m, a, propagate)
+	switch {
+	case fail.Is(err, fail.NotFound) || err == nil && len(list) == 0:
+		return a, false, nil
+	case err != nil:
+		return a, false, err
+	}
+	if !strings.EqualFold(list[0].String(), a.String()) {
+		say(ctx, m.Key, what, a, list[0])
+	}
+	return list[0], true, nil
 }
 
 // masquerade replaces a name below a listed domain by that domain. The first
@@ -96,12 +104,14 @@ func (e *Engine) masquerade(ctx context.Context, a addr.Address) addr.Address {
 	return a
 }
 
-// Outbound rewrites an address of mail that leaves for another host.
+// Outbound rewrites an address of mail that leaves for another host. The result
+// is not looked up again (generic(5)).
 func (e *Engine) Outbound(ctx context.Context, a addr.Address) (addr.Address, error) {
 	if a.Null() || e.cfg.Generic.Empty() {
 		return a, nil
 	}
-	return e.single(ctx, e.cfg.Generic, "generic", a, e.cfg.PropagateGeneric)
+	to, _, err := e.once(ctx, e.cfg.Generic, "generic", a, e.cfg.PropagateGeneric)
+	return to, err
 }
 
 // RewritesOutbound reports whether Outbound may change anything.

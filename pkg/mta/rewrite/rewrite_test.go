@@ -247,6 +247,28 @@ func TestKnownAndMoved(t *testing.T) {
 	}
 }
 
+// Addresses that leave are mapped once.
+func TestOutbound(t *testing.T) {
+	e := engine(t, Config{PropagateGeneric: true, Generic: mapOf("smtp_generic_maps", table{
+		"joe@origin.example": "joe@isp.example", "joe@isp.example": "ann@isp.example", "ann": "ann+x@origin.example",
+		"a@x.example": "b@x.example", "b@x.example": "a@x.example", "@site.example": "@isp.example", "@all.example": "box@isp.example",
+	})})
+	for in, want := range map[string]string{
+		"joe@origin.example":   "joe@isp.example",
+		"joe+d@origin.example": "joe+d@isp.example",
+		"ann@origin.example":   "ann+x@origin.example",
+		"a@x.example":          "b@x.example",
+		"b@x.example":          "a@x.example",
+		"j+d@site.example":     "j+d@isp.example",
+		"j+d@all.example":      "box@isp.example",
+		"joe@far.example":      "joe@far.example",
+	} {
+		if got, err := e.Outbound(context.Background(), parse(t, in)); err != nil || got.String() != want {
+			t.Errorf("%s: %s, %v, want %s", in, got, err, want)
+		}
+	}
+}
+
 func TestFields(t *testing.T) {
 	e := engine(t, Config{
 		Domain: "site.example", AppendDot: true,
