@@ -429,7 +429,7 @@ func newSink(t *testing.T, mode server.Mode) *sink {
 // say takes the reply to a recipient from now on: "ADDRESS: CODE [X.Y.Z] TEXT".
 func (s *sink) say(text string) error {
 	to, reply, _ := strings.Cut(text, ": ")
-	code, reply, ok := strings.Cut(reply, " ")
+	code, reply, ok := strings.Cut(strings.ReplaceAll(reply, `\n`, "\n"), " ")
 	n, err := strconv.Atoi(code)
 	if err != nil || !ok {
 		return fmt.Errorf("no reply")
