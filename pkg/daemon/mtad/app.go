@@ -159,6 +159,7 @@ func (d *daemon) access() queuecmd.Access {
 		Readdress: func(ctx context.Context, env *queue.Envelope) (*queue.Envelope, func(io.Reader) (io.Reader, error), error) {
 			return d.state.Load().rewriter.Again(ctx, env)
 		},
+		Changed: func(id queue.ID, what string) { d.log.Log(messageChanged{id.String(), what}) },
 	}
 }
 

@@ -229,6 +229,17 @@ func (e messageRemoved) Attrs() []slog.Attr {
 }
 func (e messageRemoved) Classic() (string, string) { return "postfix/qmgr", e.QID + ": removed" }
 
+// messageChanged: an operator did something to a message.
+type messageChanged struct{ QID, What string }
+
+func (messageChanged) Event() string     { return "message changed" }
+func (messageChanged) Level() slog.Level { return slog.LevelInfo }
+func (e messageChanged) Attrs() []slog.Attr {
+	return []slog.Attr{slog.String(obs.KeyQID, e.QID), slog.String("change", e.What)}
+}
+
+func (e messageChanged) Classic() (string, string) { return "postfix/postsuper", e.QID + ": " + e.What }
+
 // messageExpired: the message was retried for as long as it may be.
 type messageExpired struct {
 	QID    string

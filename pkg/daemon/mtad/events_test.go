@@ -105,6 +105,7 @@ func TestClassicLines(t *testing.T) {
 		{transportFailed{"prog", errors.New("malformed response"), false}, "postfix/qmgr: warning: private/prog socket: malformed response"},
 		{transportRests{"prog"}, "postfix/qmgr: warning: transport prog failure -- see a previous warning/fatal/panic logfile record for the problem description"},
 		{messageRemoved{"4A"}, "postfix/qmgr: 4A: removed"},
+		{messageChanged{"4A", "placed on hold"}, "postfix/postsuper: 4A: placed on hold"},
 		{messageExpired{"4A", from}, "postfix/qmgr: 4A: from=<s@far.example>, status=expired, returned to sender"},
 		{notified{"4A", "non-delivery", "4B", false}, "postfix/bounce: 4A: sender non-delivery notification: 4B"},
 	} {

@@ -353,6 +353,15 @@ func TestQueueCommands(t *testing.T) {
 
 	want(0, "", "postsuper: ID: removed\npostsuper: Deleted: 1 message\n", "postsuper", "-d", id)
 	want(0, "Mail queue is empty\n", "", "mailq")
+	var told []string
+	for _, line := range w.log.Classic() {
+		if what, ok := strings.CutPrefix(line, "postfix/postsuper: "); ok {
+			told = append(told, ids(what))
+		}
+	}
+	if got := strings.Join(told, ", "); got != "ID: placed on hold, ID: expired, ID: removed" {
+		t.Errorf("in the log: %s", got)
+	}
 	want(69, "", "postqueue: fatal: usage: postqueue -f | postqueue -i queueid | postqueue -j | postqueue -p | postqueue -s site\n", "postqueue")
 	want(69, "", "postqueue: fatal: Cannot flush queue ID - invalid name: \"BAD-\"\n", "postqueue", "-i", "BAD-")
 	want(0, "", "postqueue: warning: not in the queue: ID\n", "postqueue", "-i", "0000000000z00")

@@ -189,7 +189,8 @@ func (q *Queue) Flush(ctx context.Context, sel Selection) (int, error) {
 }
 
 // Requeue makes unfinished recipients as if they had just arrived: no
-// reason, no attempts, tried at once with a new route. Held ones are released.
+// reason, no attempts, tried at once with a new route. Held ones are released,
+// and Expire is taken back.
 // With Selection.Readdress a message whose addresses mean something else today
 // gets a new id, and the old one goes; a crash between the two leaves both. A
 // message that is being worked on is left alone, and so is one that could not
@@ -228,7 +229,7 @@ func (q *Queue) afresh(e *spool.Entry) bool {
 			}
 		}
 		q.spool.SetStates(e, changes)
-		q.spool.SetFlags(e, 0, spool.Held)
+		q.spool.SetFlags(e, 0, spool.Held|spool.Expiring)
 	}
 	q.sched.unclaim(e, 0)
 	return ok

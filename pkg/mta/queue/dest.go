@@ -24,6 +24,7 @@ type transport struct {
 	limits  Limits
 	running int
 	dests   map[string]*dest // by next hop, see Limits.key
+	most    int              // that dests ever had
 	line    turns.Line[*job] // jobs of all destinations, in the order of their turns
 	resting bool             // until transport_rate_delay is over
 	dead    time.Time        // until transport_retry_time is over
@@ -86,6 +87,7 @@ func (s *scheduler) dest(b *bundle) *dest {
 	if d == nil {
 		d = &dest{t: t, next: b.route.NextHop, key: b.key, window: window.New(t.limits.window()), place: *turns.NewDest[*job]()}
 		t.dests[b.key] = d
+		t.most = max(t.most, len(t.dests))
 	}
 	d.seen = s.q.now()
 	return d
@@ -188,17 +190,30 @@ func (s *scheduler) failedTransport(t *transport, now time.Time, why Result) (wa
 	return waiting, true
 }
 
-// forget drops destinations that nothing is known of worth keeping.
+// forgetAtOnce is how many destinations of a transport are looked at under one
+// hold of the lock. Where a walk over them begins is up to chance, so that each
+// has its turn.
+const forgetAtOnce = 4096
+
+// forget drops destinations that nothing is known of worth keeping. It is
+// called once a second.
 func (s *scheduler) forget(now time.Time) {
 	keep := s.q.settings.Load().minBackoff()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, t := range s.transports {
-		for next, d := range t.dests {
+		seen := 0
+		for key, d := range t.dests {
+			if seen++; seen > forgetAtOnce {
+				break
+			}
 			idle := d.running == 0 && d.place.Len() == 0 && d.backlog.len() == 0 && !d.resting && !d.dead.After(now)
 			if idle && (d.window.Untroubled() || now.Sub(d.seen) > keep) {
-				delete(t.dests, next)
+				delete(t.dests, key)
 			}
+		}
+		if t.most > forgetAtOnce && len(t.dests) < t.most/4 { // a map does not shrink by itself
+			t.dests, t.most = maps.Collect(maps.All(t.dests)), len(t.dests)
 		}
 	}
 }

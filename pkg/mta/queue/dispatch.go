@@ -281,8 +281,8 @@ func (s *scheduler) suspend(j *job) {
 	}
 	for _, i := range j.index {
 		s.settle(j.m, i, r)
-		if st := &j.m.states[i]; paused != "" && st.Status == Expired {
-			st.Status, st.Next = Deferred, s.q.now().Add(s.q.settings.Load().backoff(0))
+		if st := &j.m.states[i]; paused == pausedReason && st.Status == Expired {
+			st.Status, st.Next = Deferred, s.q.now().Add(s.q.settings.Load().backoff(s.q.now().Sub(j.m.env.Arrival)))
 		}
 		s.report(j.m, i, j.d.route(), r, s.q.now().Sub(j.m.activated), true)
 	}

@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -303,4 +304,83 @@ func TestNoFolderIsRead(t *testing.T) {
 			t.Errorf("a folder was read %d times", n)
 		}
 	})
+}
+
+// What is known of destinations is bounded by those of the last minutes: of a
+// spam run to domains that do not answer nothing is left afterwards.
+func TestDeadDestinationsAreForgotten(t *testing.T) {
+	change := func(s *Settings) {
+		s.Lifetime, s.ActiveRecipients, s.Default.Concurrency = 0, 200000, 1000
+	}
+	inBubble(t, change, func(t *testing.T, w *world) {
+		w.deliver = func(_ context.Context, job *Job) Outcome {
+			if job.Route.NextHop == "example.com" {
+				return all(job, delivered())
+			}
+			return down(job)
+		}
+		const messages, each = 30, 1000
+		for m := range messages {
+			rcpts := make([]string, each)
+			for i := range rcpts {
+				rcpts[i] = fmt.Sprintf("a@d%d.dead.example", m*each+i)
+			}
+			w.submit(to(rcpts...))
+		}
+		synctest.Wait()
+		known := func() int {
+			w.q.sched.mu.Lock()
+			defer w.q.sched.mu.Unlock()
+			return len(w.q.sched.transports["smtp"].dests)
+		}
+		if n := known(); n < messages*each {
+			t.Errorf("%d destinations are known, want all for as long as they count as troubled", n)
+		}
+		w.sleep(10 * time.Minute)
+		if n := known(); n != 0 || len(w.list(Filter{})) != 0 {
+			t.Errorf("%d destinations are known, %d messages left", n, len(w.list(Filter{})))
+		}
+	})
+}
+
+// A destination that is down takes less than a kilobyte, and gives it back.
+func TestMemoryOfDestinations(t *testing.T) {
+	s := &scheduler{q: &Queue{cfg: Config{Now: time.Now}}, transports: map[string]*transport{}}
+	set := DefaultSettings()
+	s.q.settings.Store(&set)
+	now := time.Now()
+	before := heap()
+	const many = 100000
+	for i := range many {
+		name := fmt.Sprintf("d%d.dead.example", i)
+		d := s.dest(&bundle{route: Route{Transport: "smtp", NextHop: name}, key: name})
+		for !d.failedSite(now, time.Minute, deferred("connect to mx.example[192.0.2.1]:25: Connection timed out")) {
+			continue
+		}
+	}
+	if size := (heap() - before) / many; size < 100 || size > 1000 {
+		t.Errorf("a destination takes %d bytes", size)
+	}
+	s.forget(now)
+	if n := len(s.transports["smtp"].dests); n != many {
+		t.Fatalf("%d are known while they are down", n)
+	}
+	for seconds := 0; len(s.transports["smtp"].dests) > 0; seconds++ {
+		if s.forget(now.Add(10 * time.Minute)); seconds > 600 {
+			t.Fatalf("%d are known for ever", len(s.transports["smtp"].dests))
+		}
+	}
+	if left := heap() - before; left > 256<<10 {
+		t.Errorf("%d KiB are left of it", left>>10)
+	}
+	runtime.KeepAlive(s)
+}
+
+// heap is what is in use, garbage apart.
+func heap() int64 {
+	runtime.GC()
+	runtime.GC() // pools keep what they have for one more
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
 }

@@ -21,6 +21,7 @@ import (
 type world struct {
 	t    *testing.T
 	fsys disk.FS
+	set  Settings
 	q    *Queue
 	stop func()
 
@@ -55,7 +56,14 @@ func (w *world) open(change func(*Settings)) {
 	if change != nil {
 		change(&s)
 	}
-	q, err := Open(context.Background(), Config{Settings: s, Dir: "/q", FS: w.fsys})
+	w.set = s
+	w.reopen()
+}
+
+// reopen opens the queue with the settings that it had.
+func (w *world) reopen() {
+	w.t.Helper()
+	q, err := Open(context.Background(), Config{Settings: w.set, Dir: "/q", FS: w.fsys})
 	if err != nil {
 		w.t.Fatal(err)
 	}

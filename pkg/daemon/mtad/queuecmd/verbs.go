@@ -20,6 +20,9 @@ type Access struct {
 	List, Flush func(ctx context.Context) error
 	// Readdress is what a message that is queued again is addressed to.
 	Readdress queue.Readdress
+	// Changed, if not nil, hears of each message that an administrator has
+	// changed, in the words of postsuper.
+	Changed func(id queue.ID, what string)
 }
 
 func allowed(ctx context.Context, may func(context.Context) error) error {
@@ -33,9 +36,13 @@ func allowed(ctx context.Context, may func(context.Context) error) error {
 // those whom access lets, as with Postfix; all else, reading mail above all,
 // is the administrator's.
 func Verbs(q *queue.Queue, access Access) []control.Verb {
-	change := func(name string, do func(context.Context, queue.Selection) (int, error)) control.Verb {
+	change := func(name, what string, do func(context.Context, queue.Selection) (int, error)) control.Verb {
 		return control.Verb{Name: name, Who: control.Admin, Handler: func(ctx context.Context, args []string, emit control.Emit) error {
-			return changeMessages(ctx, args, emit, do)
+			return changeMessages(ctx, args, emit, func(id queue.ID) {
+				if access.Changed != nil {
+					access.Changed(id, what)
+				}
+			}, do)
 		}}
 	}
 	return append(pauseVerbs(q), []control.Verb{
@@ -55,7 +62,7 @@ func Verbs(q *queue.Queue, access Access) []control.Verb {
 			if err := allowed(ctx, access.Flush); err != nil {
 				return err
 			}
-			return changeMessages(ctx, args, emit, q.Flush)
+			return changeMessages(ctx, args, emit, func(queue.ID) {}, q.Flush)
 		}},
 		{Name: VerbStats, Who: control.Status, Handler: func(_ context.Context, _ []string, emit control.Emit) error {
 			return emit(q.Stats())
@@ -63,15 +70,15 @@ func Verbs(q *queue.Queue, access Access) []control.Verb {
 		{Name: VerbShow, Who: control.Admin, Handler: func(ctx context.Context, args []string, emit control.Emit) error {
 			return show(ctx, q, args, emit)
 		}},
-		change(VerbDelete, q.Delete),
-		change(VerbHold, q.Hold),
-		change(VerbRelease, q.Release),
-		change(VerbRequeue, func(ctx context.Context, sel queue.Selection) (int, error) {
+		change(VerbDelete, "removed", q.Delete),
+		change(VerbHold, "placed on hold", q.Hold),
+		change(VerbRelease, "released from hold", q.Release),
+		change(VerbRequeue, "requeued", func(ctx context.Context, sel queue.Selection) (int, error) {
 			sel.Readdress = access.Readdress
 			return q.Requeue(ctx, sel)
 		}),
-		change(VerbExpire, q.Expire),
-		change(VerbExpireHeld, q.ExpireHeld),
+		change(VerbExpire, "expired", q.Expire),
+		change(VerbExpireHeld, "expired", q.ExpireHeld),
 	}...)
 }
 
@@ -197,14 +204,17 @@ func selection(args []string) (sel queue.Selection, err error) {
 	return queue.Selection{All: all >= 0, IDs: f.IDs, Destination: f.Destination, Places: f.Places}, nil
 }
 
-func changeMessages(ctx context.Context, args []string, emit control.Emit, do func(context.Context, queue.Selection) (int, error)) error {
+func changeMessages(ctx context.Context, args []string, emit control.Emit, changed func(queue.ID), do func(context.Context, queue.Selection) (int, error)) error {
 	sel, err := selection(args)
 	if err != nil {
 		return err
 	}
 	var ids []queue.ID
-	if len(sel.IDs) > 0 {
-		sel.Changed = func(id queue.ID) { ids = append(ids, id) }
+	sel.Changed = func(id queue.ID) {
+		if len(sel.IDs) > 0 {
+			ids = append(ids, id)
+		}
+		changed(id)
 	}
 	n, err := do(ctx, sel)
 	if eerr := emit(Changed{n, ids}); eerr != nil {
