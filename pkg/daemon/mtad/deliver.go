@@ -102,7 +102,7 @@ func (x deliverer) deliver(ctx context.Context, st *state, job *queue.Job) queue
 func (x deliverer) local(st *state) *forward.Agent {
 	return &forward.Agent{
 		Rewriter: st.rewriter, Queue: x.d.queue, Hostname: st.hostname, Now: x.d.now,
-		Way: st.locals.Find,
+		Way: st.locals.Find, Made: observer(x).made,
 		Mailbox: func(ctx context.Context, job *queue.Job, r queue.Recipient, hop route.Hop) queue.Result {
 			if hop.Transport != route.Pipe {
 				return x.send(ctx, st, job, hop, []queue.Recipient{r}, job.Envelope.Sender).Results[0]
@@ -438,7 +438,10 @@ func (d *daemon) newSenders(st *state) (*senders, error) {
 		PlainAfter: st.cfg.Queue.MinBackoff.Std(), KeepEightBit: st.cfg.Remote.KeepEightBit, Families: st.cfg.Remote.families(), Sessions: st.cfg.Remote.MaxSessions,
 		LineLength: cmp.Or(st.cfg.Remote.LineLength, -1),
 		Discard:    routing.Upper(st.cfg.Remote.DiscardWords),
-		Own:        d.own(st.cfg), ServiceFallback: st.cfg.Remote.ServiceFallback, ServiceIgnore: st.cfg.Remote.ServiceIgnore,
+		Unreachable: func(transport, relay, why string) {
+			d.log.Log(hostUnreachable{transport, st.cfg.program(transport), relay, why})
+		},
+		Own: d.own(st.cfg), ServiceFallback: st.cfg.Remote.ServiceFallback, ServiceIgnore: st.cfg.Remote.ServiceIgnore,
 	}
 	if st.cfg.Remote.Port != 25 {
 		c.Port = uint16(st.cfg.Remote.Port)

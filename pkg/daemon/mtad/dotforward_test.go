@@ -60,7 +60,7 @@ lmtp bad@host.example: 1
 `+send("bad")+`lmtp bad@host.example: 2
 `+send("ping")+`far s@far.example: 1
 has mail forwarding loop for ping@host.example
-`+send("prog")+`log: postfix/local: *: to=<prog@host.example>, relay=local, *, status=sent (delivered via local service (well done))
+`+send("prog")+`log: postfix/local: *: to=<prog@host.example>, relay=local, *, status=sent (delivered to command: *)
 `+send("noprog")+`log: postfix/local: *: to=<noprog@host.example>, relay=local, *, status=deferred (helper: *`)
 	p.mu.Lock()
 	got := strings.Join(p.asked, "\n")

@@ -1,6 +1,7 @@
 package mtad
 
 import (
+	"cmp"
 	"crypto/x509"
 	"fmt"
 	"log/slog"
@@ -8,9 +9,9 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/postcote/postcote/pkg/daemon/mtad/localmail"
 	"github.com/postcote/postcote/pkg/mta/queue"
 	"github.com/postcote/postcote/pkg/mta/remote"
+	"github.com/postcote/postcote/pkg/mta/route"
 	"github.com/postcote/postcote/pkg/platform/addr"
 	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/platform/obs"
@@ -21,24 +22,35 @@ import (
 // bounce write.
 
 // observer turns what the queue tells into events.
-type observer struct {
-	log    *obs.Logger
-	local  *localmail.Policy
-	digits func() int // decimals of delays in the log
+type observer struct{ d *daemon }
+
+// program is what Postfix's log calls the program behind a transport: copies of
+// smtp and lmtp with their own syslog_name, and all of pipe, where relay= names
+// the transport.
+func (c *Config) program(transport string) string {
+	own, ok := c.Transports[transport]
+	switch {
+	case !ok:
+		return transport
+	case own.Type == route.Pipe.String():
+		return own.Type
+	}
+	return transport + "/" + own.Type
 }
 
 // Activated implements queue.Observer, as the methods below do.
 func (o observer) Activated(id queue.ID, env *queue.Envelope, recipients int) {
-	o.log.Log(&messageActive{id.String(), env.Sender, env.Size, recipients})
+	o.d.log.Log(&messageActive{id.String(), env.Sender, env.Size, recipients})
 }
 
 // Attempted logs one line for one recipient. A destination that is known to
 // be down is Postfix's error transport at work.
 func (o observer) Attempted(a *queue.Attempt) {
 	r := a.Result
+	cfg := &o.d.state.Load().cfg
 	e := &attempted{
 		QID: a.ID.String(), Rcpt: a.Recipient.Addr, Transport: a.Route.Transport, Relay: r.Relay, ConnUse: r.ConnUse,
-		Delays: delays{a.Before, a.Queued, r.Connect, r.Send}, Digits: o.digits(), DSN: r.Code.String(), Text: r.Reason, TLS: r.TLS, Status: "deferred",
+		Delays: delays{a.Before, a.Queued, r.Connect, r.Send}, Digits: cfg.DelayDigits, DSN: r.Code.String(), Text: r.Reason, TLS: r.TLS, Status: "deferred",
 	}
 	if !a.Recipient.Original.Null() {
 		e.Orig = a.Recipient.Original.String()
@@ -49,22 +61,23 @@ func (o observer) Attempted(a *queue.Attempt) {
 	if a.Suspended || e.Transport == "" {
 		e.Transport = "error"
 	}
+	e.Program = cfg.program(e.Transport)
 	switch r.Status {
 	case queue.Delivered:
 		e.Status = "sent"
 	case queue.Failed, queue.Expired:
 		e.Status = "bounced"
 	}
-	o.log.Log(e)
+	o.d.log.Log(e)
 }
 
 // Expired says that the queue gave a message up.
 func (o observer) Expired(id queue.ID, env *queue.Envelope) {
-	o.log.Log(messageExpired{id.String(), env.Sender})
+	o.d.log.Log(messageExpired{id.String(), env.Sender})
 }
 
 // Notified says that its sender is told something.
-func (o observer) Notified(id queue.ID, kind queue.NoticeKind, notice queue.ID) {
+func (o observer) Notified(id queue.ID, kind queue.NoticeKind, notice queue.ID, msgID string) {
 	name := "non-delivery"
 	switch {
 	case kind.Delay():
@@ -72,23 +85,32 @@ func (o observer) Notified(id queue.ID, kind queue.NoticeKind, notice queue.ID) 
 	case kind == queue.NoticeSuccess:
 		name = "delivery status"
 	}
-	o.log.Log(notified{id.String(), name, notice.String(), kind.ForPostmaster()})
+	o.made(notice.String(), msgID)
+	o.d.log.Log(notified{id.String(), name, notice.String(), msgID, kind.ForPostmaster()})
+}
+
+// made says that a message of our own has come into being, where lines of
+// Postfix's are written: in others the line of its cause has the facts.
+func (o observer) made(qid, msgID string) {
+	if o.d.log.Echoes() {
+		o.d.log.Log(messageMade{qid, msgID})
+	}
 }
 
 // Discarded says that a notice to the postmaster is lost.
-func (o observer) Discarded(id queue.ID) { o.log.Log(noticeDiscarded{id.String()}) }
+func (o observer) Discarded(id queue.ID) { o.d.log.Log(noticeDiscarded{id.String()}) }
 
 // Removed says that a message is done with.
 func (o observer) Removed(id queue.ID) {
-	o.local.Removed(id)
-	o.log.Log(messageRemoved{id.String()})
+	o.d.local.Removed(id)
+	o.d.log.Log(messageRemoved{id.String()})
 }
 
 // TransportFailed says that nothing is tried over a transport for a while.
 func (o observer) TransportFailed(name string, why error) {
-	o.log.Log(transportFailed{name, why, fail.Is(why, fail.Unavailable)})
+	o.d.log.Log(transportFailed{name, why, fail.Is(why, fail.Unavailable)})
 	if !fail.Is(why, fail.Unavailable) {
-		o.log.Log(transportRests{name})
+		o.d.log.Log(transportRests{name})
 	}
 }
 
@@ -177,6 +199,7 @@ type attempted struct {
 	Rcpt      addr.Address
 	Orig      string // original recipient when it differs, without brackets
 	Transport string // "smtp", "lmtp", "error", "discard"
+	Program   string // in the tag
 	Relay     string // "host[ip]:25" or "none"
 	ConnUse   int    // shown when above 1
 	Delays    delays
@@ -215,7 +238,7 @@ func (e *attempted) Classic() (string, string) {
 	if e.ConnUse > 1 {
 		text += ", conn_use=" + strconv.Itoa(e.ConnUse)
 	}
-	return "postfix/" + e.Transport, text + ", delay=" + seconds(e.Delays.total(), e.Digits) + ", delays=" + e.Delays.text(e.Digits) +
+	return "postfix/" + e.Program, text + ", delay=" + seconds(e.Delays.total(), e.Digits) + ", delays=" + e.Delays.text(e.Digits) +
 		", dsn=" + e.DSN + ", status=" + e.Status + " (" + e.Text + ")"
 }
 
@@ -259,13 +282,14 @@ func (e messageExpired) Classic() (string, string) {
 // notified: a delivery status notification was queued.
 type notified struct {
 	QID, Kind, NewQID string // kind: "non-delivery", "delay", "delivery status"
-	Postmaster        bool   // gets it, not the sender
+	NewMsgID          string
+	Postmaster        bool // gets it, not the sender
 }
 
 func (notified) Event() string     { return "notification queued" }
 func (notified) Level() slog.Level { return slog.LevelInfo }
 func (e notified) Attrs() []slog.Attr {
-	return []slog.Attr{slog.String(obs.KeyQID, e.QID), slog.String("notification", e.Kind), slog.String("new_qid", e.NewQID)}
+	return []slog.Attr{slog.String(obs.KeyQID, e.QID), slog.String("notification", e.Kind), slog.String("new_qid", e.NewQID), slog.String("new_msgid", e.NewMsgID)}
 }
 
 func (e notified) Classic() (string, string) {
@@ -312,4 +336,32 @@ func (e noticeDiscarded) Attrs() []slog.Attr {
 
 func (e noticeDiscarded) Classic() (string, string) {
 	return "postfix/bounce", "warning: " + e.QID + ": undeliverable postmaster notification discarded"
+}
+
+// messageMade: a notification, or a message that goes on to somebody else, has
+// come into being.
+type messageMade struct{ QID, MsgID string }
+
+func (messageMade) Event() string     { return "message made" }
+func (messageMade) Level() slog.Level { return slog.LevelInfo }
+func (e messageMade) Attrs() []slog.Attr {
+	return []slog.Attr{slog.String(obs.KeyQID, e.QID), slog.String(obs.KeyMsgID, e.MsgID)}
+}
+
+func (e messageMade) Classic() (string, string) {
+	return "postfix/cleanup", e.QID + ": message-id=" + cmp.Or(e.MsgID, "<>")
+}
+
+// hostUnreachable: an address of a destination could not be connected to. What
+// becomes of the message is told elsewhere.
+type hostUnreachable struct{ Transport, Program, Relay, Why string }
+
+func (hostUnreachable) Event() string     { return "host unreachable" }
+func (hostUnreachable) Level() slog.Level { return slog.LevelInfo }
+func (e hostUnreachable) Attrs() []slog.Attr {
+	return []slog.Attr{slog.String("transport", e.Transport), slog.String(obs.KeyRelay, e.Relay), slog.String("text", e.Why)}
+}
+
+func (e hostUnreachable) Classic() (string, string) {
+	return "postfix/" + e.Program, "connect to " + e.Relay + ": " + e.Why
 }

@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"net/netip"
 	"strconv"
+	"strings"
+	"syscall"
 	"time"
 
 	"github.com/postcote/postcote/pkg/daemon/mtad/edge"
@@ -190,10 +192,11 @@ func (tlsFailed) Event() string        { return "client tls failed" }
 func (tlsFailed) Level() slog.Level    { return slog.LevelInfo }
 func (e tlsFailed) Attrs() []slog.Attr { return e.attrs(obs.Err(e.Cause)) }
 func (e tlsFailed) Classic() (string, string) {
-	if errors.Is(e.Cause, io.EOF) {
-		return e.tag(), fmt.Sprintf("SSL_accept error from %s: lost connection", e.client)
+	cause := e.Cause.Error()
+	if errors.Is(e.Cause, io.EOF) || errors.Is(e.Cause, syscall.ECONNRESET) {
+		cause = "lost connection"
 	}
-	return e.tag(), fmt.Sprintf("SSL_accept error from %s: %v", e.client, e.Cause)
+	return e.tag(), "SSL_accept error from " + e.String() + ": " + cause
 }
 
 // foreignProtocol: a browser or a scanner talks to us.
@@ -263,9 +266,20 @@ func (e rejected) Classic() (string, string) {
 	}
 	text += " proto=" + e.Proto
 	if e.Helo != "" {
-		text += " helo=<" + e.Helo + ">"
+		text += " helo=<" + neuter(e.Helo) + ">"
 	}
 	return e.tag(), text
+}
+
+// neuter replaces what could end a name in a line and begin something else, as
+// Postfix does, so that no client writes the lines that others act upon.
+func neuter(s string) string {
+	return strings.Map(func(c rune) rune {
+		if strings.ContainsRune(` <>()\";@`, c) {
+			return '?'
+		}
+		return c
+	}, s)
 }
 
 func noqueue(qid string) string {

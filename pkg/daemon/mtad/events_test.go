@@ -3,6 +3,7 @@ package mtad
 import (
 	"crypto/tls"
 	"errors"
+	"io"
 	"log/slog"
 	"net/netip"
 	"reflect"
@@ -38,6 +39,12 @@ func TestClassicLines(t *testing.T) {
 			"postfix/smtpd: disconnect from mail.far.example[192.0.2.1] ehlo=1 auth=0/1 mail=1 rcpt=1 data=1 quit=1 commands=5/6",
 		},
 		{tlsFailed{c, errors.New("bad record")}, "postfix/smtpd: SSL_accept error from mail.far.example[192.0.2.1]: bad record"},
+		{tlsFailed{c, io.EOF}, "postfix/smtpd: SSL_accept error from mail.far.example[192.0.2.1]: lost connection"},
+		{authAborted{c, "LOGIN"}, "postfix/smtpd: warning: mail.far.example[192.0.2.1]: SASL LOGIN authentication aborted"},
+		{
+			rejected{client: c, Stage: "RCPT", Reply: "550 5.1.1 x", Sender: &from, Rcpt: &to, Proto: "ESMTP", Helo: `a> to=<x> "q"(c);y\z@`},
+			"postfix/smtpd: NOQUEUE: reject: RCPT from mail.far.example[192.0.2.1]: 550 5.1.1 x; from=<s@far.example> to=<r@ours.example> proto=ESMTP helo=<a??to=?x???q??c??y?z?>",
+		},
 		{foreignProtocol{c, "GET / HTTP/1.1"}, "postfix/smtpd: warning: non-SMTP command from mail.far.example[192.0.2.1]: GET / HTTP/1.1"},
 		{connectionRefused{c, netx.TooManyFromPeer, 50}, "postfix/smtpd: warning: Connection concurrency limit exceeded: 51 from mail.far.example[192.0.2.1] for service smtpd"},
 		{connectionRefused{c, netx.TooMany, 100}, `postfix/master: warning: service "smtpd" has reached its process limit "100": new clients may experience noticeable delays`},
@@ -94,12 +101,12 @@ func TestClassicLines(t *testing.T) {
 			"postfix/lmtp: SSL_connect error to h[192.0.2.9]:24: no such version",
 		},
 		{
-			&attempted{QID: "4A", Rcpt: to, Transport: "smtp", Relay: "mx.far.example[192.0.2.9]:25", Delays: d, Digits: 2, DSN: "2.0.0", Status: "sent", Text: "250 2.0.0 Ok: queued as X"},
+			&attempted{QID: "4A", Rcpt: to, Transport: "smtp", Program: "smtp", Relay: "mx.far.example[192.0.2.9]:25", Delays: d, Digits: 2, DSN: "2.0.0", Status: "sent", Text: "250 2.0.0 Ok: queued as X"},
 			"postfix/smtp: 4A: to=<r@ours.example>, relay=mx.far.example[192.0.2.9]:25, delay=13, delays=0.13/0.02/1.1/12, dsn=2.0.0, status=sent (250 2.0.0 Ok: queued as X)",
 		},
 		{
-			&attempted{QID: "4A", Rcpt: to, Orig: "postmaster", Transport: "lmtp", Relay: "none", ConnUse: 3, DSN: "4.4.1", Status: "deferred", Text: "connect to h[/run/x]: Connection refused", TLS: "TLSv1.3"},
-			"postfix/lmtp: 4A: to=<r@ours.example>, orig_to=<postmaster>, relay=none, conn_use=3, delay=0, delays=0/0/0/0, dsn=4.4.1, status=deferred (connect to h[/run/x]: Connection refused)",
+			&attempted{QID: "4A", Rcpt: to, Orig: "postmaster", Transport: "lmtp", Program: "bulk/lmtp", Relay: "none", ConnUse: 3, DSN: "4.4.1", Status: "deferred", Text: "connect to h[/run/x]: Connection refused", TLS: "TLSv1.3"},
+			"postfix/bulk/lmtp: 4A: to=<r@ours.example>, orig_to=<postmaster>, relay=none, conn_use=3, delay=0, delays=0/0/0/0, dsn=4.4.1, status=deferred (connect to h[/run/x]: Connection refused)",
 		},
 		{transportFailed{"prog", errors.New("/run/prog: no such file or directory"), true}, "postfix/qmgr: warning: connect to transport private/prog: /run/prog: no such file or directory"},
 		{transportFailed{"prog", errors.New("malformed response"), false}, "postfix/qmgr: warning: private/prog socket: malformed response"},
@@ -107,7 +114,10 @@ func TestClassicLines(t *testing.T) {
 		{messageRemoved{"4A"}, "postfix/qmgr: 4A: removed"},
 		{messageChanged{"4A", "placed on hold"}, "postfix/postsuper: 4A: placed on hold"},
 		{messageExpired{"4A", from}, "postfix/qmgr: 4A: from=<s@far.example>, status=expired, returned to sender"},
-		{notified{"4A", "non-delivery", "4B", false}, "postfix/bounce: 4A: sender non-delivery notification: 4B"},
+		{messageMade{"4B", "<4B@mx>"}, "postfix/cleanup: 4B: message-id=<4B@mx>"},
+		{messageMade{"4B", ""}, "postfix/cleanup: 4B: message-id=<>"},
+		{hostUnreachable{"smtp", "smtp", "mx.far.example[192.0.2.9]:25", "Connection timed out"}, "postfix/smtp: connect to mx.far.example[192.0.2.9]:25: Connection timed out"},
+		{notified{"4A", "non-delivery", "4B", "<4B@mx>", false}, "postfix/bounce: 4A: sender non-delivery notification: 4B"},
 	} {
 		tag, text := tc.event.Classic()
 		if got := tag + ": " + text; got != tc.want {

@@ -22,21 +22,48 @@ import (
 	"github.com/postcote/postcote/pkg/proto/smtp/wire"
 )
 
-// submission is a session's part of a transaction.
+// submission is a session's part of a transaction: nothing before the first
+// recipient that is taken.
 type submission struct{ msg *queue.Message }
 
-// Data gives the message its queue id, or refuses it when there is no room.
-func (s *session) Data(ctx context.Context, tx *server.Transaction) server.Verdict {
-	if r := s.ask(ctx, gate.Data, tx); !r.IsZero() {
-		return server.Say(r)
+// begin gives the message its queue id, once: with the first recipient, as
+// Postfix does, so that the refusals of further ones carry it. Checks of
+// several recipients may come here side by side.
+func (s *session) begin(ctx context.Context, tx *server.Transaction) error {
+	s.beginning.Lock()
+	defer s.beginning.Unlock()
+	if tx.Value != nil {
+		return nil
 	}
 	msg, err := s.d.queue.Begin(ctx, tx.Options.Size)
 	if err != nil {
-		return server.Say(s.notStored("DATA", tx, "", err))
+		return err
 	}
 	tx.Value = &submission{msg: msg}
 	if s.d.log.Echoes() {
 		s.d.log.Log(messageStarted{client: s.who, QID: msg.ID().String(), Sender: tx.From, source: s.source(tx)})
+	}
+	return nil
+}
+
+// qid is the queue id of the transaction's message; "" before its first
+// recipient.
+func (s *session) qid(tx *server.Transaction) string {
+	s.beginning.Lock()
+	defer s.beginning.Unlock()
+	if sub, ok := tx.Value.(*submission); ok {
+		return sub.msg.ID().String()
+	}
+	return ""
+}
+
+// Data refuses the message when there is no room.
+func (s *session) Data(ctx context.Context, tx *server.Transaction) server.Verdict {
+	if r := s.ask(ctx, gate.Data, tx); !r.IsZero() {
+		return server.Say(r)
+	}
+	if err := s.begin(ctx, tx); err != nil {
+		return server.Say(s.notStored("DATA", tx, "", err))
 	}
 	return server.Verdict{}
 }
@@ -68,7 +95,7 @@ const endOfMessage = "END-OF-MESSAGE"
 // durable there.
 func (s *session) Message(ctx context.Context, tx *server.Transaction, content io.Reader) server.Result {
 	sub, ok := tx.Value.(*submission)
-	if !ok || sub.msg == nil {
+	if !ok {
 		return server.Result{} // Data was refused; the engine does not come here
 	}
 	msg := sub.msg

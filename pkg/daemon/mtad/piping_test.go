@@ -83,8 +83,9 @@ S: 250 *
 lmtp joe@ours.example: 1
 has Final-Recipient: rfc822; wrong@host.example
 queued 0
-log: postfix/prog: *: to=<a@far.example>, relay=prog, *, dsn=2.0.0, status=sent (delivered via prog service (well done))
-log: postfix/local: *: to=<list@host.example>, relay=local, *, status=sent (delivered via prog service (well done))
+log: postfix/pipe: *: to=<a@far.example>, relay=prog, *, dsn=2.0.0, status=sent (delivered via prog service (well done))
+log: postfix/local: *: to=<list@host.example>, relay=local, *, status=sent (delivered to command: post all)
+log: postfix/local: *: to=<archive@host.example>, relay=local, *, status=sent (delivered to file: /var/mail/archive)
 log: postfix/local: *: to=<wrong@host.example>, relay=local, *, dsn=5.1.1, status=bounced (user unknown. Command output: no list)`)
 	p.mu.Lock()
 	got := strings.Join(p.asked, "\n") + "\n"
@@ -108,7 +109,7 @@ C: hello
 C: .
 S: 250 *
 log: postfix/qmgr: warning: connect to transport private/prog: helper: dial unix *
-log: postfix/prog: *: to=<c@far.example>, relay=none, *, dsn=4.3.0, status=deferred (mail transport unavailable)
+log: postfix/pipe: *: to=<c@far.example>, relay=none, *, dsn=4.3.0, status=deferred (mail transport unavailable)
 C: MAIL FROM:<joe@ours.example>
 S: 250 *
 C: RCPT TO:<d@elsewhere.example>

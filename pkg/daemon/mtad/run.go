@@ -189,7 +189,7 @@ func (d *daemon) serve(ctx context.Context, cfg Config) error {
 	d.rt.OnReload(d.reloaded)
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
-		return d.queue.Run(gctx, queue.Consumers{Router: router{d}, Deliverer: deliverer{d}, Bouncer: bouncer{d}, Observer: observer{d.log, d.local, func() int { return d.state.Load().cfg.DelayDigits }}}, d.rt.Drain())
+		return d.queue.Run(gctx, queue.Consumers{Router: router{d}, Deliverer: deliverer{d}, Bouncer: bouncer{d}, Observer: observer{d}}, d.rt.Drain())
 	})
 	for _, l := range d.listens {
 		g.Go(func() error { return l.conns.Serve(gctx, l.ln) })

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/postcote/postcote/pkg/daemon/mtad/edge"
@@ -41,6 +42,8 @@ type session struct {
 	record  *errormail.Transcript // nil: nobody wants one
 	shakes  bool                  // the client has made more TLS sessions than it may
 	slow    int                   // number of the transaction in which a recipient's check was slow
+
+	beginning sync.Mutex // of a message, where recipients are checked side by side
 }
 
 // accept begins a session: who is it, and may it talk to us at all.
@@ -184,7 +187,11 @@ func (s *session) ask(ctx context.Context, stage gate.Stage, tx *server.Transact
 	if !v.Refused() {
 		return server.Reply{}
 	}
-	return s.refuse(stage.String(), tx, nil, "", v)
+	qid := ""
+	if tx != nil {
+		qid = s.qid(tx)
+	}
+	return s.refuse(stage.String(), tx, nil, qid, v)
 }
 
 // refuse logs and counts a refusal and words it. With soft_bounce none is for
@@ -268,11 +275,11 @@ func (s *session) Rcpt(ctx context.Context, tx *server.Transaction, rcpt server.
 	if s.slow == tx.Number && tx.More {
 		f := s.candidate(ctx, tx, rcpt)
 		answer := make(chan server.Reply, 1)
-		go func() { answer <- s.judge(ctx, f) }()
+		go func() { answer <- s.judge(ctx, tx, f) }()
 		return server.Later(answer)
 	}
 	began := time.Now()
-	reply := s.judge(ctx, s.candidate(ctx, tx, rcpt))
+	reply := s.judge(ctx, tx, s.candidate(ctx, tx, rcpt))
 	if time.Since(began) > slowCheck {
 		s.slow = tx.Number
 	}
@@ -286,14 +293,15 @@ func (s *session) candidate(ctx context.Context, tx *server.Transaction, rcpt se
 }
 
 // judge is the reply to a recipient.
-func (s *session) judge(ctx context.Context, f gate.Facts) (reply server.Reply) {
+func (s *session) judge(ctx context.Context, tx *server.Transaction, f gate.Facts) (reply server.Reply) {
 	reply = s.l.undecided // stands if the check panics
 	defer s.survive("RCPT")
 	v := s.st.gate.Check(explain.Nobody(ctx), s.policy, gate.Rcpt, f)
 	if !v.Refused() {
+		_ = s.begin(ctx, tx) // what is wrong with it Data will say
 		return s.l.rcptOK
 	}
-	return s.refuse(gate.Rcpt.String(), &server.Transaction{From: f.Sender}, &f.Rcpt, "", v)
+	return s.refuse(gate.Rcpt.String(), &server.Transaction{From: f.Sender}, &f.Rcpt, s.qid(tx), v)
 }
 
 // survive keeps a panic in a check from ending more than the check.
@@ -305,7 +313,7 @@ func (s *session) survive(where string) {
 
 // Reset forgets the transaction. A message that was committed is not touched.
 func (s *session) Reset(tx *server.Transaction) {
-	if sub, ok := tx.Value.(*submission); ok && sub.msg != nil {
+	if sub, ok := tx.Value.(*submission); ok {
 		sub.msg.Abort()
 	}
 }
@@ -363,9 +371,7 @@ func (s *session) unwanted(e server.Event) {
 		if n := len(tx.Rcpts); n > 0 {
 			r.Rcpt = &tx.Rcpts[n-1].To
 		}
-		if sub, ok := tx.Value.(*submission); ok && sub.msg != nil {
-			r.QID = sub.msg.ID().String()
-		}
+		r.QID = s.qid(tx)
 	}
 	s.d.log.Log(r)
 	s.d.metrics.rejects.WithLabelValues(r.Stage, fmt.Sprintf("%dxx", e.Reply.Code/100), gate.Verdict{Code: e.Reply.Code, Enhanced: e.Reply.Enhanced}.Reason()).Inc()
@@ -387,7 +393,7 @@ func (s *session) Close(sum server.Summary) {
 	}
 	if what != "" {
 		after := strings.ToUpper(sum.After)
-		if sum.Bytes > 0 {
+		if sum.Inside {
 			after += fmt.Sprintf(" (%d bytes)", sum.Bytes)
 		}
 		s.d.log.Log(sessionBroken{s.who, what, after, ""})

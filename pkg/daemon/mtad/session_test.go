@@ -78,7 +78,7 @@ func TestSlowChecksRunSideBySide(t *testing.T) {
 	s := &session{d: &daemon{log: log}, st: st, c: &server.Conn{}, policy: &policy, l: &listening{rcptOK: server.DefaultReplies().Rcpt}}
 	var verdicts []server.Verdict
 	for i, name := range []string{"a", "b", "c", "d"} {
-		verdicts = append(verdicts, s.Rcpt(context.Background(), &server.Transaction{Number: 7, More: i < 3}, server.Recipient{To: addr.Address{Local: name, Domain: "ours.example"}}))
+		verdicts = append(verdicts, s.Rcpt(context.Background(), &server.Transaction{Number: 7, More: i < 3, Value: &submission{}}, server.Recipient{To: addr.Address{Local: name, Domain: "ours.example"}}))
 	}
 	for i, v := range verdicts {
 		if (v.Pending != nil) != (i == 1 || i == 2) {

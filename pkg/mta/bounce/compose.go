@@ -68,7 +68,7 @@ func (c *Composer) Compose(ctx context.Context, w io.Writer, id queue.ID, n *que
 		}
 	}
 	fmt.Fprintf(out, "\r\n--%s--\r\n", r.boundary())
-	return queue.Composed{SMTPUTF8: n.To.NeedsUTF8(), EightBit: r.eightBit()}, out.Flush()
+	return queue.Composed{SMTPUTF8: n.To.NeedsUTF8(), EightBit: r.eightBit(), MessageID: r.messageID()}, out.Flush()
 }
 
 // look finds out which media types and encodings are needed.
@@ -126,8 +126,12 @@ func (r *report) header(w *bufio.Writer) {
 	if r.eightBit() {
 		fmt.Fprintf(w, "Content-Transfer-Encoding: 8bit\r\n")
 	}
-	fmt.Fprintf(w, "Message-Id: <%s.%s@%s>\r\n\r\n", n.Now.UTC().Format("20060102150405"), r.id, r.c.Hostname)
+	fmt.Fprintf(w, "Message-Id: %s\r\n\r\n", r.messageID())
 	fmt.Fprintf(w, "This is a MIME-encapsulated message.\r\n")
+}
+
+func (r *report) messageID() string {
+	return "<" + r.n.Now.UTC().Format("20060102150405") + "." + r.id.String() + "@" + r.c.Hostname + ">"
 }
 
 // boundary does not occur in the original: the id is newer than that, and

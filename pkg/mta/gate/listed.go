@@ -61,6 +61,10 @@ func (g *Gate) checkListed(ctx context.Context, sender addr.Address, given asked
 		return g.unknown(given, to.Class)
 	case to.Hop.Transport == route.Error:
 		return refuseText(given.says(), to.Hop.Text)
+	case to.Hop.Transport == route.Retry:
+		v := refuseText(given.says(), to.Hop.Text)
+		v.Action, v.Code, v.Enhanced[0] = Defer, 450, 4
+		return v
 	case g.cfg.Recipients[to.Class] == nil:
 		return Verdict{}
 	}

@@ -27,8 +27,9 @@ type Observer interface {
 	// Expired: the message was tried for as long as it may be; what is left
 	// of its recipients is returned.
 	Expired(id ID, env *Envelope)
-	// Notified: a notification about the message id was queued as notice.
-	Notified(id ID, kind NoticeKind, notice ID)
+	// Notified: a notification about the message id was queued as notice, with
+	// the Message-ID msgID.
+	Notified(id ID, kind NoticeKind, notice ID, msgID string)
 	// Discarded: a notice to the postmaster could not be delivered, and nobody
 	// is told of that.
 	Discarded(id ID)
@@ -179,10 +180,11 @@ func (k NoticeKind) Failure() bool {
 // Delay reports whether a notification of this kind is about a delay.
 func (k NoticeKind) Delay() bool { return k == NoticeDelay || k == NoticeDelayCopy }
 
-// Composed are the facts of a notification that its envelope needs.
+// Composed are the facts of a notification that its envelope and the log need.
 type Composed struct {
-	SMTPUTF8 bool
-	EightBit bool
+	SMTPUTF8  bool
+	EightBit  bool
+	MessageID string // as the header has it, with its brackets
 }
 
 // Bouncer writes notifications. The queue chooses what to notify, takes the

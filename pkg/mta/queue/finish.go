@@ -267,7 +267,7 @@ func (s *scheduler) notify(m *message, n due) error {
 	}
 	disk.Point(s.q.cfg.FS, "queue.bounce.committed")
 	s.q.metrics.notices.WithLabelValues(n.Kind.String()).Inc()
-	s.q.consumer.Observer.Notified(m.e.ID, n.Kind, msg.ID())
+	s.q.consumer.Observer.Notified(m.e.ID, n.Kind, msg.ID(), facts.MessageID)
 	switch {
 	case n.warns:
 		s.q.spool.SetFlags(m.e, spool.Warned, 0)

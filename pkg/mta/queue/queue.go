@@ -178,10 +178,10 @@ func (q *Queue) tidy(ctx context.Context) {
 // deaf is the Observer of those who have none.
 type deaf struct{}
 
-func (deaf) Activated(ID, *Envelope, int)  {}
-func (deaf) Attempted(*Attempt)            {}
-func (deaf) Expired(ID, *Envelope)         {}
-func (deaf) Notified(ID, NoticeKind, ID)   {}
-func (deaf) Discarded(ID)                  {}
-func (deaf) Removed(ID)                    {}
-func (deaf) TransportFailed(string, error) {}
+func (deaf) Activated(ID, *Envelope, int)        {}
+func (deaf) Attempted(*Attempt)                  {}
+func (deaf) Expired(ID, *Envelope)               {}
+func (deaf) Notified(ID, NoticeKind, ID, string) {}
+func (deaf) Removed(ID)                          {}
+func (deaf) TransportFailed(string, error)       {}
+func (deaf) Discarded(ID)                        {}

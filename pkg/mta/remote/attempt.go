@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"cmp"
 	"context"
 	"regexp"
 	"slices"
@@ -28,7 +29,7 @@ func (c *Client) Deliver(ctx context.Context, hop route.Hop, msg Message, rcpts 
 		t.Status, t.DSN[0] = Deferred, 4
 		a.conclude(t.outcome())
 	case route.Discard:
-		a.conclude(Outcome{Status: Delivered, DSN: smtp.EnhancedCode{2, 0, 0}, Text: "discarded", Relay: "none"})
+		a.conclude(Outcome{Status: Delivered, DSN: smtp.EnhancedCode{2, 0, 0}, Text: cmp.Or(hop.Text, "discarded"), Relay: "none"})
 	default:
 		a.run(ctx)
 	}

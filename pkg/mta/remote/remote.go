@@ -44,11 +44,14 @@ type Config struct {
 	// Dial connects; nil means a net.Dialer. The context has the time limit.
 	Dial           func(ctx context.Context, network, address string) (net.Conn, error)
 	ConnectTimeout time.Duration // 0: 30 s
-	Timeouts       client.Timeouts
-	LMTPTimeouts   client.Timeouts
-	Port           uint16 // of mail exchangers; 0: 25
-	Families       Families
-	Sessions       int // hosts spoken to in one attempt; 0: MaxSessions
+	// Unreachable hears of each address that could not be connected to, though
+	// another one may take the message: its relay and why. nil: nobody does.
+	Unreachable  func(transport, relay, why string)
+	Timeouts     client.Timeouts
+	LMTPTimeouts client.Timeouts
+	Port         uint16 // of mail exchangers; 0: 25
+	Families     Families
+	Sessions     int // hosts spoken to in one attempt; 0: MaxSessions
 	// TLS is what is demanded of destinations that Policies (nil: none) does
 	// not know; Levels says what levels mean, Roots (nil: the system's) whom to
 	// trust. The zero level is to encrypt nothing.

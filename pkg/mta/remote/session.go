@@ -46,6 +46,9 @@ func (c *Client) connect(ctx context.Context, a *attempt, t target) (s *session,
 	for {
 		raw, err := c.dial(ctx, t)
 		if err != nil {
+			if c.cfg.Unreachable != nil && !errors.Is(err, context.Canceled) {
+				c.cfg.Unreachable(a.hop.Via(), t.relay(), systemText(err))
+			}
 			return nil, connectFailed(t, err).outcome(), false
 		}
 		conn, err := client.New(ctx, raw, c.clientConfig(a, t, mode))

@@ -123,9 +123,9 @@ func TestStatus(t *testing.T) {
 		{75, "2.0.0 fine", "4.3.0", "temporary failure. Command output: 2.0.0 fine"},
 		{71, "", "4.3.0", "system resource problem"},
 		{78, "", "5.3.5", "local configuration error"},
-		{1, "bad\x1b[0m", "5.3.0", "Command died with status 1. Command output: bad [0m"},
+		{1, "bad\x1b[0m", "5.3.0", "Command died with status 1: \"prog x\". Command output: bad [0m"},
 	} {
-		dsn, text := Reply{tc.exit, tc.output}.Status()
+		dsn, text := Reply{tc.exit, tc.output}.Status("prog x")
 		if got := fmt.Sprintf("%d.%d.%d", dsn[0], dsn[1], dsn[2]); got != tc.dsn || text != tc.text {
 			t.Errorf("%d %q: %s %q", tc.exit, tc.output, got, text)
 		}

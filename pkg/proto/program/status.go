@@ -1,6 +1,7 @@
 package program
 
 import (
+	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
@@ -38,13 +39,14 @@ var leading = regexp.MustCompile(`^([245])\.(\d{1,3})\.(\d{1,3})(\s+|$)`)
 // Status is what the end of a program means: an enhanced status code and one
 // line of text. A code at the beginning of the output counts, if it says the
 // same of success as the exit code does; 4 and 5 may stand for each other.
-func (r Reply) Status() (dsn [3]int, text string) {
+// command is what ran, for the text.
+func (r Reply) Status(command string) (dsn [3]int, text string) {
 	output := strings.TrimSpace(oneLine(r.Output))
 	code, words := "2.0.0", ""
 	if r.Exit != 0 {
 		e, ok := exits[r.Exit]
 		if !ok {
-			e.dsn, e.text = "5.3.0", "Command died with status "+strconv.Itoa(r.Exit)
+			e.dsn, e.text = "5.3.0", fmt.Sprintf("Command died with status %d: \"%s\"", r.Exit, oneLine(command))
 		}
 		code, words = e.dsn, e.text
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/postcote/postcote/pkg/mta/route"
 	"github.com/postcote/postcote/pkg/platform/addr"
 	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/proto/smtp/wire"
 )
 
 // Agent delivers to names that have aliases.
@@ -31,6 +32,8 @@ type Agent struct {
 	Mailbox func(ctx context.Context, job *queue.Job, r queue.Recipient, hop route.Hop) queue.Result
 	// Program hands the message to the helper: a command or a file.
 	Program func(ctx context.Context, job *queue.Job, r queue.Recipient, t aliases.Target) queue.Result
+	// Made hears of each message that goes on, with its Message-ID.
+	Made func(qid, msgID string)
 }
 
 // Deliver makes one attempt for each recipient of a job.
@@ -56,7 +59,8 @@ func (a *Agent) deliver(ctx context.Context, job *queue.Job, r queue.Recipient) 
 	case err != nil:
 		return deferred(3, 0, err.Error())
 	}
-	switch loop, err := a.loop(job, r.Addr); {
+	loop, msgID, err := a.header(job, r.Addr)
+	switch {
 	case err != nil:
 		return deferred(3, 0, err.Error())
 	case loop != "":
@@ -84,7 +88,7 @@ func (a *Agent) deliver(ctx context.Context, job *queue.Job, r queue.Recipient) 
 		worst = worse(worst, res)
 	}
 	if worst.Status != queue.Deferred && len(away) > 0 {
-		worst = worse(worst, a.forward(ctx, job, r, away, only))
+		worst = worse(worst, a.forward(ctx, job, r, away, only, msgID))
 	}
 	worst.Expanded = worst.Status == queue.Delivered && !only && slices.ContainsFunc(targets, func(t aliases.Target) bool { return t.Owner.Null() })
 	return worst
@@ -100,13 +104,14 @@ func (a *Agent) mailbox(ctx context.Context, job *queue.Job, r queue.Recipient) 
 	case way.Instead.Null():
 		return a.Mailbox(ctx, job, r, way.Hop)
 	}
-	switch loop, err := a.loop(job, r.Addr); {
+	loop, msgID, err := a.header(job, r.Addr)
+	switch {
 	case err != nil:
 		return deferred(3, 0, err.Error())
 	case loop != "":
 		return failed(4, 6, loop)
 	}
-	return a.forward(ctx, job, r, []aliases.Target{{Kind: aliases.Address, Addr: way.Instead}}, true)
+	return a.forward(ctx, job, r, []aliases.Target{{Kind: aliases.Address, Addr: way.Instead}}, true, msgID)
 }
 
 // worse is the result that matters more to the sender.
@@ -137,31 +142,38 @@ func deferred(subject, detail uint16, text string) queue.Result {
 // maxHeader caps the header that is searched for loops.
 const maxHeader = 256 << 10
 
-// loop says in which way a message goes round in circles: it has been to a name
-// before, or has come so far that it will never arrive. "" for neither.
-func (a *Agent) loop(job *queue.Job, to addr.Address) (string, error) {
+// maxMessageID caps what of a Message-ID is logged.
+const maxMessageID = 250
+
+// header says in which way a message goes round in circles: it has been to a
+// name before, or has come so far that it will never arrive; "" for neither.
+// msgID is its Message-ID, for the log.
+func (a *Agent) header(job *queue.Job, to addr.Address) (loop, msgID string, err error) {
 	c, err := job.Open()
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	defer func() { _ = c.Close() }()
 	in := bufio.NewReader(io.LimitReader(c.Reader(), maxHeader))
 	for hops := 0; ; {
 		line, err := in.ReadString('\n')
 		if strings.TrimRight(line, "\r\n") == "" {
-			return "", nil
+			return "", msgID, nil
 		}
 		name, value, _ := strings.Cut(line, ":")
+		value = strings.TrimSpace(value)
 		switch name = strings.TrimSpace(name); {
 		case strings.EqualFold(name, "Received"):
 			if hops++; hops >= gate.HopLimit {
-				return "too many hops", nil
+				return "too many hops", msgID, nil
 			}
-		case strings.EqualFold(name, "Delivered-To") && strings.EqualFold(strings.TrimSpace(value), to.String()):
-			return "mail forwarding loop for " + to.String(), nil
+		case strings.EqualFold(name, "Delivered-To") && strings.EqualFold(value, to.String()):
+			return "mail forwarding loop for " + to.String(), msgID, nil
+		case strings.EqualFold(name, "Message-ID"):
+			msgID = string(wire.AppendPrintable(nil, value[:min(len(value), maxMessageID)]))
 		}
 		if err != nil {
-			return "", nil
+			return "", msgID, nil
 		}
 	}
 }
@@ -170,7 +182,7 @@ func (a *Agent) loop(job *queue.Job, to addr.Address) (string, error) {
 // that is the only one inherits all that the sender has asked for; of several
 // the name itself reports that it was expanded (RFC 3461 section 5.2.7). A list,
 // which has an owner, is where the sender's message ends.
-func (a *Agent) forward(ctx context.Context, job *queue.Job, r queue.Recipient, targets []aliases.Target, only bool) queue.Result {
+func (a *Agent) forward(ctx context.Context, job *queue.Job, r queue.Recipient, targets []aliases.Target, only bool, msgID string) queue.Result {
 	done := queue.Result{}
 	for len(targets) > 0 {
 		owner := targets[0].Owner
@@ -188,6 +200,7 @@ func (a *Agent) forward(ctx context.Context, job *queue.Job, r queue.Recipient, 
 		if err != nil {
 			return deferred(3, 0, "forwarding: "+err.Error())
 		}
+		a.Made(id, msgID)
 		done = queue.Result{Status: queue.Delivered, Code: queue.Code{Class: 2}, Reason: "forwarded as " + id}
 		done.Relayed = owner.Null() && only
 	}

@@ -47,6 +47,12 @@ func Alias(ctx context.Context, name string, t routing.Transport, job *queue.Job
 		r.Sender = to.Owner.String() // as for addresses of the same alias
 	}
 	res, _ := run(ctx, name, t, job, r)
+	if res.Status == queue.Delivered { // in the words of Postfix's local
+		res.Reason = "delivered to command: " + r.Text
+		if r.File != "" {
+			res.Reason = "delivered to file: " + r.File
+		}
+	}
 	return res
 }
 
@@ -112,7 +118,7 @@ func run(ctx context.Context, name string, t routing.Transport, job *queue.Job, 
 	default:
 		return deferred(err.Error()), fail.New(fail.Temporary, "%v", err)
 	}
-	dsn, text := reply.Status()
+	dsn, text := reply.Status(cmp.Or(r.Text, r.Command))
 	res = queue.Result{Relay: name, Code: queue.Code{Class: uint16(dsn[0]), Subject: uint16(dsn[1]), Detail: uint16(dsn[2])}, Reason: text}
 	switch dsn[0] {
 	case 2:

@@ -105,7 +105,7 @@ func (b *body) source() ([]byte, error) {
 		case err == nil:
 			return run, nil
 		case err != io.EOF:
-			b.e.sum.Bytes = b.e.tx.Size
+			b.e.sum.Inside, b.e.sum.Bytes = true, b.e.tx.Size
 			b.e.lost(err)
 			return nil, ErrAborted
 		case !b.bdat:

@@ -41,7 +41,8 @@ type Summary struct {
 	Total  int
 	End    End
 	After  string // where: CONNECT, a verb, END-OF-MESSAGE
-	Bytes  int64  // of content received when the end came inside a message
+	Inside bool   // the end came inside the content of a message
+	Bytes  int64  // of it that were received
 	Err    error  // of Lost and TLSFailed
 }
 
