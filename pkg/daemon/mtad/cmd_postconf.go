@@ -2,6 +2,7 @@ package mtad
 
 import (
 	"net/netip"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -188,7 +189,8 @@ func smtpdParameters() []parameter {
 		{"smtpd_tls_req_ccert", "listeners.client_cert", func(c *Config) string { return yes(c.certs(CertRequired)) }},
 		{"relay_clientcerts", "smtpd.relay_clientcerts", func(c *Config) string { return list(c.Smtpd.ClientCerts) }},
 		{"smtpd_tls_fingerprint_digest", "smtpd.tls_fingerprint_digest", func(c *Config) string { return c.Smtpd.Digest }},
-		{"smtpd_tls_CAfile", "tls.client_ca_file", func(c *Config) string { return c.TLS.ClientCAFile }},
+		{"smtpd_tls_CAfile", "tls.client_ca_file", func(c *Config) string { return authorities(c.TLS.ClientCAFile, false) }},
+		{"smtpd_tls_CApath", "tls.client_ca_file", func(c *Config) string { return authorities(c.TLS.ClientCAFile, true) }},
 		{"smtpd_tls_security_level", "listeners.tls", (*Config).serverTLS},
 		{"smtpd_tls_auth_only", "listeners.auth", func(c *Config) string { return yes(!c.logins(AuthClear)) }},
 		{"smtpd_sasl_auth_enable", "listeners.auth", func(c *Config) string { return yes(c.logins(AuthTLS) || c.logins(AuthClear)) }},
@@ -258,13 +260,33 @@ func smtpdParameters() []parameter {
 	}
 }
 
+// authorities is a path where it is that of a folder, or of a file.
+func authorities(path string, folder bool) string {
+	info, err := os.Stat(path)
+	if (err == nil && info.IsDir()) != folder {
+		return ""
+	}
+	return path
+}
+
 func smtpParameters() []parameter {
 	return []parameter{
 		{"smtp_tls_security_level", "remote.tls", func(c *Config) string { return c.Remote.TLS }},
 		{"smtp_tls_policy_maps", "remote.tls_policy_maps", func(c *Config) string { return list(c.Remote.TLSPolicies) }},
 		{"smtp_tls_loglevel", "remote.tls_loglevel", func(c *Config) string { return strconv.Itoa(c.Remote.TLSLog) }},
 		{"lmtp_tls_loglevel", "deliver.tls_loglevel", func(c *Config) string { return strconv.Itoa(c.Deliver.TLSLog) }},
-		{"smtp_tls_CAfile", "remote.tls_ca_file", func(c *Config) string { return c.Remote.TLSCAFile }},
+		{"smtp_tls_CAfile", "remote.tls_ca_file", func(c *Config) string { return authorities(c.Remote.TLSCAFile, false) }},
+		{"smtp_tls_CApath", "remote.tls_ca_file", func(c *Config) string { return authorities(c.Remote.TLSCAFile, true) }},
+		{"smtp_tls_cert_file", "remote.tls_cert_file", func(c *Config) string { return c.Remote.TLSCertFile }},
+		{"smtp_tls_key_file", "remote.tls_key_file", func(c *Config) string { return c.Remote.TLSKeyFile }},
+		{"smtp_tls_fingerprint_cert_match", "remote.tls_fingerprints", func(c *Config) string { return list(c.Remote.TLSFingerprints) }},
+		{"smtp_tcp_port", "remote.port", func(c *Config) string { return strconv.Itoa(c.Remote.Port) }},
+		{"smtp_skip_5xx_greeting", "remote.skip_5xx_greeting", func(c *Config) string { return yes(c.Remote.SkipGreeting) }},
+		{"smtp_send_dummy_mail_auth", "remote.send_dummy_mail_auth", func(c *Config) string { return yes(c.Remote.MailAuth) }},
+		{"smtp_discard_ehlo_keyword_address_maps", "remote.discard_ehlo_keyword_address_maps", func(c *Config) string { return list(c.Remote.DiscardMaps) }},
+		{"smtp_connection_reuse_time_limit", "remote.connection_reuse_time_limit", func(c *Config) string { return span(c.Remote.ReuseTime) }},
+		{"smtp_connection_reuse_count_limit", "remote.connection_reuse_count_limit", func(c *Config) string { return strconv.Itoa(c.Remote.ReuseCount) }},
+		{"smtp_connection_cache_on_demand", "remote.reuse", func(c *Config) string { return yes(c.Remote.Reuse > 0) }},
 		{"smtp_tls_verify_cert_match", "remote.tls_verify_cert_match", func(c *Config) string { return list(c.Remote.TLSVerifyMatch) }},
 		{"smtp_tls_secure_cert_match", "remote.tls_secure_cert_match", func(c *Config) string { return list(c.Remote.TLSSecureMatch) }},
 		{"smtp_sasl_password_maps", "password_maps", func(c *Config) string { return list(c.PasswordMaps) }},

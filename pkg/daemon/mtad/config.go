@@ -147,7 +147,9 @@ type Deliver struct {
 type Remote struct {
 	TLS              string          `yaml:"tls" oneof:"none|may|encrypt|fingerprint|verify|secure" doc:"Encryption towards other hosts, as Postfix's smtp_tls_security_level: never; when it works (where it breaks, mail goes in the clear once it has waited queue.min_backoff); or else not at all; and besides only with a certificate of tls_fingerprints, one for the host's name, or one for the next hop's."`
 	TLSPolicies      []string        `yaml:"tls_policy_maps" example:"texthash:/etc/postcote/tls_policy" doc:"Tables with the level of some destinations, as Postfix's smtp_tls_policy_maps: the key is the next hop as it is written ([host]:port), or a domain or its .parent; the value a level, and attributes such as match=name:.parent and servername=name."`
-	TLSCAFile        string          `yaml:"tls_ca_file" path:"read" doc:"PEM file with the authorities that certificates must lead to at the levels verify and secure. Empty takes the system's."`
+	TLSCAFile        string          `yaml:"tls_ca_file" path:"read" doc:"PEM file, or folder of such files, with the authorities that certificates must lead to at the levels verify and secure. Empty takes the system's."`
+	TLSCertFile      string          `yaml:"tls_cert_file" path:"read" doc:"PEM file with our certificate and its intermediates, for hosts that ask for one. It is read again for each of them."`
+	TLSKeyFile       string          `yaml:"tls_key_file" path:"read" doc:"PEM file with its private key."`
 	TLSVerifyMatch   []string        `yaml:"tls_verify_cert_match" doc:"At verify, one of these must be a name of the certificate: hostname, nexthop, dot-nexthop (anything below it), a name, or .parent."`
 	TLSSecureMatch   []string        `yaml:"tls_secure_cert_match" doc:"The same at secure."`
 	TLSProtocols     string          `yaml:"tls_protocols" example:"\">=TLSv1.3\"" doc:"Versions of TLS at may, as Postfix writes them: >=TLSv1.2, <=TLSv1.2, names, and !name. Older ones than TLSv1.2 are never spoken."`
@@ -173,6 +175,7 @@ type Remote struct {
 	Forward          bool            `yaml:"send_xforward_command" doc:"Tell hosts that announce XFORWARD from whom the message came: for a content filter as relayhost. Transports say so for themselves."`
 	Reuse            conf.Duration   `yaml:"reuse" max:"1m" doc:"How long a connection waits for another message to the same host; 0s never does."`
 
+	routing.Sessions `yaml:",inline"`
 	routing.Login    `yaml:",inline"`
 	routing.Timeouts `yaml:",inline"`
 }
@@ -287,7 +290,7 @@ func Default() Config {
 			Prefer: "any", Protocols: "all", Balance: true, MaxAddresses: remote.MaxAddresses, MaxSessions: remote.MaxSessions,
 			TLSProtocols: ">=TLSv1.2", TLSMandatory: ">=TLSv1.2",
 			LineLength: 998, ConnectTimeout: conf.Duration(30 * time.Second), Reuse: conf.Duration(2 * time.Second),
-			Login: routing.DefaultLogin(), Timeouts: routing.DefaultTimeouts(),
+			Sessions: routing.DefaultSessions(), Login: routing.DefaultLogin(), Timeouts: routing.DefaultTimeouts(),
 		},
 		DNS:         dnsx.DefaultConfig(),
 		MessageSize: 50 << 20,

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/tls"
 	"io"
 	"net"
 	"net/netip"
@@ -458,6 +459,9 @@ func (d *daemon) newSenders(st *state) (*senders, error) {
 	if err := st.cfg.Remote.secure(&c, st.cfg.tables()); err != nil {
 		return nil, err
 	}
+	if err := st.cfg.Remote.Sessions.Apply(&c, st.cfg.tables()); err != nil {
+		return nil, err
+	}
 	var err error
 	if c.Services, err = st.cfg.Remote.services(); err != nil {
 		return nil, err
@@ -529,8 +533,17 @@ func (r Remote) secure(c *remote.Config, kinds lookup.Options) error {
 		c.Policies = policies
 	}
 	if r.TLSCAFile != "" {
-		if c.Roots, err = tlspolicy.Anchors(r.TLSCAFile); err != nil {
+		if c.Roots, err = tlspolicy.Authorities(r.TLSCAFile); err != nil {
 			return fail.Wrap(fail.Invalid, err, "remote.tls_ca_file")
+		}
+	}
+	if r.TLSCertFile != "" {
+		c.Certificate = func() (*tls.Certificate, error) {
+			pair, err := tls.LoadX509KeyPair(r.TLSCertFile, r.TLSKeyFile)
+			return &pair, err
+		}
+		if _, err := c.Certificate(); err != nil {
+			return fail.Wrap(fail.Invalid, err, "remote.tls_cert_file")
 		}
 	}
 	return nil

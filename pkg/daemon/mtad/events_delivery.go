@@ -310,7 +310,7 @@ func (e handshaken) Attrs() []slog.Attr {
 	if e.Err != nil {
 		return append(attrs, obs.Err(e.Err))
 	}
-	return append(attrs, slog.String(obs.KeyTLS, tlsx.Brief(e.State)), slog.String("trust", e.Trust))
+	return append(attrs, slog.String(obs.KeyTLS, tlsx.Brief(e.State)), slog.String("trust", e.Trust()))
 }
 
 func (e handshaken) Classic() (string, string) {
@@ -322,7 +322,7 @@ func (e handshaken) Classic() (string, string) {
 	if len(e.State.PeerCertificates) > 0 {
 		server = e.State.PeerCertificates[0]
 	}
-	return tag, e.Trust + " TLS connection established to " + e.Peer + ": " + tlsx.Summary(e.State, server, nil)
+	return tag, e.Trust() + " TLS connection established to " + e.Peer + ": " + tlsx.Summary(e.State, server, nil)
 }
 
 // noticeDiscarded: a notice to the postmaster could not be delivered.

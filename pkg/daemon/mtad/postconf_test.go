@@ -37,6 +37,7 @@ listeners: [{listen: "192.0.2.1:25", auth: none}, {listen: "[2001:db8::1]:587", 
 domains: {mailbox: [example.org], local: [mail.example.org, localhost], local_tables: ["texthash:/etc/postcote/local"]}
 trusted_networks: [127.0.0.0/8, "::1/128"]
 relayhost: "[smtp.example.net]:587"
+remote: {tls_ca_file: /}
 rewrite: {alias_maps: ["hash:/etc/aliases"]}
 queue: {lifetime: 36h, max_backoff: 90s, default: {destination_concurrency: 7}, transports: {smtp: {positive_feedback: 1/concurrency, failed_cohort_limit: -1}}}
 transports: {slow: {type: smtp, destination_rate_delay: 2s}}
@@ -50,6 +51,7 @@ func TestPostconfAsCallersUseIt(t *testing.T) {
 		errout string
 		code   int
 	}{
+		{args: "-h smtp_tls_CAfile smtp_tls_CApath smtpd_tls_loglevel smtp_tls_loglevel smtp_skip_5xx_greeting", out: "\n/\n1\n0\nyes\n"},
 		{args: "-h myhostname", out: "mail.example.org\n"},
 		{args: "-h mail_version mail_name", out: "3.7.11\nPostcote\n"},
 		{args: "mydestination relayhost", out: "mydestination = mail.example.org, localhost, texthash:/etc/postcote/local\nrelayhost = [smtp.example.net]:587\n"},

@@ -38,6 +38,9 @@ func (c Config) Validate(p *conf.Reporter) {
 	}
 	c.Remote.Check(p.At("remote"))
 	routing.CheckFlags(p.At("deliver.flags"), c.Deliver.Flags)
+	if (c.Remote.TLSCertFile == "") != (c.Remote.TLSKeyFile == "") {
+		p.At("remote.tls_cert_file").Errorf("tls_cert_file and tls_key_file belong together, one is missing")
+	}
 	routing.CheckSource(p.At("remote.source"), c.Remote.Source)
 	routing.CheckWords(p.At("remote.discard_ehlo_keywords"), c.Remote.DiscardWords)
 	if _, err := c.Remote.services(); err != nil {

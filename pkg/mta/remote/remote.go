@@ -78,6 +78,18 @@ type Config struct {
 	// Discard are EHLO keywords, in upper case, that are not used though a host
 	// announces them (Postfix: smtp_discard_ehlo_keywords).
 	Discard []string
+	// DiscardAt has such keywords of some hosts, by address, apart by commas or
+	// blanks, in place of Discard; nil for none (Postfix:
+	// smtp_discard_ehlo_keyword_address_maps).
+	DiscardAt tlspolicy.Table
+	// Certificate is ours, for hosts that ask for one; nil for none.
+	Certificate func() (*tls.Certificate, error)
+	// MailAuth says AUTH=<> to hosts where we have logged in (Postfix:
+	// smtp_send_dummy_mail_auth).
+	MailAuth bool
+	// HardGreeting returns the mail for a host that greets us with 5xx, which
+	// otherwise counts as 4xx (Postfix: smtp_skip_5xx_greeting = no).
+	HardGreeting bool
 	// Mechanism reports whether a mechanism may be used to log in, with TLS or
 	// without; nil allows all.
 	Mechanism func(name string, tls bool) bool
@@ -86,6 +98,8 @@ type Config struct {
 	// smtp_sasl_auth_soft_bounce).
 	HardLogin bool
 	Idle      time.Duration                    // how long a session waits for the next message; 0: 2 s, negative: not at all
+	MaxAge    time.Duration                    // how long a session is used; 0: 300 s (Postfix: smtp_connection_reuse_time_limit)
+	MaxUses   int                              // messages that a session carries; 0: any number
 	Shuffle   func(n int, swap func(i, j int)) // order of equal MX records; nil: random
 	Random    func(n int) int                  // below n, for the choice among SRV records; nil: random
 	Now       func() time.Time                 // nil: time.Now
@@ -97,7 +111,9 @@ type Handshake struct {
 	Peer  string // "host[ip]:25"
 	Err   error  // why it failed; nil, and then:
 	State tls.ConnectionState
-	Trust string // Postfix's word for the certificate: Verified, Trusted, or Untrusted
+	// Trust finds Postfix's word for the certificate: Verified, Trusted, or
+	// Untrusted.
+	Trust func() string
 }
 
 // Message is what is delivered.
@@ -148,6 +164,9 @@ func New(cfg Config) *Client {
 	}
 	if cfg.Sessions == 0 {
 		cfg.Sessions = MaxSessions
+	}
+	if cfg.MaxAge == 0 {
+		cfg.MaxAge = 300 * time.Second
 	}
 	if cfg.Idle == 0 {
 		cfg.Idle = 2 * time.Second

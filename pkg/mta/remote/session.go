@@ -25,9 +25,6 @@ import (
 	"github.com/postcote/postcote/pkg/proto/smtp/client"
 )
 
-// maxAge is how long a connection is used (Postfix: smtp_connection_reuse_time_limit).
-const maxAge = 300 * time.Second
-
 // session is an open connection to a target.
 type session struct {
 	c       *Client
@@ -43,6 +40,12 @@ type session struct {
 func (c *Client) connect(ctx context.Context, a *attempt, t target) (s *session, o Outcome, met bool) {
 	mode, why := a.tlsMode(t)
 	start := a.start
+	discard, err := c.discarded(ctx, t)
+	if err != nil {
+		why := deferral(3, 0, "EHLO keywords of "+t.name()+" cannot be looked up: "+err.Error())
+		why.Site = false
+		return nil, why.outcome(), false
+	}
 	for {
 		raw, err := c.dial(ctx, t)
 		if err != nil {
@@ -51,7 +54,13 @@ func (c *Client) connect(ctx context.Context, a *attempt, t target) (s *session,
 			}
 			return nil, connectFailed(t, err).outcome(), false
 		}
-		conn, err := client.New(ctx, raw, c.clientConfig(a, t, mode))
+		conn, err := client.New(ctx, raw, c.clientConfig(a, t, mode, discard))
+		if err == nil && t.best && strings.EqualFold(conn.Name(), c.cfg.Hostname) {
+			_ = conn.Quit(ctx)
+			o = loops(nameOnly(a.hop.Host)).outcome()
+			o.Relay, o.Host = t.relay(), t.Host
+			return nil, o, true
+		}
 		c.handshaken(a, t, conn, err)
 		if err == nil {
 			return &session{c: c, conn: conn, target: t, opened: c.cfg.Now(), connect: c.cfg.Now().Sub(start)}, Outcome{}, true
@@ -76,14 +85,19 @@ func (c *Client) handshaken(a *attempt, t target, conn *client.Conn, err error) 
 	switch {
 	case err == nil && conn.TLS() != nil:
 		h.State = *conn.TLS()
-		h.Trust = a.tls.Trust(h.State, c.cfg.Roots, c.cfg.Now())
-	case errors.As(err, &site) && site.TLS && site.Stage == client.StageTLS:
+		policy := a.tls
+		h.Trust = func() string { return policy.Trust(h.State, c.cfg.Roots, c.cfg.Now()) }
+	case errors.As(err, &site) && site.TLS && site.Stage == client.StageTLS && !judged(site.Err):
 		h.Err = site.Err
 	default:
 		return
 	}
 	c.cfg.Handshake(h)
 }
+
+// judged reports whether an error is the verdict of a policy, which an outcome
+// has word for word.
+func judged(err error) bool { return fail.Is(err, fail.Denied) || fail.Is(err, fail.Unavailable) }
 
 // mayBePlain reports whether a host whose TLS failed, or whose encrypted
 // connection broke, is to be tried in the clear: encryption where possible,
@@ -114,8 +128,23 @@ func (a *attempt) tlsMode(t target) (client.TLSMode, string) {
 	return client.OpportunisticTLS, ""
 }
 
-func (c *Client) clientConfig(a *attempt, t target, mode client.TLSMode) client.Config {
-	cfg := client.Config{Name: cmp.Or(c.cfg.Helo, c.cfg.Hostname), LMTP: a.hop.Transport == route.LMTP, TLSMode: mode, Timeouts: c.cfg.Timeouts, Discard: c.cfg.Discard}
+// discarded are the EHLO keywords that are not used at a target.
+func (c *Client) discarded(ctx context.Context, t target) ([]string, error) {
+	if c.cfg.DiscardAt == nil || t.Network == "unix" {
+		return c.cfg.Discard, nil
+	}
+	value, err := c.cfg.DiscardAt.Lookup(ctx, t.IP)
+	switch {
+	case fail.Is(err, fail.NotFound):
+		return c.cfg.Discard, nil
+	case err != nil:
+		return nil, err
+	}
+	return strings.FieldsFunc(strings.ToUpper(value), func(r rune) bool { return r == ',' || r == ' ' || r == '\t' }), nil
+}
+
+func (c *Client) clientConfig(a *attempt, t target, mode client.TLSMode, discard []string) client.Config {
+	cfg := client.Config{MailAuth: c.cfg.MailAuth, Name: cmp.Or(c.cfg.Helo, c.cfg.Hostname), LMTP: a.hop.Transport == route.LMTP, TLSMode: mode, Timeouts: c.cfg.Timeouts, Discard: discard}
 	cfg.MaxLine = c.cfg.LineLength
 	if cfg.LMTP {
 		cfg.Name, cfg.Timeouts, cfg.MaxLine = c.cfg.Hostname, c.cfg.LMTPTimeouts, 0
@@ -160,6 +189,9 @@ func (c *Client) tlsConfig(a *attempt, t target) *tls.Config {
 	cfg := tlsx.Opportunistic(cmp.Or(policy.ServerName, peer.Host))
 	cfg.ClientSessionCache = c.sessions
 	cfg.MinVersion, cfg.MaxVersion = max(cfg.MinVersion, policy.MinVersion), policy.MaxVersion
+	if c.cfg.Certificate != nil {
+		cfg.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return c.cfg.Certificate() }
+	}
 	if policy.Level.Authentic() {
 		cfg.VerifyConnection = func(state tls.ConnectionState) error {
 			return policy.Judge(state, peer, c.cfg.Roots, c.cfg.Now())
@@ -265,7 +297,7 @@ func (s *session) release(key string) {
 		return
 	}
 	s.connect, s.reused = 0, true
-	if s.c.cfg.Now().Sub(s.opened) > maxAge {
+	if s.c.cfg.Now().Sub(s.opened) > s.c.cfg.MaxAge || s.c.cfg.MaxUses > 0 && s.conn.Uses() >= s.c.cfg.MaxUses {
 		key = ""
 	}
 	s.c.idle.put(key, s)

@@ -42,6 +42,7 @@ type target struct {
 	Host    string // name, for the log and for TLS
 	IP      string // address without port, or the socket path
 	Port    uint16 // 0 for a socket
+	best    bool   // of the best exchangers of a domain: should it be us, mail goes in circles
 }
 
 // name is Postfix's namaddr, "host[ip]".
@@ -201,6 +202,9 @@ func (c *Client) addresses(ctx context.Context, name string, hosts []host, self,
 		if self && c.selfAmong(equal) {
 			why = selfTrouble(name, first)
 			break
+		}
+		for i := range equal {
+			equal[i].best = first && !loopback
 		}
 		c.cfg.Families.arrange(equal, c.shuffle)
 		out = append(out, equal...)

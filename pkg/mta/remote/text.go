@@ -56,6 +56,7 @@ func siteTrouble(t target, err error, tlsWhy string) trouble {
 	case site.Auth:
 		out.DSN, out.Text = loginTrouble(t, site)
 	case errors.Is(site.Err, wire.ErrBadReply) && !site.Reply.IsZero():
+		out.DSN = smtp.EnhancedCode{4, 5, 0}
 		out.Text = "Protocol error: " + said(t, reply, site.Stage)
 	case site.Err == nil && early(site.Stage):
 		out.Text = "host " + t.name() + " refused to talk to me: " + reply
@@ -79,7 +80,7 @@ func (c *Client) connectTrouble(t target, err error, tlsWhy string) trouble {
 	switch {
 	case site.Auth && c.cfg.HardLogin:
 		out.Status, out.DSN[0] = Bounced, 5
-	case site.Stage == client.StageHello, site.Stage == client.StageLHLO: // that we are not wanted is no passing trouble
+	case site.Stage == client.StageConnect && c.cfg.HardGreeting, site.Stage == client.StageHello, site.Stage == client.StageLHLO: // that we are not wanted is no passing trouble
 		out.Status, out.DSN[0], out.Site = Bounced, 5, false
 	}
 	return out
@@ -116,7 +117,7 @@ func tlsTrouble(t target, site *client.SiteError, why string) (smtp.EnhancedCode
 		why = "TLS is required"
 	}
 	switch {
-	case fail.Is(site.Err, fail.Denied), site.Stage == client.StageTLS && fail.Is(site.Err, fail.Unavailable): // by the policy
+	case site.Stage == client.StageTLS && judged(site.Err):
 		return smtp.EnhancedCode{4, 7, 5}, site.Err.Error()
 	case site.Stage == client.StageTLS || site.Stage == client.StageConnect:
 		return smtp.EnhancedCode{4, 7, 5}, "Cannot start TLS: handshake failure"

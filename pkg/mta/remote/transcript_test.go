@@ -30,14 +30,14 @@ import (
 //
 //	set KEY VALUE        tls LEVEL, policy NEXTHOP POLICY, login user:password, idle off,
 //	                     mechanisms NAME..., hardlogin yes, discard WORD..., timeout mail|rcpt|data|done
-//	                     plainafter TIME
+//	                     plainafter TIME, hardgreeting yes, mailauth yes, certificate yes, maxuses N, discardat ADDRESS WORD...
 //	message KEY VALUE    waited TIME, 8bit yes, utf8 yes, from ADDR, body TEXT, size OCTETS
 //	deliver HOP RCPT...  starts an attempt; what follows up to the next one is its
 //	== ADDRESS [refused|timeout|reuse]
 //	                     the next connection it makes, and what happens on it
 //	S: C:                lines of the server, lines it must hear
-//	starttls, starttls refused, garbage, close, hang
-//	                     the server does a handshake, its certificate is not taken, it breaks it, closes, says no more
+//	starttls, starttls asks, starttls refused, garbage, close, hang
+//	                     the server does a handshake, wants a certificate in it, its own is not taken, it breaks it, closes, says no more
 //	tls PEER WORD        what is told of a handshake: Postfix's word for the certificate, or failed
 //	=> RCPT STATUS DSN SITE RELAY TEXT
 //	                     an outcome; SITE is site or -
@@ -94,6 +94,8 @@ type transcript struct {
 	msg   Message
 	body  string
 	plays []*play
+
+	certificate bool // there is one of ours
 }
 
 func parseTranscript(t *testing.T, text string) *transcript {
@@ -174,6 +176,20 @@ func (tr *transcript) set(rest string) error {
 		*map[string]*time.Duration{
 			"mail": &tr.cfg.Timeouts.Mail, "rcpt": &tr.cfg.Timeouts.Rcpt, "data": &tr.cfg.Timeouts.Data, "done": &tr.cfg.Timeouts.Done,
 		}[value] = 400 * time.Millisecond
+	case "certificate":
+		tr.certificate = true
+	case "hardgreeting":
+		tr.cfg.HardGreeting = true
+	case "mailauth":
+		tr.cfg.MailAuth = true
+	case "maxuses":
+		tr.cfg.MaxUses, _ = strconv.Atoi(value)
+	case "discardat":
+		host, words, _ := strings.Cut(value, " ")
+		if tr.cfg.DiscardAt == nil {
+			tr.cfg.DiscardAt = policies{}
+		}
+		tr.cfg.DiscardAt.(policies)[host] = words
 	case "idle":
 		tr.cfg.Idle = -1
 	case "plainafter":
@@ -227,11 +243,14 @@ func runTranscript(t *testing.T, text string) {
 	tr.cfg.Roots = x509.NewCertPool()
 	tr.cfg.Roots.AddCert(s.cert.Leaf)
 	tr.cfg.Dial = s.dial
+	if tr.certificate {
+		tr.cfg.Certificate = func() (*tls.Certificate, error) { return &s.cert, nil }
+	}
 	var playing *play
 	tr.cfg.Handshake = func(h Handshake) {
-		word := h.Trust
-		if h.Err != nil {
-			word = "failed"
+		word := "failed"
+		if h.Err == nil {
+			word = h.Trust()
 		}
 		playing.heard = append(playing.heard, h.Peer+" "+word)
 	}
@@ -399,7 +418,11 @@ func (a *actor) step(line string) bool {
 		}
 		return true
 	case "starttls":
-		t := tls.Server(a.conn, &tls.Config{Certificates: []tls.Certificate{a.s.cert}})
+		cfg := &tls.Config{Certificates: []tls.Certificate{a.s.cert}}
+		if rest == "asks" {
+			cfg.ClientAuth = tls.RequireAnyClientCert
+		}
+		t := tls.Server(a.conn, cfg)
 		err := t.Handshake()
 		if rest == "refused" {
 			if err == nil { // by TLS 1.3 the client is the last to speak

@@ -7,6 +7,7 @@ import (
 	"encoding/asn1"
 	"encoding/pem"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"unicode"
@@ -64,31 +65,55 @@ func (c *clientCA) refresh() (fresh bool, err error) {
 
 // loadAuthorities takes a file whole or not at all. A revocation list in it,
 // as Dovecot's ssl_ca may hold, is an error: it would not be obeyed.
+// Of a folder it takes the files that hold certificates.
 func loadAuthorities(file string) (*x509.CertPool, error) {
-	rest, err := os.ReadFile(file)
+	pool := x509.NewCertPool()
+	info, err := os.Stat(file)
 	if err != nil {
 		return nil, fail.Wrap(fail.Invalid, err, "client authorities")
 	}
-	pool, n, begun := x509.NewCertPool(), 0, bytes.Count(rest, []byte("-----BEGIN "))
+	if !info.IsDir() {
+		return pool, addAuthorities(pool, file)
+	}
+	entries, err := os.ReadDir(file)
+	if err != nil {
+		return nil, fail.Wrap(fail.Invalid, err, "client authorities")
+	}
+	found := false
+	for _, e := range entries {
+		found = addAuthorities(pool, filepath.Join(file, e.Name())) == nil || found
+	}
+	if !found {
+		return nil, fail.New(fail.Invalid, "client authorities %s: there is no file of certificates in it", file)
+	}
+	return pool, nil
+}
+
+func addAuthorities(pool *x509.CertPool, file string) error {
+	rest, err := os.ReadFile(file)
+	if err != nil {
+		return fail.Wrap(fail.Invalid, err, "client authorities")
+	}
+	n, begun := 0, bytes.Count(rest, []byte("-----BEGIN "))
 	for {
 		var block *pem.Block
 		if block, rest = pem.Decode(rest); block == nil {
 			break
 		}
 		if block.Type != "CERTIFICATE" {
-			return nil, fail.New(fail.Invalid, "client authorities %s: a block %.40q, only certificates can stand here", file, block.Type)
+			return fail.New(fail.Invalid, "client authorities %s: a block %.40q, only certificates can stand here", file, block.Type)
 		}
 		cert, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
-			return nil, fail.Wrap(fail.Invalid, err, "client authorities %s", file)
+			return fail.Wrap(fail.Invalid, err, "client authorities %s", file)
 		}
 		pool.AddCert(cert)
 		n++
 	}
 	if n == 0 || n != begun { // the decoder skips what it cannot read
-		return nil, fail.New(fail.Invalid, "client authorities %s: no certificate, or not a whole one", file)
+		return fail.New(fail.Invalid, "client authorities %s: no certificate, or not a whole one", file)
 	}
-	return pool, nil
+	return nil
 }
 
 // Login is Server for a listener where clients may log in: when there is a

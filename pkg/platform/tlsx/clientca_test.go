@@ -300,3 +300,25 @@ func TestBadAuthorities(t *testing.T) {
 		}
 	}
 }
+
+// A folder of authorities: what is no certificate in it does not count.
+func TestAuthoritiesInFolder(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := loadAuthorities(dir); err == nil {
+		t.Error("an empty folder")
+	}
+	want := x509.NewCertPool()
+	for _, name := range []string{"one.pem", "two.0"} {
+		text, _, err := SelfSigned([]string{name}, time.Now(), time.Hour)
+		if err != nil || os.WriteFile(filepath.Join(dir, name), text, 0o600) != nil {
+			t.Fatal(err)
+		}
+		want.AppendCertsFromPEM(text)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "README"), []byte("authorities"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if pool, err := loadAuthorities(dir); err != nil || !pool.Equal(want) {
+		t.Errorf("%v", err)
+	}
+}

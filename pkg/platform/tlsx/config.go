@@ -14,7 +14,7 @@ type Config struct {
 	MinVersion string `yaml:"min_version" oneof:"1.2|1.3" doc:"Oldest TLS version that is accepted."`
 	SNI        []Pair `yaml:"sni" doc:"Further certificates; each is used for the names it holds."`
 
-	ClientCAFile      string `yaml:"client_ca_file" path:"read" example:"/etc/postcote/tls/client-ca.pem" doc:"PEM file with the authorities that a client's certificate must lead to. Where clients can log in, they are then asked for one; who has it may log in with EXTERNAL, the others as before. Revocation lists are not looked at. Empty: no certificate is asked for."`
+	ClientCAFile      string `yaml:"client_ca_file" path:"read" example:"/etc/postcote/tls/client-ca.pem" doc:"PEM file with the authorities that a client's certificate must lead to. Where clients can log in, they are then asked for one; who has it may log in with EXTERNAL, the others as before. It may be a folder of such files, which are read again when one comes or goes. Revocation lists are not looked at. Empty: no certificate is asked for."`
 	CertUsernameField string `yaml:"cert_username_field" oneof:"commonName|emailAddress" doc:"Where a client's certificate names the user: in its subject's commonName, or in its email address (of the alternative names, or else of the subject). A certificate with none, or with several, names nobody."`
 
 	Poll conf.Duration `yaml:"poll" doc:"How often the files are looked at; changed ones are taken over without a restart."`

@@ -6,8 +6,11 @@ import (
 	"time"
 
 	"github.com/postcote/postcote/pkg/daemon/mtad/mechanisms"
+	"github.com/postcote/postcote/pkg/mta/remote"
 	"github.com/postcote/postcote/pkg/platform/addr"
 	"github.com/postcote/postcote/pkg/platform/conf"
+	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/platform/lookup"
 	"github.com/postcote/postcote/pkg/proto/smtp/client"
 )
 
@@ -58,6 +61,34 @@ func (t Timeouts) Client(usual client.Timeouts) client.Timeouts {
 		}
 	}
 	return usual
+}
+
+// Sessions is how other hosts are spoken to.
+type Sessions struct {
+	SkipGreeting bool          `yaml:"skip_5xx_greeting" doc:"Take a greeting of 5xx for one of 4xx: the next host is asked, and mail is tried again. Otherwise it is returned."`
+	MailAuth     bool          `yaml:"send_dummy_mail_auth" doc:"Say AUTH=<> in MAIL where we have logged in, for hosts that want it (RFC 4954 section 5)."`
+	DiscardMaps  []string      `yaml:"discard_ehlo_keyword_address_maps" example:"cidr:/etc/postcote/ehlo_keywords" doc:"Tables with the EHLO keywords that are not used at a host, by its address, in place of discard_ehlo_keywords. While a table cannot be asked, mail waits."`
+	ReuseTime    conf.Duration `yaml:"connection_reuse_time_limit" min:"1s" max:"24h" doc:"How long a connection is used for one message after another."`
+	ReuseCount   int           `yaml:"connection_reuse_count_limit" min:"0" doc:"Messages that go over one connection; 0 for no limit."`
+}
+
+// DefaultSessions are Postfix's.
+func DefaultSessions() Sessions {
+	return Sessions{SkipGreeting: true, ReuseTime: conf.Duration(300 * time.Second)}
+}
+
+// Apply puts s into a client's configuration. Errors: fail.Invalid.
+func (s Sessions) Apply(c *remote.Config, kinds lookup.Options) error {
+	c.HardGreeting, c.MailAuth, c.MaxAge, c.MaxUses = !s.SkipGreeting, s.MailAuth, s.ReuseTime.Std(), s.ReuseCount
+	if len(s.DiscardMaps) == 0 {
+		return nil
+	}
+	table, err := lookup.OpenAll(s.DiscardMaps, kinds)
+	if err != nil {
+		return fail.Wrap(fail.Invalid, err, "remote.discard_ehlo_keyword_address_maps")
+	}
+	c.DiscardAt = table
+	return nil
 }
 
 // Login is how we log in at other hosts.

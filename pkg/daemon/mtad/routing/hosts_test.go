@@ -7,6 +7,8 @@ import (
 	"github.com/postcote/postcote/pkg/mta/remote"
 	"github.com/postcote/postcote/pkg/platform/addr"
 	"github.com/postcote/postcote/pkg/platform/conf"
+	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/platform/lookup"
 	"github.com/postcote/postcote/pkg/proto/smtp/client"
 )
 
@@ -46,5 +48,24 @@ func TestFields(t *testing.T) {
 		if got := Fields(c.flags, a(c.sender), a(c.original), a("r@b.example")); got != c.want {
 			t.Errorf("%+v: %q", c, got)
 		}
+	}
+}
+
+// Postfix's defaults, and a table that cannot be.
+func TestSessions(t *testing.T) {
+	var c remote.Config
+	if err := DefaultSessions().Apply(&c, lookup.Options{}); err != nil || c.HardGreeting || c.MailAuth || c.MaxUses != 0 || c.MaxAge != 300*time.Second || c.DiscardAt != nil {
+		t.Errorf("%+v, %v", c, err)
+	}
+	s := Sessions{DiscardMaps: []string{"inline:{192.0.2.1=dsn}"}}
+	if err := s.Apply(&c, lookup.Options{}); err != nil || !c.HardGreeting {
+		t.Errorf("%+v, %v", c, err)
+	}
+	if words, err := c.DiscardAt.Lookup(t.Context(), "192.0.2.1"); words != "dsn" || err != nil {
+		t.Errorf("%q, %v", words, err)
+	}
+	s.DiscardMaps = []string{"nonsense:x"}
+	if err := s.Apply(&c, lookup.Options{}); !fail.Is(err, fail.Invalid) {
+		t.Errorf("%v", err)
 	}
 }

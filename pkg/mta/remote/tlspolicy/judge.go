@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -125,17 +126,51 @@ func (p *Policy) printed(cert *x509.Certificate) bool {
 	return ok
 }
 
-// maxAnchors caps a file of trust anchors.
-const maxAnchors = 1 << 20
+// Limits on trust anchors: octets of a file, files of a folder.
+const (
+	maxAnchors = 1 << 20
+	maxFiles   = 5000
+)
 
-// Anchors reads a file of trust anchors. Errors: fail.Unavailable.
-func Anchors(file string) (*x509.CertPool, error) {
-	f, err := os.Open(file)
+// Authorities reads trust anchors from a file, or from all files of a folder,
+// such as /etc/ssl/certs. Files of a folder that hold no certificate are passed
+// over. Errors: fail.Unavailable.
+func Authorities(path string) (*x509.CertPool, error) {
+	if info, err := os.Stat(path); err != nil || !info.IsDir() {
+		return Anchors(path)
+	}
+	pool := x509.NewCertPool()
+	entries, err := os.ReadDir(path)
 	if err != nil {
 		return nil, fail.Wrap(fail.Unavailable, err, "trust anchors")
 	}
+	if len(entries) > maxFiles {
+		return nil, fail.New(fail.Unavailable, "trust anchors %s: more than %d files", path, maxFiles)
+	}
+	found := false
+	for _, e := range entries {
+		if pem, err := readAnchors(filepath.Join(path, e.Name())); err == nil && pool.AppendCertsFromPEM(pem) {
+			found = true
+		}
+	}
+	if !found {
+		return nil, fail.New(fail.Unavailable, "trust anchors %s: there is no certificate in it", path)
+	}
+	return pool, nil
+}
+
+func readAnchors(file string) ([]byte, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
 	defer f.Close()
-	pem, err := io.ReadAll(io.LimitReader(f, maxAnchors))
+	return io.ReadAll(io.LimitReader(f, maxAnchors))
+}
+
+// Anchors reads a file of trust anchors. Errors: fail.Unavailable.
+func Anchors(file string) (*x509.CertPool, error) {
+	pem, err := readAnchors(file)
 	if err != nil {
 		return nil, fail.Wrap(fail.Unavailable, err, "trust anchors")
 	}

@@ -234,6 +234,24 @@ func TestJudge(t *testing.T) {
 			t.Errorf("%s, %+v: %v, want %q", k.policy, k.peer, err, k.want)
 		}
 	}
+	folder := filepath.Dir(pemFile)
+	if _, err := Authorities(folder + "/ca"); err == nil {
+		t.Error("a file that is not there")
+	}
+	if pool, err := Authorities(pemFile); err != nil || !pool.Equal(pooled(other)) {
+		t.Errorf("a file: %v", err)
+	}
+	for name, text := range map[string]string{"README": "no certificate", "good.0": string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: good.Raw}))} {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if pool, err := Authorities(folder); err != nil || !pool.Equal(pooled(other, good)) {
+		t.Errorf("a folder: %v", err)
+	}
+	if _, err := Authorities(t.TempDir()); fail.KindOf(err) != fail.Unavailable {
+		t.Errorf("an empty folder: %v", err)
+	}
 	p := d.Of(Verify)
 	if err := p.Judge(tls.ConnectionState{PeerCertificates: []*x509.Certificate{good}}, peer, roots, time.Now().Add(2*time.Hour)); err == nil {
 		t.Error("a certificate that has ended")
@@ -257,4 +275,12 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("%q: %+v", v, p)
 		}
 	})
+}
+
+func pooled(certs ...*x509.Certificate) *x509.CertPool {
+	pool := x509.NewCertPool()
+	for _, c := range certs {
+		pool.AddCert(c)
+	}
+	return pool
 }

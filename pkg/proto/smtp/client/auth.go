@@ -48,6 +48,7 @@ func (c *Conn) converse(ctx context.Context, mech gosasl.Client, line string) er
 			if err := sasl.Complete(mech); err != nil {
 				return &SiteError{Stage: StageAuth, Auth: true, Reply: r, Err: err}
 			}
+			c.login = true
 			return nil
 		case r.Code != 334:
 			return &SiteError{Stage: StageAuth, Auth: true, Reply: r}

@@ -28,7 +28,9 @@ type Config struct {
 	// unless the connection is encrypted. nil: no AUTH. Its error, a server
 	// without AUTH, and one that grants the login without proving itself where
 	// the mechanism wants it to, are SiteErrors with Auth set.
-	Auth     func(offered []string, state *tls.ConnectionState) (gosasl.Client, error)
+	Auth func(offered []string, state *tls.ConnectionState) (gosasl.Client, error)
+	// MailAuth says AUTH=<> in MAIL where Auth has logged in (RFC 4954 section 5).
+	MailAuth bool
 	Timeouts Timeouts // zero fields mean the defaults
 	MaxLine  int      // octets of content lines, longer ones are broken by CRLF SP; 0: 998 for SMTP, none for LMTP; -1: none
 

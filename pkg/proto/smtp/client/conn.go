@@ -29,7 +29,9 @@ type Conn struct {
 	ext   map[string]string
 	hi    wire.Reply
 	uses  int
-	dirty bool // the server has a transaction open
+	name  string // the server's, in its reply to EHLO
+	login bool   // was granted
+	dirty bool   // the server has a transaction open
 	dead  bool
 }
 
@@ -120,6 +122,9 @@ func (c *Conn) Extension(keyword string) (params string, ok bool) {
 	params, ok = c.ext[keyword]
 	return params, ok
 }
+
+// Name returns the name that the server gave itself in its reply to EHLO.
+func (c *Conn) Name() string { return c.name }
 
 // Greeting returns the server's first reply.
 func (c *Conn) Greeting() wire.Reply { return c.hi }

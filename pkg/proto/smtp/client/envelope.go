@@ -95,6 +95,9 @@ func (c *Conn) mailLine(env *Envelope) (string, error) {
 	if env.UTF8 {
 		b = append(b, " SMTPUTF8"...)
 	}
+	if c.login && c.cfg.MailAuth {
+		b = append(b, " AUTH=<>"...)
+	}
 	return string(append(b, "\r\n"...)), nil
 }
 

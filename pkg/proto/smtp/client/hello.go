@@ -20,6 +20,8 @@ func (c *Conn) hello(ctx context.Context) error {
 		return err
 	}
 	if r.OK() {
+		c.name, _, _ = strings.Cut(r.Text, "\n")
+		c.name, _, _ = strings.Cut(strings.TrimSpace(c.name), " ")
 		c.ext = extensions(r)
 		for _, word := range c.cfg.Discard {
 			delete(c.ext, word)
