@@ -133,13 +133,14 @@ func (e *exchange) failed(err error) error {
 	event := authFailed{client: e.a.d.clientOf(e.c), Mech: e.mech, Reason: noReason}
 	result := "denied"
 	var out error
-	switch f := authclient.AsFailure(err); {
+	f := authclient.AsFailure(err)
+	if f != nil {
+		event.User = f.User
+	}
+	switch {
 	case fail.Is(err, fail.Denied):
-		if f != nil {
-			event.User = f.User
-			if f.Reason != "" {
-				event.Reason = f.Reason
-			}
+		if f != nil && f.Reason != "" {
+			event.Reason = f.Reason
 		}
 		out = fail.New(fail.Denied, "%s", event.Reason)
 	case fail.Is(err, fail.Invalid):

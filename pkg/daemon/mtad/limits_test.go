@@ -69,6 +69,7 @@ func TestSASLResponse(t *testing.T) {
 		"connect smtpd", "S: 220 *", "C: HELO client.example", "S: 250 *",
 		"C: AUTH LOGIN", "S: 334 *", "C: "+strings.Repeat("YWFh", 128), "S: 334 *", "C: *", "S: 501 5.7.0 *",
 		"C: AUTH LOGIN", "S: 334 *", "C: "+strings.Repeat("YWFh", 129), "S: 500 5.5.6 SASL response limit exceeded",
+		"log: postfix/smtpd: warning: unknown[127.0.0.1]: request longer than 512",
 		"C: QUIT", "S: 221 *",
 	)
 }

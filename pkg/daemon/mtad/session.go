@@ -12,6 +12,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/emersion/go-smtp"
+
 	"github.com/postcote/postcote/pkg/daemon/mtad/edge"
 	"github.com/postcote/postcote/pkg/daemon/mtad/errormail"
 	"github.com/postcote/postcote/pkg/daemon/mtad/localmail"
@@ -357,7 +359,11 @@ func (s *session) refusedByEngine(e server.Event) {
 	case server.BadChunk:
 		s.d.log.Log(commandRefused{s.who, "BDAT request from " + s.who.String() + " refused: " + e.Reply.String(), e.Reply})
 	case server.TooLong:
-		s.d.log.Log(commandRefused{s.who, fmt.Sprintf("%s: request longer than %d", s.who, s.c.Policy.Limits.Line), e.Reply})
+		limit := s.c.Policy.Limits.Line
+		if e.Reply.Enhanced == (smtp.EnhancedCode{5, 5, 6}) { // a response
+			limit = s.c.Policy.Limits.AuthResponse
+		}
+		s.d.log.Log(commandRefused{s.who, fmt.Sprintf("%s: request longer than %d", s.who, limit), e.Reply})
 	default:
 		s.d.log.Debug("command refused by the protocol", slog.String("conn", s.c.ID), slog.String("cmd", e.Verb), slog.String("reply", e.Reply.String()))
 	}

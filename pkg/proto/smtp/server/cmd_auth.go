@@ -92,14 +92,14 @@ func (e *engine) authLine(mech string) ([]byte, Reply) {
 	line, err := e.in.ReadLine(e.pub.Policy.Limits.AuthResponse)
 	switch {
 	case errors.Is(err, wire.ErrLineTooLong):
-		return nil, e.refused("AUTH", MakeReply(500, 5, 5, 6, "SASL response limit exceeded"), nil)
+		return nil, e.refusedFor(TooLong, "AUTH", MakeReply(500, 5, 5, 6, "SASL response limit exceeded"), nil)
 	case errors.Is(err, wire.ErrFlood):
 		return nil, MakeReply(421, 4, 7, 0, e.cfg.Hostname+" Error: authentication response too long")
 	case err != nil:
 		e.lost(err)
 		return nil, Reply{Code: said}
 	case e.bareLF():
-		return nil, e.refusedFor(Unwanted, "AUTH", e.cfg.Replies.BareLF, nil)
+		return nil, e.bareCommand("AUTH", nil)
 	case e.in.Buffered() > 0 && e.pub.Policy.StrictSync:
 		return nil, e.tooEager("AUTH")
 	case string(line) == "*":

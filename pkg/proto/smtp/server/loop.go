@@ -283,7 +283,7 @@ func (e *engine) check(i int, line, verb []byte) Reply {
 	c := &e.srv.table[i]
 	switch {
 	case e.bareLF():
-		return e.refusedFor(Unwanted, c.name, e.cfg.Replies.BareLF, line)
+		return e.bareCommand(c.name, line)
 	case len(line) > e.pub.Policy.Limits.Line && c.name != "AUTH":
 		return e.tooLong(c.name)
 	case !e.clean(line, c.name):
@@ -313,7 +313,7 @@ func (e *engine) checkUnknown(line, verb []byte) Reply {
 		e.out.reply(MakeReply(221, 2, 7, 0, "Error: this is a mail server and speaks SMTP only"))
 		return Reply{Code: said}
 	case e.bareLF():
-		return e.refusedFor(Unwanted, "", e.cfg.Replies.BareLF, line)
+		return e.bareCommand("", line)
 	case len(line) > e.pub.Policy.Limits.Line:
 		return e.tooLong("")
 	case !e.clean(line, ""):
@@ -330,6 +330,13 @@ func (e *engine) checkUnknown(line, verb []byte) Reply {
 // client that may not do that.
 func (e *engine) bareLF() bool {
 	return e.pub.Policy.BareLF == wire.RejectBareLF && e.in.BareLF()
+}
+
+// bareCommand ends the session of a client whose commands end in a bare LF: what
+// follows may be content that somebody else wants to be commands.
+func (e *engine) bareCommand(verb string, line []byte) Reply {
+	e.end(Refused, nil)
+	return e.refusedFor(Unwanted, verb, e.cfg.Replies.BareLF, line)
 }
 
 // outOfSync reports whether input waits behind a command that must end its
