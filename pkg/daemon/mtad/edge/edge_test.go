@@ -271,3 +271,12 @@ func TestTell(t *testing.T) {
 		}
 	}
 }
+
+func TestFingerprints(t *testing.T) {
+	c := DefaultConfig()
+	short := c.fingerprint([]byte("certificate"))
+	c.Digest = "sha512"
+	if long := c.fingerprint([]byte("certificate")); len(short) != 32*3-1 || len(long) != 64*3-1 {
+		t.Errorf("%s and %s", short, long)
+	}
+}
