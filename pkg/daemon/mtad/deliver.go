@@ -34,6 +34,7 @@ import (
 	"github.com/postcote/postcote/pkg/platform/lookup"
 	"github.com/postcote/postcote/pkg/platform/netx"
 	smtpclient "github.com/postcote/postcote/pkg/proto/smtp/client"
+	"github.com/postcote/postcote/pkg/proto/smtp/wire"
 )
 
 // router answers the queue from the table of the current configuration.
@@ -53,9 +54,17 @@ func (r router) Route(ctx context.Context, env *queue.Envelope, rcpt addr.Addres
 	return queue.Route{Transport: to.Via(), NextHop: to.Next()}, nil
 }
 
-// route is where a recipient's mail goes. A name with neither an alias nor,
-// maybe, a .forward file goes straight to its mailbox.
+// route is where a recipient's mail goes. What has moved goes nowhere, be it that
+// an alias leads there; a name with neither an alias nor, maybe, a .forward file
+// goes straight to its mailbox.
 func (st *state) route(ctx context.Context, by *route.Table, sender, rcpt addr.Address) (route.Hop, error) {
+	moved, err := st.rewriter.Moved(ctx, rcpt)
+	switch {
+	case err == nil:
+		return route.Hop{Transport: route.Error, Text: "5.1.6 User has moved to " + string(wire.AppendPrintable(nil, moved))}, nil
+	case !fail.Is(err, fail.NotFound):
+		return route.Hop{}, err
+	}
 	to, err := by.Route(ctx, sender, rcpt)
 	if err != nil || to.Hop.Transport != route.LocalAgent {
 		return to.Hop, err

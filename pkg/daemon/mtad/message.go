@@ -3,6 +3,7 @@ package mtad
 import (
 	"cmp"
 	"context"
+	"errors"
 	"io"
 	"slices"
 	"strconv"
@@ -79,7 +80,10 @@ func (s *session) source(tx *server.Transaction) source {
 // notStored is the reply to a message that the queue could not take.
 func (s *session) notStored(stage string, tx *server.Transaction, qid string, err error) server.Reply {
 	v := gate.Verdict{Action: gate.Defer, Code: 451, Enhanced: smtp.EnhancedCode{4, 3, 0}, Text: "Error: queue file write error", Cause: err}
-	if fail.Is(err, fail.Full) {
+	switch {
+	case errors.Is(err, rewrite.ErrExpansion):
+		v.Enhanced, v.Text = smtp.EnhancedCode{4, 6, 0}, "Alias expansion error"
+	case fail.Is(err, fail.Full):
 		v = gate.Verdict{Action: gate.Defer, Code: 452, Enhanced: smtp.EnhancedCode{4, 3, 1}, Text: "Insufficient system storage", Cause: err}
 	}
 	return s.refuse(stage, tx, nil, qid, v)

@@ -62,7 +62,7 @@ func (e *Engine) single(ctx context.Context, m maps.Map, what string, a addr.Add
 			break
 		}
 	}
-	return a, fail.New(fail.Unavailable, "%s leads from one address to the next without end, at %.80s", m.Key, a)
+	return a, fail.Wrap(fail.Unavailable, ErrExpansion, "unreasonable %s map nesting for %.80s", m.Key, a)
 }
 
 // once maps one address to one. Of several results the first counts.

@@ -2,6 +2,7 @@ package rewrite
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
@@ -9,11 +10,14 @@ import (
 	"github.com/postcote/postcote/pkg/platform/fail"
 )
 
+// ErrExpansion says that tables lead from one address to others without end.
+var ErrExpansion = errors.New("the tables have no end")
+
 // Expand follows virtual aliases until no address changes any more. Without
 // an alias the result is a itself. An address that expands into itself,
 // alone or among others, is delivered as it stands. Too large or too deep an
-// expansion, and one that goes round in circles without such an address, is an
-// error of kind fail.Unavailable: the message must not be taken in part.
+// expansion, and one that goes round in circles without such an address, is
+// ErrExpansion of kind fail.Unavailable: the message must not be taken in part.
 func (e *Engine) Expand(ctx context.Context, a addr.Address) ([]addr.Address, error) {
 	if e.cfg.VirtualAlias.Empty() {
 		return []addr.Address{a}, nil
@@ -46,7 +50,7 @@ func (x *expansion) follow(ctx context.Context, i int) error {
 			return nil
 		}
 		if len(before) >= cfg.RecursionLimit || slices.Contains(before, k) {
-			return fail.New(fail.Unavailable, "unreasonable %s map nesting for %.80s", cfg.VirtualAlias.Key, a)
+			return fail.Wrap(fail.Unavailable, ErrExpansion, "unreasonable %s map nesting for %.80s", cfg.VirtualAlias.Key, a)
 		}
 		list, err := x.e.mapped(ctx, cfg.VirtualAlias, a, cfg.PropagateVirtual)
 		switch {
@@ -58,7 +62,7 @@ func (x *expansion) follow(ctx context.Context, i int) error {
 		say(ctx, cfg.VirtualAlias.Key, "virtual alias", a, list...)
 		for _, r := range list {
 			if len(r.String()) > maxAddressLength {
-				return fail.New(fail.Unavailable, "unreasonable %s map result length for %.80s", cfg.VirtualAlias.Key, a)
+				return fail.Wrap(fail.Unavailable, ErrExpansion, "unreasonable %s map result length for %.80s", cfg.VirtualAlias.Key, a)
 			}
 			if r.Key() == k {
 				if x.self == nil {
@@ -70,7 +74,7 @@ func (x *expansion) follow(ctx context.Context, i int) error {
 		x.list[i] = list[0]
 		x.list = append(x.list, list[1:]...)
 		if len(x.list) > cfg.ExpansionLimit {
-			return fail.New(fail.Unavailable, "unreasonable %s map expansion size for %.80s", cfg.VirtualAlias.Key, a)
+			return fail.Wrap(fail.Unavailable, ErrExpansion, "unreasonable %s map expansion size for %.80s", cfg.VirtualAlias.Key, a)
 		}
 		before = append(before, k)
 	}
