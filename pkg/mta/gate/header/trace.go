@@ -138,14 +138,15 @@ func comment(s string) string {
 }
 
 // token makes a peer's word safe inside a header line: no white space that
-// could fold, no parentheses that could end a comment.
+// could fold, nothing that could begin or end a comment or a quotation, which
+// would hide the peer's address.
 func token(s string) string {
 	if s == "" {
 		return "unknown"
 	}
 	return strings.Map(func(r rune) rune {
 		switch {
-		case r <= ' ', r == 0x7f, r == '(', r == ')', r == '\\', r == ';', r == 0xfffd:
+		case r <= ' ', r == 0x7f, r == 0xfffd, strings.ContainsRune(`()<>@;\"`, r): // as in Postfix
 			return '?'
 		}
 		return r
