@@ -10,6 +10,7 @@ import (
 
 	"github.com/postcote/postcote/pkg/platform/addr"
 	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/platform/lookup/text"
 )
 
 // write makes a file in a folder of the test's.
@@ -237,4 +238,24 @@ func FuzzOpen(f *testing.F) {
 			t.Fatalf("%q answers %q with nothing", spec, key)
 		}
 	})
+}
+
+// Where a result may be a command or a file, no part of the key gets into it.
+func TestNoGroups(t *testing.T) {
+	for _, kind := range []string{"regexp", "pcre"} {
+		var warned []string
+		o := Options{NoGroups: true, Warn: func(p text.Problem) { warned = append(warned, p.Text) }}
+		table, err := Open(kind+":{{/^run-(.*)$/ |/bin/$1}, {/^(safe)$/ joe}, {if /x/}, {/^x-(.*)/ :include:/$1}, {/^xy/ ann}, {endif}}", o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for key, want := range map[string]string{"run-sh": "", "safe": "joe", "x-etc": "", "xy": "ann"} {
+			if got, err := table.Lookup(t.Context(), key); got != want || (err == nil) != (want != "") {
+				t.Errorf("%s: %s is %q, %v", kind, key, got, err)
+			}
+		}
+		if len(warned) != 2 {
+			t.Errorf("%s: told of %q", kind, warned)
+		}
+	}
 }

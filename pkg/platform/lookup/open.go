@@ -19,6 +19,10 @@ type Options struct {
 	// KeepCase leaves keys as they are (postmap -f). Tables of patterns never
 	// change them.
 	KeepCase bool
+	// NoGroups leaves out rules of regexp and pcre tables whose result has a
+	// part of the key ($1): where a result may be a command or the name of a
+	// file, as in aliases, that part is the sender's choice.
+	NoGroups bool
 	// Warn is told of lines that do not count. It may be called concurrently;
 	// nil tells nobody.
 	Warn text.Warn
@@ -82,6 +86,9 @@ func Open(spec string, o Options) (Table, error) {
 	name := s.String()
 	if o.KeepCase {
 		name = "as it is " + name
+	}
+	if o.NoGroups {
+		name = "without groups " + name
 	}
 	return o.Share(name, open)
 }

@@ -83,12 +83,21 @@ func (s *source[T]) Check(context.Context) error {
 type expressions struct{ source[*pattern.Rules] }
 
 func openRegexp(name string, o Options) (Table, error) {
-	s, err := openSource(name, o, pattern.ReadRegexp)
-	return &expressions{s}, err
+	return openExpressions(name, o, pattern.ReadRegexp)
 }
 
 func openPCRE(name string, o Options) (Table, error) {
-	s, err := openSource(name, o, pattern.ReadPCRE)
+	return openExpressions(name, o, pattern.ReadPCRE)
+}
+
+func openExpressions(name string, o Options, read func(*text.Lines) (*pattern.Rules, error)) (Table, error) {
+	s, err := openSource(name, o, func(l *text.Lines) (*pattern.Rules, error) {
+		rules, err := read(l)
+		if err == nil && o.NoGroups {
+			rules.DropGroups(l.WarnAt)
+		}
+		return rules, err
+	})
 	return &expressions{s}, err
 }
 

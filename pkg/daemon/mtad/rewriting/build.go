@@ -186,7 +186,9 @@ func (r *Rewriter) openAliases(h Host) error {
 			m.Tables = append(m.Tables, aliases.Open(path, h.Now))
 			continue
 		}
-		t, err := lookup.Open(spec, h.Tables)
+		o := h.Tables
+		o.NoGroups = true
+		t, err := lookup.Open(spec, o)
 		if err != nil {
 			return fail.Wrap(fail.Invalid, err, "rewrite.alias_maps")
 		}

@@ -189,5 +189,22 @@ func (r *Rules) Lookup(ctx context.Context, key string) (value string, found boo
 	return "", false, nil
 }
 
+// DropGroups makes rules whose result has a group match nothing; warn is told
+// of each. It is called before the first Lookup.
+func (r *Rules) DropGroups(warn func(line int, text string)) {
+	for i := range r.rules {
+		if one := &r.rules[i]; len(one.result.groups) > 0 {
+			one.re, one.result = nothing{}, result{text: []string{""}}
+			warn(one.line, "no part of the key may stand in this table's results: the line is ignored")
+		}
+	}
+}
+
+// nothing is the engine of a rule that does not count.
+type nothing struct{}
+
+func (nothing) match(string, bool) ([]string, bool, error) { return nil, false, nil }
+func (nothing) groups() int                                { return 0 }
+
 // Len is how many patterns there are.
 func (r *Rules) Len() int { return len(r.rules) }
