@@ -182,6 +182,36 @@ func TestSendmailRefuses(t *testing.T) {
 	}
 }
 
+// What programs like PHP's mail() hand on from strangers becomes neither an
+// option nor a line of its own: white space of any kind is that of an address
+// list.
+func TestSendmailArguments(t *testing.T) {
+	t.Parallel()
+	w := toolWorld(t)
+	w.start()
+	for _, c := range []struct {
+		args []string
+		code int
+	}{
+		{[]string{"-f", "-oQ/tmp@ours.example", "ann@ours.example"}, 65},
+		{[]string{"-f", "joe@ours.example", "--", "-Xlog@ours.example"}, 65},
+		{[]string{"-f", "joe@ours.example\nBcc: x@far.example", "ann@ours.example"}, 0},
+		{[]string{"-f", "joe@ours.example", "-F", "Joe\nBcc: x@far.example", "ann@ours.example"}, 0},
+		{[]string{"-f", "joe@ours.example", "-V", "a\r\nRCPT TO:<x@far.example>", "ann@ours.example"}, 0},
+		{[]string{"-f", "joe@ours.example", "--", "ann@ours.example"}, 0},
+	} {
+		if got := w.tool("Subject: args1\n\nx\n", append([]string{"sendmail", "-i"}, c.args...)...); got.code != c.code {
+			t.Errorf("%q: exit %d, want %d: %s", c.args, got.code, c.code, got.errout)
+		}
+	}
+	eventually(t, "four messages", func() bool { return len(w.lmtp.messages("ann@ours.example")) == 4 })
+	for _, m := range w.lmtp.messages("ann@ours.example") {
+		if strings.Contains(m.text, "\nBcc") || strings.ContainsAny(m.from, "\r\n") || len(w.far.messages("x@far.example")) > 0 {
+			t.Errorf("from %q:\n%s", m.from, m.text)
+		}
+	}
+}
+
 // -bv asks where mail would go, and has the answer sent to who asks. Nobody
 // gets anything else.
 func TestSendmailVerifies(t *testing.T) {

@@ -317,6 +317,21 @@ func TestFields(t *testing.T) {
 
 // What is rewritten is the addresses, and nothing else moves: taking them out
 // of both sides leaves the same text.
+// A list of more addresses than anybody needs is no list: a table with it fails,
+// and a header stays as it is.
+func TestTooManyAddresses(t *testing.T) {
+	e := engine(t, Config{Origin: "origin.example"})
+	for n, want := range map[int]bool{maxTokens: true, maxTokens + 2: false} {
+		list := strings.Repeat("a,", n-1) + "b"
+		if got, err := e.ParseList(context.Background(), list); (err == nil) != want || want && len(got) != n {
+			t.Errorf("%d addresses: %d, %v", n, len(got), err)
+		}
+		if _, changed, err := e.Field(context.Background(), "to", list); changed != want || err != nil {
+			t.Errorf("%d addresses in a header: changed %v, %v", n, changed, err)
+		}
+	}
+}
+
 func FuzzField(f *testing.F) {
 	for _, s := range []string{"joe", "J <joe@x>", `"a,b" <c>, (d) e;`, "g: a, b;", "<@r:a@b>", "a@[1.2.3.4], b", "x\r\n\ty"} {
 		f.Add(s)

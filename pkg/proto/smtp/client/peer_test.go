@@ -187,7 +187,7 @@ func TestRepliesBeforeTLSAreDropped(t *testing.T) {
 		fmt.Fprint(raw, "220 hi\r\n")
 		b := make([]byte, 1000)
 		raw.Read(b)
-		fmt.Fprint(raw, "250-hi\r\n250 STARTTLS\r\n")
+		fmt.Fprint(raw, "250-hi\r\n250-SIZE 1\r\n250 STARTTLS\r\n")
 		raw.Read(b)
 		fmt.Fprint(raw, "220 go\r\n250-injected\r\n250 AUTH PLAIN\r\n")
 		secure := tls.Server(raw, serverTLS())
@@ -204,6 +204,9 @@ func TestRepliesBeforeTLSAreDropped(t *testing.T) {
 	}
 	if _, ok := c.Extension("AUTH"); ok || c.TLS() == nil {
 		t.Error("the injected reply was believed")
+	}
+	if _, ok := c.Extension("SIZE"); ok {
+		t.Error("what was announced in the clear counts")
 	}
 	if _, ok := c.Extension("PIPELINING"); !ok {
 		t.Error("the real reply was not read")
