@@ -60,11 +60,9 @@ func (g *Gate) checkListed(ctx context.Context, sender addr.Address, given asked
 	case to.Class == route.Alias:
 		return g.unknown(given, to.Class)
 	case to.Hop.Transport == route.Error:
-		return refuseText(given.says(), to.Hop.Text)
+		return refuseText(550, given, to.Hop.Text)
 	case to.Hop.Transport == route.Retry:
-		v := refuseText(given.says(), to.Hop.Text)
-		v.Action, v.Code, v.Enhanced[0] = Defer, 450, 4
-		return v
+		return refuseText(450, given, to.Hop.Text)
 	case g.cfg.Recipients[to.Class] == nil:
 		return Verdict{}
 	}
@@ -117,19 +115,16 @@ func (g *Gate) listed(ctx context.Context, given asked, rcpt addr.Address, class
 	return lookupFailed(given.Path(), err)
 }
 
-// refuseText is the refusal of an error transport: "X.Y.Z text", 5.0.0 when
-// there is no code.
-func refuseText(before, text string) Verdict {
-	code, e := 550, [3]int{5, 0, 0}
+// refuseText is the refusal of the transports error (550) and retry (450):
+// "X.Y.Z text", x.1.x when there is no code. The class is the transport's.
+func refuseText(code int, given asked, text string) Verdict {
+	e := [3]int{0, 1, given.detail}
 	if c, rest, ok := strings.Cut(text, " "); ok {
 		if parsed, ok := parseCode(c); ok {
 			e, text = parsed, rest
 		}
 	}
-	if e[0] == 4 {
-		code = 450
-	}
-	return refuse(code, e[0], e[1], e[2], before+printable(text))
+	return refuse(code, code/100, e[1], e[2], given.says()+printable(text))
 }
 
 // parseCode reads "X.Y.Z" of class 4 or 5.

@@ -29,7 +29,7 @@ func (rewriting) Moved(_ context.Context, a addr.Address) (string, error) {
 }
 
 func TestListed(t *testing.T) {
-	star, err := lookup.Open("inline:{ {gone@far.example=error:5.1.2 no more}, {later@far.example=error:4.3.2 later}, {odd@far.example=error:go away} }", lookup.Options{})
+	star, err := lookup.Open("inline:{ {gone@far.example=error:5.1.2 no more}, {later@far.example=error:4.3.2 later}, {odd@far.example=error:go away}, {busy@far.example=retry:moving house} }", lookup.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,8 +56,9 @@ func TestListed(t *testing.T) {
 		"moved@ours.example":    "550 5.1.6 <moved@ours.example>: Recipient address rejected: User has moved to new@far.example??QUIT",
 		"aliasdown@far.example": "451 4.3.0 <aliasdown@far.example>: Temporary lookup failure",
 		"gone@far.example":      "550 5.1.2 <gone@far.example>: Recipient address rejected: no more",
-		"later@far.example":     "450 4.3.2 <later@far.example>: Recipient address rejected: later",
-		"odd@far.example":       "550 5.0.0 <odd@far.example>: Recipient address rejected: go away",
+		"later@far.example":     "550 5.3.2 <later@far.example>: Recipient address rejected: later",
+		"odd@far.example":       "550 5.1.1 <odd@far.example>: Recipient address rejected: go away",
+		"busy@far.example":      "450 4.1.1 <busy@far.example>: Recipient address rejected: moving house",
 		"joe@far.example":       "",
 	} {
 		a, err := addr.Parse(rcpt)

@@ -23,34 +23,30 @@ func (c *Client) Deliver(ctx context.Context, hop route.Hop, msg Message, rcpts 
 	}
 	switch hop.Transport {
 	case route.Error:
-		a.conclude(errorHop(hop.Text).outcome())
+		a.conclude(fate(Bounced, 5, hop.Text))
 	case route.Retry:
-		t := errorHop(hop.Text)
-		t.Status, t.DSN[0] = Deferred, 4
-		a.conclude(t.outcome())
+		a.conclude(fate(Deferred, 4, hop.Text))
 	case route.Discard:
-		a.conclude(Outcome{Status: Delivered, DSN: smtp.EnhancedCode{2, 0, 0}, Text: cmp.Or(hop.Text, "discarded"), Relay: "none"})
+		a.conclude(fate(Delivered, 2, cmp.Or(hop.Text, "discarded")))
 	default:
 		a.run(ctx)
 	}
 	return a.out
 }
 
-// errorHop splits "X.Y.Z text"; without a code it is 5.0.0.
-func errorHop(text string) trouble {
-	t := failure(0, 0, text)
-	m := regexp.MustCompile(`^([45])\.(\d{1,3})\.(\d{1,3}) +(.+)$`).FindStringSubmatch(text)
-	if m == nil {
-		return t
+// codeAndText is how a next hop says what becomes of mail.
+var codeAndText = regexp.MustCompile(`^[245]\.(\d{1,3})\.(\d{1,3}) +(.+)$`)
+
+// fate is what the operator has decided in a next hop, "X.Y.Z text" or text
+// alone. The class is that of the transport, whatever the code says.
+func fate(status Status, class int, text string) Outcome {
+	o := Outcome{Status: status, DSN: smtp.EnhancedCode{class, 0, 0}, Text: text, Relay: "none"}
+	if m := codeAndText.FindStringSubmatch(text); m != nil {
+		o.DSN[1], _ = strconv.Atoi(m[1])
+		o.DSN[2], _ = strconv.Atoi(m[2])
+		o.Text = m[3]
 	}
-	for i := range t.DSN {
-		t.DSN[i], _ = strconv.Atoi(m[i+1])
-	}
-	t.Text = m[4]
-	if t.DSN[0] == 4 {
-		t.Status = Deferred
-	}
-	return t
+	return o
 }
 
 // attempt is the state of one Deliver.

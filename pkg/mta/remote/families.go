@@ -52,6 +52,15 @@ func (t target) family() int {
 
 func (f Families) wants(ip netip.Addr) bool { return f.Only == 0 || f.Only == family(ip) }
 
+// last is the type of the records that are asked for last, which Postfix names
+// when a host has no address.
+func (f Families) last() string {
+	if f.Only == 4 {
+		return "A"
+	}
+	return "AAAA"
+}
+
 // arrange orders targets of equal preference.
 func (f Families) arrange(list []target, shuffle func(n int, swap func(i, j int))) {
 	if len(list) < 2 {

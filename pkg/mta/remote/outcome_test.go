@@ -14,18 +14,30 @@ import (
 	"github.com/postcote/postcote/pkg/platform/addr"
 )
 
-func TestErrorHop(t *testing.T) {
+// Next hops that say themselves what becomes of mail: their code counts, and
+// the class is that of the transport.
+func TestFate(t *testing.T) {
 	for text, want := range map[string]string{
-		"5.1.6 user has moved":     "bounced 5.1.6 user has moved",
-		"4.3.5 not today":          "deferred 4.3.5 not today",
-		"no code":                  "bounced 5.0.0 no code",
-		"5.1.2":                    "bounced 5.0.0 5.1.2",
-		"9.9.9 odd class":          "bounced 5.0.0 9.9.9 odd class",
-		"5.1.6000 not a code":      "bounced 5.0.0 5.1.6000 not a code",
-		"2.0.0 looks like success": "bounced 5.0.0 2.0.0 looks like success",
+		"error:5.1.6 user has moved":     "bounced 5.1.6 user has moved",
+		"error:4.3.5 not today":          "bounced 5.3.5 not today",
+		"error:no code":                  "bounced 5.0.0 no code",
+		"error:5.1.2":                    "bounced 5.0.0 5.1.2",
+		"error:9.9.9 odd class":          "bounced 5.0.0 9.9.9 odd class",
+		"error:5.1.6000 not a code":      "bounced 5.0.0 5.1.6000 not a code",
+		"error:2.0.0 looks like success": "bounced 5.0.0 looks like success",
+		"error:":                         "bounced 5.0.0 Address is undeliverable",
+		"retry:4.4.1 unreachable":        "deferred 4.4.1 unreachable",
+		"retry:5.1.1 no":                 "deferred 4.1.1 no",
+		"retry:try later":                "deferred 4.0.0 try later",
+		"discard:":                       "sent 2.0.0 discarded",
+		"discard:some reason":            "sent 2.0.0 some reason",
+		"discard:2.1.5 other reason":     "sent 2.1.5 other reason",
 	} {
 		c := New(Config{Hostname: "me.example", Resolver: zone()})
-		hop := route.Hop{Transport: route.Error, Text: text}
+		hop, err := route.ParseHop(text)
+		if err != nil {
+			t.Fatal(err)
+		}
 		o := c.Deliver(context.Background(), hop, Message{}, []Recipient{{To: addr.Address{Local: "r"}}})[0]
 		if got := fmt.Sprintf("%v %s %s", o.Status, o.Code(), o.Text); got != want {
 			t.Errorf("%s: got %s, want %s", text, got, want)

@@ -233,14 +233,14 @@ func selfTrouble(name string, best bool) *trouble {
 // resolve lists the addresses of a host; the trouble is that of one that is of
 // no use.
 func (c *Client) resolve(ctx context.Context, h host, loopback bool) (out []target, why *trouble) {
-	ips, err := c.cfg.Resolver.Addrs(ctx, h.name)
+	ips, err := c.lookup(ctx, h.name)
 	ips = slices.DeleteFunc(slices.Clone(ips), func(ip netip.Addr) bool { return !c.cfg.Families.wants(ip) })
 	switch {
 	case fail.Is(err, fail.NotFound), err == nil && len(ips) == 0:
-		t := failure(4, 4, lookupText(h.name, "A", err))
+		t := failure(4, 4, lookupText(h.name, c.cfg.Families.last(), err))
 		return nil, &t
 	case err != nil:
-		t := deferral(4, 3, lookupText(h.name, "A", err))
+		t := deferral(4, 3, lookupText(h.name, c.cfg.Families.last(), err))
 		why = &t
 	}
 	for _, ip := range ips {
@@ -252,6 +252,15 @@ func (c *Client) resolve(ctx context.Context, h host, loopback bool) (out []targ
 		}
 	}
 	return out, why
+}
+
+// lookup finds the addresses of a host. Some zones have an address where the
+// name of an exchanger belongs; that is then the host.
+func (c *Client) lookup(ctx context.Context, name string) ([]netip.Addr, error) {
+	if ip, err := netip.ParseAddr(name); err == nil {
+		return []netip.Addr{ip}, nil
+	}
+	return c.cfg.Resolver.Addrs(ctx, name)
 }
 
 // usable refuses addresses that no host on the Internet can mean: a zone that

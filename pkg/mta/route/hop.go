@@ -54,7 +54,7 @@ type Hop struct {
 	Port      uint16 // 0 means the transport's default: 25, or 24 for LMTP
 	MX        bool   // resolve Host through its MX records (RFC 5321 section 5.1)
 	More      string // further next hops, for when the first cannot be reached; see Each
-	Text      string // Error and Retry: "X.Y.Z text"; Pipe: the next hop, for the program
+	Text      string // Error, Retry and Discard: "X.Y.Z text"; Pipe: the next hop, for the program
 }
 
 // String returns the one spelling that ParseHop reads back.
@@ -80,7 +80,7 @@ func (h Hop) Next() string {
 func (h Hop) first() string {
 	open, end, port := "[", "]", ""
 	switch {
-	case h.Transport == Error || h.Transport == Retry || h.Transport == Pipe:
+	case h.Transport == Error || h.Transport == Retry || h.Transport == Discard || h.Transport == Pipe:
 		return h.Text
 	case h.Socket != "":
 		return "unix:" + h.Socket
@@ -154,7 +154,7 @@ func ParseHop(s string) (Hop, error) { return Names(nil).ParseHop(s) }
 //	lmtp:inet:host[:port]      (also lmtp:[host]:port and lmtp:host:port)
 //	error:[X.Y.Z ]text
 //	retry:[X.Y.Z ]text
-//	discard:
+//	discard:[X.Y.Z ]text
 //	local:
 //
 // or the same with the name of one of names in place of the kind. Without a
@@ -191,7 +191,7 @@ func parseNext(kind Transport, s, rest string) (Hop, error) {
 		if rest == "" {
 			rest = "Address is undeliverable"
 		}
-	case Pipe:
+	case Discard, Pipe:
 	default:
 		return Hop{Transport: kind}, nil
 	}

@@ -31,7 +31,9 @@ func TestParseHop(t *testing.T) {
 		{in: "smtp:[a.example]:587,b.example 192.0.2.1", want: Hop{Host: "a.example", Port: 587, More: "b.example, [192.0.2.1]"}, text: "smtp:[a.example]:587, b.example, [192.0.2.1]"},
 		{in: "lmtp:inet:a.example:2003, inet:b.example", want: Hop{Transport: LMTP, Host: "a.example", Port: 2003, More: "[b.example]"}, text: "lmtp:[a.example]:2003, [b.example]"},
 		{in: "error:5.1.1 gone", want: Hop{Transport: Error, Text: "5.1.1 gone"}},
+		{in: "error:", want: Hop{Transport: Error, Text: "Address is undeliverable"}, text: "error:Address is undeliverable"},
 		{in: "discard:", want: Hop{Transport: Discard}},
+		{in: "discard:2.1.5 not wanted", want: Hop{Transport: Discard, Text: "2.1.5 not wanted"}},
 	} {
 		got, err := ParseHop(tc.in)
 		if err != nil || got != tc.want {
@@ -54,7 +56,7 @@ func TestParseHop(t *testing.T) {
 func TestParseHopRefuses(t *testing.T) {
 	for _, in := range []string{
 		"", "mail.example", "smtp:[mail.example", "smtp:[mail.example]x", "smtp:a:0", "smtp:a:65536", "smtp:a:pop3", "smtp:,", "smtp:a, [b", "smtp:" + strings.Repeat("a,", 21),
-		"lmtp:", "lmtp:unix:", "error:a\nb", "pipe:x", "smtp:[]",
+		"lmtp:", "lmtp:unix:", "discard:a\nb", "error:a\nb", "pipe:x", "smtp:[]",
 	} {
 		if got, err := ParseHop(in); !fail.Is(err, fail.Invalid) {
 			t.Errorf("%q: got %+v, %v", in, got, err)
