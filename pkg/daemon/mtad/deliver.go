@@ -16,6 +16,7 @@ import (
 	"github.com/emersion/go-smtp"
 
 	"github.com/postcote/postcote/pkg/daemon/mtad/edge"
+	"github.com/postcote/postcote/pkg/daemon/mtad/errormail"
 	"github.com/postcote/postcote/pkg/daemon/mtad/forward"
 	"github.com/postcote/postcote/pkg/daemon/mtad/piping"
 	"github.com/postcote/postcote/pkg/daemon/mtad/routing"
@@ -33,6 +34,7 @@ import (
 	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/platform/lookup"
 	"github.com/postcote/postcote/pkg/platform/netx"
+	"github.com/postcote/postcote/pkg/platform/obs"
 	smtpclient "github.com/postcote/postcote/pkg/proto/smtp/client"
 	"github.com/postcote/postcote/pkg/proto/smtp/wire"
 )
@@ -453,6 +455,10 @@ func (d *daemon) newSenders(st *state) (*senders, error) {
 		},
 		Own: d.own(st.cfg), ServiceFallback: st.cfg.Remote.ServiceFallback, ServiceIgnore: st.cfg.Remote.ServiceIgnore,
 	}
+	if slices.Contains(st.errors.On, errormail.Protocol) {
+		c.Record = func() smtpclient.Recorder { return new(errormail.Transcript) }
+		c.Odd = d.odd
+	}
 	if st.cfg.Remote.Port != 25 {
 		c.Port = uint16(st.cfg.Remote.Port)
 	}
@@ -496,6 +502,18 @@ func (d *daemon) newSenders(st *state) (*senders, error) {
 		s.named[name] = remote.New(own)
 	}
 	return s, nil
+}
+
+// odd tells the postmaster of a host that does not understand us.
+func (d *daemon) odd(peer string, r smtpclient.Recorder) {
+	t, ok := r.(*errormail.Transcript)
+	if !ok {
+		return
+	}
+	t.Note(errormail.Protocol)
+	if err := d.letters.Send(context.Background(), t, errormail.Client, peer, d.state.Load().errors); err != nil {
+		d.log.Error("the transcript of a session could not be queued", obs.Err(err))
+	}
 }
 
 // own tells which addresses mail must not be sent to, as it would come back.

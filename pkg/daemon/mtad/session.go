@@ -405,7 +405,7 @@ func (s *session) Close(sum server.Summary) {
 		s.d.log.Log(sessionBroken{s.who, what, after, ""})
 	}
 	s.d.log.Log(clientDisconnected{s.who, sum.String(), s.d.now().Sub(s.c.Start)})
-	if err := s.d.letters.Send(context.Background(), s.record, s.who.String(), s.st.errors); err != nil {
+	if err := s.d.letters.Send(context.Background(), s.record, errormail.Server, s.who.String(), s.st.errors); err != nil {
 		s.d.log.Error("the transcript of a session could not be queued", obs.Err(err))
 	}
 	s.d.metrics.ended(s.l.label, sum)

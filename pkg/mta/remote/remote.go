@@ -97,12 +97,18 @@ type Config struct {
 	// Otherwise that defers, as it may be our mistake (Postfix:
 	// smtp_sasl_auth_soft_bounce).
 	HardLogin bool
-	Idle      time.Duration                    // how long a session waits for the next message; 0: 2 s, negative: not at all
-	MaxAge    time.Duration                    // how long a session is used; 0: 300 s (Postfix: smtp_connection_reuse_time_limit)
-	MaxUses   int                              // messages that a session carries; 0: any number
-	Shuffle   func(n int, swap func(i, j int)) // order of equal MX records; nil: random
-	Random    func(n int) int                  // below n, for the choice among SRV records; nil: random
-	Now       func() time.Time                 // nil: time.Now
+	Idle      time.Duration // how long a session waits for the next message; 0: 2 s, negative: not at all
+	MaxAge    time.Duration // how long a session is used; 0: 300 s (Postfix: smtp_connection_reuse_time_limit)
+	MaxUses   int           // messages that a session carries; 0: any number
+	// Record makes what keeps the transcript of a session, and Odd gets it when
+	// the host has called a command of ours unknown or wrong, once a session; nil
+	// keeps none. Peer is NAME[IP]:PORT.
+	Record func() client.Recorder
+	Odd    func(peer string, r client.Recorder)
+
+	Shuffle func(n int, swap func(i, j int)) // order of equal MX records; nil: random
+	Random  func(n int) int                  // below n, for the choice among SRV records; nil: random
+	Now     func() time.Time                 // nil: time.Now
 }
 
 // Handshake is what came of a TLS handshake with a host.

@@ -31,8 +31,9 @@ type session struct {
 	conn    *client.Conn
 	target  target
 	opened  time.Time
-	connect time.Duration // until the session was ready; 0 when it is used again
-	reused  bool          // taken from the cache
+	connect time.Duration   // until the session was ready; 0 when it is used again
+	reused  bool            // taken from the cache
+	record  client.Recorder // nil: none, or it was told of
 }
 
 // connect opens a session. When that fails, met says that the host was
@@ -54,7 +55,8 @@ func (c *Client) connect(ctx context.Context, a *attempt, t target) (s *session,
 			}
 			return nil, connectFailed(t, err).outcome(), false
 		}
-		conn, err := client.New(ctx, raw, c.clientConfig(a, t, mode, discard))
+		cfg := c.clientConfig(a, t, mode, discard)
+		conn, err := client.New(ctx, raw, cfg)
 		if err == nil && t.best && strings.EqualFold(conn.Name(), c.cfg.Hostname) {
 			_ = conn.Quit(ctx)
 			o = loops(nameOnly(a.hop.Host)).outcome()
@@ -63,7 +65,7 @@ func (c *Client) connect(ctx context.Context, a *attempt, t target) (s *session,
 		}
 		c.handshaken(a, t, conn, err)
 		if err == nil {
-			return &session{c: c, conn: conn, target: t, opened: c.cfg.Now(), connect: c.cfg.Now().Sub(start)}, Outcome{}, true
+			return &session{c: c, conn: conn, target: t, record: cfg.Record, opened: c.cfg.Now(), connect: c.cfg.Now().Sub(start)}, Outcome{}, true
 		}
 		if ctx.Err() == nil && a.mayBePlain(mode, err) {
 			mode = client.NoTLS
@@ -151,6 +153,9 @@ func (c *Client) clientConfig(a *attempt, t target, mode client.TLSMode, discard
 	}
 	if mode != client.NoTLS {
 		cfg.TLS = c.tlsConfig(a, t)
+	}
+	if c.cfg.Record != nil {
+		cfg.Record = c.cfg.Record()
 	}
 	if login := a.login; login != nil {
 		cfg.Auth = func(offered []string, state *tls.ConnectionState) (gosasl.Client, error) {
@@ -244,6 +249,10 @@ func (s *session) transact(ctx context.Context, a *attempt) bool {
 	}
 	_, base.DSNOffered = s.conn.Extension("DSN")
 	a.record(results, s.failed(ctx, a, err), base, s.target)
+	if s.record != nil && s.conn.Odd() {
+		s.c.cfg.Odd(s.target.relay(), s.record)
+		s.record = nil
+	}
 	s.release(a.key)
 	return true
 }

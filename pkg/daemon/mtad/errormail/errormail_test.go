@@ -55,7 +55,7 @@ func TestLetterIsBounded(t *testing.T) {
 		tr.In(fmt.Sprintf("%d\x00\xff\r\nBcc: x%s", i, strings.Repeat("y", 3000)))
 		tr.Out("500-no\r\n500 no\r\n")
 	}
-	got := letter(&tr, "mx.ours.example", "a\r\nb[192.0.2.1]", "ID", addr.Address{Local: "postmaster", Domain: "ours.example"}, time.Unix(0, 0).UTC())
+	got := letter(&tr, "mx.ours.example", Server, "a\r\nb[192.0.2.1]", "ID", addr.Address{Local: "postmaster", Domain: "ours.example"}, time.Unix(0, 0).UTC())
 	if len(got) > 80<<10 || !strings.Contains(got, " lines before)\r\n") {
 		t.Errorf("%d bytes: %.600s", len(got), got)
 	}
@@ -83,7 +83,7 @@ func TestHourly(t *testing.T) {
 		tr := new(Transcript)
 		tr.In("QUIT")
 		tr.Note(c)
-		if err := s.Send(context.Background(), tr, "c[192.0.2.1]", to); err != nil {
+		if err := s.Send(context.Background(), tr, Server, "c[192.0.2.1]", to); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -35,7 +35,7 @@ type To struct {
 
 // Send sends the transcript of a session that is over to whom it concerns. An
 // error says that the queue could not take it.
-func (s *Sender) Send(ctx context.Context, t *Transcript, client string, to To) error {
+func (s *Sender) Send(ctx context.Context, t *Transcript, side Side, peer string, to To) error {
 	if t == nil {
 		return nil
 	}
@@ -53,7 +53,7 @@ func (s *Sender) Send(ctx context.Context, t *Transcript, client string, to To) 
 		if s.count() > MaxHourly {
 			continue
 		}
-		if err := s.submit(ctx, t, to.Hostname, client, who.to); err != nil {
+		if err := s.submit(ctx, t, to.Hostname, side, peer, who.to); err != nil {
 			return err
 		}
 	}
@@ -71,14 +71,14 @@ func (s *Sender) count() int {
 	return s.sent
 }
 
-func (s *Sender) submit(ctx context.Context, t *Transcript, hostname, client string, to addr.Address) error {
+func (s *Sender) submit(ctx context.Context, t *Transcript, hostname string, side Side, peer string, to addr.Address) error {
 	msg, err := s.Queue.Begin(ctx, 0)
 	if err != nil {
 		return err
 	}
 	defer msg.Abort()
 	now := s.Now()
-	if _, err := io.WriteString(msg, letter(t, hostname, client, msg.ID().String(), to, now)); err != nil {
+	if _, err := io.WriteString(msg, letter(t, hostname, side, peer, msg.ID().String(), to, now)); err != nil {
 		return err
 	}
 	return msg.Commit(ctx, &queue.Envelope{

@@ -63,8 +63,8 @@ const (
 	maxLine  = 500
 )
 
-// Transcript is kept of one session; nil keeps nothing. It implements
-// server.Recorder. Note may be called by any goroutine.
+// Transcript is kept of one session; nil keeps nothing. It implements the
+// Recorders of server and client. Note may be called by any goroutine.
 type Transcript struct {
 	lines   []string
 	dropped int
@@ -73,13 +73,15 @@ type Transcript struct {
 	noted []Class
 }
 
-// In takes a line from the client.
-func (t *Transcript) In(line string) { t.add(" In:  ", line) }
+// In takes what came from the other side.
+func (t *Transcript) In(text string) { t.take(" In:  ", text) }
 
-// Out takes a reply.
-func (t *Transcript) Out(reply string) {
-	for line := range strings.SplitSeq(strings.TrimSuffix(reply, "\r\n"), "\r\n") {
-		t.add(" Out: ", line)
+// Out takes what we said.
+func (t *Transcript) Out(text string) { t.take(" Out: ", text) }
+
+func (t *Transcript) take(mark, text string) {
+	for line := range strings.SplitSeq(strings.TrimSuffix(text, "\r\n"), "\r\n") {
+		t.add(mark, line)
 	}
 }
 

@@ -34,6 +34,9 @@ type Config struct {
 	Timeouts Timeouts // zero fields mean the defaults
 	MaxLine  int      // octets of content lines, longer ones are broken by CRLF SP; 0: 998 for SMTP, none for LMTP; -1: none
 
+	// Record hears the session, for a transcript; nil: nobody does.
+	Record Recorder
+
 	// Discard are EHLO keywords, in upper case, that are not seen when a server
 	// announces them.
 	Discard []string
@@ -41,6 +44,13 @@ type Config struct {
 	// SkipPipelining waits for each reply (for servers that announce
 	// PIPELINING and break under it).
 	SkipPipelining bool
+}
+
+// Recorder hears a session, for a transcript. It is called by the goroutine that
+// uses the Conn. Content and what is sent to log in are not heard.
+type Recorder interface {
+	Out(line string) // a command, with CRLF or without
+	In(reply string) // with CRLF
 }
 
 // Timeouts bound the wait for each reply.

@@ -33,6 +33,7 @@ type Conn struct {
 	login bool   // was granted
 	dirty bool   // the server has a transaction open
 	dead  bool
+	odd   bool // see Odd
 }
 
 // New runs the greeting, EHLO, STARTTLS and AUTH on conn and returns the
@@ -135,6 +136,11 @@ func (c *Conn) TLS() *tls.ConnectionState { return c.tls }
 // Uses returns the number of transactions that were begun.
 func (c *Conn) Uses() int { return c.uses }
 
+// Odd reports whether the server has called a command of a transaction one that
+// it does not know, or a wrong one (500 to 509): one of us does not keep to the
+// protocol.
+func (c *Conn) Odd() bool { return c.odd }
+
 // Usable reports whether another transaction may be tried.
 func (c *Conn) Usable() bool { return !c.dead }
 
@@ -174,12 +180,24 @@ func (c *Conn) watch(ctx context.Context) func() {
 
 // command sends one line and waits for its reply.
 func (c *Conn) command(ctx context.Context, stage Stage, timeout time.Duration, line string) (wire.Reply, error) {
+	if stage == StageAuth {
+		c.record("[login]")
+	} else {
+		c.record(line)
+	}
 	c.out.WriteString(line)   //nolint:errcheck // Flush returns it
 	c.out.WriteString("\r\n") //nolint:errcheck // so here
 	if err := c.flush(ctx, stage); err != nil {
 		return wire.Reply{}, err
 	}
 	return c.reply(ctx, stage, timeout)
+}
+
+// record tells what is sent to whom keeps a transcript.
+func (c *Conn) record(line string) {
+	if c.cfg.Record != nil {
+		c.cfg.Record.Out(line)
+	}
 }
 
 // flush sends what was written. A server that closes its side may have said
@@ -206,10 +224,22 @@ func (c *Conn) reply(ctx context.Context, stage Stage, timeout time.Duration) (w
 	switch {
 	case err != nil:
 		return r, c.lost(c.failure(ctx, stage, err))
-	case r.Code == 421:
+	case c.heard(stage, r).Code == 421:
 		return r, c.lost(&SiteError{Stage: stage, Reply: r})
 	}
 	return r, nil
+}
+
+// heard takes note of a reply.
+func (c *Conn) heard(stage Stage, r wire.Reply) wire.Reply {
+	switch stage {
+	case StageMail, StageRcpt, StageData, StageChunk, StageEnd:
+		c.odd = c.odd || r.Code >= 500 && r.Code < 510
+	}
+	if c.cfg.Record != nil {
+		c.cfg.Record.In(string(r.Append(nil)))
+	}
+	return r
 }
 
 // failure names the context's end rather than what it did to the connection.

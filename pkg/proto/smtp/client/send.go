@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"io"
+	"strings"
 
 	"github.com/postcote/postcote/pkg/proto/smtp/wire"
 )
@@ -93,6 +94,7 @@ func (t *sending) run(content io.Reader) error {
 	if t.chunks != nil {
 		return t.sendChunks(pipelined)
 	}
+	c.record("DATA")
 	t.c.out.WriteString("DATA\r\n") //nolint:errcheck // flush returns it
 	if err := c.flush(t.ctx, StageData); err != nil {
 		return err
@@ -134,7 +136,11 @@ func (t *sending) group(next int) int {
 func (t *sending) exchange(from, to int, tail string) error {
 	c := t.c
 	for _, line := range t.lines[from:to] {
+		c.record(line)
 		c.out.WriteString(line) //nolint:errcheck // flush returns it
+	}
+	if head, _, ok := strings.Cut(tail, "\r\n"); ok {
+		c.record(head)
 	}
 	c.out.WriteString(tail) //nolint:errcheck // so here
 	stage := StageRcpt
