@@ -54,7 +54,7 @@ func argument(args []byte, keyword string) (given []byte, ok bool) {
 // without brackets, though it looks like one.
 func mailbox(path []byte) (addr.Address, error) {
 	a, err := addr.Parse(string(path))
-	if err == nil && a.Domain != "" && strings.Trim(a.Domain, ".0123456789") == "" {
+	if err == nil && a.Domain != "" && numeric(a.Domain) {
 		err = fail.New(fail.Invalid, "the domain of %s is a number", a)
 	}
 	return a, err
@@ -69,6 +69,8 @@ func (e *engine) mayBeWide(path []byte, tx *Transaction) bool {
 	tx.Options.UTF8 = tx.Options.UTF8 || !e.pub.Policy.StrictUTF8
 	return tx.Options.UTF8
 }
+
+func numeric(domain string) bool { return strings.Trim(domain, ".0123456789") == "" }
 
 // needsUTF8 is the reply of RFC 6531 section 3.5.
 func needsUTF8() Reply {
