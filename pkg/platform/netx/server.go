@@ -156,8 +156,9 @@ func (s *Server) reject(conn net.Conn, why Reason) {
 	s.OnReject(conn, why)
 }
 
-// restingHandlers bounds the goroutines that wait for the next connection.
-const restingHandlers = 16
+// restingHandlers bounds the goroutines that wait for the next connection: as
+// many as one of a burst of clients may leave at once.
+const restingHandlers = 64
 
 // group is the connections of one Serve.
 type group struct {
