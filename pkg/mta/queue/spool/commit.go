@@ -193,7 +193,8 @@ func (s *Spool) activeSegment() *segment {
 
 // writeGroup appends the records and syncs.
 func (s *Spool) writeGroup(g *segment, batch []*pending) error {
-	buf, at := s.commit.buf[:0], g.size
+	start := g.size
+	buf, at := s.commit.buf[:0], start
 	for _, p := range batch {
 		p.rec.Epoch, p.rec.Seq, p.rec.Durable = g.epoch, g.seq, uint32(g.synced)
 		p.off = g.size
@@ -215,6 +216,9 @@ func (s *Spool) writeGroup(g *segment, batch []*pending) error {
 	if cap(buf) <= 4*writeBytes {
 		s.commit.buf = buf[:0]
 	}
+	if err := s.writeAhead(g, start); err != nil {
+		return err
+	}
 	disk.Point(s.cfg.FS, "queue.envelope.written")
 	disk.Point(s.cfg.FS, "queue.envelope.before_sync")
 	s.commit.syncs.Add(1)
@@ -223,6 +227,31 @@ func (s *Spool) writeGroup(g *segment, batch []*pending) error {
 	}
 	disk.Point(s.cfg.FS, "queue.envelope.after_sync")
 	return nil
+}
+
+// aheadBytes is how far a file grows beyond a small group of records.
+const aheadBytes = 256 << 10
+
+// zeros is never written to.
+var zeros [aheadBytes]byte
+
+// writeAhead writes zeros behind a small group that makes the file longer. The
+// groups after it then change data alone, and their sync takes one write to the
+// disk, where a new length takes another for the inode, or a whole transaction
+// of the file system's journal. What a large group would gain it would lose by
+// writing everything twice.
+func (s *Spool) writeAhead(g *segment, start int64) error {
+	if g.size <= g.length {
+		return nil
+	}
+	g.length = g.size
+	to := min(g.size-g.size%aheadBytes+aheadBytes, s.cfg.SegmentSize)
+	if g.size-start >= aheadBytes/4 || to <= g.size {
+		return nil
+	}
+	g.length = to
+	_, err := g.file.WriteAt(zeros[:to-g.size], g.size)
+	return err
 }
 
 func (p *pending) append(buf []byte) []byte {

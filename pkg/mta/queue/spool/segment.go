@@ -12,7 +12,7 @@ import (
 
 // segment is one file of messages. num and epoch never change; the rest is
 // guarded by Spool.mu, except that the leader of the commit alone changes
-// size, synced and seq of the active segment.
+// size, synced, seq and length of the active segment.
 type segment struct {
 	num   uint64
 	epoch uint64
@@ -23,6 +23,7 @@ type segment struct {
 	size   int64 // end of the records
 	synced int64 // of them durable; also covered by the index
 	seq    uint32
+	length int64 // of the file while it is active; see writeAhead
 
 	live        int64 // bytes of records that are in the index
 	messages    int
@@ -143,7 +144,11 @@ func (s *Spool) prepare(g *segment, isNew bool) error {
 	}
 	head := format.Header{Kind: format.Segment, Number: g.num, Epoch: g.epoch}.Append(nil)
 	if !isNew {
-		_, err := g.file.WriteAt(head, 0)
+		info, err := g.file.Stat()
+		if err == nil {
+			g.length = info.Size()
+			_, err = g.file.WriteAt(head, 0)
+		}
 		disk.Point(s.cfg.FS, "queue.segment.recycled")
 		return err
 	}

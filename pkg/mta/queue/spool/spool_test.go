@@ -307,6 +307,64 @@ func TestManySubmittersShareSyncs(t *testing.T) {
 	}
 }
 
+// TestSmallGroupsDoNotGrowTheFile: of many small groups few make the file of
+// their segment longer, since that costs their sync more than the data does. What
+// is read of it after a power failure is the messages.
+func TestSmallGroupsDoNotGrowTheFile(t *testing.T) {
+	fsys := disk.NewForgetful()
+	cfg := testConfig(fsys)
+	cfg.SegmentSize, cfg.Large = 3*aheadBytes/2, aheadBytes
+	s, _ := mustOpen(t, cfg)
+	length := func() int64 {
+		t.Helper()
+		info, err := s.active.file.Stat()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.Size()
+	}
+	grown := func(sizes ...int) (lengths []int64) {
+		t.Helper()
+		for _, n := range sizes {
+			mustAdd(t, s, n, n, 1)
+			if l := length(); len(lengths) == 0 || l != lengths[len(lengths)-1] {
+				lengths = append(lengths, l)
+			}
+		}
+		return lengths
+	}
+	if got, want := grown(slices.Repeat([]int{1000}, 300)...), []int64{aheadBytes, 3 * aheadBytes / 2}; !slices.Equal(got, want) {
+		t.Errorf("the file of small groups had lengths %d, want %d", got, want)
+	}
+	fsys = fsys.Crash()
+	cfg.FS = fsys
+	s, r := mustOpen(t, cfg)
+	defer mustClose(t, s)
+	if r.Messages != 300 || len(r.Damage) != 0 {
+		t.Errorf("after a power failure: %+v", r)
+	}
+	for _, e := range s.Entries() {
+		wantText(t, s, e, 1000, 1000)
+	}
+	grown(1000)
+	if grown(aheadBytes / 2); length() != aheadBytes {
+		t.Errorf("a file of %d bytes, %d of them used", length(), s.active.size)
+	}
+	if grown(aheadBytes / 2); length() != s.active.size {
+		t.Errorf("a large group is followed by zeros: %d bytes, %d of them used", length(), s.active.size)
+	}
+	mustAdd(t, s, 0, aheadBytes/2, 1) // the segment is full
+	for _, e := range s.Entries() {
+		s.Remove(e)
+	}
+	if err := s.Tidy(); err != nil {
+		t.Fatal(err)
+	}
+	if got := grown(slices.Repeat([]int{1000}, 200)...); fsys.Points()["queue.segment.recycled"] == 0 || len(got) != 1 {
+		t.Errorf("a segment that is used again had lengths %d", got)
+	}
+}
+
 func TestNoRoom(t *testing.T) {
 	fsys := disk.NewForgetful()
 	s, _ := mustOpen(t, testConfig(fsys))
