@@ -214,6 +214,7 @@ func smtpdParameters() []parameter {
 		{"smtpd_authorized_xclient_hosts", "smtpd.authorized_xclient_hosts", func(c *Config) string { return networks(c.Smtpd.XClientHosts) }},
 		{"smtpd_authorized_xforward_hosts", "smtpd.authorized_xforward_hosts", func(c *Config) string { return networks(c.Smtpd.XForwardHosts) }},
 		{"smtpd_banner", "smtpd.banner", func(c *Config) string { return strings.TrimSpace(c.hostname() + " " + c.Smtpd.Banner) }},
+		{"smtpd_client_port_logging", "smtpd.client_port_logging", func(c *Config) string { return yes(c.Smtpd.LogPorts) }},
 		{"smtpd_per_request_deadline", "", func(*Config) string { return "yes" }},
 		{"smtpd_helo_required", "", func(*Config) string { return "yes" }},
 		{"smtpd_upstream_proxy_protocol", "listeners.haproxy", func(c *Config) string {

@@ -29,19 +29,22 @@ type client struct {
 	Conn    string // connection id
 	Name    string // forward-confirmed, or "unknown"
 	IP      netip.Addr
-	Local   bool // by the submit socket
+	Port    uint16 // 0: not logged
+	Local   bool   // by the submit socket
 	UID     int
 	text    string // String, where a session has made it already
 	peer    string // and ip
 }
 
-// String is Postfix's NAME[IP].
+// String is Postfix's NAME[IP], or NAME[IP]:PORT.
 func (c client) String() string {
 	switch {
 	case c.text != "":
 		return c.text
 	case c.Local:
 		return fmt.Sprintf("localhost[uid=%d]", c.UID)
+	case c.Port != 0:
+		return fmt.Sprintf("%s[%s]:%d", c.Name, c.ip(), c.Port)
 	}
 	return c.Name + "[" + c.ip() + "]"
 }
@@ -75,6 +78,9 @@ func (c *client) appendAttrs(dst []slog.Attr, more ...slog.Attr) []slog.Attr {
 	dst = append(dst, slog.String("listener", c.Service), slog.String(obs.KeyConn, c.Conn), slog.String(obs.KeyPeer, peer))
 	if !c.Local {
 		dst = append(dst, slog.String("name", c.Name))
+	}
+	if c.Port != 0 {
+		dst = append(dst, slog.Int("port", int(c.Port)))
 	}
 	return appendGiven(dst, more...)
 }

@@ -87,6 +87,9 @@ func (s *session) identify(ctx context.Context) {
 			s.d.log.Log(nameMismatch{s.who, claimed})
 		}
 	}
+	if s.st.cfg.Smtpd.LogPorts {
+		s.who.Port = s.remote.Port()
+	}
 	s.who.text, s.who.peer = s.who.String(), s.who.ip()
 	s.st.cfg.Smtpd.Apply(&s.c.Policy, s.words, s.who.IP)
 }

@@ -59,6 +59,8 @@ type Config struct {
 	Footer     string   `yaml:"reject_footer" example:"'For help see https://example.org/mail ($localtime, $client_address)'" doc:"Text behind each refusal: on a line of its own, or behind the text when it begins with a backslash and c. A backslash and n begin a line. $client_address, $client_port, $localtime and $server_name stand for what they say. It is not logged."`
 	FooterMaps []string `yaml:"reject_footer_maps" example:"pcre:/etc/postcote/footers" doc:"Tables with the footer of some refusals, by the whole reply on one line."`
 
+	LogPorts bool `yaml:"client_port_logging" doc:"Log the port of each client behind its address, as in name[192.0.2.1]:4711: many share an address."`
+
 	FastFlush []string `yaml:"fast_flush_domains" example:"[backup.example.org]" doc:"Domains whose waiting mail may be asked for by ETRN. With none, the domains of domains.relay."`
 }
 
