@@ -138,6 +138,7 @@ func TestPostfixTemplates(t *testing.T) {
 // FuzzParseTemplates: what is read makes a well-formed notification.
 func FuzzParseTemplates(f *testing.F) {
 	f.Add(oneTemplate)
+	f.Add("failure_template = << E\nCharset: iso-8859-1\nSubject: \xfc\nFrom: \xfc <a@b>\n\xfc ${mail_name?x}${relayhost:y}\nE\n")
 	f.Add("failure_template = <<E\nFrom: a b <c@d>\nSubject: \x01\n\n${x\nE")
 	f.Fuzz(func(t *testing.T, text string) {
 		list, err := ParseTemplates(text, parameters)
