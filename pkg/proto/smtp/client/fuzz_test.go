@@ -12,11 +12,12 @@ import (
 // canned is a server that says what it has to say, whatever it is told, and
 // closes its side.
 type canned struct {
-	in  *bytes.Reader
-	out bytes.Buffer
+	in   *bytes.Reader
+	step int // octets per read
+	out  bytes.Buffer
 }
 
-func (c *canned) Read(p []byte) (int, error)       { return c.in.Read(p[:min(len(p), 7)]) }
+func (c *canned) Read(p []byte) (int, error)       { return c.in.Read(p[:min(len(p), c.step)]) }
 func (c *canned) Write(p []byte) (int, error)      { return c.out.Write(p) }
 func (c *canned) Close() error                     { return nil }
 func (c *canned) LocalAddr() net.Addr              { return &net.TCPAddr{} }
@@ -24,6 +25,29 @@ func (c *canned) RemoteAddr() net.Addr             { return &net.TCPAddr{} }
 func (c *canned) SetDeadline(time.Time) error      { return nil }
 func (c *canned) SetReadDeadline(time.Time) error  { return nil }
 func (c *canned) SetWriteDeadline(time.Time) error { return nil }
+
+// A server that has said more than it was asked is not used again: its words
+// would be taken for answers about the next message.
+func TestUnaskedReply(t *testing.T) {
+	for extra, want := range map[string]error{"": nil, "250 and once more\r\n": ErrClosed, "2": ErrClosed} {
+		first := "220 mx\r\n250-mx\r\n250 PIPELINING\r\n250 ok\r\n250 ok\r\n354 go\r\n250 done\r\n" + extra
+		conn := &canned{in: bytes.NewReader([]byte(first)), step: len(first)}
+		c, err := New(context.Background(), conn, Config{Name: "client.test"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		env := envelope(t, "a@b.example", "c@d.example")
+		if results, err := c.Send(context.Background(), env, strings.NewReader("x\r\n")); err != nil || !results[0].Sent() {
+			t.Fatalf("%+v, %v", results, err)
+		}
+		conn.in, conn.step = bytes.NewReader([]byte("250 ok\r\n250 ok\r\n354 go\r\n250 done\r\n")), 7
+		said := conn.out.Len()
+		results, err := c.Send(context.Background(), env, strings.NewReader("x\r\n"))
+		if err != want || results[0].Sent() != (want == nil) || want != nil && (conn.out.Len() != said || c.Usable()) {
+			t.Errorf("%q: %+v, %v", extra, results, err)
+		}
+	}
+}
 
 // finals counts the replies in a text that could be ends of replies with a
 // code of a class: a reading that knows nothing of the client's.
@@ -59,7 +83,7 @@ func FuzzServer(f *testing.F) {
 	}
 	const content = "Subject: x\r\n\r\n.dot\r\n..\r\nend\r\n"
 	f.Fuzz(func(t *testing.T, mode uint8, says string) {
-		conn := &canned{in: bytes.NewReader([]byte(says))}
+		conn := &canned{in: bytes.NewReader([]byte(says)), step: 7}
 		env := envelope(t, "a@b.example", "c@d.example", "e@f.example")
 		env.Chunks = mode&2 != 0
 		env.Size = int64(len(content))

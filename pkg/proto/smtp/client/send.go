@@ -21,6 +21,9 @@ const maxGroup = 16 << 10
 // an address that cannot be written.
 func (c *Conn) Send(ctx context.Context, env Envelope, content io.Reader) ([]Result, error) {
 	t := &sending{c: c, ctx: ctx, verify: env.Verify, results: make([]Result, len(env.To))}
+	if c.uses > 0 && c.in.Buffered() > 0 {
+		c.Close() // it has said more than it was asked: whatever comes now could be about anything
+	}
 	if c.dead {
 		return t.results, ErrClosed
 	}
