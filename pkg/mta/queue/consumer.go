@@ -54,7 +54,7 @@ type Attempt struct {
 // becomes active, so a changed configuration applies to queued mail.
 type Router interface {
 	// Route may block. An error of kind fail.Permanent or fail.NotFound fails
-	// the recipient; any other defers it.
+	// the recipient; any other, and a panic, defers it.
 	Route(ctx context.Context, env *Envelope, rcpt addr.Address) (Route, error)
 }
 

@@ -147,6 +147,25 @@ func (j *job) failed() bool {
 	return false
 }
 
+// survive turns the panic of a consumer into an error: one message must not
+// take the queue with it, at each start anew.
+func (s *scheduler) survive(what string, id ID, err *error) {
+	if p := recover(); p != nil {
+		s.trouble(what+" panicked", id, fail.New(fail.Temporary, "%v\n%s", p, debug.Stack()))
+		*err = fail.New(fail.Temporary, "internal error")
+	}
+}
+
+func (s *scheduler) askRouter(m *message, i int) (r Route, err error) {
+	defer s.survive("routing", m.e.ID, &err)
+	return s.q.consumer.Router.Route(s.ctx, m.env, m.env.Recipients[i].Addr)
+}
+
+func (s *scheduler) askBouncer(msg *Message, n due) (facts Composed, err error) {
+	defer s.survive("composing a notification", n.ID, &err)
+	return s.q.consumer.Bouncer.Compose(s.ctx, msg, msg.ID(), n.Notice)
+}
+
 // attempt calls the Deliverer and survives what it does.
 func (s *scheduler) attempt(j *job) (out Outcome) {
 	ctx, cancel := context.WithCancel(s.ctx)

@@ -251,7 +251,7 @@ func (s *scheduler) notify(m *message, n due) error {
 		return err
 	}
 	defer msg.Abort()
-	facts, err := s.q.consumer.Bouncer.Compose(ctx, msg, msg.ID(), n.Notice)
+	facts, err := s.askBouncer(msg, n)
 	if err != nil {
 		return err
 	}

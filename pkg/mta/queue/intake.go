@@ -180,7 +180,7 @@ func (s *scheduler) route(m *message, todo []int) []bundle {
 	find := map[place]int{}
 	set := s.q.settings.Load()
 	for _, i := range todo {
-		r, err := s.q.consumer.Router.Route(s.ctx, m.env, m.env.Recipients[i].Addr)
+		r, err := s.askRouter(m, i)
 		if err != nil {
 			s.unroutable(m, i, err)
 			continue

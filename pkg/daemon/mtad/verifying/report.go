@@ -86,12 +86,22 @@ func (r *Reporter) probe(ctx context.Context, rcpts []addr.Address) []verify.Ans
 	for i, a := range rcpts {
 		slots <- struct{}{}
 		wg.Go(func() {
-			out[i] = r.Probe(ctx, a)
-			<-slots
+			defer func() { <-slots }()
+			out[i] = r.ask(ctx, a)
 		})
 	}
 	wg.Wait()
 	return out
+}
+
+// ask is Probe, whose panics concern its own address only.
+func (r *Reporter) ask(ctx context.Context, a addr.Address) (got verify.Answer) {
+	defer func() {
+		if recover() != nil {
+			got = verify.Answer{Status: verify.Deferred, Code: "4.3.0", Text: "internal error"}
+		}
+	}()
+	return r.Probe(ctx, a)
 }
 
 // report queues the notification.
