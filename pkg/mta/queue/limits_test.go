@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/postcote/postcote/pkg/platform/addr"
 	"github.com/postcote/postcote/pkg/platform/conf"
 	"github.com/postcote/postcote/pkg/platform/disk"
 	"github.com/postcote/postcote/pkg/platform/fail"
@@ -383,4 +384,35 @@ func heap() int64 {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapAlloc)
+}
+
+// A message that makes a consumer panic is tried again later; it takes neither
+// the queue nor other messages with it.
+func TestConsumersThatPanic(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, w *world) {
+		routes, notices := 0, 0
+		w.route = func(a addr.Address) (Route, error) {
+			if routes++; routes == 1 {
+				panic("route")
+			}
+			return Route{"smtp", a.Domain}, nil
+		}
+		w.compose = func(*Notice) error {
+			if notices++; notices == 1 {
+				panic("compose")
+			}
+			return nil
+		}
+		w.deliver = func(_ context.Context, job *Job) Outcome {
+			if job.Envelope.Sender.Null() {
+				return all(job, delivered())
+			}
+			return all(job, refused("no"))
+		}
+		w.submit(to("a@x.example"))
+		w.sleep(time.Hour)
+		if told := count(w.log(), "failure"); told != 1 || routes != 3 || notices != 2 || len(w.list(Filter{})) != 0 {
+			t.Errorf("told %d times, %d routes, %d notices, left %v", told, routes, notices, places(w))
+		}
+	})
 }
