@@ -9,14 +9,14 @@ import (
 	"github.com/postcote/postcote/pkg/platform/fail"
 )
 
-// Sender rewrites an envelope sender. The null sender stays, and our own
-// MAILER-DAEMON is another name of it.
+// Sender rewrites an envelope sender. The null sender stays and is in no table,
+// and our own MAILER-DAEMON is another name of it.
 func (e *Engine) Sender(ctx context.Context, a addr.Address) (addr.Address, error) {
-	a, err := e.place(ctx, a, EnvelopeSender)
+	a = e.Complete(ctx, a)
 	if strings.EqualFold(a.Local, "mailer-daemon") && (a.Domain == "" || a.Domain == e.cfg.Origin) {
-		a = addr.Address{}
+		return addr.Address{}, nil
 	}
-	return a, err
+	return e.place(ctx, a, EnvelopeSender)
 }
 
 // Recipient rewrites an envelope recipient up to, not including, virtual

@@ -79,7 +79,7 @@ func TestCanonicalAndMasquerade(t *testing.T) {
 		SenderCanonical:    Canonical{mapOf("sender_canonical_maps", table{"joe@ours.example": "joe.bloggs@ours.example", "joe": "nobody@ours.example"}), EnvelopeSender | HeaderSender},
 		RecipientCanonical: Canonical{mapOf("recipient_canonical_maps", table{"old@ours.example": "new@ours.example"}), EnvelopeRecipient},
 		Canonical: Canonical{mapOf("canonical_maps", table{
-			"new@ours.example": "newest@ours.example", "@gone.example": "@ours.example", "@all.example": "catch@ours.example",
+			"new@ours.example": "newest@ours.example", "@gone.example": "@ours.example", "@all.example": "catch@ours.example", "mailer-daemon": "x@ours.example", "": "x@ours.example",
 			"ann": "ann.smith@ours.example", "loop1@ours.example": "loop2@ours.example", "loop2@ours.example": "loop1@ours.example",
 			"self@ours.example": "self@ours.example", "bad@ours.example": "no address at all", "down@ours.example": "!",
 		}), EnvelopeSender | EnvelopeRecipient | HeaderSender | HeaderRecipient},
@@ -108,7 +108,7 @@ func TestCanonicalAndMasquerade(t *testing.T) {
 		{"sender", "Mailer-Daemon", ""},
 		{"sender", "mailer-daemon@origin.example", ""},
 		{"sender", "mailer-daemon@far.example", "mailer-daemon@far.example"},
-		{"rcpt", "mailer-daemon", "mailer-daemon@origin.example"},
+		{"rcpt", "mailer-daemon", "x@ours.example"},
 		{"sender", "joe@a.b.site.example", "joe@site.example"},
 		{"sender", "joe@site.example", "joe@site.example"},
 		{"sender", "joe@x.keep.site.example", "joe@x.keep.site.example"},

@@ -33,10 +33,9 @@ type Found struct {
 }
 
 // Address looks an address up as canonical(5) and virtual(5) say: user+ext@dom,
-// user@dom, user+ext and user for own domains, @dom. Every key is looked for in
-// all tables before the next one, quoted where the address has to be, then as it
-// is; tables of patterns are asked for the whole address only. Errors are those
-// of Lookup.
+// user@dom, user+ext and user for own domains, @dom. Every key is quoted where an
+// address has to be, and looked for in all tables before the next one; tables of
+// patterns are asked for the whole address only. Errors are those of Lookup.
 func Address(ctx context.Context, m Maps, a addr.Address, keys AddressKeys) (Found, error) {
 	base := a.Base(keys.Delimiter)
 	ext := a.Local[len(base.Local):]
@@ -80,11 +79,5 @@ func missing(err error) bool { return fail.Is(err, fail.NotFound) }
 func (m Maps) address(ctx context.Context, a addr.Address, ext string, part bool) (Found, error) {
 	key := a.String()
 	value, err := m.find(ctx, key, part)
-	if missing(err) && strings.HasPrefix(key, `"`) {
-		if key = a.Local; a.Domain != "" {
-			key += "@" + a.Domain
-		}
-		value, err = m.find(ctx, key, part)
-	}
 	return Found{value, key, ext}, err
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
@@ -163,8 +162,8 @@ func TestAddressKeys(t *testing.T) {
 		"joe+x":               "joe+x joe",
 		"joe":                 "joe",
 		"+x@other.example":    "+x@other.example @other.example",
-		`"a@b"@other.example`: `"a@b"@other.example a@b@other.example @other.example`,
-		`"a b+x"@own.example`: `"a b+x"@own.example a b+x@own.example "a b"@own.example a b@own.example "a b+x" a b+x "a b" a b @own.example`,
+		`"a@b"@other.example`: `"a@b"@other.example @other.example`,
+		`"a b+x"@own.example`: `"a b+x"@own.example "a b"@own.example "a b+x" "a b" @own.example`,
 	} {
 		var fixed, patterned []string
 		m := Maps{asked{keys: &fixed}, asked{keys: &patterned, whole: true}}
@@ -174,11 +173,7 @@ func TestAddressKeys(t *testing.T) {
 		if got := strings.Join(fixed, " "); got != want {
 			t.Errorf("%s: asked for %s, want %s", address, got, want)
 		}
-		whole := []string{address}
-		if strings.HasPrefix(address, `"`) { // as it is, too
-			whole = append(whole, strings.ReplaceAll(address, `"`, ""))
-		}
-		if !slices.Equal(patterned, whole) {
+		if len(patterned) != 1 || patterned[0] != address {
 			t.Errorf("%s: patterns were asked for %q", address, patterned)
 		}
 	}
