@@ -87,8 +87,11 @@ func Open(spec string, o Options) (Table, error) {
 	if o.KeepCase {
 		name = "as it is " + name
 	}
-	if o.NoGroups {
-		name = "without groups " + name
+	switch s.Type {
+	case "regexp", "pcre", "unionmap", "pipemap": // it is the same to the others
+		if o.NoGroups {
+			name = "without groups " + name
+		}
 	}
 	return o.Share(name, open)
 }

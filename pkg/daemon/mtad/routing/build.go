@@ -51,6 +51,7 @@ func (c Config) Table(d Domains, h Host) (*route.Table, error) {
 			return nil, err
 		}
 	}
+	h.Tables.NoGroups = true
 	for _, t := range []struct {
 		into  *maps.Map
 		key   string

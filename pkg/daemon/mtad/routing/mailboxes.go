@@ -57,6 +57,7 @@ func (c Config) Mailboxes(h Host, exists gate.Recipients) (*Mailboxes, error) {
 	}
 	m := &Mailboxes{names: c.names(h.LMTP), delims: h.Delimiter, usual: usual, relay: c.LuserRelay, exists: exists}
 	m.mailbox, m.fallback = choice{key: "mailbox_transport"}, choice{key: "fallback_transport"}
+	h.Tables.NoGroups = true
 	for _, t := range []struct {
 		into  *choice
 		hop   string

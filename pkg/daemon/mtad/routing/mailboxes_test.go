@@ -37,6 +37,7 @@ func TestMailboxes(t *testing.T) {
 		{"another agent", LocalConfig{MailboxTransport: "lmtp:unix:/cyrus"}, "ann", "lmtp:unix:/cyrus", true},
 		{"a table", LocalConfig{MailboxMaps: table}, "Joe+x", "lmtp:unix:/table", true},
 		{"not in the table", LocalConfig{MailboxMaps: table, MailboxTransport: "lmtp:unix:/cyrus"}, "ann", "lmtp:unix:/cyrus", true},
+		{"no part of a name says where it goes", LocalConfig{MailboxMaps: []string{`pcre:{{/(.*)/ lmtp:unix:/$1}}`}}, "joe", "lmtp:unix:/usual", true},
 		{"a mistake in the table", LocalConfig{MailboxMaps: table}, "odd", "invalid", false},
 		{"fallback", LocalConfig{Fallback: "lmtp:unix:/old"}, "nobody", "lmtp:unix:/old", true},
 		{"fallback is for others", LocalConfig{Fallback: "lmtp:unix:/old"}, "joe", "lmtp:unix:/usual", true},

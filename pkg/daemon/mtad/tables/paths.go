@@ -13,6 +13,7 @@ func Paths(names []string) []conf.PathUse {
 	var list []conf.PathUse
 	for _, name := range names {
 		kind, rest, _ := strings.Cut(name, ":")
+		kind = kind[strings.LastIndexByte(kind, ' ')+1:]
 		use := conf.PathUse{Key: "table " + name, Path: rest, Use: conf.UseRead}
 		switch {
 		case kind == "socketmap":
