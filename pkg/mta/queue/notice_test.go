@@ -134,3 +134,37 @@ func TestExpandedAlias(t *testing.T) {
 		}
 	})
 }
+
+// What only the postmaster hears of, as the sender does not want to, he hears
+// once: of a failure while others of the message still wait, and of a delay.
+func TestCopiesAreMadeOnce(t *testing.T) {
+	change := func(s *Settings) {
+		s.NotifyClasses = []string{"bounce", "delay"}
+		s.BounceNotice, s.DelayNotice = "postmaster@good.example", "postmaster@good.example"
+		s.DelayWarning = conf.Duration(time.Hour)
+	}
+	inBubble(t, change, func(t *testing.T, w *world) {
+		w.deliver = func(ctx context.Context, job *Job) Outcome {
+			if job.Route.NextHop == "slow.example" {
+				return all(job, deferred("450 4.2.0 later"))
+			}
+			return refusing(ctx, job)
+		}
+		env := to("never@bad.example", "late@slow.example")
+		env.Sender.Domain = "good.example"
+		env.Recipients[0].Notify, env.Recipients[1].Notify = NotifyNever, NotifyFailure
+		w.submit(env)
+		w.sleep(30 * time.Hour)
+		events := w.log()
+		if n := notified(events); n["failure_copy"] != 1 || n["delay_copy"] != 1 || n["failure"] != 0 || n["delay"] != 0 {
+			t.Errorf("%v: %q", n, events)
+		}
+		w.sleep(100 * time.Hour) // it expires, of which the sender wants to hear
+		if n := notified(w.log()); n["failure_copy"] != 1 || n["failure"] != 1 || n["delay_copy"] != 0 {
+			t.Errorf("at the end: %v", n)
+		}
+		if left := w.list(Filter{}); len(left) != 0 {
+			t.Errorf("left: %+v", left)
+		}
+	})
+}
