@@ -250,6 +250,26 @@ func TestSendmailVerifies(t *testing.T) {
 	}
 }
 
+// What a local user asks for with sendmail is as in SMTP (RFC 3461 section 5.3).
+func TestSendmailAsksForReports(t *testing.T) {
+	t.Parallel()
+	w := toolWorld(t)
+	w.start()
+	got := w.tool("Subject: hello\n\nwhole text\n", "sendmail", "-f", "joe@ours.example", "-N", "success,failure", "-R", "hdrs", "-V", "id-1", "ann@ours.example", "refused@far.example")
+	if got.code != 0 {
+		t.Fatalf("exit %d: %s", got.code, got.errout)
+	}
+	for want, has := range map[string]string{
+		"Successful Mail Delivery Report":     "Final-Recipient: rfc822; ann@ours.example\r\nAction: delivered\r\n",
+		"Undelivered Mail Returned to Sender": "Final-Recipient: rfc822; refused@far.example\r\nAction: failed\r\n",
+	} {
+		text := w.arrived(w.lmtp, "joe@ours.example", want)
+		if !strings.Contains(text, "Original-Envelope-Id: id-1\r\n") || !strings.Contains(text, has) || strings.Contains(text, "whole text") {
+			t.Errorf("%s:\n%s", want, text)
+		}
+	}
+}
+
 // Mail that is submitted while mtad is down is delivered when it is back.
 func TestSendmailIntoTheDrop(t *testing.T) {
 	t.Parallel()
