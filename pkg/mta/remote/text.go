@@ -101,15 +101,11 @@ func loginTrouble(t target, site *client.SiteError) (smtp.EnhancedCode, string) 
 	const failed = "SASL authentication failed"
 	switch {
 	case !site.Reply.IsZero():
-		dsn := softened(site.Reply)
-		if site.Reply.Enhanced[0] == 0 {
-			dsn = smtp.EnhancedCode{4, 7, 8}
-		}
-		return dsn, failed + "; server " + t.name() + " said: " + site.Reply.String()
+		return softened(site.Reply), failed + "; server " + t.name() + " said: " + site.Reply.String()
 	case fail.Is(site.Err, fail.Permanent):
 		return smtp.EnhancedCode{4, 7, 0}, failed + ": server " + t.name() + " offered no compatible authentication mechanisms for this type of connection security"
 	}
-	return smtp.EnhancedCode{4, 7, 0}, failed + ": server " + t.name() + ": " + site.Err.Error()
+	return smtp.EnhancedCode{4, 7, 0}, failed + "; cannot authenticate to server " + t.name() + ": " + site.Err.Error()
 }
 
 func tlsTrouble(t target, site *client.SiteError, why string) (smtp.EnhancedCode, string) {
@@ -138,7 +134,9 @@ func doing(s client.Stage) string {
 		return "receiving the initial server greeting"
 	case client.StageSTARTTLS:
 		return "receiving the STARTTLS response"
-	case client.StageHello, client.StageLHLO, client.StageAuth:
+	case client.StageAuth: // a part of it, to Postfix
+		return "performing the EHLO handshake"
+	case client.StageHello, client.StageLHLO:
 		return "performing the " + string(s) + " handshake"
 	case client.StageTLS:
 		return "performing the TLS handshake"

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"strings"
 
 	gosasl "github.com/emersion/go-sasl"
@@ -40,7 +41,9 @@ func (c *Conn) auth(ctx context.Context) error {
 func (c *Conn) converse(ctx context.Context, mech gosasl.Client, line string) error {
 	for {
 		r, err := c.command(ctx, StageAuth, c.cfg.Timeouts.Auth, line)
-		if err != nil {
+		var site *SiteError
+		if errors.As(err, &site) {
+			site.Auth = site.Err == nil // 421
 			return err
 		}
 		switch {

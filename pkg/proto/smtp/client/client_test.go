@@ -435,14 +435,17 @@ func TestAuth(t *testing.T) {
 	} {
 		f := &fake{reply: c.reply}
 		_, err := New(context.Background(), f.start(t), Config{Name: "c", Auth: c.auth})
-		if c.bad {
+		heard := f.heard
+		if c.bad { // and says goodbye
+			heard = f.heardAll
+			c.heard = strings.TrimPrefix(c.heard+"\nQUIT", "\n")
 			if site := siteError(t, err, StageAuth); !site.Auth {
 				t.Errorf("%s: %v", c.name, err)
 			}
 		} else if err != nil {
 			t.Errorf("%s: %v", c.name, err)
 		}
-		if got := strings.TrimPrefix(strings.TrimPrefix(f.heard(), "EHLO c"), "\n"); got != c.heard {
+		if got := strings.TrimPrefix(strings.TrimPrefix(heard(), "EHLO c"), "\n"); got != c.heard {
 			t.Errorf("%s: heard %q, want %q", c.name, got, c.heard)
 		}
 	}

@@ -29,6 +29,7 @@ type fake struct {
 	mu     sync.Mutex
 	log    []string
 	chunks []byte // that came by BDAT
+	done   chan struct{}
 }
 
 // Faults in place of a reply; hang also as the last line of one.
@@ -55,6 +56,7 @@ func (f *fake) start(t testing.TB) net.Conn {
 	}
 	done := make(chan struct{})
 	quit := make(chan struct{})
+	f.done = done
 	go func() {
 		defer close(done)
 		defer server.Close()
@@ -173,6 +175,12 @@ func (f *fake) note(s string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.log = append(f.log, s)
+}
+
+// heardAll is what was said until the client had hung up.
+func (f *fake) heardAll() string {
+	<-f.done
+	return f.heard()
 }
 
 func (f *fake) heard() string {
