@@ -25,7 +25,7 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files")
 
-func mustParse(t *testing.T, s string) addr.Address {
+func mustParse(t testing.TB, s string) addr.Address {
 	t.Helper()
 	a, err := addr.Parse(s)
 	if err != nil {
@@ -41,7 +41,7 @@ func now() time.Time {
 func composer() *Composer { return &Composer{Hostname: "mail.example.org"} }
 
 // content stores a message in a queue and returns how to read it.
-func content(t *testing.T, text string) func() (*queue.Content, error) {
+func content(t testing.TB, text string) func() (*queue.Content, error) {
 	t.Helper()
 	q, err := queue.Open(context.Background(), queue.Config{Settings: queue.DefaultSettings(), Dir: "/q", FS: disk.NewForgetful()})
 	if err != nil {
@@ -67,13 +67,18 @@ const plain = "From: Ann <ann@example.com>\r\nTo: Bob <bob@example.net>\r\nSubje
 
 // notice is a failure of one recipient that tests change.
 func notice(t *testing.T, text string) *queue.Notice {
+	return noticeOf(t, text, content(t, text))
+}
+
+// noticeOf is notice about a text that a queue has already.
+func noticeOf(t *testing.T, text string, open func() (*queue.Content, error)) *queue.Notice {
 	id, err := queue.ParseID("4dj7nd4q3nzN3")
 	if err != nil {
 		t.Fatal(err)
 	}
 	env := &queue.Envelope{Sender: mustParse(t, "ann@example.com"), Arrival: now().Add(-26 * time.Hour), Size: int64(len(text)) + 50}
 	return &queue.Notice{
-		Kind: queue.NoticeFailure, To: env.Sender, ID: id, Envelope: env, Now: now(), Expires: now().Add(4 * 24 * time.Hour), Open: content(t, text),
+		Kind: queue.NoticeFailure, To: env.Sender, ID: id, Envelope: env, Now: now(), Expires: now().Add(4 * 24 * time.Hour), Open: open,
 		Recipients: []queue.NoticeRecipient{{
 			Recipient: queue.Recipient{Addr: mustParse(t, "bob@example.net")},
 			State: queue.State{
@@ -378,8 +383,11 @@ func TestOriginalIsDamaged(t *testing.T) {
 
 func FuzzCompose(f *testing.F) {
 	f.Add("550 no", "mx.example", "rfc822;a@b", "id", "bob")
+	f.Add("550-a\r\n550 b: c\n\nd", "mx\r\nX: y", "utf-8;\\x{E9}@b", "a b+", `"a b"`)
+	f.Add("\xff\x00é", "[192.0.2.1]", ";", "\r\n\r\n--x", "é")
+	open := content(f, plain)
 	f.Fuzz(func(t *testing.T, reason, remote, orcpt, envid, local string) {
-		n := notice(t, plain)
+		n := noticeOf(t, plain, open)
 		st := &n.Recipients[0].State
 		st.Reason, st.Diagnostic, st.Remote = reason, reason, remote
 		st.Clean()
