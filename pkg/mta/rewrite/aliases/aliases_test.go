@@ -239,6 +239,30 @@ func TestExpansionIsCapped(t *testing.T) {
 	}
 }
 
+// Names, and files, that each stand for the next one twice are followed once,
+// and not two to the power of their number times.
+func TestExpansionThatDoubles(t *testing.T) {
+	dir := t.TempDir()
+	var b strings.Builder
+	for i := range 40 {
+		fmt.Fprintf(&b, "a%d: a%d, A%d+x\n", i, i+1, i+1)
+		next := fmt.Sprintf(":include:%s/%d\n", dir, i+1)
+		if err := os.WriteFile(filepath.Join(dir, fmt.Sprint(i)), []byte(next+next), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "40"), []byte("ann@far.example\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintf(&b, "a40: joe@far.example\nlist: :include:%s/0\n", dir)
+	x := world(t, b.String(), Config{})
+	for in, want := range map[string]string{"a0@ours.example": "joe@far.example", "list@ours.example": "ann@far.example"} {
+		if got := show(x.Expand(context.Background(), addrOf(t, in))); got != want {
+			t.Errorf("%s: %.100s", in, got)
+		}
+	}
+}
+
 func TestFileIsReadAgain(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "aliases")
 	now := time.Unix(1700000000, 0)

@@ -71,7 +71,7 @@ func (x *Expander) find(ctx context.Context, a addr.Address) (maps.Match, error)
 // malformed, too large or too deep, which no other try would change; else
 // something could not be read.
 func (x *Expander) Expand(ctx context.Context, a addr.Address) ([]Target, error) {
-	r := &run{x: x, seen: map[Target]bool{}}
+	r := &run{x: x, seen: map[Target]bool{}, been: map[visit]bool{}}
 	if err := r.alias(ctx, a, frame{}); err != nil {
 		return nil, err
 	}
@@ -82,6 +82,23 @@ type run struct {
 	x    *Expander
 	out  []Target
 	seen map[Target]bool
+	been map[visit]bool
+}
+
+// visit is an alias or an included file as it was met. The second time it
+// leads nowhere new; without that, names that each stand for the next one twice
+// would be followed as often as two to the power of their number.
+type visit struct {
+	what  string
+	owner addr.Address
+	rest  string
+}
+
+// again reports whether this was met before.
+func (r *run) again(v visit) bool {
+	before := r.been[v]
+	r.been[v] = true
+	return before
 }
 
 // frame is the place in an expansion.
@@ -232,6 +249,9 @@ func (r *run) address(ctx context.Context, a addr.Address, user, local bool, f f
 	case f.has(name) || f.has(whole):
 		return fail.New(fail.Permanent, "possible alias database loop for %s", a.Local)
 	}
+	if r.again(visit{what: strings.ToLower(a.String()), owner: f.owner}) {
+		return nil
+	}
 	err := r.alias(ctx, a, f)
 	if fail.Is(err, fail.NotFound) {
 		return r.add(t)
@@ -256,6 +276,9 @@ func (r *run) add(t Target) error {
 func (r *run) include(ctx context.Context, path string, f frame) error {
 	if f.depth >= MaxDepth || f.has(path) {
 		return fail.New(fail.Permanent, "alias %s: included files go round in circles at %s", f.name, path)
+	}
+	if r.again(visit{":include:" + path, f.owner, f.rest}) {
+		return nil
 	}
 	info, err := os.Stat(path)
 	switch {

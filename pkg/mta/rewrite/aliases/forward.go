@@ -81,10 +81,15 @@ type forwarding struct {
 	rest string // extension to hand on
 	out  []Target
 	seen map[Target]bool
+
+	files int // that were included
 }
 
 // maxForwardDepth is how deep files may include each other.
 const maxForwardDepth = 10
+
+// maxForwardFiles is how many files a .forward file may include in all.
+const maxForwardFiles = 100
 
 func (r *forwarding) file(ctx context.Context, file Forward, depth int) error {
 	items, err := ParseList(file.Text)
@@ -110,6 +115,9 @@ func (r *forwarding) file(ctx context.Context, file Forward, depth int) error {
 func (r *forwarding) include(ctx context.Context, path, from string, depth int) error {
 	if depth >= maxForwardDepth {
 		return fail.New(fail.Permanent, "%s: included files go round in circles at %s", from, path)
+	}
+	if r.files++; r.files > maxForwardFiles {
+		return fail.New(fail.Permanent, "%s: more than %d files are included", from, maxForwardFiles)
 	}
 	file, err := r.x.cfg.Read(ctx, r.of, path)
 	if fail.Is(err, fail.NotFound) || fail.Is(err, fail.Denied) {

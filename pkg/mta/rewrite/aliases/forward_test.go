@@ -2,6 +2,7 @@ package aliases
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -37,6 +38,18 @@ func homes(t *testing.T, files map[string]string, cfg ForwardConfig) (*Forwards,
 		return Forward{Path: "/home/" + a.Local, Extension: extension, Text: text}, nil
 	}
 	return NewForwards(cfg), ignored
+}
+
+// A user's files cannot make mtad read without end.
+func TestForwardsThatDouble(t *testing.T) {
+	files := map[string]string{"joe": ":include:/0", "/8": "x@far.example"}
+	for i := range 8 {
+		files[fmt.Sprintf("/%d", i)] = strings.Repeat(fmt.Sprintf(":include:/%d\n", i+1), 10)
+	}
+	x, _ := homes(t, files, ForwardConfig{})
+	if got := show(x.Expand(context.Background(), addrOf(t, "joe@ours.example"))); got != "permanent" {
+		t.Error(got)
+	}
 }
 
 func TestForwards(t *testing.T) {
