@@ -113,6 +113,7 @@ type Listener struct {
 	HAProxy    bool        `yaml:"haproxy" doc:"Connections begin with a PROXY header (version 1 or 2), which says who the client is; see smtpd.haproxy_trusted_networks."`
 	Auth       string      `yaml:"auth" oneof:"none|tls|clear" doc:"Whether clients may log in: not at all, over TLS only, or in the clear too."`
 	ClientCert string      `yaml:"client_cert" oneof:"|ask|require" doc:"Certificates of clients. Empty: asked for where clients can log in, if there is tls.client_ca_file. ask asks everybody; require takes no connection without one that leads to tls.client_ca_file, and needs tls: required or implicit."`
+	SoftBounce bool        `yaml:"soft_bounce" doc:"Refuse nothing here for good, as queue.soft_bounce does everywhere."`
 	HideClient bool        `yaml:"hide_client_session" doc:"Say nothing of the client in the Received field of messages that come here: no address, name, login or TLS."`
 	Owner      string      `yaml:"sender_login" oneof:"none|known|unauthenticated|authenticated|all" doc:"Who may use a sender address of rewrite.sender_login_maps: none does not ask; known refuses an address that belongs to somebody else or, without a login, to anybody; unauthenticated does the latter only; authenticated refuses users every address that is not listed for them; all does both."`
 }

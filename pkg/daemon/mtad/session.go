@@ -203,7 +203,7 @@ func (s *session) ask(ctx context.Context, stage gate.Stage, tx *server.Transact
 // good.
 func (s *session) refuse(stage string, tx *server.Transaction, rcpt *addr.Address, qid string, v gate.Verdict) server.Reply {
 	s.record.Note(errormail.Of(v))
-	if s.st.cfg.Queue.SoftBounce && v.Code >= 500 {
+	if (s.st.cfg.Queue.SoftBounce || s.l.spec.SoftBounce) && v.Code >= 500 {
 		v.Action, v.Code, v.Enhanced[0] = gate.Defer, v.Code-100, 4
 	}
 	e := rejected{client: s.who, QID: qid, Stage: stage, Reply: v.String(), Rcpt: rcpt, Proto: s.proto(), Helo: s.c.Helo, Cause: v.Cause}

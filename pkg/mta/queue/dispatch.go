@@ -191,12 +191,15 @@ func (s *scheduler) attempt(j *job) (out Outcome) {
 // apply settles the recipients of a job and returns a result that explains a
 // failure of the destination.
 func (s *scheduler) apply(j *job, out Outcome, began time.Time) (why Result) {
+	s.mu.Lock()
+	soft := j.d.t.limits.SoftBounce
+	s.mu.Unlock()
 	for k, i := range j.index {
 		r := Result{Status: Deferred, Code: Code{Class: 4, Subject: 3, Detail: 0}, Reason: "delivery attempt ended without a result"}
 		if k < len(out.Results) {
 			r = out.Results[k]
 		}
-		r = s.softened(r.complete())
+		r = s.softened(r.complete(), soft)
 		if r.Status == Deferred && why.Reason == "" {
 			why = r
 		}
@@ -241,9 +244,10 @@ func (r Result) complete() Result {
 	return r
 }
 
-// softened is soft_bounce: a failure for good becomes one for now.
-func (s *scheduler) softened(r Result) Result {
-	if r.Status == Failed && s.q.settings.Load().SoftBounce {
+// softened is soft_bounce, everywhere or of the transport: a failure for good
+// becomes one for now.
+func (s *scheduler) softened(r Result, soft bool) Result {
+	if r.Status == Failed && (soft || s.q.settings.Load().SoftBounce) {
 		r.Status, r.Code.Class = Deferred, 4
 	}
 	return r

@@ -203,7 +203,7 @@ func (s *scheduler) unroutable(m *message, i int, err error) {
 	if k := fail.KindOf(err); k == fail.Permanent || k == fail.NotFound {
 		r.Status, r.Code = Failed, Code{Class: 5, Subject: 4, Detail: 4}
 	}
-	r = s.softened(r)
+	r = s.softened(r, false)
 	s.settle(m, i, r)
 	m.unsaved = append(m.unsaved, i)
 	s.report(m, i, Route{}, r, 0, false)

@@ -96,17 +96,24 @@ func TestDelayIsOver(t *testing.T) {
 	}
 }
 
-// With soft_bounce nothing comes back.
+// With soft_bounce nothing comes back, or nothing from the transport that has it.
 func TestSoftBounce(t *testing.T) {
-	inBubble(t, func(s *Settings) { s.SoftBounce = true }, func(t *testing.T, w *world) {
-		w.deliver = refusing
-		w.submit(to("x@bad.example"))
-		synctest.Wait()
-		list := w.list(Filter{})
-		if len(list) != 1 || list[0].Recipients[0].Status != Deferred || list[0].Recipients[0].Code.String() != "4.1.1" {
-			t.Errorf("queue: %+v", list)
-		}
-	})
+	for where, set := range map[string]func(*Settings){
+		"everywhere":         func(s *Settings) { s.SoftBounce = true },
+		"the transport":      func(s *Settings) { s.Transports = map[string]Limits{"smtp": {SoftBounce: true}} },
+		"all transports":     func(s *Settings) { s.Default.SoftBounce = true },
+		"another transport:": func(s *Settings) { s.Transports = map[string]Limits{"lmtp": {SoftBounce: true}} },
+	} {
+		inBubble(t, set, func(t *testing.T, w *world) {
+			w.deliver = refusing
+			w.submit(to("x@bad.example"))
+			synctest.Wait()
+			list := w.list(Filter{Recipient: "x@bad.example"})
+			if soft := len(list) == 1 && list[0].Recipients[0].Status == Deferred && list[0].Recipients[0].Code.String() == "4.1.1"; soft == (where == "another transport:") {
+				t.Errorf("%s: %+v", where, list)
+			}
+		})
+	}
 }
 
 // An alias that stands for several is reported and not delivered.

@@ -77,6 +77,8 @@ type Limits struct {
 	SlotDiscount int `yaml:"delivery_slot_discount" min:"0" max:"100" doc:"Percent of the deliveries of a smaller message that need not be saved up before it overtakes."`
 	MinimumSlots int `yaml:"minimum_delivery_slots" min:"0" doc:"A message with fewer deliveries than this many times delivery_slot_cost is not overtaken."`
 
+	SoftBounce bool `yaml:"soft_bounce" doc:"Keep mail that this transport would return, and try again, as soft_bounce of the queue does for all."`
+
 	DestinationDelay conf.Duration `yaml:"destination_rate_delay" doc:"Pause after each delivery to a destination, which then gets one at a time."`
 	TransportDelay   conf.Duration `yaml:"transport_rate_delay" doc:"Pause between the beginnings of deliveries over this transport."`
 }
@@ -206,6 +208,7 @@ func (l Limits) or(d Limits) Limits {
 		l.Cohort = d.Cohort
 	}
 	l.Positive, l.Negative = l.Positive.Or(d.Positive), l.Negative.Or(d.Negative)
+	l.SoftBounce = l.SoftBounce || d.SoftBounce
 	if l.DestinationDelay <= 0 {
 		l.DestinationDelay = d.DestinationDelay
 	}
