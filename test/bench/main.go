@@ -46,7 +46,8 @@ func parse(args []string) (Options, error) {
 	fs.Float64Var(&o.Scale, "scale", 0.5, "how much work, as a factor")
 	fs.BoolVar(&o.Keep, "keep", false, "leave the servers' folders and logs")
 	fs.IntVar(&o.Messages, "messages", 20000, "messages in the mailbox of imap_big")
-	fs.StringVar(&o.Scenario, "scenario", "", "only scenarios whose name contains this")
+	fs.IntVar(&o.Deferred, "deferred", 50000, "deferred messages in growth, 2 KB of disk each")
+	fs.StringVar(&o.Scenario, "scenario", "", "only scenarios, or rows of growth, whose name contains this")
 	fs.StringVar(&o.Bin, "bin", "./bin", "folder of our binaries")
 	if err := fs.Parse(args); err != nil {
 		return o, err
@@ -60,8 +61,8 @@ func parse(args []string) (Options, error) {
 	switch {
 	case fs.NArg() > 0:
 		return o, fmt.Errorf("what is %q?", fs.Arg(0))
-	case o.Reps < 1 || o.Scale <= 0 || o.Messages < 1:
-		return o, errors.New("-reps, -scale and -messages must be above 0")
+	case o.Reps < 1 || o.Scale <= 0 || o.Messages < 1 || o.Deferred < 1:
+		return o, errors.New("-reps, -scale, -messages and -deferred must be above 0")
 	}
 	return o, nil
 }

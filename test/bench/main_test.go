@@ -17,7 +17,7 @@ func TestParse(t *testing.T) {
 	for _, s := range suites() {
 		all = append(all, s.Name)
 	}
-	usual := Options{Suites: all, Reps: 2, Scale: 0.5, Messages: 20000, Bin: "./bin"}
+	usual := Options{Suites: all, Reps: 2, Scale: 0.5, Messages: 20000, Deferred: 50000, Bin: "./bin"}
 	with := func(edit func(*Options)) Options { o := usual; edit(&o); return o }
 	for _, tc := range []struct {
 		args string
@@ -34,6 +34,7 @@ func TestParse(t *testing.T) {
 		{"-scale -1", Options{}, "-scale"},
 		{"-messages 0", Options{}, "-messages"},
 		{"-messages 100000", with(func(o *Options) { o.Messages = 100000 }), ""},
+		{"-deferred 1000000", with(func(o *Options) { o.Deferred = 1000000 }), ""},
 		{"-reps x", Options{}, "-reps"},
 		{"auth", Options{}, `what is "auth"?`},
 		{"-nosuch", Options{}, "-nosuch"},

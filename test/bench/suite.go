@@ -17,6 +17,7 @@ type Options struct {
 	Reps     int
 	Scale    float64
 	Messages int    // in the mailbox of imap_big
+	Deferred int    // in the queue of growth, at the end
 	Bin      string // folder of our binaries
 	Keep     bool   // leave the folder of a suite
 	Scenario string // only those whose name contains it

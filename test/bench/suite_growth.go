@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -18,12 +20,14 @@ import (
 // Growth is a cost that should not depend on how much there is of something.
 type Growth struct {
 	Name  string
-	Sizes [3]int  // at scale 1, each ten times as much as the one before
+	Sizes [3]int  // at scale 1, each ten times as much as the one before; with Then up to Options.Deferred
 	Most  float64 // what the cost at the last one may be, as a ratio to that at the first
 	// Grow makes it so much, from the size before. Run does about n operations.
 	Grow func(ctx context.Context, t *peer.Server, size int) error
 	Run  func(ctx context.Context, t *peer.Server, size, n int) (Result, error)
 	N    int
+	// Then says something about the last size, whatever the row is about.
+	Then func(ctx context.Context, t *peer.Server) (string, error)
 }
 
 // curve is the CPU of one operation at each size, in microseconds.
@@ -31,11 +35,19 @@ type curve [3]float64
 
 // grow measures all rows, each at all of its sizes, against ours alone.
 func grow(ctx context.Context, s Suite, t *peer.Server, o Options) error {
+	s.Rows = slices.DeleteFunc(s.Rows, func(g Growth) bool { return !strings.Contains(g.Name, o.Scenario) })
 	curves := make([]curve, len(s.Rows))
-	defer func() { reportGrowth(os.Stdout, s, curves) }()
+	var more strings.Builder
+	defer func() {
+		reportGrowth(os.Stdout, s, curves)
+		fmt.Print(more.String())
+	}()
 	for i, g := range s.Rows {
 		for k := range g.Sizes {
 			g.Sizes[k] = max(int(float64(g.Sizes[k])*o.Scale), 1)
+		}
+		if g.Then != nil {
+			g.Sizes = [3]int{1000, (1000 + o.Deferred) / 2, o.Deferred}
 		}
 		s.Rows[i] = g
 		for k, size := range g.Sizes {
@@ -53,6 +65,14 @@ func grow(ctx context.Context, s Suite, t *peer.Server, o Options) error {
 			}
 			curves[i][k] = medianOf(results, func(r Result) float64 { return perOp(r.CPU, r.Ops) })
 		}
+		if g.Then == nil {
+			continue
+		}
+		text, err := g.Then(ctx, t)
+		if err != nil {
+			return fmt.Errorf("%s: %w", g.Name, err)
+		}
+		more.WriteString(text)
 	}
 	return nil
 }
@@ -83,6 +103,7 @@ type growthWorld struct {
 	*world
 	hole   *load.Sink
 	queued int
+	late   int // deferred messages
 	idle   []*load.IMAP
 }
 
@@ -93,6 +114,7 @@ func growthSuite() Suite {
 	g := &growthWorld{}
 	return Suite{Name: "growth", Start: g.start, Rows: []Growth{
 		{Name: "accept, messages in the queue", Sizes: [3]int{1000, 10000, 100000}, Most: index, N: 2000, Grow: g.queue, Run: g.accept},
+		{Name: "a message that is deferred, deferred messages", Most: index, N: 2000, Grow: g.defers, Run: g.deferred, Then: g.reopen},
 		{Name: "accept, recipients of the message", Sizes: [3]int{1, 10, 100}, Most: index, N: 100, Grow: nothing, Run: g.recipients},
 		{Name: "NOOP, connections", Sizes: [3]int{100, 1000, 10000}, Most: index, N: 10000, Grow: g.connections, Run: g.noop},
 		{Name: "FETCH of one, messages in the mailbox", Sizes: [3]int{1000, 10000, 100000}, Most: index, N: 5000, Grow: g.mailbox, Run: command("FETCH %d (FLAGS ENVELOPE)")},
@@ -131,6 +153,80 @@ func (g *growthWorld) queue(ctx context.Context, t *peer.Server, size int) error
 func (g *growthWorld) accept(ctx context.Context, t *peer.Server, _, n int) (Result, error) {
 	g.queued += n
 	return send(ctx, t.Only("mtad"), work{address: t.SMTP, sessions: 20, recipients: 1, to: "u%d@hold.test", size: 1024}, n)
+}
+
+// defers fills the queue with messages whose next hop refuses connections, so
+// that they are deferred after a try, or without one.
+func (g *growthWorld) defers(ctx context.Context, t *peer.Server, size int) error {
+	if size <= g.late {
+		return nil
+	}
+	_, err := g.deferred(ctx, t, size, size-g.late)
+	return err
+}
+
+// deferred counts what it costs to take and defer n messages.
+func (g *growthWorld) deferred(ctx context.Context, t *peer.Server, _, n int) (Result, error) {
+	t = t.Only("mtad")
+	g.late += n
+	return measure(t, func() (int, []time.Duration, error) {
+		if _, err := send(ctx, t, work{address: t.SMTP, sessions: 20, recipients: 1, to: "u%d@sink.test", size: 1024}, n); err != nil {
+			return 0, nil, err
+		}
+		for {
+			st, err := queued(t)
+			if err != nil || st.Deferred >= g.late {
+				return n, nil, err
+			}
+			select {
+			case <-ctx.Done():
+				return 0, nil, ctx.Err()
+			case <-time.After(100 * time.Millisecond):
+			}
+		}
+	})
+}
+
+// queued asks mtad what is in its queue.
+func queued(t *peer.Server) (st struct{ Deferred int }, err error) {
+	out, err := t.Command("mtad", "status", "--json").Output()
+	if err != nil {
+		return st, fmt.Errorf("mtad status: %w", err)
+	}
+	var all struct {
+		Queue *struct{ Deferred int } `json:"queue"`
+	}
+	if err := json.Unmarshal(out, &all); err != nil || all.Queue == nil {
+		return st, fmt.Errorf("mtad status: %w: %s", err, out)
+	}
+	return *all.Queue, nil
+}
+
+// reopen lists the queue, and starts mtad with it.
+func (g *growthWorld) reopen(_ context.Context, t *peer.Server) (string, error) {
+	t = t.Only("mtad")
+	list := t.Command("mtad", "queue", "list")
+	began := time.Now()
+	out, err := list.Output()
+	if err != nil {
+		return "", fmt.Errorf("mtad queue list: %w", err)
+	}
+	listed := time.Since(began)
+	took, err := t.Again("mtad")
+	if err != nil {
+		return "", err
+	}
+	cpu, err := t.CPU()
+	if err != nil {
+		return "", err
+	}
+	memory, err := t.Memory()
+	if err != nil {
+		return "", err
+	}
+	st, err := queued(t)
+	return fmt.Sprintf("%d deferred: listed in %.2f s (%d KiB); mtad started in %.2f s, %.2f s of CPU, %d MiB\n",
+		st.Deferred, listed.Seconds(), len(out)>>10, took.Seconds(), cpu.Seconds(), memory>>20), err
 }
 
 // recipients hands in messages to as many as the size says; operations are

@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/postcote/postcote/test/suite"
 )
@@ -51,6 +53,19 @@ func Ours(name, dir, bin string, users []string, sink, hole string, processes ..
 			return pids
 		}
 		return &some
+	}
+	o.again = func(process string) (time.Duration, error) {
+		p := s.Procs[process]
+		p.Stop()
+		began := time.Now()
+		err := p.Start(context.Background())
+		return time.Since(began), err
+	}
+	o.command = func(process string, args ...string) *exec.Cmd {
+		p := s.Procs[process]
+		cmd := exec.Command(p.Binary(), append(args, "-c", s.Path("etc", process+".yaml"))...)
+		cmd.Env = append(os.Environ(), "POSTCOTE_ALLOW_ROOT=1")
+		return cmd
 	}
 	start := func() error {
 		for _, p := range processes {

@@ -3,6 +3,7 @@ package peer
 import (
 	"bytes"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -23,6 +24,8 @@ type Server struct {
 	roots                   func() []int
 	stop                    func()
 	restart                 func() error
+	again                   func(process string) (time.Duration, error)
+	command                 func(process string, args ...string) *exec.Cmd
 }
 
 // Stop ends the server. A nil Server has ended.
@@ -37,6 +40,15 @@ func (s *Server) Only(processes ...string) *Server { return s.only(processes) }
 
 // Restart stops the server and starts it again on the same addresses.
 func (s *Server) Restart() error { return s.restart() }
+
+// Again stops one of our processes and starts it again; it returns how long
+// that took to be ready.
+func (s *Server) Again(process string) (time.Duration, error) { return s.again(process) }
+
+// Command is a command of one of our processes, with its configuration.
+func (s *Server) Command(process string, args ...string) *exec.Cmd {
+	return s.command(process, args...)
+}
 
 // ticks of /proc/PID/stat: USER_HZ is 100 on every Linux that Go runs on.
 const tick = 10 * time.Millisecond
