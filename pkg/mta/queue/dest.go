@@ -185,7 +185,7 @@ func (s *scheduler) failedTransport(t *transport, now time.Time, why Result) (wa
 	t.dead, t.reason = now.Add(s.q.settings.Load().retryTime()), why
 	for _, d := range t.dests {
 		waiting = append(waiting, d.putOff()...)
-		s.benchBacklog(d, t.dead)
+		s.benchBacklog(d, false)
 	}
 	return waiting, true
 }
@@ -318,7 +318,7 @@ func (s *scheduler) setPaused(name string, on bool) error {
 		for _, d := range t.dests {
 			if s.suspended(d) != "" {
 				waiting = append(waiting, d.putOff()...)
-				s.benchBacklog(d, s.q.now().Add(s.q.settings.Load().minBackoff()))
+				s.benchBacklog(d, true)
 			}
 		}
 	}

@@ -116,7 +116,7 @@ func (s *scheduler) run(j *job) (next *job) {
 	d.seen = now
 	if died {
 		waiting = d.putOff()
-		s.benchBacklog(d, d.dead)
+		s.benchBacklog(d, false)
 	}
 	s.restDest(d)
 	d.offer()
@@ -312,15 +312,32 @@ func (s *scheduler) suspend(j *job) {
 	s.ended(j)
 }
 
-// benchBacklog defers what waits for a destination that is not tried before a
-// time. s.mu is held.
-func (s *scheduler) benchBacklog(d *dest, until time.Time) {
+// benchBacklog defers what waits unloaded for a destination that is not tried
+// now, for as long as if it had been tried. What has waited so long that its
+// sender is to hear of it becomes active soon, and all of it with tell, so that
+// it is known why it waits. s.mu is held.
+func (s *scheduler) benchBacklog(d *dest, tell bool) {
+	now, set := s.q.now(), s.q.settings.Load()
 	for _, e := range d.backlog.all() {
-		if e.Pos == posBacklog {
-			e.Pos = posNone
-			s.postpone(e, until.Unix())
+		if e.Pos != posBacklog {
+			continue
 		}
+		due := now
+		if age := now.Sub(e.Arrival()); !tell && age < set.patience() {
+			due = now.Add(set.backoff(age))
+		}
+		e.Pos = posNone
+		s.postpone(e, due.Unix())
 	}
+}
+
+// patience is the age from which senders may have to be told something.
+func (s *Settings) patience() time.Duration {
+	p := min(s.Lifetime.Std(), s.BounceLifetime.Std())
+	if warn := s.DelayWarning.Std(); warn > 0 {
+		p = min(p, warn)
+	}
+	return p
 }
 
 // ended takes a job off its message; with the last one the message is

@@ -307,6 +307,43 @@ func TestNoFolderIsRead(t *testing.T) {
 	})
 }
 
+// Most of what waits for a destination that is down waits unloaded. It is tried
+// less and less often, and expires in time, as if it had been tried.
+func TestBacklogOfDeadDestinationExpires(t *testing.T) {
+	change := func(s *Settings) {
+		s.ActiveMessages, s.Lifetime, s.BounceLifetime = 100, conf.Duration(time.Hour), conf.Duration(time.Hour)
+	}
+	inBubble(t, change, func(t *testing.T, w *world) {
+		w.deliver = func(_ context.Context, job *Job) Outcome {
+			if job.Route.NextHop != "dead.example" {
+				return all(job, delivered())
+			}
+			time.Sleep(30 * time.Second)
+			return down(job)
+		}
+		routed := 0
+		w.route = func(r addr.Address) (Route, error) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			if r.Domain == "dead.example" {
+				routed++
+			}
+			return Route{Transport: "smtp", NextHop: r.Domain}, nil
+		}
+		const messages = 500
+		for range messages {
+			w.submit(to("a@dead.example"))
+		}
+		w.sleep(150 * time.Minute)
+		if n := len(w.list(Filter{})); n != 0 {
+			t.Errorf("%d messages of %d have not expired", n, messages)
+		}
+		if routed > 8*messages { // 0, 5, 10, 20, 40 minutes, an hour and more
+			t.Errorf("messages became active %d times each", routed/messages)
+		}
+	})
+}
+
 // What is known of destinations is bounded by those of the last minutes: of a
 // spam run to domains that do not answer nothing is left afterwards.
 func TestDeadDestinationsAreForgotten(t *testing.T) {

@@ -31,6 +31,9 @@ type Entry struct {
 	hot     *hot
 }
 
+// Arrival is when the message came. It never changes.
+func (e *Entry) Arrival() time.Time { return e.base() }
+
 // gone in Entry.flags: the entry has left the index. Never on disk.
 const gone = 1 << 31
 
