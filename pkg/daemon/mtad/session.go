@@ -183,8 +183,14 @@ func (s *session) whole(ctx context.Context, a addr.Address) addr.Address {
 	return s.st.rewriter.Complete(ctx, a)
 }
 
-// home reports whether the client is one of this site's own.
-func (s *session) home() bool { return s.st.rewriter.Home(s.who.Local, s.c.User, s.who.IP) }
+// home reports whether the client is one of this site's own. Of mail that a
+// filter brings back it is the filter that knows.
+func (s *session) home() bool {
+	if f := s.c.Forward; f != nil && (f.Local || f.Remote) {
+		return f.Local
+	}
+	return s.st.rewriter.Home(s.who.Local, s.c.User, s.who.IP)
+}
 
 // ask runs a stage that needs no recipient; zero means go on.
 func (s *session) ask(ctx context.Context, stage gate.Stage, tx *server.Transaction) server.Reply {

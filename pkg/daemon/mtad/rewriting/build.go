@@ -41,6 +41,7 @@ type Rewriter struct {
 	srs      *srs.Rewriter     // nil without srs.domain
 	logins   maps.Map
 	delims   string
+	origin   string
 	clients  []netip.Prefix
 	authed   bool // authenticated clients are this site's own
 	routes   *route.Table
@@ -70,6 +71,7 @@ func (c Config) New(h Host) (*Rewriter, error) {
 			return nil, fail.Wrap(fail.Invalid, err, "rewrite.remote_header_rewrite_domain")
 		}
 	}
+	r.origin = ec.Origin
 	r.copies = !ec.AlwaysBCC.Null() || !ec.SenderBCC.Empty() || !ec.RecipientBCC.Empty()
 	if r.clients, r.authed, err = c.clients(h.Trusted); err != nil {
 		return nil, err

@@ -12,7 +12,7 @@ type Config struct {
 	SwapBang    bool   `yaml:"swap_bangpath" doc:"Read host!user as user@host."`
 	PercentHack bool   `yaml:"allow_percent_hack" doc:"Read user%host without a domain as user@host."`
 
-	HeaderClients []string `yaml:"local_header_rewrite_clients" example:"[127.0.0.1/32, authenticated]" doc:"Clients whose messages have the addresses in their header rewritten, and bare addresses completed: networks, trusted (trusted_networks), authenticated. The submit socket always counts."`
+	HeaderClients []string `yaml:"local_header_rewrite_clients" example:"[127.0.0.1/32, authenticated]" doc:"Clients whose messages have the addresses in their header rewritten, and bare addresses completed: networks, trusted (trusted_networks), authenticated. The submit socket always counts, and what a filter says by XFORWARD SOURCE goes first."`
 	RemoteDomain  string   `yaml:"remote_header_rewrite_domain" example:"domain.invalid" doc:"Rewrite the addresses in the header of messages of other clients too, give bare ones this domain, and add missing fields. Empty: their header stays as it is."`
 	AddMissing    bool     `yaml:"always_add_missing_headers" doc:"Add From, Date and Message-ID, or Resent-From and so on, to mail of everybody, not only to submissions and where the header is rewritten."`
 	Undisclosed   string   `yaml:"undisclosed_recipients_header" example:"To: undisclosed-recipients:;" doc:"Field that is added with them to a message without To and Cc. Empty: none."`

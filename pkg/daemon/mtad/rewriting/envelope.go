@@ -136,7 +136,7 @@ func (r *Rewriter) Owners(ctx context.Context, sender addr.Address) ([]string, e
 	if err != nil {
 		return nil, err
 	}
-	found, err := r.logins.Find(ctx, sender, maps.Query{Delims: r.delims, Bare: local == route.Local})
+	found, err := r.logins.Find(ctx, sender, maps.Query{Delims: r.delims, Bare: local == route.Local || strings.EqualFold(sender.Domain, r.origin)})
 	if err != nil {
 		return nil, err
 	}

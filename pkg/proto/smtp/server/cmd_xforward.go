@@ -56,7 +56,8 @@ func (f *Forward) set(name, value string) fault {
 		f.Port = h.port
 		return bad
 	case "SOURCE":
-		if f.Local = strings.EqualFold(value, "LOCAL"); !f.Local && known && !strings.EqualFold(value, "REMOTE") {
+		f.Local, f.Remote = strings.EqualFold(value, "LOCAL"), strings.EqualFold(value, "REMOTE")
+		if known && !f.Local && !f.Remote {
 			return badSyntax
 		}
 	default:

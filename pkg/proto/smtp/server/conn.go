@@ -60,6 +60,8 @@ type Forward struct {
 	Helo  string
 	Ident string // the message's queue id there
 	Local bool   // SOURCE=LOCAL: it did not come from the network
+	// Remote is SOURCE=REMOTE. Neither of the two: nothing was said.
+	Remote bool
 }
 
 // ESMTP reports whether the client said EHLO or LHLO.
