@@ -127,3 +127,33 @@ log: postfix/error: *: to=<d@elsewhere.example>, relay=none, *, dsn=4.3.0, statu
 		return strings.Contains(strings.Join(p.asked, "\n"), "|c@far.example|") && strings.Contains(strings.Join(p.asked, "\n"), "|d@elsewhere.example|")
 	})
 }
+
+// A helper that ends without an answer is a transport that broke: all of it
+// rests. One that takes too long is a matter of one message.
+func TestHelperThatBreaks(t *testing.T) {
+	w := newWorld(t)
+	helper := serveUnix(t, filepath.Join(w.dir, "run"), func(ctx context.Context, c net.Conn) {
+		r, body, err := program.Receive(bufio.NewReader(c))
+		if err != nil {
+			return
+		}
+		_, _ = io.Copy(io.Discard, body)
+		if strings.HasPrefix(r.Recipients[0].Address, "slow@") {
+			_, _ = io.Copy(io.Discard, c) // until mtad gives up
+		}
+	})
+	w.cfg.Queue.TransportRetry, w.cfg.Queue.MinBackoff, w.cfg.Queue.MaxBackoff = conf.Duration(time.Hour), conf.Duration(time.Hour), conf.Duration(time.Hour)
+	w.cfg.Transports = map[string]routing.Transport{"prog": {Type: "pipe", Socket: helper.path, Command: "filter", TimeLimit: conf.Duration(time.Second)}}
+	w.cfg.Routes = map[string]string{"one.example": "prog:one", "two.example": "prog:two"}
+	w.start()
+	player := &player{t: t, w: w}
+	send := func(to string) string {
+		return "C: MAIL FROM:<joe@ours.example>\nS: 250 *\nC: RCPT TO:<" + to + ">\nS: 250 *\nC: DATA\nS: 354 *\nC: hello\nC: .\nS: 250 *\n"
+	}
+	play(t, player, "connect submit\nS: 220 *\nC: HELO x\nS: 250 *\n"+send("slow@one.example")+
+		`log: postfix/pipe: *: to=<slow@one.example>, relay=prog, *, dsn=4.3.0, status=deferred (Command time limit exceeded: "filter")`+"\n"+send("dies@one.example")+
+		`log: postfix/qmgr: warning: private/prog socket: helper *
+log: postfix/qmgr: warning: transport prog failure -- see a previous warning/fatal/panic logfile record for the problem description
+log: postfix/pipe: *: to=<dies@one.example>, relay=none, *, dsn=4.3.0, status=deferred (unknown mail transport error)
+`+send("other@two.example")+`log: postfix/error: *: to=<other@two.example>, relay=none, *, dsn=4.3.0, status=deferred (unknown mail transport error)`)
+}

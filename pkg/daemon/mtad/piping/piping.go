@@ -112,7 +112,9 @@ func run(ctx context.Context, name string, t routing.Transport, job *queue.Job, 
 		return deferred(err.Error()), nil
 	case limited.Err() != nil:
 		// Postfix returns the mail. Here the helper may have been too busy to begin.
-		return deferred(fmt.Sprintf("Command time limit exceeded: %q", cmp.Or(r.Command, r.Text, r.File))), nil
+		res = deferred(fmt.Sprintf("Command time limit exceeded: %q", cmp.Or(r.Command, r.Text, r.File)))
+		res.Relay = name
+		return res, nil
 	case errors.As(err, &op) && op.Op == "dial":
 		return deferred(err.Error()), err
 	default:
