@@ -377,6 +377,7 @@ func TestTransportFailure(t *testing.T) {
 		w.submit(to("a@p1.example"))
 		synctest.Wait()
 		w.submit(to("b@p2.example"))
+		synctest.Wait()
 		w.submit(to("c@x.example"))
 		w.wantLog("0s active <sender@example.com> 1", "0s a@p1.example deferred 4.3.0", "0s transport prog: no socket",
 			"0s active <sender@example.com> 1", "0s b@p2.example suspended 4.3.0", "0s active <sender@example.com> 1", "0s c@x.example delivered 2.0.0", "0s removed")
