@@ -19,6 +19,7 @@ import (
 	"github.com/postcote/postcote/pkg/mta/gate"
 	"github.com/postcote/postcote/pkg/mta/queue"
 	"github.com/postcote/postcote/pkg/mta/remote"
+	"github.com/postcote/postcote/pkg/mta/route"
 	"github.com/postcote/postcote/pkg/platform/addr"
 	"github.com/postcote/postcote/pkg/platform/conf"
 	"github.com/postcote/postcote/pkg/platform/disk"
@@ -37,7 +38,7 @@ func App() service.App {
 		Config: func() any { c := Default(); return &c },
 		Run:    Run,
 		Paths:  tablePaths,
-		Check:  func(cfg any) ([]string, error) { return tables.Exposed(tablePaths(cfg)), nil },
+		Check:  advise,
 		Commands: slices.Concat(queuecmd.Commands(queuecmd.Host{
 			Dial: service.Dial,
 			Config: func(cmd *cobra.Command) (queue.Config, error) {
@@ -73,7 +74,7 @@ func (c Config) tableNames() ([]string, error) {
 	var names []string
 	c.lookups = c.tables()
 	c.lookups.Share = func(name string, open func() (lookup.Table, error)) (lookup.Table, error) {
-		names = append(names, name)
+		names = append(names, lookup.SpecOf(name))
 		return open()
 	}
 	_, err := newState(c, nil, time.Now)
@@ -91,7 +92,16 @@ func tablePaths(cfg any) []conf.PathUse {
 		return nil
 	}
 	names, _ := c.tableNames() // what is wrong with names is told elsewhere
-	return tables.Paths(append(names, aliasFiles(c.Rewrite.Aliases)...))
+	uses := tables.Paths(append(names, aliasFiles(c.Rewrite.Aliases)...))
+	if hop, err := route.ParseHop("lmtp:" + c.Deliver.LMTP); err == nil && hop.Socket != "" && c.delivers() {
+		uses = append(uses, conf.PathUse{Key: "deliver.lmtp", Path: hop.Socket, Use: conf.UseConnect})
+	}
+	return uses
+}
+
+// delivers reports whether there are names whose mail stays here.
+func (c *Config) delivers() bool {
+	return len(c.Domains.Mailbox)+len(c.Domains.Tables)+len(c.Domains.Local)+len(c.Domains.LocalTables) > 0
 }
 
 // Tool runs mtad as the command of Postfix by whose name it was called; ok is

@@ -16,7 +16,7 @@ domains:
 rewrite:
   alias_maps: ["hash:/etc/d/aliases"]
   virtual_alias_maps: ["pcre:/home/d/virtual", "inline:{a=b}"]
-transport_maps: ["socketmap:unix:/run/d/routes:routes", "pcre:/etc/d/transport"]
+transport_maps: ["socketmap:unix:/run/d/routes:routes", "regexp:/etc/d/patterns", "pcre:/etc/d/transport"]
 password_maps: ["sqlite:/etc/d/sqlite.cf"]
 remote: {tls_policy_maps: ["texthash:/etc/d/tls"]}
 `)
@@ -30,12 +30,13 @@ remote: {tls_policy_maps: ["texthash:/etc/d/tls"]}
 	all := strings.Join(got, "\n") + "\n"
 	for _, want := range []string{
 		"read /etc/d/one", "read /etc/d/two", "read /etc/d/aliases", "read /home/d/virtual", "connect /run/d/routes", "read /etc/d/sqlite.cf", "read /etc/d/tls", "read /etc/d/transport",
+		"connect /run/postcote-deliverd/lmtp", "read /etc/d/patterns",
 	} {
 		if strings.Count(all, want+"\n") != 1 {
 			t.Errorf("%s is missing, or there twice, in\n%s", want, all)
 		}
 	}
-	if len(got) != 8 {
+	if len(got) != 10 {
 		t.Errorf("%d paths:\n%s", len(got), all)
 	}
 }

@@ -1,13 +1,21 @@
 package mtad
 
 import (
+	"cmp"
 	"errors"
+	"fmt"
 	"io/fs"
+	"net"
+	"net/netip"
 	"os"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/postcote/postcote/pkg/daemon/mtad/routing"
+	"github.com/postcote/postcote/pkg/daemon/mtad/tablecmd"
+	"github.com/postcote/postcote/pkg/daemon/mtad/tables"
 	"github.com/postcote/postcote/pkg/mta/route"
 	"github.com/postcote/postcote/pkg/platform/addr"
 	"github.com/postcote/postcote/pkg/platform/conf"
@@ -21,8 +29,17 @@ func (c Config) Validate(p *conf.Reporter) {
 			p.At("hostname").Hint("write a name such as mail.example.org").Errorf("%q is not a full host name", c.Hostname)
 		}
 	}
+	at := map[string]int{}
 	for i, l := range c.Listeners {
 		c.validateListener(p.At("listeners[%d]", i), l)
+		if strings.HasSuffix(l.Listen.Address, ":0") || l.Listen.Address == "" {
+			continue // any port; or an address that is missing, which was told
+		}
+		if first, again := at[l.Listen.Address]; again {
+			p.At("listeners[%d].listen", i).Errorf("%s is listened on by listeners[%d] already", l.Listen.Address, first)
+			continue
+		}
+		at[l.Listen.Address] = i
 	}
 	c.validateRouting(p)
 	c.Verify.Check(p.At("address_verify"))
@@ -102,8 +119,9 @@ func (c Config) validateListener(p *conf.Reporter, l Listener) {
 // validateRouting builds the table, which finds every mistake in it, key by
 // key so that each is reported at its place.
 func (c Config) validateRouting(p *conf.Reporter) {
+	fine := true
 	for i, d := range c.Domains.Mailbox {
-		reportRoute(p.At("domains.mailbox[%d]", i), route.Config{Mailboxes: []string{d}})
+		fine = reportRoute(p.At("domains.mailbox[%d]", i), route.Config{Mailboxes: []string{d}}) && fine
 	}
 	for i, table := range c.Domains.Tables {
 		if _, err := lookup.Open(table, c.tables()); err != nil {
@@ -111,17 +129,19 @@ func (c Config) validateRouting(p *conf.Reporter) {
 		}
 	}
 	for i, d := range c.Domains.Relay {
-		reportRoute(p.At("domains.relay[%d]", i), route.Config{RelayTo: []string{d}})
+		fine = reportRoute(p.At("domains.relay[%d]", i), route.Config{RelayTo: []string{d}}) && fine
 	}
 	reportRoute(p.At("relayhost"), route.Config{RelayHost: c.RelayHost})
 	reportRoute(p.At("postmaster"), route.Config{Postmaster: c.Postmaster})
 	for i, d := range c.Domains.Local {
-		reportRoute(p.At("domains.local[%d]", i), route.Config{Locals: []string{d}})
+		fine = reportRoute(p.At("domains.local[%d]", i), route.Config{Locals: []string{d}}) && fine
 	}
 	for i, d := range c.Domains.Alias {
-		reportRoute(p.At("domains.alias[%d]", i), route.Config{Aliases: []string{d}})
+		fine = reportRoute(p.At("domains.alias[%d]", i), route.Config{Aliases: []string{d}}) && fine
 	}
-	reportRoute(p.At("domains"), route.Config{Mailboxes: c.Domains.Mailbox, RelayTo: c.Domains.Relay, Locals: c.Domains.Local, Aliases: c.Domains.Alias})
+	if fine { // each for itself; now all of them
+		reportRoute(p.At("domains"), route.Config{Mailboxes: c.Domains.Mailbox, RelayTo: c.Domains.Relay, Locals: c.Domains.Local, Aliases: c.Domains.Alias})
+	}
 	c.Config.Check(p, c.Domains, c.routingHost(nil))
 	if name := c.Rewrite.AliasTransport; name != "" && c.Transports[name].Type != routing.KindPipe {
 		p.At("rewrite.alias_transport").Errorf("%q is no transport of type pipe", name)
@@ -134,10 +154,13 @@ func (c Config) validateRouting(p *conf.Reporter) {
 	}
 }
 
-func reportRoute(p *conf.Reporter, c route.Config) {
-	if _, err := route.New(c); err != nil {
+// reportRoute reports whether a part of the table is fine.
+func reportRoute(p *conf.Reporter, c route.Config) bool {
+	_, err := route.New(c)
+	if err != nil {
 		p.Errorf("%v", err)
 	}
+	return err == nil
 }
 
 // hostname is the configured name, or the system's; a system name without a
@@ -155,4 +178,90 @@ func (c Config) hostname() string {
 		name += ".localdomain"
 	}
 	return name
+}
+
+// advise tells of settings that can be meant, but seldom are; an error is what
+// the daemon could not start with.
+func advise(cfg any) ([]string, error) {
+	c, ok := cfg.(*Config)
+	if !ok {
+		return nil, nil
+	}
+	notes, err := c.TLS.Examine(c.hostname(), time.Now())
+	names, _ := c.tableNames() // what is wrong with names is told elsewhere
+	notes = append(notes, tables.Exposed(tablePaths(cfg))...)
+	notes = append(notes, tablecmd.Problems(names)...)
+	note := func(wrong bool, format string, args ...any) {
+		if wrong {
+			notes = append(notes, fmt.Sprintf(format, args...))
+		}
+	}
+	for i, l := range c.Listeners {
+		c.adviseListener(i, l, note)
+	}
+	for i, n := range c.Trusted {
+		p := n.Prefix()
+		note(p.Bits() < 8, "trusted_networks[%d]: %s: all these strangers may send to anywhere through this host, which makes it an open relay; name your own networks", i, p)
+	}
+	note(len(c.Domains.Relay)+len(c.Domains.RelayTables) > 0 && len(c.RelayRecipientMaps) == 0,
+		"domains.relay: mail for every address there is taken, and what the next host refuses goes back to senders who may be forged; list the addresses in relay_recipient_maps")
+	note(len(c.PasswordMaps) > 0 && c.Remote.TLS == "none", "password_maps: passwords are never sent without TLS; write may or encrypt for remote.tls")
+	q := &c.Queue
+	note(q.MinBackoff > q.MaxBackoff, "queue.min_backoff: %s is above max_backoff, %s", q.MinBackoff, q.MaxBackoff)
+	note(q.DelayWarning > 0 && q.DelayWarning >= q.Lifetime, "queue.delay_warning: %s is not before the end of the lifetime, %s; nobody will be warned", q.DelayWarning, q.Lifetime)
+	note(public(c.Metrics.Listen.TCP()), "metrics.listen: everybody who reaches %s can read it; write an address of this host's own, such as 127.0.0.1:9150", c.Metrics.Listen.TCP())
+	for key, hop := range c.nextHops() {
+		note(c.leadsHome(hop), "%s: %s is this host itself; mail would go round until it is refused for its many hops", key, hop)
+	}
+	slices.Sort(notes)
+	return notes, err
+}
+
+func (c *Config) adviseListener(i int, l Listener, note func(wrong bool, format string, args ...any)) {
+	none := len(c.Domains.Mailbox)+len(c.Domains.Tables)+len(c.Domains.Local)+len(c.Domains.LocalTables)+
+		len(c.Domains.Alias)+len(c.Domains.AliasTables)+len(c.Domains.Relay)+len(c.Domains.RelayTables) == 0
+	note(l.Role == RoleMX && none, "listeners[%d]: strangers can send to nobody here, since domains is empty", i)
+	note(l.TLS == TLSStart && !c.TLS.Enabled(), "listeners[%d].tls: TLS is not offered without tls.cert_file", i)
+	note(l.Auth == AuthClear && public(l.Listen.TCP()), "listeners[%d].auth: passwords may cross the network in the clear; write tls", i)
+	note(l.Owner != "none" && len(c.Rewrite.SenderLoginMaps) == 0, "listeners[%d].sender_login: nobody owns an address without rewrite.sender_login_maps", i)
+}
+
+// public reports whether an address to listen on can be reached by others.
+func public(address string) bool {
+	if address == "" {
+		return false
+	}
+	at, err := netip.ParseAddrPort(address)
+	return err != nil || !at.Addr().IsLoopback()
+}
+
+// nextHops are the hosts that the configuration names, by key.
+func (c *Config) nextHops() map[string]string {
+	hops := map[string]string{"relayhost": "smtp:" + c.RelayHost}
+	for i, f := range c.FallbackRelay {
+		hops[fmt.Sprintf("fallback_relay[%d]", i)] = "smtp:" + f
+	}
+	for match, hop := range c.Routes {
+		hops["routes["+match+"]"] = hop
+	}
+	return hops
+}
+
+// leadsHome reports whether a hop is one of our own listeners for strangers.
+func (c *Config) leadsHome(hop string) bool {
+	h, err := route.ParseHop(hop)
+	if err != nil || h.Transport != route.SMTP || h.Host == "" {
+		return false
+	}
+	port := cmp.Or(h.Port, 25)
+	ip, err := netip.ParseAddr(h.Host)
+	named := err != nil && strings.EqualFold(h.Host, c.hostname())
+	return slices.ContainsFunc(c.Listeners, func(l Listener) bool {
+		host, p, err := net.SplitHostPort(l.Listen.TCP())
+		if err != nil || p != strconv.Itoa(int(port)) {
+			return named && l.Listen.Systemd() != "" && port == 25
+		}
+		at, _ := netip.ParseAddr(host)
+		return named || ip.IsValid() && (ip == at || ip.IsLoopback() && (host == "" || at.IsUnspecified()))
+	})
 }

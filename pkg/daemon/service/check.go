@@ -81,8 +81,10 @@ func (p *process) check(out, bad io.Writer, file string) error {
 			fmt.Fprintf(out, "note: %s\n", note)
 		}
 		if err != nil {
-			fmt.Fprintf(bad, "%s: %v\n", file, err)
-			mistakes++
+			for line := range strings.SplitSeq(err.Error(), "\n") {
+				fmt.Fprintf(bad, "%s: %s\n", file, line)
+				mistakes++
+			}
 		}
 	}
 	if text := dropIn(role.Name, paths); text != "" {

@@ -108,7 +108,7 @@ func (t *Table) addDomains(cfg Config) error {
 		}
 		for before := range c {
 			if d := t.listed[before].overlap(set); d != "" {
-				return fail.New(fail.Invalid, "domain %s is both a %s domain and a %s domain: remove it from one list", d, Class(before), Class(c))
+				return fail.New(fail.Invalid, "domain %s is in the lists of %s and of %s domains: remove it from one of them", d, Class(before), Class(c))
 			}
 		}
 		t.listed[c] = set

@@ -85,15 +85,27 @@ func Open(spec string, o Options) (Table, error) {
 	}
 	name := s.String()
 	if o.KeepCase {
-		name = "as it is " + name
+		name = asItIs + name
 	}
 	switch s.Type {
 	case "regexp", "pcre", "unionmap", "pipemap": // it is the same to the others
 		if o.NoGroups {
-			name = "without groups " + name
+			name = withoutGroups + name
 		}
 	}
 	return o.Share(name, open)
+}
+
+// Marks before the names that Share hears, of tables that differ from others of
+// the same name.
+const (
+	asItIs        = "as it is "
+	withoutGroups = "without groups "
+)
+
+// SpecOf is the table behind a name that Share has heard.
+func SpecOf(name string) string {
+	return strings.TrimPrefix(strings.TrimPrefix(name, withoutGroups), asItIs)
 }
 
 // Types are the names of all types, in order.

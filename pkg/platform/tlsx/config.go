@@ -2,9 +2,13 @@ package tlsx
 
 import (
 	"crypto/tls"
+	"errors"
+	"fmt"
+	"io/fs"
 	"time"
 
 	"github.com/postcote/postcote/pkg/platform/conf"
+	"github.com/postcote/postcote/pkg/platform/fail"
 )
 
 // Config is the `tls` section of a daemon that serves TLS.
@@ -64,3 +68,43 @@ func minVersion(s string) uint16 {
 	}
 	return tls.VersionTLS12
 }
+
+// Examine loads each pair whose files can be read. An error is a pair that no
+// connection could be served with; notes are about certificates that clients
+// will not accept: those that have expired, will soon or are not valid yet, and
+// a default one that is not for host.
+func (c Config) Examine(host string, now time.Time) (notes []string, err error) {
+	if !c.Enabled() {
+		return nil, nil
+	}
+	var errs []error
+	for i, p := range c.pairs() {
+		key := "tls"
+		if i > 0 {
+			key = fmt.Sprintf("tls.sni[%d]", i-1)
+		}
+		pair, err := tls.LoadX509KeyPair(p.CertFile, p.KeyFile)
+		switch {
+		case errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission):
+			continue // told where paths are tried
+		case err != nil:
+			errs = append(errs, fail.New(fail.Invalid, "%s: %s and %s: %v", key, p.CertFile, p.KeyFile, err))
+			continue
+		}
+		switch leaf := pair.Leaf; {
+		case now.After(leaf.NotAfter):
+			notes = append(notes, fmt.Sprintf("%s.cert_file: %s has expired on %s; renew it", key, p.CertFile, leaf.NotAfter.Format(time.DateOnly)))
+		case now.Add(soon).After(leaf.NotAfter):
+			notes = append(notes, fmt.Sprintf("%s.cert_file: %s expires on %s; see that it is renewed", key, p.CertFile, leaf.NotAfter.Format(time.DateOnly)))
+		case now.Before(leaf.NotBefore):
+			notes = append(notes, fmt.Sprintf("%s.cert_file: %s is valid from %s on", key, p.CertFile, leaf.NotBefore.Format(time.DateOnly)))
+		case i == 0 && leaf.VerifyHostname(host) != nil:
+			notes = append(notes, fmt.Sprintf("%s.cert_file: %s is not for %s; clients that check names will refuse it", key, p.CertFile, host))
+		}
+	}
+	return notes, errors.Join(errs...)
+}
+
+// soon is when somebody should look after a certificate; those of ninety days
+// are renewed thirty days before.
+const soon = 14 * 24 * time.Hour

@@ -172,7 +172,7 @@ func (c Config) Check(p *conf.Reporter, d Domains, h Host) {
 		{"domains.relay_tables", d.RelayTables},
 	} {
 		if _, err := maps.Open(t.key, t.specs, h.Tables); err != nil {
-			p.At(t.key).Errorf("%v", err)
+			p.At(t.key).Errorf("%s", strings.TrimPrefix(err.Error(), t.key+": "))
 		}
 	}
 	for key, value := range map[string]string{
@@ -188,7 +188,12 @@ func (c Config) Check(p *conf.Reporter, d Domains, h Host) {
 	own := c
 	own.MailboxMaps, own.FallbackMaps = nil, nil // said above
 	if _, err := own.Mailboxes(h, nil); err != nil {
-		p.Errorf("%v", err)
+		key, text, ok := strings.Cut(err.Error(), ": ")
+		if !ok || strings.Contains(key, " ") {
+			p.Errorf("%v", err)
+		} else {
+			p.At(key).Errorf("%s", text)
+		}
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"slices"
 	"strings"
 	"sync"
 
@@ -160,4 +162,28 @@ func (t *Tool) Check(ctx context.Context, specs []string) (problems int, err err
 		}
 	}
 	return t.problems, errors.Join(errs...)
+}
+
+// files are the types of table whose content can be read without asking anybody.
+var files = []string{"texthash", "hash", "btree", "dbm", "sdbm", "cdb", "lmdb", "inline", "regexp", "pcre", "cidr"}
+
+// Problems are what Check finds in those of the tables that are files, and that
+// are there.
+func Problems(specs []string) []string {
+	var out strings.Builder
+	t := &Tool{Name: "table", Stderr: &out}
+	for _, spec := range specs {
+		kind, path, _ := strings.Cut(spec, ":")
+		if !slices.Contains(files, kind) {
+			continue
+		}
+		if _, err := os.Stat(path); err != nil && kind != "inline" {
+			continue
+		}
+		if _, err := t.Check(context.Background(), []string{spec}); err != nil {
+			fmt.Fprintf(&out, "table: %v\n", err)
+		}
+	}
+	text := strings.ReplaceAll(out.String(), "table: warning: ", "table ")
+	return strings.FieldsFunc(text, func(r rune) bool { return r == '\n' })
 }
