@@ -32,7 +32,7 @@ func (c Config) parameters(file string) []postfixcmd.Parameter {
 	usual := Default()
 	var out []postfixcmd.Parameter
 	for _, p := range append(mainCF(), c.ownLimits()...) {
-		out = append(out, postfixcmd.Parameter{Name: p.name, Value: p.value(&c), Default: p.value(&usual)})
+		out = append(out, postfixcmd.Parameter{Name: p.name, Key: p.key, Value: p.value(&c), Default: p.value(&usual)})
 	}
 	out = append(out, postfixcmd.Parameter{Name: "config_directory", Value: filepath.Dir(file), Default: "/etc/postcote"})
 	slices.SortFunc(out, func(a, b postfixcmd.Parameter) int { return strings.Compare(a.Name, b.Name) })

@@ -8,8 +8,8 @@ import (
 )
 
 // Parameter is one of Postfix's parameters with what our configuration says
-// in its place.
-type Parameter struct{ Name, Value, Default string }
+// in its place. Key is the key with its meaning; "" where there is none.
+type Parameter struct{ Name, Key, Value, Default string }
 
 const postconfOptions = "aAbc:C:deEfhHlmMnNo:pPqtT:vxX#F"
 
@@ -36,7 +36,7 @@ func (t *tool) postconf(_ context.Context, args []string) int {
 	file, _ := t.configFile()
 	switch {
 	case set['e'] || set['X'] || set['#'] || slices.ContainsFunc(names, edits):
-		return t.fatal(exitError, "there is no main.cf to change: edit %s, and see main-cf.md of the manual for its names", file)
+		return t.fatal(exitError, "there is no main.cf to change: in %s, %s", file, strings.Join(t.places(names), "; "))
 	case set['M'] || set['P'] || set['F']:
 		return t.fatal(exitError, "there is no master.cf: listeners and transports are in %s", file)
 	case set['d'] && set['n']:
@@ -140,4 +140,27 @@ func (t *tool) parameter(p Parameter, set map[byte]bool) {
 	default:
 		fmt.Fprintln(t.Stdout, strings.TrimRight(p.Name+" = "+p.Value, " "))
 	}
+}
+
+// places says where each setting that somebody wants to change is kept here.
+func (t *tool) places(settings []string) []string {
+	known, err := t.known(true)
+	if err != nil || len(settings) == 0 {
+		return []string{"see main-cf.md of the manual for its keys"}
+	}
+	var out []string
+	for _, setting := range settings {
+		name, _, _ := strings.Cut(setting, "=")
+		name = strings.TrimSpace(name)
+		i := slices.IndexFunc(known, func(p Parameter) bool { return p.Name == name })
+		switch {
+		case i < 0:
+			out = append(out, name+" is not known, see main-cf.md of the manual")
+		case known[i].Key == "":
+			out = append(out, name+" cannot be set")
+		default:
+			out = append(out, name+" is "+known[i].Key)
+		}
+	}
+	return out
 }
