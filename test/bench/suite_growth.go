@@ -253,8 +253,10 @@ func (g *growthWorld) connections(_ context.Context, t *peer.Server, size int) e
 
 func (g *growthWorld) noop(ctx context.Context, t *peer.Server, size, n int) (Result, error) {
 	return measure(t, func() (int, []time.Duration, error) {
-		took, err := load.Crowd(ctx, 10, n, func(worker, i int) error {
-			return g.idle[worker*size/10+i%10%max(size/10, 1)].Command("NOOP")
+		workers := min(10, size)
+		each := size / workers // connections of its own
+		took, err := load.Crowd(ctx, workers, n, func(worker, i int) error {
+			return g.idle[worker*each+i%min(10, each)].Command("NOOP")
 		})
 		return len(took), nil, err
 	})
