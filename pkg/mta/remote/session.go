@@ -72,6 +72,10 @@ func (c *Client) connect(ctx context.Context, a *attempt, t target) (s *session,
 			continue
 		}
 		o = c.connectTrouble(t, err, why).outcome()
+		var site *client.SiteError
+		if mode == client.OpportunisticTLS && errors.As(err, &site) && site.TLS {
+			o.Site = false // the next message may have waited long enough to go in the clear
+		}
 		o.Relay, o.Host, o.Connect = t.relay(), t.Host, c.cfg.Now().Sub(start)
 		return nil, o, true
 	}
