@@ -3,14 +3,19 @@ package mtad
 import (
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/netip"
+	"os"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/postcote/postcote/pkg/mta/gate/rate"
 	"github.com/postcote/postcote/pkg/mta/remote"
 	"github.com/postcote/postcote/pkg/mta/route"
 	"github.com/postcote/postcote/pkg/platform/addr"
@@ -19,19 +24,21 @@ import (
 	"github.com/postcote/postcote/pkg/proto/smtp/server"
 )
 
-// The classic renderings are a contract with fail2ban, pflogsumm and the
-// exporters that parse Postfix's log.
-func TestClassicLines(t *testing.T) {
+// sample is an event and its classic line.
+type sample struct {
+	event obs.Event
+	want  string
+}
+
+// samples has each kind of event at least once.
+func samples() []sample {
 	c := client{Service: "smtpd", Conn: "c1", Name: "mail.far.example", IP: netip.MustParseAddr("192.0.2.1")}
 	six := client{Service: "submission/smtpd", Name: "unknown", IP: netip.MustParseAddr("2001:db8::1")}
 	local := client{Service: "submit", Local: true, UID: 33}
 	from := addr.Address{Local: "s", Domain: "far.example"}
 	to := addr.Address{Local: "r", Domain: "ours.example"}
 	d := delays{130 * time.Millisecond, 20 * time.Millisecond, 1100 * time.Millisecond, 12 * time.Second}
-	for _, tc := range []struct {
-		event obs.Event
-		want  string
-	}{
+	return []sample{
 		{clientConnected{c}, "postfix/smtpd: connect from mail.far.example[192.0.2.1]"},
 		{clientConnected{six}, "postfix/submission/smtpd: connect from unknown[2001:db8::1]"},
 		{
@@ -111,6 +118,23 @@ func TestClassicLines(t *testing.T) {
 		{transportFailed{"prog", errors.New("/run/prog: no such file or directory"), true}, "postfix/qmgr: warning: connect to transport private/prog: /run/prog: no such file or directory"},
 		{transportFailed{"prog", errors.New("malformed response"), false}, "postfix/qmgr: warning: private/prog socket: malformed response"},
 		{transportRests{"prog"}, "postfix/qmgr: warning: transport prog failure -- see a previous warning/fatal/panic logfile record for the problem description"},
+		{etrnRefused{c, "far.example"}, "postfix/smtpd: warning: reject: ETRN far.example... from mail.far.example[192.0.2.1]"},
+		{proxyRefused{c, errors.New("no header")}, "postfix/smtpd: warning: haproxy read: no header"},
+		{commandRefused{c, "Illegal address syntax", server.Reply{Code: 501, Text: "x"}}, "postfix/smtpd: warning: Illegal address syntax"},
+		{rateExceeded{c, rate.Messages, 3}, "postfix/smtpd: warning: Message delivery request rate limit exceeded: 3 from mail.far.example[192.0.2.1] for service smtpd"},
+		{noticeDiscarded{"4A"}, "postfix/bounce: warning: 4A: undeliverable postmaster notification discarded"},
+		{
+			rejected{client: c, QID: "4A", Stage: "DATA", Reply: "451 4.3.0 x", Sender: &from, Proto: "ESMTP", Helo: "h", Cause: errors.New("x")},
+			"postfix/smtpd: 4A: reject: DATA from mail.far.example[192.0.2.1]: 451 4.3.0 x; from=<s@far.example> proto=ESMTP helo=<h>",
+		},
+		{
+			&messageAccepted{client: c, QID: "4A", MsgID: "<x@y>", ResentID: "<r@y>", Sender: from, Size: 5, Rcpts: 1, source: source{Method: "PLAIN", User: "joe", As: "ann@far.example", For: &server.Forward{Ident: "4B", Addr: "192.0.2.7"}}},
+			"postfix/cleanup: 4A: message-id=<x@y>",
+		},
+		{
+			messageStarted{client: c, QID: "4A", Sender: from, source: source{For: &server.Forward{Ident: "4B", Name: "h.example", Addr: "192.0.2.7"}}},
+			"postfix/smtpd: 4A: client=mail.far.example[192.0.2.1], orig_queue_id=4B, orig_client=h.example[192.0.2.7]",
+		},
 		{messageRemoved{"4A"}, "postfix/qmgr: 4A: removed"},
 		{messageChanged{"4A", "placed on hold"}, "postfix/postsuper: 4A: placed on hold"},
 		{messageExpired{"4A", from}, "postfix/qmgr: 4A: from=<s@far.example>, status=expired, returned to sender"},
@@ -118,7 +142,13 @@ func TestClassicLines(t *testing.T) {
 		{messageMade{"4B", ""}, "postfix/cleanup: 4B: message-id=<>"},
 		{hostUnreachable{"smtp", "smtp", "mx.far.example[192.0.2.9]:25", "Connection timed out"}, "postfix/smtp: connect to mx.far.example[192.0.2.9]:25: Connection timed out"},
 		{notified{"4A", "non-delivery", "4B", "<4B@mx>", false}, "postfix/bounce: 4A: sender non-delivery notification: 4B"},
-	} {
+	}
+}
+
+// The classic renderings are a contract with fail2ban, pflogsumm and the
+// exporters that parse Postfix's log.
+func TestClassicLines(t *testing.T) {
+	for _, tc := range samples() {
 		tag, text := tc.event.Classic()
 		if got := tag + ": " + text; got != tc.want {
 			t.Errorf("%T:\ngot  %s\nwant %s", tc.event, got, tc.want)
@@ -180,5 +210,40 @@ func TestSecondsOfOtherResolutions(t *testing.T) {
 		if got := seconds(c.d, c.digits); got != c.want {
 			t.Errorf("%v with %d digits: got %s, want %s", c.d, c.digits, got, c.want)
 		}
+	}
+}
+
+// The manual's table of events is complete and right: their names in JSON, the
+// keys that each may have beside time, level and daemon, and the programs that
+// a classic line is of.
+func TestEventsOfTheManual(t *testing.T) {
+	type row struct{ keys, tags map[string]bool }
+	seen := map[string]row{}
+	for _, s := range samples() {
+		r, ok := seen[s.event.Event()]
+		if !ok {
+			r = row{map[string]bool{}, map[string]bool{}}
+			seen[s.event.Event()] = r
+		}
+		for _, a := range s.event.Attrs() {
+			r.keys[a.Key] = true
+		}
+		if tag, _ := s.event.Classic(); tag != "" {
+			r.tags[tag[strings.LastIndexByte(tag, '/')+1:]] = true
+		}
+	}
+	words := func(set map[string]bool) string {
+		return "`" + strings.Join(slices.Sorted(maps.Keys(set)), "` `") + "`"
+	}
+	var want strings.Builder
+	for _, event := range slices.Sorted(maps.Keys(seen)) {
+		fmt.Fprintf(&want, "| `%s` | %s | %s |\n", event, words(seen[event].keys), words(seen[event].tags))
+	}
+	page, err := os.ReadFile("../../../docs/mtad/logs.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(page), "|---|---|---|\n"+want.String()+"\n") {
+		t.Errorf("docs/mtad/logs.md must have the table\n%s", want.String())
 	}
 }
