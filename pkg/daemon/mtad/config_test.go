@@ -109,7 +109,7 @@ func TestHostname(t *testing.T) {
 // What check notes of a configuration that the daemon would start with.
 func TestAdvice(t *testing.T) {
 	dir := t.TempDir()
-	for name, text := range map[string]string{"pattern": "/(open/ x\n", "virtual": "joe@ours.example ann@ours.example\n"} {
+	for name, text := range map[string]string{"pattern": "/(open/ x\n", "virtual": "joe@ours.example ann@ours.example\n", "policy": "far.example encript\n"} {
 		if err := os.WriteFile(dir+"/"+name, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -145,6 +145,7 @@ func TestAdvice(t *testing.T) {
 		{"warning", mx + good + "queue: {lifetime: 1h, delay_warning: 4h}", "queue.delay_warning: 4h is not before the end of the lifetime, 1h"},
 		{"metrics", mx + good + "metrics: {listen: ':9150'}", "metrics.listen: everybody who reaches :9150 can read it"},
 		{"owners", mx + good + "listeners: [{listen: ':25', auth: none, sender_login: known}]", "listeners[0].sender_login: nobody owns an address"},
+		{"policy", mx + good + "remote: {tls_policy_maps: ['texthash:DIR/policy']}", "table texthash:DIR/policy: far.example: TLS policy \"encript\": there is no level"},
 		{"table", mx + good + "transport_maps: ['regexp:DIR/pattern']", "table DIR/pattern, line 1: a parenthesis is not closed"},
 	} {
 		text := strings.ReplaceAll(tc.text, "DIR", dir)

@@ -16,6 +16,7 @@ import (
 	"github.com/postcote/postcote/pkg/daemon/mtad/routing"
 	"github.com/postcote/postcote/pkg/daemon/mtad/tablecmd"
 	"github.com/postcote/postcote/pkg/daemon/mtad/tables"
+	"github.com/postcote/postcote/pkg/mta/remote/tlspolicy"
 	"github.com/postcote/postcote/pkg/mta/route"
 	"github.com/postcote/postcote/pkg/platform/addr"
 	"github.com/postcote/postcote/pkg/platform/conf"
@@ -191,6 +192,8 @@ func advise(cfg any) ([]string, error) {
 	names, _ := c.tableNames() // what is wrong with names is told elsewhere
 	notes = append(notes, tables.Exposed(tablePaths(cfg))...)
 	notes = append(notes, tablecmd.Problems(names)...)
+	levels := tlspolicy.Defaults{Verify: c.Remote.TLSVerifyMatch, Secure: c.Remote.TLSSecureMatch}
+	notes = append(notes, tablecmd.Remarks(c.Remote.TLSPolicies, levels.Remarks)...)
 	note := func(wrong bool, format string, args ...any) {
 		if wrong {
 			notes = append(notes, fmt.Sprintf(format, args...))

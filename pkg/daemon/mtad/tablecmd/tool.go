@@ -172,18 +172,56 @@ var files = []string{"texthash", "hash", "btree", "dbm", "sdbm", "cdb", "lmdb", 
 func Problems(specs []string) []string {
 	var out strings.Builder
 	t := &Tool{Name: "table", Stderr: &out}
-	for _, spec := range specs {
-		kind, path, _ := strings.Cut(spec, ":")
-		if !slices.Contains(files, kind) {
-			continue
-		}
-		if _, err := os.Stat(path); err != nil && kind != "inline" {
-			continue
-		}
+	for _, spec := range readable(specs) {
 		if _, err := t.Check(context.Background(), []string{spec}); err != nil {
 			fmt.Fprintf(&out, "table: %v\n", err)
 		}
 	}
 	text := strings.ReplaceAll(out.String(), "table: warning: ", "table ")
 	return strings.FieldsFunc(text, func(r rune) bool { return r == '\n' })
+}
+
+// maxRemarks is how many remarks are made about the values of one table.
+const maxRemarks = 20
+
+// Remarks are what judge says about the values of those of the tables that are
+// files, that are there and can be listed; no more than 20 a table.
+func Remarks(specs []string, judge func(value string) []string) (out []string) {
+	t := &Tool{Stderr: io.Discard} // Problems has what else is wrong
+	for _, spec := range readable(specs) {
+		_ = t.with([]string{spec}, func(m lookup.Maps) error {
+			l, ok := m[0].(lookup.Lister)
+			if !ok {
+				return nil
+			}
+			made := 0
+			for e, err := range l.Entries(context.Background()) {
+				if err != nil {
+					return err
+				}
+				for _, remark := range judge(e.Value) {
+					if made++; made > maxRemarks {
+						return nil
+					}
+					out = append(out, fmt.Sprintf("table %s: %.200s: %s", spec, e.Key, remark))
+				}
+			}
+			return nil
+		})
+	}
+	return out
+}
+
+// readable are the tables that are files, and that are there.
+func readable(specs []string) (out []string) {
+	for _, spec := range specs {
+		kind, path, _ := strings.Cut(spec, ":")
+		if !slices.Contains(files, kind) {
+			continue
+		}
+		if _, err := os.Stat(path); err == nil || kind == "inline" {
+			out = append(out, spec)
+		}
+	}
+	return out
 }

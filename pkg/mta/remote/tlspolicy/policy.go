@@ -3,6 +3,7 @@ package tlspolicy
 import (
 	"crypto/tls"
 	"encoding/hex"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -89,6 +90,28 @@ func (d Defaults) Parse(value string) (Policy, error) {
 	}
 	return p, p.check()
 }
+
+// Remarks are what an operator should know of a value of a policy table: that
+// mail would wait because of it, or what of it means nothing here.
+func (d Defaults) Remarks(value string) (out []string) {
+	if _, err := d.Parse(value); err != nil {
+		return []string{err.Error()}
+	}
+	for _, w := range strings.FieldsFunc(strings.ToLower(value), func(r rune) bool { return strings.ContainsRune(" \t,\r\n", r) }) {
+		switch name, v, _ := strings.Cut(w, "="); name {
+		case "ciphers", "exclude", "enable_rpk":
+			out = append(out, name+"= means nothing here: only strong ciphers, and only certificates, are used in any case")
+		case "protocols":
+			if old.MatchString(v) {
+				out = append(out, w+": nothing older than TLSv1.2 is spoken")
+			}
+		}
+	}
+	return out
+}
+
+// old finds protocols that are allowed by name and that are never spoken.
+var old = regexp.MustCompile(`(^|[:>=])(sslv[23]|tlsv1|tlsv1\.1)(:|$)`)
 
 // set takes one attribute.
 func (p *Policy) set(name, v string) (err error) {

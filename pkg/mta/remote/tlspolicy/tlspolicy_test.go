@@ -67,6 +67,28 @@ func TestParse(t *testing.T) {
 }
 
 // The versions of a level hold where a policy does not say others.
+// What mtad check says about the value of a policy table.
+func TestRemarks(t *testing.T) {
+	for value, want := range map[string]string{
+		"encrypt protocols=>=TLSv1.2":                  "",
+		"verify match=far.example servername=hostname": "",
+		"encrypt ciphers=high exclude=aNULL:MD5":       "ciphers= means nothing here; exclude= means nothing here",
+		"may protocols=>=TLSv1":                        "protocols=>=tlsv1: nothing older than TLSv1.2 is spoken",
+		"may protocols=TLSv1.1:TLSv1.2":                "protocols=tlsv1.1:tlsv1.2: nothing older than TLSv1.2 is spoken",
+		"may protocols=!SSLv3:!TLSv1:!TLSv1.1":         "",
+		"encript":                                      `TLS policy "encript": there is no level "encript"`,
+	} {
+		var got []string
+		for _, r := range (Defaults{}).Remarks(value) {
+			r, _, _ = strings.Cut(r, ": only strong")
+			got = append(got, r)
+		}
+		if strings.Join(got, "; ") != want {
+			t.Errorf("%s: %q, want %q", value, got, want)
+		}
+	}
+}
+
 func TestVersionsOfLevels(t *testing.T) {
 	d := StandardDefaults()
 	var err error
