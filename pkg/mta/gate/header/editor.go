@@ -222,11 +222,12 @@ func (e *Editor) line(p []byte) {
 			e.endHeader(p)
 			return
 		}
-		e.addID(p)
+		e.addID(p[:min(len(p), maxPending)])
 		e.keep(p)
 		return
 	}
-	name, value, ok := field(p)
+	// However it was cut on the way, a line is read by its first bytes.
+	name, value, ok := field(p[:min(len(p), maxPending)])
 	if !ok {
 		e.endHeader(p)
 		return
