@@ -155,22 +155,30 @@ func (a *Agent) header(job *queue.Job, to addr.Address) (loop, msgID string, err
 	}
 	defer func() { _ = c.Close() }()
 	in := bufio.NewReader(io.LimitReader(c.Reader(), maxHeader))
+	name := ""
 	for hops := 0; ; {
 		line, err := in.ReadString('\n')
 		if strings.TrimRight(line, "\r\n") == "" {
 			return "", msgID, nil
 		}
-		name, value, _ := strings.Cut(line, ":")
+		value, folded := line, line[0] == ' ' || line[0] == '\t'
+		if !folded {
+			name, value, _ = strings.Cut(line, ":")
+			name = strings.TrimSpace(name)
+		}
 		value = strings.TrimSpace(value)
-		switch name = strings.TrimSpace(name); {
+		switch {
+		case strings.EqualFold(name, "Message-ID"):
+			if msgID == "" { // it may stand in the second line
+				msgID = string(wire.AppendPrintable(nil, value[:min(len(value), maxMessageID)]))
+			}
+		case folded:
 		case strings.EqualFold(name, "Received"):
 			if hops++; hops >= gate.HopLimit {
 				return "too many hops", msgID, nil
 			}
 		case strings.EqualFold(name, "Delivered-To") && strings.EqualFold(value, to.String()):
 			return "mail forwarding loop for " + to.String(), msgID, nil
-		case strings.EqualFold(name, "Message-ID"):
-			msgID = string(wire.AppendPrintable(nil, value[:min(len(value), maxMessageID)]))
 		}
 		if err != nil {
 			return "", msgID, nil
