@@ -490,7 +490,7 @@ func (d *daemon) newSenders(st *state) (*senders, error) {
 			level = st.cfg.Deliver.TLSLog
 		}
 		if h.Err != nil || level > 0 {
-			d.log.Log(handshaken{h})
+			d.log.Log(handshaken{h, st.cfg.program(h.Hop.Via())})
 		}
 	}
 	s := &senders{usual: remote.New(c), named: map[string]*remote.Client{}}

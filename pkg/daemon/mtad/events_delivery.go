@@ -301,7 +301,10 @@ func (e notified) Classic() (string, string) {
 }
 
 // handshaken: TLS with another host was established, or was not.
-type handshaken struct{ remote.Handshake }
+type handshaken struct {
+	remote.Handshake
+	Program string // in the tag
+}
 
 func (handshaken) Event() string     { return "host tls" }
 func (handshaken) Level() slog.Level { return slog.LevelInfo }
@@ -314,7 +317,7 @@ func (e handshaken) Attrs() []slog.Attr {
 }
 
 func (e handshaken) Classic() (string, string) {
-	tag := "postfix/" + e.Hop.Via()
+	tag := "postfix/" + e.Program
 	if e.Err != nil {
 		return tag, fmt.Sprintf("SSL_connect error to %s: %v", e.Peer, e.Err)
 	}

@@ -56,11 +56,11 @@ func samples() []sample {
 		{connectionRefused{c, netx.TooManyFromPeer, 50}, "postfix/smtpd: warning: Connection concurrency limit exceeded: 51 from mail.far.example[192.0.2.1] for service smtpd"},
 		{connectionRefused{c, netx.TooMany, 100}, `postfix/master: warning: service "smtpd" has reached its process limit "100": new clients may experience noticeable delays`},
 		{
-			tlsEstablished{c, "", "TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits)", "Trusted", "mx.ours.example"},
+			tlsEstablished{c, "TLSv1.3 TLS_AES_256_GCM_SHA384", "TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits)", "Trusted", "mx.ours.example"},
 			"postfix/smtpd: Trusted TLS connection established from mail.far.example[192.0.2.1] to mx.ours.example: TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits)",
 		},
 		{
-			tlsEstablished{c, "", "TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits)", "", ""},
+			tlsEstablished{c, "TLSv1.3 TLS_AES_256_GCM_SHA384", "TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits)", "", ""},
 			"postfix/smtpd: Anonymous TLS connection established from mail.far.example[192.0.2.1]: TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits)",
 		},
 		{nameMismatch{c, "fake.example"}, "postfix/smtpd: warning: hostname fake.example does not resolve to address 192.0.2.1"},
@@ -100,12 +100,12 @@ func samples() []sample {
 		{&messageActive{"4A", from, 1234, 2}, "postfix/qmgr: 4A: from=<s@far.example>, size=1234, nrcpt=2 (queue active)"},
 		{&messageActive{"4A", addr.Address{}, 1, 1}, "postfix/qmgr: 4A: from=<>, size=1, nrcpt=1 (queue active)"},
 		{
-			handshaken{remote.Handshake{Hop: route.Hop{Transport: route.SMTP}, Peer: "mx.far.example[192.0.2.9]:25", Trust: func() string { return "Trusted" }, State: tls.ConnectionState{Version: tls.VersionTLS12, CipherSuite: tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256}}},
+			handshaken{remote.Handshake{Hop: route.Hop{Transport: route.SMTP}, Peer: "mx.far.example[192.0.2.9]:25", Trust: func() string { return "Trusted" }, State: tls.ConnectionState{Version: tls.VersionTLS12, CipherSuite: tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256}}, "smtp"},
 			"postfix/smtp: Trusted TLS connection established to mx.far.example[192.0.2.9]:25: TLSv1.2 with cipher ECDHE-RSA-AES128-GCM-SHA256 (128/128 bits)",
 		},
 		{
-			handshaken{remote.Handshake{Hop: route.Hop{Transport: route.LMTP}, Peer: "h[192.0.2.9]:24", Err: errors.New("no such version")}},
-			"postfix/lmtp: SSL_connect error to h[192.0.2.9]:24: no such version",
+			handshaken{remote.Handshake{Hop: route.Hop{Transport: route.LMTP, Name: "bulk"}, Peer: "h[192.0.2.9]:24", Err: errors.New("no such version")}, "bulk/lmtp"},
+			"postfix/bulk/lmtp: SSL_connect error to h[192.0.2.9]:24: no such version",
 		},
 		{
 			&attempted{QID: "4A", Rcpt: to, Transport: "smtp", Program: "smtp", Relay: "mx.far.example[192.0.2.9]:25", Delays: d, Digits: 2, DSN: "2.0.0", Status: "sent", Text: "250 2.0.0 Ok: queued as X"},
