@@ -186,7 +186,7 @@ func (d *daemon) reporter() *verifying.Reporter {
 			}
 			return nil
 		},
-		Probe: d.probe, Bouncer: bouncer{d}, Queue: d.queue, Now: d.now, Timeout: d.state.Load().cfg.Verify.Timeout.Std(),
+		Probe: d.probe, Bouncer: bouncer{d}, Queue: d.queue, Now: d.now, Log: d.log, Timeout: d.state.Load().cfg.Verify.Timeout.Std(),
 	}
 }
 

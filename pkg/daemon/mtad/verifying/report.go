@@ -3,6 +3,8 @@ package verifying
 import (
 	"context"
 	"io"
+	"log/slog"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -10,6 +12,7 @@ import (
 	"github.com/postcote/postcote/pkg/mta/verify"
 	"github.com/postcote/postcote/pkg/platform/addr"
 	"github.com/postcote/postcote/pkg/platform/fail"
+	"github.com/postcote/postcote/pkg/platform/obs"
 	"github.com/postcote/postcote/pkg/proto/control"
 )
 
@@ -38,6 +41,7 @@ type Reporter struct {
 	Queue   *queue.Queue
 	Timeout time.Duration // of all probes of a request
 	Now     func() time.Time
+	Log     *obs.Logger
 }
 
 // Verb is VerbVerify.
@@ -97,7 +101,8 @@ func (r *Reporter) probe(ctx context.Context, rcpts []addr.Address) []verify.Ans
 // ask is Probe, whose panics concern its own address only.
 func (r *Reporter) ask(ctx context.Context, a addr.Address) (got verify.Answer) {
 	defer func() {
-		if recover() != nil {
+		if v := recover(); v != nil {
+			r.Log.Error("panic in a probe", slog.String("rcpt", a.Path()), slog.Any("panic", v), slog.String("stack", string(debug.Stack())))
 			got = verify.Answer{Status: verify.Deferred, Code: "4.3.0", Text: "internal error"}
 		}
 	}()
