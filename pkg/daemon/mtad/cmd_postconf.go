@@ -1,6 +1,7 @@
 package mtad
 
 import (
+	"cmp"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -87,28 +88,28 @@ func routeParameters() []parameter {
 		{"allow_min_user", "allow_min_user", func(c *Config) string { return yes(c.MinUser) }},
 		{"sender_dependent_relayhost_maps", "sender_dependent_relayhost_maps", func(c *Config) string { return list(c.SenderRelayHosts) }},
 		{"sender_dependent_default_transport_maps", "sender_dependent_default_transport_maps", func(c *Config) string { return list(c.SenderTransportMaps) }},
-		{"default_transport", "default_transport", func(c *Config) string { return orElse(c.DefaultTransport, "smtp") }},
-		{"relay_transport", "relay_transport", func(c *Config) string { return orElse(c.RelayTransport, "relay") }},
-		{"local_transport", "local_transport", func(c *Config) string { return orElse(c.LocalTransport, "local:"+c.hostname()) }},
-		{"virtual_transport", "virtual_transport", func(c *Config) string { return orElse(c.VirtualTransport, "lmtp:"+c.Deliver.LMTP) }},
-		{"mailbox_transport", "mailbox_transport", func(c *Config) string { return orElse(c.MailboxTransport, "lmtp:"+c.Deliver.LMTP) }},
+		{"default_transport", "default_transport", func(c *Config) string { return cmp.Or(c.DefaultTransport, "smtp") }},
+		{"relay_transport", "relay_transport", func(c *Config) string { return cmp.Or(c.RelayTransport, "relay") }},
+		{"local_transport", "local_transport", func(c *Config) string { return cmp.Or(c.LocalTransport, "local:"+c.hostname()) }},
+		{"virtual_transport", "virtual_transport", func(c *Config) string { return cmp.Or(c.VirtualTransport, "lmtp:"+c.Deliver.LMTP) }},
+		{"mailbox_transport", "mailbox_transport", func(c *Config) string { return cmp.Or(c.MailboxTransport, "lmtp:"+c.Deliver.LMTP) }},
 		{"mailbox_transport_maps", "mailbox_transport_maps", func(c *Config) string { return list(c.MailboxMaps) }},
 		{"fallback_transport", "fallback_transport", func(c *Config) string { return c.Fallback }},
 		{"fallback_transport_maps", "fallback_transport_maps", func(c *Config) string { return list(c.FallbackMaps) }},
 		{"luser_relay", "luser_relay", func(c *Config) string { return c.LuserRelay }},
 		{"default_delivery_status_filter", "default_delivery_status_filter", func(c *Config) string { return list(c.StatusFilter) }},
 		{"double_bounce_sender", "double_bounce_sender", func(c *Config) string { return c.DoubleBounce }},
-		{"address_verify_sender", "address_verify.sender", func(c *Config) string { return orElse(c.Verify.Sender, "$double_bounce_sender") }},
+		{"address_verify_sender", "address_verify.sender", func(c *Config) string { return cmp.Or(c.Verify.Sender, "$double_bounce_sender") }},
 		{"address_verify_sender_ttl", "address_verify.sender_ttl", func(c *Config) string { return span(c.Verify.SenderTTL) }},
 		{"address_verify_relayhost", "address_verify.relayhost", probes(func(r routing.Config) string { return r.RelayHost })},
 		{"address_verify_transport_maps", "address_verify.transport_maps", probes(func(r routing.Config) string { return list(r.TransportMaps) })},
 		{"address_verify_sender_dependent_relayhost_maps", "address_verify.sender_dependent_relayhost_maps", probes(func(r routing.Config) string { return list(r.SenderRelayHosts) })},
 		{"address_verify_sender_dependent_default_transport_maps", "address_verify.sender_dependent_default_transport_maps", probes(func(r routing.Config) string { return list(r.SenderTransportMaps) })},
-		{"address_verify_default_transport", "address_verify.default_transport", probes(func(r routing.Config) string { return orElse(r.DefaultTransport, "smtp") })},
-		{"address_verify_relay_transport", "address_verify.relay_transport", probes(func(r routing.Config) string { return orElse(r.RelayTransport, "smtp") })},
-		{"address_verify_local_transport", "address_verify.local_transport", probes(func(r routing.Config) string { return orElse(r.LocalTransport, "local") })},
+		{"address_verify_default_transport", "address_verify.default_transport", probes(func(r routing.Config) string { return cmp.Or(r.DefaultTransport, "smtp") })},
+		{"address_verify_relay_transport", "address_verify.relay_transport", probes(func(r routing.Config) string { return cmp.Or(r.RelayTransport, "smtp") })},
+		{"address_verify_local_transport", "address_verify.local_transport", probes(func(r routing.Config) string { return cmp.Or(r.LocalTransport, "local") })},
 		{"address_verify_virtual_transport", "address_verify.virtual_transport", func(c *Config) string {
-			return orElse(c.Verify.Apply(c.Config).VirtualTransport, "lmtp:"+c.Deliver.LMTP)
+			return cmp.Or(c.Verify.Apply(c.Config).VirtualTransport, "lmtp:"+c.Deliver.LMTP)
 		}},
 		{"address_verify_positive_expire_time", "address_verify.positive_expire_time", func(c *Config) string { return span(c.Verify.PositiveExpire) }},
 		{"address_verify_positive_refresh_time", "address_verify.positive_refresh_time", func(c *Config) string { return span(c.Verify.PositiveRefresh) }},
@@ -308,7 +309,7 @@ func smtpParameters() []parameter {
 		{"smtp_sasl_security_options", "remote.sasl_security_options", func(c *Config) string { return list(c.Remote.Options) }},
 		{"smtp_sasl_tls_security_options", "remote.sasl_tls_security_options", func(c *Config) string { return list(c.Remote.TLSOptions) }},
 		{"smtp_sasl_auth_soft_bounce", "remote.sasl_auth_soft_bounce", func(c *Config) string { return yes(c.Remote.SoftBounce) }},
-		{"smtp_helo_name", "remote.helo_name", func(c *Config) string { return orElse(c.Remote.HeloName, c.hostname()) }},
+		{"smtp_helo_name", "remote.helo_name", func(c *Config) string { return cmp.Or(c.Remote.HeloName, c.hostname()) }},
 		{"smtp_bind_address", "remote.source", func(c *Config) string { return c.source(true) }},
 		{"smtp_bind_address6", "remote.source", func(c *Config) string { return c.source(false) }},
 		{"smtp_connection_cache_time_limit", "remote.reuse", func(c *Config) string { return span(c.Remote.Reuse) }},
@@ -421,11 +422,15 @@ func limitParameters() []limitParameter {
 	}
 }
 
-// usualLimits are the parameters of queue.default.
+// usualLimits are the parameters of queue.default. What is 0 there is as if it
+// were not there.
 func usualLimits() []parameter {
+	usual := Default().Queue.Default
 	var out []parameter
 	for _, p := range limitParameters() {
-		out = append(out, parameter{p.usual(), "queue.default." + p.key, func(c *Config) string { return orElse(p.value(c.Queue.Default), "0s") }})
+		out = append(out, parameter{p.usual(), "queue.default." + p.key, func(c *Config) string {
+			return cmp.Or(p.value(c.Queue.Default), p.value(usual), "0s")
+		}})
 	}
 	return out
 }
@@ -440,7 +445,7 @@ func (c *Config) ownLimits() []parameter {
 	for _, name := range names {
 		for _, p := range limitParameters() {
 			out = append(out, parameter{name + "_" + p.name, "", func(c *Config) string {
-				return orElse(p.value(c.Config.Limits(c.Queue.Settings).Transports[name]), "$"+p.usual())
+				return cmp.Or(p.value(c.Config.Limits(c.Queue.Settings).Transports[name]), "$"+p.usual())
 			}})
 		}
 	}
@@ -450,7 +455,7 @@ func (c *Config) ownLimits() []parameter {
 // domain is rewrite.mydomain or what stands for it.
 func (c *Config) domain() string {
 	_, parent, _ := strings.Cut(c.hostname(), ".")
-	return orElse(c.Rewrite.Domain, parent)
+	return cmp.Or(c.Rewrite.Domain, parent)
 }
 
 // source is the address to connect from, of IPv4 or IPv6.
@@ -503,13 +508,6 @@ func (c *Config) certs(how string) bool {
 // logins reports whether some listener takes logins in this way.
 func (c *Config) logins(how string) bool {
 	return slices.ContainsFunc(c.Listeners, func(l Listener) bool { return l.Auth == how })
-}
-
-func orElse(value, other string) string {
-	if value != "" {
-		return value
-	}
-	return other
 }
 
 func list(lists ...[]string) string { return strings.Join(slices.Concat(lists...), ", ") }

@@ -39,7 +39,7 @@ trusted_networks: [127.0.0.0/8, "::1/128"]
 relayhost: "[smtp.example.net]:587"
 remote: {tls_ca_file: /}
 rewrite: {alias_maps: ["hash:/etc/aliases"]}
-queue: {lifetime: 36h, max_backoff: 90s, default: {destination_concurrency: 7}, transports: {smtp: {positive_feedback: 1/concurrency, failed_cohort_limit: -1}}}
+queue: {lifetime: 36h, max_backoff: 90s, default: {destination_concurrency: 7, delivery_slot_cost: 0}, transports: {smtp: {positive_feedback: 1/concurrency, failed_cohort_limit: -1}}}
 transports: {slow: {type: smtp, destination_rate_delay: 2s}}
 `
 
@@ -63,6 +63,7 @@ func TestPostconfAsCallersUseIt(t *testing.T) {
 		{args: "maximal_queue_lifetime maximal_backoff_time", out: "maximal_queue_lifetime = 36h\nmaximal_backoff_time = 90s\n"},
 		{args: "-h smtpd_tls_security_level smtpd_sasl_auth_enable smtpd_tls_auth_only", out: "may\nyes\nyes\n"},
 		{args: "-h default_destination_concurrency_positive_feedback default_destination_rate_delay initial_destination_concurrency", out: "1\n0s\n5\n"},
+		{args: "-h default_delivery_slot_cost", out: "5\n"},
 		{args: "-h smtp_destination_concurrency_positive_feedback smtp_destination_concurrency_failed_cohort_limit", out: "1 / concurrency\n0\n"},
 		{args: "-h smtp_destination_concurrency_limit smtp_initial_destination_concurrency", out: "$default_destination_concurrency_limit\n$initial_destination_concurrency\n"},
 		{args: "-xh smtp_destination_concurrency_limit lmtp_transport_rate_delay", out: "7\n0s\n"},
