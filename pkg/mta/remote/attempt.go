@@ -192,10 +192,10 @@ func (a *attempt) idleKey() string {
 }
 
 // tryHost runs a transaction with one host and reports whether there was a
-// session at all. What the first session may learn of the host, the second
-// knows.
+// session at all. A session may learn that the host does not know BDAT, or that
+// its encryption breaks; the third knows both, and so has an outcome.
 func (a *attempt) tryHost(ctx context.Context, t target) bool {
-	for range 2 {
+	for range 3 {
 		s, o, met := a.c.connect(ctx, a, t)
 		if s == nil {
 			a.note(o)
