@@ -38,9 +38,9 @@ func (a Address) Path() string {
 // Key returns the case-folded form used as a lookup key.
 func (a Address) Key() string { return strings.ToLower(a.String()) }
 
-// Split cuts the local part at the first delimiter (any byte of delims) that
-// is not its first byte: "joe+list" gives "joe", "list". An empty delims, or
-// no delimiter in the local part, gives the whole local part and "".
+// Split cuts the local part at the first delimiter (any byte of delims):
+// "joe+list" gives "joe", "list". An empty delims, or a local part without a
+// delimiter or that begins with one, gives the whole local part and "".
 //
 // Names that have a meaning as a whole stay whole: postmaster, mailer-daemon
 // and double-bounce, and owner-list and list-request if "-" is a delimiter.

@@ -2,10 +2,8 @@ package server
 
 import (
 	"bytes"
-	"strings"
 
 	"github.com/postcote/postcote/pkg/platform/addr"
-	"github.com/postcote/postcote/pkg/platform/fail"
 	"github.com/postcote/postcote/pkg/proto/smtp/wire"
 )
 
@@ -22,7 +20,7 @@ func (e *engine) cmdMail(args []byte) Reply {
 	if err != nil {
 		return e.refusedFor(BadAddress, "MAIL", e.cfg.Replies.BadSender, given)
 	}
-	from, err := mailbox(path)
+	from, err := addr.Parse(string(path))
 	if err != nil {
 		return e.refusedFor(BadAddress, "MAIL", e.cfg.Replies.BadSender, given)
 	}
@@ -50,16 +48,6 @@ func argument(args []byte, keyword string) (given []byte, ok bool) {
 	return given, len(given) > 0
 }
 
-// mailbox reads the path of MAIL or RCPT. An address of a host is no domain
-// without brackets, though it looks like one.
-func mailbox(path []byte) (addr.Address, error) {
-	a, err := addr.Parse(string(path))
-	if err == nil && a.Domain != "" && numeric(a.Domain) {
-		err = fail.New(fail.Invalid, "the domain of %s is a number", a)
-	}
-	return a, err
-}
-
 // mayBeWide reports whether a path may stand in a transaction. One in UTF-8 makes
 // it one of SMTPUTF8, unless the client must say so.
 func (e *engine) mayBeWide(path []byte, tx *Transaction) bool {
@@ -69,8 +57,6 @@ func (e *engine) mayBeWide(path []byte, tx *Transaction) bool {
 	tx.Options.UTF8 = tx.Options.UTF8 || !e.pub.Policy.StrictUTF8
 	return tx.Options.UTF8
 }
-
-func numeric(domain string) bool { return strings.Trim(domain, ".0123456789") == "" }
 
 // needsUTF8 is the reply of RFC 6531 section 3.5.
 func needsUTF8() Reply {

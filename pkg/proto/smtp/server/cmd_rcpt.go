@@ -1,6 +1,7 @@
 package server
 
 import (
+	"github.com/postcote/postcote/pkg/platform/addr"
 	"github.com/postcote/postcote/pkg/proto/smtp/wire"
 )
 
@@ -66,7 +67,7 @@ func (e *engine) parseRcpt(args []byte) (rcpt Recipient, r Reply, why Why) {
 	if err != nil {
 		return rcpt, e.cfg.Replies.BadRcpt, BadAddress
 	}
-	if rcpt.To, err = mailbox(path); err != nil {
+	if rcpt.To, err = addr.Parse(string(path)); err != nil {
 		return rcpt, e.cfg.Replies.BadRcpt, BadAddress
 	}
 	if rcpt.To.Null() {

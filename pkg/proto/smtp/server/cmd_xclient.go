@@ -100,7 +100,7 @@ func setName(into *string, value string, known bool) fault {
 		return good
 	}
 	d, err := addr.Domain(value)
-	if err != nil || strings.HasPrefix(d, "[") || numeric(d) {
+	if err != nil || strings.HasPrefix(d, "[") {
 		return badSyntax
 	}
 	*into = d
