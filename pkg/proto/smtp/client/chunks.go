@@ -83,7 +83,9 @@ func (t *sending) sendChunks(pipelined bool) error {
 		if last {
 			may = 1 // that to the last chunk is read for itself
 		}
-		t.c.out.WriteString(t.chunks.take()) //nolint:errcheck // flush returns it
+		chunk := t.chunks.take()
+		t.c.record(chunk)
+		t.c.out.WriteString(chunk) //nolint:errcheck // flush returns it
 		if err := t.c.flush(t.ctx, StageContent); err != nil {
 			return byChunk(err)
 		}

@@ -52,12 +52,20 @@ func TestOneChunk(t *testing.T) {
 	}
 }
 
+// commands is a Recorder of what we say.
+type commands []string
+
+func (c *commands) Out(line string) { *c = append(*c, line) }
+func (c *commands) In(string)       {}
+
 // More than a server's buffers hold goes in chunks, whose replies are read on
 // the way.
 func TestManyChunks(t *testing.T) {
 	text := strings.Repeat(strings.Repeat("0123456789", 7)+"\r\n", 3*maxChunks*chunkSize/72)
 	for _, cfg := range []Config{{}, {SkipPipelining: true}} {
 		f := chunking("")
+		var record commands
+		cfg.Record = &record
 		c := open(t, f, cfg)
 		got, err := c.Send(context.Background(), chunked(t, int64(len(text)), "one@b.example"), strings.NewReader(text))
 		if err != nil || !got[0].Sent() || f.taken() != text {
@@ -66,6 +74,9 @@ func TestManyChunks(t *testing.T) {
 		heard := f.heard()
 		if n := strings.Count(heard, "BDAT "); n < 2*maxChunks || !strings.HasSuffix(heard, " LAST") || strings.Count(heard, "LAST") != 1 {
 			t.Errorf("%d chunks:\n%s", n, heard)
+		}
+		if got := strings.Join(record, "\n"); got != heard {
+			t.Errorf("the transcript has\n%s\nof\n%s", got, heard)
 		}
 	}
 }

@@ -49,7 +49,7 @@ type Config struct {
 // Recorder hears a session, for a transcript. It is called by the goroutine that
 // uses the Conn. Content and what is sent to log in are not heard.
 type Recorder interface {
-	Out(line string) // a command, with CRLF or without
+	Out(line string) // a command, without its end
 	In(reply string) // with CRLF
 }
 

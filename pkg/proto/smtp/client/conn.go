@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/postcote/postcote/pkg/platform/fail"
@@ -193,9 +194,10 @@ func (c *Conn) command(ctx context.Context, stage Stage, timeout time.Duration, 
 	return c.reply(ctx, stage, timeout)
 }
 
-// record tells what is sent to whom keeps a transcript.
-func (c *Conn) record(line string) {
+// record tells whom keeps a transcript of a command, which content may follow.
+func (c *Conn) record(text string) {
 	if c.cfg.Record != nil {
+		line, _, _ := strings.Cut(text, "\r\n")
 		c.cfg.Record.Out(line)
 	}
 }

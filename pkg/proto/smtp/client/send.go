@@ -3,7 +3,6 @@ package client
 import (
 	"context"
 	"io"
-	"strings"
 
 	"github.com/postcote/postcote/pkg/proto/smtp/wire"
 )
@@ -142,8 +141,8 @@ func (t *sending) exchange(from, to int, tail string) error {
 		c.record(line)
 		c.out.WriteString(line) //nolint:errcheck // flush returns it
 	}
-	if head, _, ok := strings.Cut(tail, "\r\n"); ok {
-		c.record(head)
+	if tail != "" {
+		c.record(tail)
 	}
 	c.out.WriteString(tail) //nolint:errcheck // so here
 	stage := StageRcpt

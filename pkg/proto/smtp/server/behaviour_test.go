@@ -210,6 +210,33 @@ func TestMinimumRate(t *testing.T) {
 	}
 }
 
+// commands is a Recorder of what the client says.
+type commands []string
+
+func (c *commands) In(line string) { *c = append(*c, line) }
+func (c *commands) Out(string)     {}
+
+// A transcript has each command, also the one to each chunk, and no content.
+func TestTranscriptOfChunks(t *testing.T) {
+	s, _ := simpleServer(t, nil)
+	var record commands
+	s.cfg.Policy.Record = &record
+	conn, done := serve(t, context.Background(), s)
+	d := talk(t, conn)
+	d.expect("220 ")
+	const said = "EHLO c|MAIL FROM:<>|RCPT TO:<a@b.example>|BDAT 1|NOOP|BDAT 1|BDAT 2 LAST|QUIT"
+	for line := range strings.SplitSeq(said, "|") {
+		content := map[string]string{"BDAT 1": "x", "BDAT 2 LAST": "\r\n"}[line]
+		d.send(line + "\r\n" + content)
+		d.expect("2")
+	}
+	d.closed()
+	<-done
+	if got := strings.Join(record, "|"); got != said {
+		t.Errorf("got  %s\nwant %s", got, said)
+	}
+}
+
 // Chunks of one octet begin no new time limit: the message as a whole has to
 // come at the rate.
 func TestMinimumRateOfChunks(t *testing.T) {

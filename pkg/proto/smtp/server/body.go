@@ -167,6 +167,7 @@ func (b *body) nextChunk() error {
 		verb, args := wire.Split(line)
 		switch i := e.srv.table.lookup(verb, e.cfg.Mode); {
 		case i == bdatIndex:
+			e.record(i, line)
 			e.begin(i)
 			if b.late() {
 				e.hangUp(TimedOut, 4, 4, 2, "Error: timeout exceeded")
