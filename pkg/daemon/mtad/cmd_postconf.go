@@ -444,7 +444,7 @@ func (c *Config) ownLimits() []parameter {
 	}
 	for _, name := range names {
 		for _, p := range limitParameters() {
-			out = append(out, parameter{name + "_" + p.name, "", func(c *Config) string {
+			out = append(out, parameter{name + "_" + p.name, "queue.transports." + name + "." + p.key, func(c *Config) string {
 				return cmp.Or(p.value(c.Config.Limits(c.Queue.Settings).Transports[name]), "$"+p.usual())
 			}})
 		}

@@ -75,6 +75,7 @@ func TestPostconfAsCallersUseIt(t *testing.T) {
 		{args: "-a", out: "dovecot\n"},
 		{args: "nosuch myhostname", out: "myhostname = mail.example.org\n", errout: "postconf: warning: nosuch: unknown parameter\n"},
 		{args: "-e relayhost=x", errout: "mtad.yaml, relayhost is relayhost\n", code: 1},
+		{args: "-e smtp_destination_recipient_limit=1", errout: "smtp_destination_recipient_limit is queue.transports.smtp.recipients\n", code: 1},
 		{args: "-e mydestination=a smtpd_tls_security_level=may mail_name=x foo=1", errout: "mydestination is domains.local; smtpd_tls_security_level is listeners.tls; mail_name cannot be set; foo is not known, see main-cf.md of the manual\n", code: 1},
 		{args: "relayhost=x", errout: "postconf: fatal: there is no main.cf to change: in ", code: 1},
 		{args: "-X relayhost", errout: "postconf: fatal: there is no main.cf to change: in ", code: 1},
