@@ -147,7 +147,7 @@ func (x deliverer) smtp(ctx context.Context, st *state, job *queue.Job, hop rout
 			from, err = st.rewriter.Outbound(ctx, from)
 		}
 		if err != nil {
-			out.Results[i] = queue.Result{Status: queue.Deferred, Code: queue.Code{Class: 4, Subject: 3}, Reason: err.Error()}
+			out.Results[i] = lookupFailed(err)
 			continue
 		}
 		if group[from] == nil {
@@ -167,6 +167,11 @@ func (x deliverer) smtp(ctx context.Context, st *state, job *queue.Job, hop rout
 		out.SiteFailure = out.SiteFailure || sent.SiteFailure
 	}
 	return out
+}
+
+// lookupFailed is the result of a delivery for which a table was needed.
+func lookupFailed(err error) queue.Result {
+	return queue.Result{Status: queue.Deferred, Code: queue.Code{Class: 4, Subject: 3}, Reason: err.Error()}
 }
 
 // flags are the fields that a hop wants before a message.
@@ -206,9 +211,11 @@ func (x deliverer) attempt(ctx context.Context, st *state, job *queue.Job, hop r
 	for i, r := range to {
 		rcpts[i] = recipientOf(r)
 		if away {
-			if a, err := st.rewriter.Outbound(ctx, r.Addr); err == nil {
-				rcpts[i].To = a
+			outside, err := st.rewriter.Outbound(ctx, r.Addr)
+			if err != nil { // it will be the same for the others
+				return queue.Outcome{Results: slices.Repeat([]queue.Result{lookupFailed(err)}, len(to))}
 			}
+			rcpts[i].To = outside
 		}
 	}
 	env := job.Envelope
@@ -276,9 +283,11 @@ func (w ways) Route(ctx context.Context, sender, rcpt addr.Address) (route.Hop, 
 func (w ways) Ask(ctx context.Context, hop route.Hop, sender, rcpt addr.Address) remote.Outcome {
 	if hop.Transport == route.SMTP && w.st.rewriter.RewritesOutbound() {
 		for _, a := range []*addr.Address{&sender, &rcpt} {
-			if out, err := w.st.rewriter.Outbound(ctx, *a); err == nil {
-				*a = out
+			out, err := w.st.rewriter.Outbound(ctx, *a)
+			if err != nil {
+				return remote.Outcome{Status: remote.Deferred, DSN: smtp.EnhancedCode{4, 3, 0}, Text: err.Error(), Relay: "none"}
 			}
+			*a = out
 		}
 	}
 	return w.d.remote.Load().of(hop).Deliver(ctx, hop, remote.Message{
