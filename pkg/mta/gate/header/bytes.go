@@ -2,7 +2,6 @@ package header
 
 import (
 	"strconv"
-	"strings"
 
 	"github.com/postcote/postcote/pkg/platform/fail"
 )
@@ -73,10 +72,4 @@ func (s *Bytes) Without(p []byte) []byte {
 		}
 	}
 	return out
-}
-
-// Field reports whether text is one line "Name: value".
-func Field(text string) bool {
-	_, _, ok := field([]byte(text))
-	return ok && !strings.ContainsAny(text, "\r\n")
 }

@@ -384,6 +384,12 @@ func (e *Editor) sender() string {
 	return a.String()
 }
 
+// Field reports whether text is one line "Name: value".
+func Field(text string) bool {
+	_, _, ok := field([]byte(text))
+	return ok && !strings.ContainsAny(text, "\r\n")
+}
+
 // field splits "Name: value". White space before the colon is obsolete but
 // seen in the wild (RFC 5322 section 4.5.1).
 func field(p []byte) (name, value []byte, ok bool) {
