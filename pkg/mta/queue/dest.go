@@ -353,7 +353,9 @@ func (s *scheduler) waits(m *message, d *dest) bool {
 	return why != "" && (why != heldReason || !m.forced)
 }
 
-// Destination is what the scheduler knows of a next hop.
+// Destination is what the scheduler knows of a next hop. Over a transport with
+// one recipient in a delivery NextHop is USER@NEXTHOP, as each has limits of its
+// own; Pause takes next hops alone.
 type Destination struct {
 	Transport string    `json:"transport"`
 	NextHop   string    `json:"next_hop"`
