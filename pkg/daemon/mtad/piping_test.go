@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/postcote/postcote/pkg/daemon/mtad/routing"
+	"github.com/postcote/postcote/pkg/mta/queue"
 	"github.com/postcote/postcote/pkg/platform/conf"
 	"github.com/postcote/postcote/pkg/proto/program"
 )
@@ -52,7 +53,7 @@ func TestProgramsAreTheHelpers(t *testing.T) {
 	p := &programs{}
 	helper := serveUnix(t, filepath.Join(w.dir, "run"), p.serve)
 	w.cfg.Domains.Local = []string{"host.example"}
-	w.cfg.Queue.TransportRetry = conf.Duration(time.Second)
+	w.cfg.Queue.TransportRetry = conf.Duration(time.Hour)
 	w.cfg.Transports = map[string]routing.Transport{"prog": {Type: "pipe", Socket: helper.path, Command: "filter", TimeLimit: conf.Duration(30 * time.Second)}}
 	w.cfg.Routes = map[string]string{"far.example": "prog:a list", "elsewhere.example": "prog:another"}
 	w.cfg.Rewrite.AliasTransport = "prog"
@@ -121,6 +122,9 @@ C: .
 S: 250 *
 log: postfix/error: *: to=<d@elsewhere.example>, relay=none, *, dsn=4.3.0, status=deferred (mail transport unavailable)`)
 	helper.up()
+	if _, err := w.queue.Flush(t.Context(), queue.Selection{All: true}); err != nil {
+		t.Fatal(err)
+	}
 	eventually(t, "the program is run when the helper is back", func() bool {
 		p.mu.Lock()
 		defer p.mu.Unlock()
@@ -143,15 +147,20 @@ func TestHelperThatBreaks(t *testing.T) {
 		}
 	})
 	w.cfg.Queue.TransportRetry, w.cfg.Queue.MinBackoff, w.cfg.Queue.MaxBackoff = conf.Duration(time.Hour), conf.Duration(time.Hour), conf.Duration(time.Hour)
-	w.cfg.Transports = map[string]routing.Transport{"prog": {Type: "pipe", Socket: helper.path, Command: "filter", TimeLimit: conf.Duration(time.Second)}}
-	w.cfg.Routes = map[string]string{"one.example": "prog:one", "two.example": "prog:two"}
+	w.cfg.Transports = map[string]routing.Transport{
+		"slow": {Type: "pipe", Socket: helper.path, Command: "filter", TimeLimit: conf.Duration(time.Second)},
+		"prog": {Type: "pipe", Socket: helper.path, Command: "filter", TimeLimit: conf.Duration(time.Minute)},
+	}
+	w.cfg.Routes = map[string]string{"three.example": "slow:three", "four.example": "slow:four", "one.example": "prog:one", "two.example": "prog:two"}
 	w.start()
 	player := &player{t: t, w: w}
 	send := func(to string) string {
 		return "C: MAIL FROM:<joe@ours.example>\nS: 250 *\nC: RCPT TO:<" + to + ">\nS: 250 *\nC: DATA\nS: 354 *\nC: hello\nC: .\nS: 250 *\n"
 	}
-	play(t, player, "connect submit\nS: 220 *\nC: HELO x\nS: 250 *\n"+send("slow@one.example")+
-		`log: postfix/pipe: *: to=<slow@one.example>, relay=prog, *, dsn=4.3.0, status=deferred (Command time limit exceeded: "filter")`+"\n"+send("dies@one.example")+
+	tooLong := func(to string) string {
+		return send(to) + "log: postfix/pipe: *: to=<" + to + `>, relay=slow, *, dsn=4.3.0, status=deferred (Command time limit exceeded: "filter")` + "\n"
+	}
+	play(t, player, "connect submit\nS: 220 *\nC: HELO x\nS: 250 *\n"+tooLong("slow@three.example")+tooLong("slow@four.example")+send("dies@one.example")+
 		`log: postfix/qmgr: warning: private/prog socket: helper *
 log: postfix/qmgr: warning: transport prog failure -- see a previous warning/fatal/panic logfile record for the problem description
 log: postfix/pipe: *: to=<dies@one.example>, relay=none, *, dsn=4.3.0, status=deferred (unknown mail transport error)
