@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/postcote/postcote/pkg/daemon/service"
 	"github.com/postcote/postcote/pkg/mta/explain"
 	"github.com/postcote/postcote/pkg/mta/gate"
+	"github.com/postcote/postcote/pkg/mta/remote"
 	"github.com/postcote/postcote/pkg/mta/rewrite/aliases"
 	"github.com/postcote/postcote/pkg/mta/route"
 	"github.com/postcote/postcote/pkg/platform/addr"
@@ -367,18 +369,32 @@ func (e *explanation) away(ctx context.Context, sender, rcpt, original addr.Addr
 		e.note("hosts", hop.Next(), why, "")
 		return nil
 	}
-	e.note("hosts", hop.Next(), strings.Join(hosts, ", "), "")
+	var relays []string
+	for _, h := range hosts {
+		relays = append(relays, h.Relay)
+	}
+	e.note("hosts", hop.Next(), strings.Join(relays, ", "), "")
 	level, key := e.st.cfg.Remote.TLS, "remote.tls"
 	if t, ok := e.st.cfg.Transports[hop.Name]; ok && t.TLS != "" {
 		level, key = t.TLS, "transports["+hop.Name+"].tls"
 	}
 	e.note("TLS", hop.Via(), level, key)
-	login, err := e.st.logins.For(ctx, sender, hop)
-	if err != nil {
-		return err
-	}
-	if login != nil {
-		e.note("login", hop.Next(), "as "+login.User+", over TLS or to this host only", "")
+	return e.logins(ctx, sender, hosts)
+}
+
+// logins are ours at hosts, which may each have their own.
+func (e *explanation) logins(ctx context.Context, sender addr.Address, hosts []remote.Destination) error {
+	for i, h := range hosts {
+		if slices.ContainsFunc(hosts[:i], func(o remote.Destination) bool { return o.Host == h.Host && o.Hop == h.Hop }) {
+			continue // another address of it
+		}
+		login, err := e.st.logins.For(ctx, sender, h.Hop, h.Host)
+		if err != nil {
+			return err
+		}
+		if login != nil {
+			e.note("login", h.Host, "as "+login.User+", over TLS or to this host only", "")
+		}
 	}
 	return nil
 }

@@ -223,8 +223,8 @@ func (x deliverer) attempt(ctx context.Context, st *state, job *queue.Job, hop r
 		From: from, Size: env.Size + int64(len(fields)), EightBit: env.EightBit, UTF8: env.SMTPUTF8,
 		Return: dsnReturn(env.Return), EnvelopeID: env.EnvID, Forward: st.forwarded(job, hop), Notice: env.Notice(),
 		Waited: x.d.now().Sub(env.Arrival),
-		Login: func(ctx context.Context, hop route.Hop) (*remote.Credentials, error) {
-			return st.logins.For(ctx, env.Sender, hop)
+		Login: func(ctx context.Context, hop route.Hop, host string) (*remote.Credentials, error) {
+			return st.logins.For(ctx, env.Sender, hop, host)
 		},
 		Open: func() (io.ReadCloser, error) {
 			open := openContent
@@ -293,8 +293,8 @@ func (w ways) Ask(ctx context.Context, hop route.Hop, sender, rcpt addr.Address)
 	return w.d.remote.Load().of(hop).Deliver(ctx, hop, remote.Message{
 		From: sender, Verify: true,
 		UTF8: slices.Contains(w.st.cfg.DetectUTF8, DetectVerify) && (sender.NeedsUTF8() || rcpt.NeedsUTF8()),
-		Login: func(ctx context.Context, hop route.Hop) (*remote.Credentials, error) {
-			return w.st.logins.For(ctx, sender, hop)
+		Login: func(ctx context.Context, hop route.Hop, host string) (*remote.Credentials, error) {
+			return w.st.logins.For(ctx, sender, hop, host)
 		},
 	}, []remote.Recipient{{To: rcpt}})[0]
 }

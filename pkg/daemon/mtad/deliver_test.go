@@ -96,7 +96,7 @@ func TestRelayCredentials(t *testing.T) {
 		}
 		for hop, want := range map[string]bool{"smtp:[smart.example]:587": true, "smtp:[smart.example]": false} {
 			h, _ := route.ParseHop(hop)
-			login, err := st.logins.For(context.Background(), addr.Address{}, h)
+			login, err := st.logins.For(context.Background(), addr.Address{}, h, h.Host)
 			if err != nil || (login != nil) != want || want && (login.User != "joe" || login.Password != "sec:ret") {
 				t.Errorf("%s: %v, %v", hop, login, err)
 			}

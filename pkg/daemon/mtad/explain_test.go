@@ -49,7 +49,7 @@ routes:
   slow.example: "slow:"
 transports:
   slow: {type: smtp, tls: encrypt, next_hop: "[mx.far.example]:587"}
-password_maps: ["inline:{ {[mx.far.example]:587 = joe:hush} }"]
+password_maps: ["inline:{ {[mx.far.example]:587 = joe:hush} {mx.far.example = mx:hush} }"]
 luser_relay: lost+${local}@far.example
 `
 
@@ -90,7 +90,7 @@ envelope: <joe@host.example> to <friend@far.example>`, false},
 transport: x@slow.example -> slow:[mx.far.example]:587   [routes, DIR/mtad.yaml:11]
 hosts: [mx.far.example]:587 -> mx.far.example[192.0.2.1]:587
 TLS: slow -> encrypt   [transports[slow].tls, DIR/mtad.yaml:14]
-login: [mx.far.example]:587 -> as joe, over TLS or to this host only`, false},
+login: mx.far.example -> as mx, over TLS or to this host only`, false},
 		{"takes no mail", question{from: "joe@ours.example", to: "x@null.example", auth: "joe"}, `
 hosts: null.example -> Domain null.example does not accept mail (nullMX)`, false},
 	} {

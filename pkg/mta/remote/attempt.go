@@ -59,7 +59,7 @@ type attempt struct {
 	heard []bool // a host has decided about the recipient, if only for now
 	todo  []int  // recipients that may still be tried at another host
 	start time.Time
-	login *Credentials // for the hop
+	login *Credentials // at the host that is spoken to
 	tls   tlspolicy.Policy
 	plain target // is spoken to in the clear, as its encryption breaks
 	key   string // what an idle session must match to be used again
@@ -90,10 +90,10 @@ func (a *attempt) run(ctx context.Context) {
 // says that another hop may do better: the destination was not found, was not
 // reached, or has put recipients off.
 func (a *attempt) runHop(ctx context.Context) (lost bool) {
-	if !a.logIn(ctx) || !a.secure(ctx) {
+	if !a.secure(ctx) {
 		return false
 	}
-	a.key = a.idleKey()
+	a.key = a.hop.String() + " tls " + a.tls.Level.String()
 	if a.tryIdle(ctx); len(a.todo) == 0 {
 		return false
 	}
@@ -119,21 +119,14 @@ func (a *attempt) runHop(ctx context.Context) (lost bool) {
 	return true
 }
 
-// logIn finds the credentials for the hop. Without them nothing is sent: the
-// relay host would refuse it, and that for good.
-func (a *attempt) logIn(ctx context.Context) bool {
+// logIn finds the credentials for a host. Where they are not known, nothing is
+// sent to it: it would refuse that, and for good.
+func (a *attempt) logIn(ctx context.Context, host string) (err error) {
 	a.login = nil
-	if a.msg.Login == nil {
-		return true
+	if a.msg.Login != nil {
+		a.login, err = a.msg.Login(ctx, a.hop, host)
 	}
-	var err error
-	if a.login, err = a.msg.Login(ctx, a.hop); err != nil {
-		t := deferral(3, 0, "credentials for "+a.hop.Next()+" cannot be looked up: "+err.Error())
-		t.Site = false
-		a.note(t.outcome())
-		return false
-	}
-	return true
+	return err
 }
 
 // secure finds what the hop demands of TLS. Where that is not known, nothing
@@ -169,26 +162,24 @@ func (a *attempt) note(o Outcome) {
 	}
 }
 
-// tryIdle uses a session that an earlier message left. That such a session
-// turns out to be dead means nothing.
+// tryIdle uses a session that an earlier message left, at a host where it has
+// the credentials of this one. That such a session turns out to be dead, or
+// that the credentials are not known, means nothing.
 func (a *attempt) tryIdle(ctx context.Context) {
-	for ctx.Err() == nil {
-		s := a.c.idle.take(a.key)
-		if s == nil {
-			return
+	for _, host := range a.c.idle.hosts(a.key) {
+		if a.logIn(ctx, host) != nil {
+			continue
 		}
-		if s.transact(ctx, a) {
-			return
+		for ctx.Err() == nil {
+			s := a.c.idle.take(a.key, func(s *session) bool { return s.target.Host == host && s.login.same(a.login) })
+			if s == nil {
+				break
+			}
+			if s.transact(ctx, a) {
+				return
+			}
 		}
 	}
-}
-
-func (a *attempt) idleKey() string {
-	key := a.hop.String() + " tls " + a.tls.Level.String()
-	if a.login != nil {
-		key += " as " + a.login.User
-	}
-	return key
 }
 
 // tryHost runs a transaction with one host and reports whether there was a

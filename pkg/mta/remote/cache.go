@@ -2,6 +2,7 @@ package remote
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 )
@@ -34,18 +35,32 @@ func newCache(keep time.Duration) *cache {
 	return &cache{keep: keep, idle: map[string][]*parked{}}
 }
 
-// take returns the session that was used last, nil when there is none.
-func (c *cache) take(key string) *session {
+// hosts are the names of those that there are sessions with, the one used last
+// first.
+func (c *cache) hosts(key string) (names []string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	list := c.idle[key]
-	if len(list) == 0 {
-		return nil
+	for _, p := range slices.Backward(c.idle[key]) {
+		if name := p.s.target.Host; !slices.Contains(names, name) {
+			names = append(names, name)
+		}
 	}
-	p := list[len(list)-1]
-	c.drop(key, p)
-	p.timer.Stop()
-	return p.s
+	return names
+}
+
+// take returns the session of those that fit that was used last, nil when
+// there is none.
+func (c *cache) take(key string, fits func(*session) bool) *session {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, p := range slices.Backward(c.idle[key]) {
+		if fits(p.s) {
+			c.drop(key, p)
+			p.timer.Stop()
+			return p.s
+		}
+	}
+	return nil
 }
 
 // put parks a session, or ends it when the key is empty or there are enough.

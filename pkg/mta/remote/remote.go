@@ -25,6 +25,11 @@ const MaxSessions = 2
 // Credentials are our login at a relay host.
 type Credentials struct{ User, Password string }
 
+// same reports whether both are the same login, or none.
+func (c *Credentials) same(other *Credentials) bool {
+	return c == other || c != nil && other != nil && *c == *other
+}
+
 // Config says how to deliver. Hostname and Resolver are required.
 type Config struct {
 	Hostname string   // our name in LHLO and EHLO, and of Unix sockets in the log
@@ -134,10 +139,11 @@ type Message struct {
 	Waited     time.Duration   // in the queue; see Config.PlainAfter
 	Verify     bool            // nothing is sent: an outcome is what the host says of the recipient
 	Forward    *client.Forward // from whom it came, for content filters; nil tells nobody
-	// Login returns our credentials for a hop; nil, or a nil result, means
-	// none. They are sent over TLS only, or to this host. With an error the
-	// message is not sent.
-	Login func(ctx context.Context, hop route.Hop) (*Credentials, error)
+	// Login returns our credentials for one host of a hop, by the name of the
+	// mail exchanger, or by its address where that is all there is; nil, or a
+	// nil result, means none. They are sent over TLS only, or to this host. With
+	// an error the message is not sent to that host.
+	Login func(ctx context.Context, hop route.Hop, host string) (*Credentials, error)
 	// Open gives the content from its start. It is called for each session
 	// in which a recipient is accepted.
 	Open func() (io.ReadCloser, error)

@@ -33,12 +33,18 @@ type session struct {
 	opened  time.Time
 	connect time.Duration   // until the session was ready; 0 when it is used again
 	reused  bool            // taken from the cache
+	login   *Credentials    // as whom; nil: as nobody
 	record  client.Recorder // nil: none, or it was told of
 }
 
 // connect opens a session. When that fails, met says that the host was
 // reached, and the outcome says why it is of no use.
 func (c *Client) connect(ctx context.Context, a *attempt, t target) (s *session, o Outcome, met bool) {
+	if err := a.logIn(ctx, t.Host); err != nil {
+		why := deferral(3, 0, "credentials for "+t.name()+" cannot be looked up: "+err.Error())
+		why.Site = false
+		return nil, why.outcome(), false
+	}
 	mode, why := a.tlsMode(t)
 	start := a.start
 	discard, err := c.discarded(ctx, t)
@@ -65,7 +71,7 @@ func (c *Client) connect(ctx context.Context, a *attempt, t target) (s *session,
 		}
 		c.handshaken(a, t, conn, err)
 		if err == nil {
-			return &session{c: c, conn: conn, target: t, record: cfg.Record, opened: c.cfg.Now(), connect: c.cfg.Now().Sub(start)}, Outcome{}, true
+			return &session{c: c, conn: conn, target: t, login: a.login, record: cfg.Record, opened: c.cfg.Now(), connect: c.cfg.Now().Sub(start)}, Outcome{}, true
 		}
 		if ctx.Err() == nil && a.mayBePlain(mode, err) {
 			mode = client.NoTLS

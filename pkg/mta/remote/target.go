@@ -284,16 +284,23 @@ func lookupText(name, rrtype string, err error) string {
 	return "Host or domain name not found. Name service error for name=" + name + " type=" + rrtype + ": " + string(why)
 }
 
+// Destination is where an attempt would connect: a host of one next hop.
+type Destination struct {
+	Hop   route.Hop
+	Host  string // as for Message.Login
+	Relay string // "host[ip]:25"
+}
+
 // Hosts says where an attempt for hop would connect, best first; or in why,
 // in the words of the log, that there is nobody to connect to.
-func (c *Client) Hosts(ctx context.Context, hop route.Hop) (hosts []string, why string) {
+func (c *Client) Hosts(ctx context.Context, hop route.Hop) (hosts []Destination, why string) {
 	for _, next := range hop.Each() {
 		targets, t := c.targets(ctx, next)
 		if t != nil && why == "" {
 			why = t.outcome().Text
 		}
 		for _, t := range targets {
-			hosts = append(hosts, t.relay())
+			hosts = append(hosts, Destination{Hop: next, Host: t.Host, Relay: t.relay()})
 		}
 	}
 	if len(hosts) > 0 {

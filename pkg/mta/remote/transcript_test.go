@@ -28,11 +28,12 @@ import (
 
 // Each file of testdata is one delivery attempt, or several in a row:
 //
-//	set KEY VALUE        tls LEVEL, policy NEXTHOP POLICY, login user:password, idle off,
+//	set KEY VALUE        tls LEVEL, policy NEXTHOP POLICY, login user:password, loginat HOST user:password|down, idle off,
 //	                     mechanisms NAME..., hardlogin yes, discard WORD..., timeout mail|rcpt|data|done
 //	                     plainafter TIME, hardgreeting yes, mailauth yes, certificate yes, maxuses N, discardat ADDRESS WORD...
 //	message KEY VALUE    waited TIME, 8bit yes, utf8 yes, from ADDR, body TEXT, size OCTETS
 //	deliver HOP RCPT...  starts an attempt; what follows up to the next one is its
+//	as user:password     the login of its message
 //	== ADDRESS [refused|timeout|reuse]
 //	                     the next connection it makes, and what happens on it
 //	S: C:                lines of the server, lines it must hear
@@ -83,6 +84,7 @@ type peerScript struct {
 type play struct {
 	hop   string
 	rcpts []string
+	login string
 	peers []*peerScript
 	wants []string
 	told  []string // of handshakes
@@ -95,7 +97,8 @@ type transcript struct {
 	body  string
 	plays []*play
 
-	certificate bool // there is one of ours
+	logins      policies // by host
+	certificate bool     // there is one of ours
 }
 
 func parseTranscript(t *testing.T, text string) *transcript {
@@ -137,6 +140,8 @@ func (tr *transcript) add(line string) error {
 		now.peers = append(now.peers, &peerScript{address: address, how: how})
 	case "=>":
 		now.wants = append(now.wants, rest)
+	case "as":
+		now.login = rest
 	case "tls":
 		now.told = append(now.told, rest)
 	case "S:", "C:", "starttls", "garbage", "close", "hang":
@@ -160,8 +165,14 @@ func (tr *transcript) set(rest string) error {
 		}
 		tr.cfg.Policies.(policies)[key] = policy
 	case "login":
-		user, password, _ := strings.Cut(value, ":")
-		tr.msg.Login = func(context.Context, route.Hop) (*Credentials, error) { return &Credentials{user, password}, nil }
+		tr.msg.Login = loginAs(value)
+	case "loginat":
+		host, value, _ := strings.Cut(value, " ")
+		if tr.logins == nil {
+			tr.logins = policies{}
+			tr.msg.Login = tr.loginAt
+		}
+		tr.logins[host] = value
 	case "fallback":
 		hop, err := route.ParseRelayHost(value)
 		if err != nil {
@@ -218,6 +229,25 @@ func (tr *transcript) set(rest string) error {
 	return nil
 }
 
+// loginAs is the same login, user:password, at each host.
+func loginAs(value string) func(context.Context, route.Hop, string) (*Credentials, error) {
+	user, password, _ := strings.Cut(value, ":")
+	return func(context.Context, route.Hop, string) (*Credentials, error) {
+		return &Credentials{user, password}, nil
+	}
+}
+
+func (tr *transcript) loginAt(ctx context.Context, hop route.Hop, host string) (*Credentials, error) {
+	value, err := tr.logins.Lookup(ctx, host)
+	switch {
+	case fail.Is(err, fail.NotFound):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	return loginAs(value)(ctx, hop, host)
+}
+
 // stage plays the peers of an attempt, in order, to whoever dials.
 type stage struct {
 	t     *testing.T
@@ -271,7 +301,11 @@ func runTranscript(t *testing.T, text string) {
 			rcpts = append(rcpts, Recipient{To: a})
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-		outs := c.Deliver(ctx, hop, tr.msg, rcpts)
+		msg := tr.msg
+		if p.login != "" {
+			msg.Login = loginAs(p.login)
+		}
+		outs := c.Deliver(ctx, hop, msg, rcpts)
 		cancel()
 		s.check(p, outs)
 		if len(p.told) > 0 && !slices.Equal(p.told, p.heard) {

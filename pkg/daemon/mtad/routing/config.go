@@ -28,7 +28,7 @@ type Config struct {
 	SenderRelayHosts    []string `yaml:"sender_dependent_relayhost_maps" reload:"true" example:"texthash:/etc/postcote/relayhosts" doc:"Tables that give the mail of a sender (user@domain, @domain, or <> for none) its own relayhost. DUNNO means the usual."`
 	SenderTransportMaps []string `yaml:"sender_dependent_default_transport_maps" reload:"true" doc:"Tables that give the mail of a sender for other domains its own transport:nexthop."`
 	MinUser             bool     `yaml:"allow_min_user" reload:"true" doc:"Take addresses whose local part begins with -. A program that is given one may read it as an option."`
-	PasswordMaps        []string `yaml:"password_maps" reload:"true" example:"texthash:/etc/postcote/passwords" doc:"Tables with user:password for hosts that want a login, asked by sender (user@domain, @domain), by next hop as it is written ([host]:587), and by host (Postfix: smtp_sasl_password_maps). Passwords are sent over TLS only, or to this host."`
+	PasswordMaps        []string `yaml:"password_maps" reload:"true" example:"texthash:/etc/postcote/passwords" doc:"Tables with user:password for hosts that want a login, asked by sender (user@domain, @domain), by the name of the host connected to (of a mail exchanger, without a port), and by next hop as it is written ([host]:587) (Postfix: smtp_sasl_password_maps). Passwords are sent over TLS only, or to this host."`
 
 	DefaultTransport string `yaml:"default_transport" reload:"true" doc:"Transport of mail for other domains; empty is smtp:, by relayhost or MX."`
 	RelayTransport   string `yaml:"relay_transport" reload:"true" doc:"The same for domains.relay."`

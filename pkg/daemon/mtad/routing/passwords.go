@@ -66,8 +66,9 @@ func parseLogin(where, text string) (*remote.Credentials, error) {
 	return &remote.Credentials{User: user, Password: password}, nil
 }
 
-// For is the login at hop for mail of sender; nil for none.
-func (p *Passwords) For(ctx context.Context, sender addr.Address, hop route.Hop) (*remote.Credentials, error) {
+// For is the login for mail of sender at a host of hop, which is a mail
+// exchanger, or the host that hop names; nil for none.
+func (p *Passwords) For(ctx context.Context, sender addr.Address, hop route.Hop, host string) (*remote.Credentials, error) {
 	if c := p.transport[hop.Name]; c != nil {
 		return c, nil
 	}
@@ -79,7 +80,7 @@ func (p *Passwords) For(ctx context.Context, sender addr.Address, hop route.Hop)
 	if p.table.Empty() || hop.Transport != route.SMTP {
 		return nil, nil
 	}
-	value, err := p.lookup(ctx, sender, hop)
+	value, err := p.lookup(ctx, sender, hop, host)
 	switch {
 	case fail.Is(err, fail.NotFound):
 		return nil, nil
@@ -89,16 +90,17 @@ func (p *Passwords) For(ctx context.Context, sender addr.Address, hop route.Hop)
 	return parseLogin("password_maps", value)
 }
 
-func (p *Passwords) lookup(ctx context.Context, sender addr.Address, hop route.Hop) (string, error) {
+// lookup asks in Postfix's order: the host comes before the next hop.
+func (p *Passwords) lookup(ctx context.Context, sender addr.Address, hop route.Hop, host string) (string, error) {
 	if !sender.Null() {
 		found, err := p.table.Find(ctx, sender, maps.Query{Delims: p.delims})
 		if err == nil || !fail.Is(err, fail.NotFound) {
 			return found.Value, err
 		}
 	}
-	value, err := p.table.Lookup(ctx, hop.Next())
-	if fail.Is(err, fail.NotFound) && hop.Host != hop.Next() {
-		value, err = p.table.Lookup(ctx, hop.Host)
+	value, err := p.table.Lookup(ctx, host)
+	if fail.Is(err, fail.NotFound) && hop.Next() != host {
+		value, err = p.table.Lookup(ctx, hop.Next())
 	}
 	return value, err
 }
