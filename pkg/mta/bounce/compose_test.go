@@ -414,6 +414,23 @@ func TestBoundaryGuessed(t *testing.T) {
 	}
 }
 
+// A message that was damaged besides is reported without it.
+func TestBoundaryGuessedInDamage(t *testing.T) {
+	n := notice(t, plain+"--4dj7nd4q40z00.1772364600/mail.example.org\r\n")
+	whole, opened := n.Open, 0
+	n.Open = func() (*queue.Content, error) {
+		if opened++; opened > 1 {
+			return nil, fail.New(fail.Corrupt, "gone")
+		}
+		return whole()
+	}
+	got, facts := compose(t, n)
+	checkReport(t, got, facts)
+	if !strings.Contains(got, "can no longer be read") {
+		t.Errorf("report:\n%s", got)
+	}
+}
+
 // RFC 3461 section 6.3 (b): a name that is no full domain is not of type "dns".
 func TestBareHostname(t *testing.T) {
 	c := composer()

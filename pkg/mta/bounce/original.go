@@ -46,22 +46,26 @@ func (o *original) description(k queue.NoticeKind) string {
 	return pick(k.Failure() || k.Delay(), "Undelivered ", "") + "Message" + pick(o.headerOnly, " Headers", "")
 }
 
-// look reads what will be copied. A message that is damaged on disk must not
-// keep its sender from being told: the report goes without it.
+// look reads what will be copied.
 func (o *original) look() error {
-	err := o.each(func(line []byte, inHeader bool) error {
+	return o.without(o.each(func(line []byte, inHeader bool) error {
 		o.clash = o.clash || bytes.HasPrefix(line, []byte(o.boundary))
 		if has8bit(line) {
 			o.eightBit = true
 			o.header8Bit = o.header8Bit || inHeader
 		}
 		return nil
-	})
-	if fail.Is(err, fail.Corrupt) {
-		o.lost, o.eightBit, o.header8Bit = "The message can no longer be read.\r\n", false, false
-		return nil
+	}))
+}
+
+// without takes the error of reading the message. One that is damaged on disk
+// must not keep its sender from being told: the report goes without it.
+func (o *original) without(err error) error {
+	if !fail.Is(err, fail.Corrupt) {
+		return err
 	}
-	return err
+	o.lost, o.eightBit, o.header8Bit = "The message can no longer be read.\r\n", false, false
+	return nil
 }
 
 // sum is a name for the original that it cannot hold itself.
@@ -71,7 +75,7 @@ func (o *original) sum() (string, error) {
 		_, err := h.Write(line)
 		return err
 	})
-	return hex.EncodeToString(h.Sum(nil)[:8]), err
+	return hex.EncodeToString(h.Sum(nil)[:8]), o.without(err)
 }
 
 func (o *original) copy(w *bufio.Writer) error {

@@ -337,8 +337,9 @@ const (
 
 // suspended is why nothing is tried at d, "" if something may be. s.mu is held.
 func (s *scheduler) suspended(d *dest) string {
+	paused := func(name string) bool { return s.paused[name] || s.paused[d.t.name+":"+name] }
 	switch {
-	case s.paused[All], s.paused[d.t.name+":"], s.paused[d.next], s.paused[d.t.name+":"+d.next]:
+	case len(s.paused) > 0 && (s.paused[All] || paused("") || paused(d.next) || paused(d.key)):
 		return pausedReason
 	case slices.Contains(s.q.settings.Load().DeferTransports, d.t.name):
 		return heldReason
@@ -355,7 +356,7 @@ func (s *scheduler) waits(m *message, d *dest) bool {
 
 // Destination is what the scheduler knows of a next hop. Over a transport with
 // one recipient in a delivery NextHop is USER@NEXTHOP, as each has limits of its
-// own; Pause takes next hops alone.
+// own.
 type Destination struct {
 	Transport string    `json:"transport"`
 	NextHop   string    `json:"next_hop"`

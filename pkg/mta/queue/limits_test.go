@@ -146,8 +146,14 @@ func TestLargeListLeavesRoom(t *testing.T) {
 // What is paused waits, does not expire, and goes on when it is resumed; a
 // restart changes nothing about it.
 func TestPause(t *testing.T) {
-	for _, name := range []string{"a.example", "smtp:", "smtp:a.example", All} {
-		inBubble(t, func(s *Settings) { s.Lifetime = conf.Duration(time.Hour) }, func(t *testing.T, w *world) {
+	for _, name := range []string{"a.example", "smtp:", "smtp:a.example", All, "x@a.example", "smtp:x@a.example"} {
+		change := func(s *Settings) {
+			s.Lifetime = conf.Duration(time.Hour)
+			if strings.Contains(name, "@") {
+				s.Transports = map[string]Limits{"smtp": {Recipients: 1}}
+			}
+		}
+		inBubble(t, change, func(t *testing.T, w *world) {
 			w.deliver = func(_ context.Context, job *Job) Outcome { return all(job, delivered()) }
 			if err := w.q.Pause(name); err != nil {
 				t.Fatal(err)
@@ -163,7 +169,7 @@ func TestPause(t *testing.T) {
 				t.Fatalf("%s: %+v", name, list)
 			}
 			w.stop()
-			w.open(func(s *Settings) { s.Lifetime = conf.Duration(time.Hour) })
+			w.open(change)
 			w.start()
 			w.sleep(time.Hour)
 			if n := len(w.list(Filter{})); n != stays {
