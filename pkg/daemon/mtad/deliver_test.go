@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -101,5 +102,41 @@ func TestRelayCredentials(t *testing.T) {
 				t.Errorf("%s: %v, %v", hop, login, err)
 			}
 		}
+	}
+}
+
+// A host that does not understand a transcript of ours, either, is not told of
+// again.
+func TestNoTranscriptOfATranscript(t *testing.T) {
+	t.Parallel()
+	p := &player{t: t, w: newWorld(t)}
+	play(t, p, `set {trusted_networks: [127.0.0.0/8], queue: {notify_classes: [protocol], error_notice_recipient: errors@far.example}, remote: {reuse: 0s}}
+far says odd@far.example: 500 what
+far says errors@far.example: 500 what
+connect smtpd
+S: 220 *
+C: HELO client.example
+S: 250 *
+C: MAIL FROM:<>
+S: 250 *
+C: RCPT TO:<odd@far.example>
+S: 250 *
+C: DATA
+S: 354 *
+C: Subject: hello
+C:
+C: text
+C: .
+S: 250 *
+log: postfix/smtp: *: to=<errors@far.example>, *, status=bounced (*)
+queued 0`)
+	sent := 0
+	for _, line := range p.w.log.Classic() {
+		if strings.Contains(line, "to=<errors@far.example>") {
+			sent++
+		}
+	}
+	if sent != 1 {
+		t.Errorf("%d transcripts", sent)
 	}
 }

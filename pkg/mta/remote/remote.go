@@ -106,8 +106,8 @@ type Config struct {
 	MaxAge    time.Duration // how long a session is used; 0: 300 s (Postfix: smtp_connection_reuse_time_limit)
 	MaxUses   int           // messages that a session carries; 0: any number
 	// Record makes what keeps the transcript of a session, and Odd gets it when
-	// the host has called a command of ours unknown or wrong, once a session; nil
-	// keeps none. Peer is NAME[IP]:PORT.
+	// the host has called a command of ours unknown or wrong, once a session and
+	// not for a notice; nil keeps none. Peer is NAME[IP]:PORT.
 	Record func() client.Recorder
 	Odd    func(peer string, r client.Recorder)
 

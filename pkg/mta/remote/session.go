@@ -259,7 +259,7 @@ func (s *session) transact(ctx context.Context, a *attempt) bool {
 	}
 	_, base.DSNOffered = s.conn.Extension("DSN")
 	a.record(results, s.failed(ctx, a, err), base, s.target)
-	if s.record != nil && s.conn.Odd() {
+	if s.record != nil && !a.msg.Notice && s.conn.Odd() { // of a transcript there is none
 		s.c.cfg.Odd(s.target.relay(), s.record)
 		s.record = nil
 	}
