@@ -72,8 +72,8 @@ func (o observer) Attempted(a *queue.Attempt) {
 }
 
 // Expired says that the queue gave a message up.
-func (o observer) Expired(id queue.ID, env *queue.Envelope) {
-	o.d.log.Log(messageExpired{id.String(), env.Sender})
+func (o observer) Expired(id queue.ID, env *queue.Envelope, forced bool) {
+	o.d.log.Log(messageExpired{id.String(), env.Sender, forced})
 }
 
 // Notified says that its sender is told something.
@@ -263,20 +263,29 @@ func (e messageChanged) Attrs() []slog.Attr {
 
 func (e messageChanged) Classic() (string, string) { return "postfix/postsuper", e.QID + ": " + e.What }
 
-// messageExpired: the message was retried for as long as it may be.
+// messageExpired: the message was retried for as long as it may be, or an
+// operator has given it up.
 type messageExpired struct {
 	QID    string
 	Sender addr.Address
+	Forced bool
 }
 
 func (messageExpired) Event() string     { return "message expired" }
 func (messageExpired) Level() slog.Level { return slog.LevelInfo }
 func (e messageExpired) Attrs() []slog.Attr {
-	return []slog.Attr{slog.String(obs.KeyQID, e.QID), slog.String(obs.KeyFrom, e.Sender.Path())}
+	return []slog.Attr{slog.String(obs.KeyQID, e.QID), slog.String(obs.KeyFrom, e.Sender.Path()), slog.String("status", e.status())}
+}
+
+func (e messageExpired) status() string {
+	if e.Forced {
+		return "force-expired"
+	}
+	return "expired"
 }
 
 func (e messageExpired) Classic() (string, string) {
-	return "postfix/qmgr", e.QID + ": from=" + e.Sender.Path() + ", status=expired, returned to sender"
+	return "postfix/qmgr", e.QID + ": from=" + e.Sender.Path() + ", status=" + e.status() + ", returned to sender"
 }
 
 // notified: a delivery status notification was queued.

@@ -137,11 +137,19 @@ func samples() []sample {
 		},
 		{messageRemoved{"4A"}, "postfix/qmgr: 4A: removed"},
 		{messageChanged{"4A", "placed on hold"}, "postfix/postsuper: 4A: placed on hold"},
-		{messageExpired{"4A", from}, "postfix/qmgr: 4A: from=<s@far.example>, status=expired, returned to sender"},
+		{messageChanged{"4A", "released from hold"}, "postfix/postsuper: 4A: released from hold"},
+		{messageChanged{"4A", "requeued"}, "postfix/postsuper: 4A: requeued"},
+		{messageChanged{"4A", "removed"}, "postfix/postsuper: 4A: removed"},
+		{messageChanged{"4A", "expired"}, "postfix/postsuper: 4A: expired"},
+		{messageExpired{QID: "4A", Sender: from}, "postfix/qmgr: 4A: from=<s@far.example>, status=expired, returned to sender"},
+		{messageExpired{QID: "4A", Sender: from, Forced: true}, "postfix/qmgr: 4A: from=<s@far.example>, status=force-expired, returned to sender"},
 		{messageMade{"4B", "<4B@mx>"}, "postfix/cleanup: 4B: message-id=<4B@mx>"},
 		{messageMade{"4B", ""}, "postfix/cleanup: 4B: message-id=<>"},
 		{hostUnreachable{"smtp", "smtp", "mx.far.example[192.0.2.9]:25", "Connection timed out"}, "postfix/smtp: connect to mx.far.example[192.0.2.9]:25: Connection timed out"},
 		{notified{"4A", "non-delivery", "4B", "<4B@mx>", false}, "postfix/bounce: 4A: sender non-delivery notification: 4B"},
+		{notified{"4A", "delay", "4B", "<4B@mx>", false}, "postfix/bounce: 4A: sender delay notification: 4B"},
+		{notified{"4A", "delay", "4B", "<4B@mx>", true}, "postfix/bounce: 4A: postmaster delay notification: 4B"},
+		{notified{"4A", "delivery status", "4B", "<4B@mx>", false}, "postfix/bounce: 4A: sender delivery status notification: 4B"},
 	}
 }
 

@@ -24,9 +24,9 @@ type Observer interface {
 	Activated(id ID, env *Envelope, recipients int)
 	// Attempted: one recipient's attempt is over.
 	Attempted(a *Attempt)
-	// Expired: the message was tried for as long as it may be; what is left
-	// of its recipients is returned.
-	Expired(id ID, env *Envelope)
+	// Expired: the message was tried for as long as it may be, or an operator
+	// has given it up (forced); what is left of its recipients is returned.
+	Expired(id ID, env *Envelope, forced bool)
 	// Notified: a notification about the message id was queued as notice, with
 	// the Message-ID msgID.
 	Notified(id ID, kind NoticeKind, notice ID, msgID string)

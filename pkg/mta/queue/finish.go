@@ -140,7 +140,7 @@ func (s *scheduler) notices(m *message) []due {
 		return list
 	}
 	if flags, _ := s.q.spool.Flags(m.e); flags&spool.Expiring == 0 {
-		s.q.consumer.Observer.Expired(m.e.ID, m.env)
+		s.q.consumer.Observer.Expired(m.e.ID, m.env, false)
 	}
 	return list
 }

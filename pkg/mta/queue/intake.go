@@ -123,7 +123,7 @@ func (s *scheduler) activate(e *spool.Entry, old bool) {
 		}
 	}
 	if flags&spool.Expiring != 0 && len(m.unsaved) > 0 {
-		s.q.consumer.Observer.Expired(e.ID, env)
+		s.q.consumer.Observer.Expired(e.ID, env, true)
 	}
 	if len(todo) > 0 {
 		s.q.consumer.Observer.Activated(e.ID, env, len(todo))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -21,6 +22,19 @@ func TestRequeueAfterExpire(t *testing.T) {
 		do(t, w.q.ExpireHeld, Selection{IDs: []ID{id}}, 1)
 		do(t, w.q.Requeue, Selection{IDs: []ID{id}}, 1)
 		w.wantLog("0s active <s@example.com> 1", "0s a@x.example delivered 2.0.0", "0s removed")
+	})
+}
+
+// What an operator gives up is told apart from what has waited too long.
+func TestExpireIsForced(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, w *world) {
+		id := w.submit(&Envelope{Sender: mustParse("s@example.com"), Recipients: []Recipient{{Addr: mustParse("a@x.example")}}, Hold: true})
+		synctest.Wait()
+		do(t, w.q.Expire, Selection{IDs: []ID{id}}, 1)
+		synctest.Wait()
+		if log := w.log(); !slices.Contains(log, "0s force-expired <s@example.com>") {
+			t.Error(log)
+		}
 	})
 }
 

@@ -180,7 +180,7 @@ type deaf struct{}
 
 func (deaf) Activated(ID, *Envelope, int)        {}
 func (deaf) Attempted(*Attempt)                  {}
-func (deaf) Expired(ID, *Envelope)               {}
+func (deaf) Expired(ID, *Envelope, bool)         {}
 func (deaf) Notified(ID, NoticeKind, ID, string) {}
 func (deaf) Removed(ID)                          {}
 func (deaf) TransportFailed(string, error)       {}

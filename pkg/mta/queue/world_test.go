@@ -160,7 +160,14 @@ func (w *world) Activated(id ID, env *Envelope, n int) {
 	w.note(id, "active %s %d", env.Sender.Path(), n)
 }
 
-func (w *world) Expired(id ID, env *Envelope)                 { w.note(id, "expired %s", env.Sender.Path()) }
+func (w *world) Expired(id ID, env *Envelope, forced bool) {
+	what := "expired"
+	if forced {
+		what = "force-expired"
+	}
+	w.note(id, "%s %s", what, env.Sender.Path())
+}
+
 func (w *world) Notified(id ID, k NoticeKind, _ ID, _ string) { w.note(id, "notified %s", k) }
 func (w *world) Removed(id ID)                                { w.note(id, "removed") }
 func (w *world) Discarded(id ID)                              { w.note(id, "discarded") }
