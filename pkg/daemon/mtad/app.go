@@ -131,7 +131,7 @@ func toolSettings(file string, named bool) (postfixcmd.Settings, error) {
 	}
 	out := postfixcmd.Settings{
 		Submit: c.Submit.Path(), Control: c.Control.Listen.Unix(), Status: c.Status.Listen.Unix(), Drop: c.Submit.Drop,
-		Origin: c.hostname(), Size: c.MessageSize.Int64(), Aliases: aliasFiles(c.Rewrite.Aliases),
+		Origin: c.origin(), Size: c.MessageSize.Int64(), Aliases: aliasFiles(c.Rewrite.Aliases),
 		Parameters: func() []postfixcmd.Parameter { return c.parameters(file) }, TableTypes: func() []string { return c.tables().Types() },
 	}
 	if out.Status == "" {

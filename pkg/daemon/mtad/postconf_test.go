@@ -132,3 +132,20 @@ func TestParametersOfTheManual(t *testing.T) {
 		}
 	}
 }
+
+// Programs give names without a domain, and sendmail completes them as mtad
+// would.
+func TestSendmailsOrigin(t *testing.T) {
+	for yaml, want := range map[string]string{
+		"hostname: web1.example.org\n":                                   "web1.example.org",
+		"hostname: web1.example.org\nrewrite: {myorigin: example.org}\n": "example.org",
+	} {
+		file := filepath.Join(t.TempDir(), "mtad.yaml")
+		if err := os.WriteFile(file, []byte(yaml), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if s, err := toolSettings(file, true); err != nil || s.Origin != want {
+			t.Errorf("%q: %q, %v, want %q", yaml, s.Origin, err, want)
+		}
+	}
+}
