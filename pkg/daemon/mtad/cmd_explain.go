@@ -378,6 +378,13 @@ func (e *explanation) away(ctx context.Context, sender, rcpt, original addr.Addr
 	if t, ok := e.st.cfg.Transports[hop.Name]; ok && t.TLS != "" {
 		level, key = t.TLS, "transports["+hop.Name+"].tls"
 	}
+	policy, err := e.send.of(hop).Policy(ctx, hop)
+	if err != nil {
+		return err
+	}
+	if by := policy.Level.String(); by != level {
+		level, key = by, "remote.tls_policy_maps"
+	}
 	e.note("TLS", hop.Via(), level, key)
 	return e.logins(ctx, sender, hosts)
 }

@@ -50,6 +50,7 @@ routes:
 transports:
   slow: {type: smtp, tls: encrypt, next_hop: "[mx.far.example]:587"}
 password_maps: ["inline:{ {[mx.far.example]:587 = joe:hush} {mx.far.example = mx:hush} }"]
+remote: {tls_policy_maps: ["inline:{ {example.com = secure match=far.example} }"]}
 luser_relay: lost+${local}@far.example
 `
 
@@ -71,14 +72,14 @@ recipient: friend@far.example
 transport: friend@far.example -> smtp:far.example   [default_transport, default]
 envelope: <s@far.example> to <friend@far.example>
 hosts: far.example -> mx.far.example[192.0.2.1]:25
-TLS: smtp -> none   [remote.tls, default]`, false},
+TLS: smtp -> none   [remote.tls, DIR/mtad.yaml:16]`, false},
 		{"nobody", question{from: "s@far.example", to: "nobody@alias.example", client: "198.51.100.1"}, `
 refused: RCPT -> 550 5.1.1 <nobody@alias.example>: Recipient address rejected: User unknown in virtual alias table`, true},
 		{"no relay", question{from: "s@far.example", to: "x@far.example", client: "198.51.100.1"}, `
 restriction: RCPT deny_relay -> 554 5.7.1 <x@far.example>: Relay access denied
 refused: RCPT -> 554 5.7.1 <x@far.example>: Relay access denied`, true},
 		{"a local name that does not exist", question{from: "joe", to: "nobody"}, `
-does not exist: nobody@host.example -> lost+nobody@far.example   [luser_relay, DIR/mtad.yaml:16]
+does not exist: nobody@host.example -> lost+nobody@far.example   [luser_relay, DIR/mtad.yaml:17]
 recipient: lost+nobody@far.example
 transport: lost+nobody@far.example -> smtp:far.example   [default_transport, default]`, false},
 		{"a local name", question{from: "joe", to: "root"}, `
@@ -91,6 +92,9 @@ transport: x@slow.example -> slow:[mx.far.example]:587   [routes, DIR/mtad.yaml:
 hosts: [mx.far.example]:587 -> mx.far.example[192.0.2.1]:587
 TLS: slow -> encrypt   [transports[slow].tls, DIR/mtad.yaml:14]
 login: mx.far.example -> as mx, over TLS or to this host only`, false},
+		{"TLS by the policy", question{from: "joe@ours.example", to: "x@example.com", auth: "joe@ours.example"}, `
+hosts: example.com -> mx.far.example[192.0.2.1]:25
+TLS: smtp -> secure   [remote.tls_policy_maps, DIR/mtad.yaml:16]`, false},
 		{"takes no mail", question{from: "joe@ours.example", to: "x@null.example", auth: "joe"}, `
 hosts: null.example -> Domain null.example does not accept mail (nullMX)`, false},
 	} {

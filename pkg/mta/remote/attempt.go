@@ -129,6 +129,12 @@ func (a *attempt) logIn(ctx context.Context, host string) (err error) {
 	return err
 }
 
+// Policy is what is demanded of TLS with a hop. Errors: as those
+// of [tlspolicy.Defaults.Find].
+func (c *Client) Policy(ctx context.Context, hop route.Hop) (tlspolicy.Policy, error) {
+	return c.cfg.Levels.Find(ctx, c.cfg.Policies, hop.Next(), c.cfg.TLS)
+}
+
 // secure finds what the hop demands of TLS. Where that is not known, nothing
 // is sent: it might be sent to the wrong host, or for all to read.
 func (a *attempt) secure(ctx context.Context) bool {
@@ -136,7 +142,7 @@ func (a *attempt) secure(ctx context.Context) bool {
 		return true
 	}
 	var err error
-	if a.tls, err = a.c.cfg.Levels.Find(ctx, a.c.cfg.Policies, a.hop.Next(), a.c.cfg.TLS); err != nil {
+	if a.tls, err = a.c.Policy(ctx, a.hop); err != nil {
 		t := deferral(7, 5, "TLS policy for "+a.hop.Next()+" cannot be found: "+err.Error())
 		t.Site = false
 		a.note(t.outcome())
