@@ -60,6 +60,14 @@ func (c client) ip() string {
 	return c.IP.Unmap().WithZone("").String()
 }
 
+// service is the listener as master.cf of Postfix names it: smtp, submission.
+func (c client) service() string {
+	if name, ok := strings.CutSuffix(c.Service, "/smtpd"); ok {
+		return name
+	}
+	return strings.TrimSuffix(c.Service, "d")
+}
+
 func (c client) tag() string { return "postfix/" + c.Service }
 
 func (c client) attrs(more ...slog.Attr) []slog.Attr {
@@ -143,9 +151,9 @@ func (e connectionRefused) Attrs() []slog.Attr {
 
 func (e connectionRefused) Classic() (string, string) {
 	if e.Why != netx.TooManyFromPeer {
-		return "postfix/master", fmt.Sprintf("warning: service %q has reached its process limit %q: new clients may experience noticeable delays", e.Service, strconv.Itoa(e.Limit))
+		return "postfix/master", fmt.Sprintf("warning: service %q has reached its process limit %q: new clients may experience noticeable delays", e.service(), strconv.Itoa(e.Limit))
 	}
-	return e.tag(), fmt.Sprintf("warning: Connection concurrency limit exceeded: %d from %s for service smtpd", e.Limit+1, e.client)
+	return e.tag(), fmt.Sprintf("warning: Connection concurrency limit exceeded: %d from %s for service %s", e.Limit+1, e.client, e.service())
 }
 
 // rateExceeded: a client does more in a unit of time than it may.
@@ -162,7 +170,7 @@ func (e rateExceeded) Attrs() []slog.Attr {
 }
 
 func (e rateExceeded) Classic() (string, string) {
-	return e.tag(), fmt.Sprintf("warning: %s rate limit exceeded: %d from %s for service smtpd", e.Kind, e.Number, e.client)
+	return e.tag(), fmt.Sprintf("warning: %s rate limit exceeded: %d from %s for service %s", e.Kind, e.Number, e.client, e.service())
 }
 
 // tlsEstablished: the handshake with a client is done.

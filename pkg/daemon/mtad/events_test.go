@@ -53,8 +53,9 @@ func samples() []sample {
 			"postfix/smtpd: NOQUEUE: reject: RCPT from mail.far.example[192.0.2.1]: 550 5.1.1 x; from=<s@far.example> to=<r@ours.example> proto=ESMTP helo=<a??to=?x???q??c??y?z?>",
 		},
 		{foreignProtocol{c, "GET / HTTP/1.1"}, "postfix/smtpd: warning: non-SMTP command from mail.far.example[192.0.2.1]: GET / HTTP/1.1"},
-		{connectionRefused{c, netx.TooManyFromPeer, 50}, "postfix/smtpd: warning: Connection concurrency limit exceeded: 51 from mail.far.example[192.0.2.1] for service smtpd"},
-		{connectionRefused{c, netx.TooMany, 100}, `postfix/master: warning: service "smtpd" has reached its process limit "100": new clients may experience noticeable delays`},
+		{connectionRefused{c, netx.TooManyFromPeer, 50}, "postfix/smtpd: warning: Connection concurrency limit exceeded: 51 from mail.far.example[192.0.2.1] for service smtp"},
+		{connectionRefused{six, netx.TooManyFromPeer, 3}, "postfix/submission/smtpd: warning: Connection concurrency limit exceeded: 4 from unknown[2001:db8::1] for service submission"},
+		{connectionRefused{c, netx.TooMany, 100}, `postfix/master: warning: service "smtp" has reached its process limit "100": new clients may experience noticeable delays`},
 		{
 			tlsEstablished{c, "TLSv1.3 TLS_AES_256_GCM_SHA384", "TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits)", "Trusted", "mx.ours.example"},
 			"postfix/smtpd: Trusted TLS connection established from mail.far.example[192.0.2.1] to mx.ours.example: TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits)",
@@ -121,7 +122,7 @@ func samples() []sample {
 		{etrnRefused{c, "far.example"}, "postfix/smtpd: warning: reject: ETRN far.example... from mail.far.example[192.0.2.1]"},
 		{proxyRefused{c, errors.New("no header")}, "postfix/smtpd: warning: haproxy read: no header"},
 		{commandRefused{c, "Illegal address syntax", server.Reply{Code: 501, Text: "x"}}, "postfix/smtpd: warning: Illegal address syntax"},
-		{rateExceeded{c, rate.Messages, 3}, "postfix/smtpd: warning: Message delivery request rate limit exceeded: 3 from mail.far.example[192.0.2.1] for service smtpd"},
+		{rateExceeded{c, rate.Messages, 3}, "postfix/smtpd: warning: Message delivery request rate limit exceeded: 3 from mail.far.example[192.0.2.1] for service smtp"},
 		{noticeDiscarded{"4A"}, "postfix/bounce: warning: 4A: undeliverable postmaster notification discarded"},
 		{
 			rejected{client: c, QID: "4A", Stage: "DATA", Reply: "451 4.3.0 x", Sender: &from, Proto: "ESMTP", Helo: "h", Cause: errors.New("x")},
