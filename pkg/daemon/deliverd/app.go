@@ -157,9 +157,9 @@ func replies() server.Replies {
 	r.Unknown = server.MakeReply(500, 5, 5, 1, "Unknown command")
 	r.Help = r.Unknown
 	r.NeedHelo = server.MakeReply(503, 5, 5, 1, "LHLO needed first")
-	r.NeedRcpt = server.MakeReply(503, 5, 5, 1, "RCPT needed first")
 	r.NoRcpts = server.MakeReply(503, 5, 5, 1, "No valid recipients") // the code is RFC 2033 section 4.2's
 	r.NeedMail = server.MakeReply(503, 5, 5, 0, "MAIL needed first")
+	r.NeedRcpt = r.NeedMail
 	r.NullRcpt = server.MakeReply(501, 5, 5, 4, "Invalid TO: Null path not allowed")
 	r.BadOption = server.MakeReply(555, 5, 5, 4, "Unsupported parameters: ")
 	return r
