@@ -90,7 +90,9 @@ func begin(t *testing.T, p *suite.Process) {
 // tells whether all of it is there.
 func numberedText(n, size int) string {
 	var b strings.Builder
-	b.WriteString("From: <x@elsewhere.test>\r\nTo: <alice@demo.test>\r\nSubject: " + strconv.Itoa(n) + "\r\n\r\n")
+	// A header that nothing is missing from is not changed on the way.
+	b.WriteString("From: <x@elsewhere.test>\r\nTo: <alice@demo.test>\r\nDate: Sun, 29 Nov 2026 12:00:00 +0000\r\n" +
+		"Message-ID: <" + strconv.Itoa(n) + "@elsewhere.test>\r\nSubject: " + strconv.Itoa(n) + "\r\n\r\n")
 	for i := 0; b.Len() < size; i++ {
 		b.WriteString(strconv.Itoa(n) + " has a line " + strconv.Itoa(i) + "\r\n.and one with a dot in front\r\n")
 	}
